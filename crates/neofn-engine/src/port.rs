@@ -1,0 +1,459 @@
+//! What the engine needs from storage. Each method is one transaction: all of it or nothing.
+//!
+//! The store is the truth: an accepted asynchronous invocation is on disk when `admit` returns, and whatever an
+//! invocation did is on disk when `finish` returns, guarded by its fence.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use neofn_runtime::port::HostReply;
+use neofn_types::{
+    Attempt, Code, Digest, Fence, FunctionKey, InvocationId, ProjectName, UnitsBill, UnixMillis, Version,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another attempt owns the invocation, or it has ended.
+    #[error("stale fence")]
+    Fenced,
+    /// No such row.
+    #[error("not found")]
+    NotFound,
+    /// The same idempotency key came with another request.
+    #[error("idempotency key used for another request")]
+    IdempotencyMismatch,
+    /// The function's queue is full.
+    #[error("queue full")]
+    QueueFull,
+    /// A compare-and-set was no longer true at the commit; nothing was written.
+    #[error("key {0:?} changed meanwhile")]
+    KvConflict(String),
+    /// A counter's key holds something else, or its sum would overflow; nothing was written.
+    #[error("key {0:?} is not a counter")]
+    KvNotCounter(String),
+    /// The project's quota; nothing was written.
+    #[error("key-value quota exceeded")]
+    KvQuota,
+    /// The database or the disk.
+    #[error("store failed")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What brought an invocation about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A waiting caller.
+    Sync,
+    /// `?mode=async`.
+    Async,
+    /// Another function, by ctx.invoke.
+    Chain,
+    /// A request under /f/.
+    Http,
+    /// `neofn replay`.
+    Replay,
+}
+
+/// An idempotency key with the hash of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// As sent.
+    pub key: String,
+    /// Over the body and the mode.
+    pub request: Digest,
+}
+
+/// An invocation to be written down before it runs.
+#[derive(Debug, Clone)]
+pub struct NewInvocation {
+    /// Its id.
+    pub id: InvocationId,
+    /// Of which function.
+    pub key: FunctionKey,
+    /// The version to run; a retry runs the same one.
+    pub version: Version,
+    /// What brought it about.
+    pub origin: Origin,
+    /// JSON of the event.
+    pub event: Bytes,
+    /// Its idempotency key, if it has one.
+    pub idempotency: Option<Idempotency>,
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// Now.
+    pub at: UnixMillis,
+    /// `Queued` for asynchronous ones; `Running` with a lease for a keyed synchronous one.
+    pub start: Start,
+    /// Most waiting invocations of the function.
+    pub queue_max: u32,
+}
+
+/// How an admitted invocation begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Waits to be claimed.
+    Queued,
+    /// Is claimed by this caller, fence 1, until the lease ends.
+    Claimed {
+        /// How long the claim holds without renewal.
+        lease: Duration,
+    },
+}
+
+/// What admission did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admitted {
+    /// It is new.
+    Fresh {
+        /// Set when `Start::Claimed`.
+        fence: Option<Fence>,
+    },
+    /// The same key and request came before: here is that invocation. (A keyed synchronous one whose
+    /// process died before its end is re-armed instead: `Fresh` with a greater fence, under `id`.)
+    Replay {
+        /// The first invocation.
+        record: Box<InvocationRecord>,
+    },
+    /// As `Fresh`, but under the id of an earlier, interrupted invocation with the same key.
+    Rearmed {
+        /// The earlier id.
+        id: InvocationId,
+        /// The new fence.
+        fence: Fence,
+        /// Attempts so far, this one included.
+        attempt: Attempt,
+    },
+}
+
+/// A claimed invocation.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Its id.
+    pub id: InvocationId,
+    /// Of which function.
+    pub key: FunctionKey,
+    /// The version to run.
+    pub version: Version,
+    /// JSON of the event.
+    pub event: Bytes,
+    /// What `finish` must carry.
+    pub fence: Fence,
+    /// From 1.
+    pub attempt: Attempt,
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// When it was admitted.
+    pub created_at: UnixMillis,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// JSON of the result.
+    Succeeded(Bytes),
+    /// For good.
+    Failed(StoredFailure),
+    /// For good, after the last try of a retryable failure.
+    Dead(StoredFailure),
+    /// Try again at this time. Only queued invocations.
+    Retry {
+        /// Not before.
+        at: UnixMillis,
+        /// Why.
+        failure: StoredFailure,
+    },
+}
+
+/// A failure as history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFailure {
+    /// From the catalogue.
+    pub code: Code,
+    /// Public.
+    pub message: String,
+    /// Stack lines in the user's own source: `at handler (index.ts:3:10)`.
+    pub stack: Vec<String>,
+}
+
+/// One write of ctx.kv, in the order it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvWrite {
+    /// Puts a value.
+    Put {
+        /// The key.
+        key: String,
+        /// JSON.
+        value: Bytes,
+        /// What must hold at the commit.
+        expect: KvExpect,
+        /// When it goes away.
+        expires_at: Option<UnixMillis>,
+    },
+    /// Removes a key.
+    Delete {
+        /// The key.
+        key: String,
+        /// What must hold at the commit.
+        expect: KvExpect,
+    },
+    /// Adds to a counter; never conflicts.
+    Add {
+        /// The key.
+        key: String,
+        /// Signed.
+        by: i64,
+    },
+}
+
+/// What must hold of a key at the commit. Later writes to the same key within one invocation carry `Any`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvExpect {
+    /// Nothing.
+    Any,
+    /// It does not exist.
+    Absent,
+    /// It has this revision.
+    Revision(u64),
+}
+
+/// Quotas of a project's key-value namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvQuota {
+    /// Most keys.
+    pub keys_max: u64,
+    /// Most bytes of keys and values.
+    pub bytes_max: u64,
+}
+
+/// The inputs that make a run repeatable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Seeds randomness.
+    pub seed: [u8; 32],
+    /// The clock at the start.
+    pub started_at: UnixMillis,
+    /// Attempt number that `ctx` showed.
+    pub attempt: u32,
+    /// Sequence number of the call and its reply, in the order of delivery.
+    pub replies: Vec<(u32, HostReply)>,
+}
+
+/// The end of an attempt: result, charge, logs and writes, committed together.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Which invocation.
+    pub id: InvocationId,
+    /// From the claim.
+    pub fence: Fence,
+    /// The end.
+    pub outcome: Outcome,
+    /// What the attempt is charged.
+    pub units: UnitsBill,
+    /// Its logs.
+    pub logs: Vec<String>,
+    /// Microseconds.
+    pub duration_us: u64,
+    /// Its recorded inputs.
+    pub recording: Recording,
+    /// Writes of ctx.kv; must be empty unless the outcome is `Succeeded`.
+    pub kv: Vec<KvWrite>,
+    /// The quota that the writes are checked against.
+    pub kv_quota: KvQuota,
+    /// Now.
+    pub at: UnixMillis,
+}
+
+/// An invocation that was never queued, written down at its end in one go.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What `admit` would have carried.
+    pub new: NewInvocation,
+    /// What `finish` would have carried; its fence is ignored.
+    pub finish: Finish,
+}
+
+/// Where an invocation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waits, also between tries.
+    Queued,
+    /// Is claimed.
+    Running,
+    /// Has a result.
+    Succeeded,
+    /// Failed for good.
+    Failed,
+    /// Failed for good after the last try.
+    Dead,
+}
+
+/// An invocation as history keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvocationRecord {
+    /// Its id.
+    pub id: InvocationId,
+    /// Of which function.
+    pub key: FunctionKey,
+    /// The version that ran.
+    pub version: Version,
+    /// What brought it about.
+    pub origin: Origin,
+    /// Where it is.
+    pub status: Status,
+    /// Tries so far.
+    pub attempt: Attempt,
+    /// Set when `Succeeded`.
+    pub result: Option<Bytes>,
+    /// Set when it failed; while `Queued`, why the last try failed.
+    pub failure: Option<StoredFailure>,
+    /// Of the last ended attempt.
+    pub logs: Vec<String>,
+    /// Of the last ended attempt.
+    pub units: UnitsBill,
+    /// Of the last ended attempt, microseconds.
+    pub duration_us: u64,
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// When it was admitted.
+    pub created_at: UnixMillis,
+    /// When it ended.
+    pub finished_at: Option<UnixMillis>,
+    /// While `Queued`: not before.
+    pub run_at: Option<UnixMillis>,
+}
+
+/// All that is needed to run an ended invocation again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replayable {
+    /// The record.
+    pub record: InvocationRecord,
+    /// JSON of the event.
+    pub event: Bytes,
+    /// The recorded inputs of the last attempt.
+    pub recording: Recording,
+}
+
+/// Which invocations to list. Newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InvocationFilter {
+    /// Only in this state.
+    pub status: Option<Status>,
+    /// Only older than this one (the cursor).
+    pub before: Option<InvocationId>,
+    /// Only newer than this one.
+    pub after: Option<InvocationId>,
+    /// Rows at the most.
+    pub limit: u32,
+}
+
+/// How long history is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Ended invocations older than this go.
+    pub age: Duration,
+    /// Newest ended invocations kept of one function.
+    pub per_function: u32,
+    /// Idempotency keys older than this go.
+    pub idempotency: Duration,
+}
+
+/// Counts that survive a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Ended invocations ever.
+    pub total: u64,
+    /// With a result.
+    pub succeeded: u64,
+    /// Without.
+    pub failed: u64,
+    /// Waiting now.
+    pub queued: u64,
+    /// Claimed now.
+    pub running: u64,
+}
+
+/// Invocations: queue, history, and what they wrote.
+#[async_trait]
+pub trait InvocationStore: Send + Sync + 'static {
+    /// Writes down an invocation before it runs; durable when it returns.
+    async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError>;
+    /// Claims due invocations, oldest `run_at` first, at most `limit`, of functions not in `busy`.
+    /// Each claim grows the fence and the attempt.
+    async fn claim(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+        busy: &[FunctionKey],
+    ) -> Result<Vec<Claimed>, StoreError>;
+    /// Keeps claims alive; answers those that are lost.
+    async fn renew(
+        &self,
+        held: &[(InvocationId, Fence)],
+        until: UnixMillis,
+    ) -> Result<Vec<InvocationId>, StoreError>;
+    /// Ends an attempt; durable when it returns. `Fenced` when another attempt owns it: nothing is written.
+    async fn finish(&self, finish: Finish) -> Result<(), StoreError>;
+    /// Writes down an invocation that ran without being admitted; durable when it returns. A caller that need
+    /// not wait may drop the future after its first poll: the command is then still carried out.
+    async fn record(&self, record: Record) -> Result<(), StoreError>;
+    /// Puts claims whose lease ended back to `Queued` (async) or `Failed` with `SandboxLost` (keyed sync);
+    /// answers how many.
+    async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError>;
+    /// When the next queued invocation is due, if there is one.
+    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError>;
+    /// One invocation.
+    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError>;
+    /// The invocations of a function, newest first.
+    async fn invocations(
+        &self,
+        key: &FunctionKey,
+        filter: InvocationFilter,
+    ) -> Result<Vec<InvocationRecord>, StoreError>;
+    /// An ended invocation with its recorded inputs.
+    async fn replayable(&self, id: InvocationId) -> Result<Option<Replayable>, StoreError>;
+    /// Removes up to `limit` rows that are past the retention; answers how many.
+    async fn prune(&self, retention: Retention, now: UnixMillis, limit: u32) -> Result<u32, StoreError>;
+    /// Counts.
+    async fn totals(&self) -> Result<Totals, StoreError>;
+}
+
+/// A stored value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvEntry {
+    /// The key.
+    pub key: String,
+    /// JSON.
+    pub value: Bytes,
+    /// Grows with every write of the namespace.
+    pub revision: u64,
+    /// When it goes away.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// Reads of ctx.kv. Writes travel in [`Finish`]. Expired entries are not there.
+#[async_trait]
+pub trait KvStore: Send + Sync + 'static {
+    /// One key.
+    async fn get(
+        &self,
+        project: &ProjectName,
+        key: &str,
+        now: UnixMillis,
+    ) -> Result<Option<KvEntry>, StoreError>;
+    /// Keys that begin with `prefix`, in byte order, after `after`.
+    async fn list(
+        &self,
+        project: &ProjectName,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+        now: UnixMillis,
+    ) -> Result<Vec<KvEntry>, StoreError>;
+    /// Removes up to `limit` expired entries; answers how many.
+    async fn sweep(&self, now: UnixMillis, limit: u32) -> Result<u32, StoreError>;
+}

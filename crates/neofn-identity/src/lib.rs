@@ -1,0 +1,10 @@
+//! Who calls: API keys and what they may.
+//!
+//! Knows no transport and no storage (see [`port`]).
+
+mod key;
+pub mod port;
+mod principal;
+
+pub use key::{ApiKey, KeyId, KeyParseError};
+pub use principal::{KeyRecord, Principal, Scope};

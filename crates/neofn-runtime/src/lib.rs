@@ -1,0 +1,3 @@
+//! Runs functions: QuickJS-ng in WebAssembly and users' own WebAssembly, in jailed child processes.
+
+pub mod port;

@@ -1,0 +1,357 @@
+//! The catalogue of error codes: each with a cause, a cure, a status and whether trying again helps.
+//!
+//! The pages under `docs/reference/errors` and `neofn explain` are made from this table.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Whether trying the same thing again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// It fails the same way again.
+    Never,
+    /// Later, with back-off.
+    Later,
+}
+
+/// What the catalogue says of a code.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeInfo {
+    /// `NF0207`.
+    pub code: &'static str,
+    /// One line, lower case, no full stop.
+    pub title: &'static str,
+    /// Why this happens.
+    pub cause: &'static str,
+    /// What to do.
+    pub cure: &'static str,
+    /// HTTP status of an answer that carries it.
+    pub status: u16,
+    /// Whether async invocations and clients try again.
+    pub retry: Retry,
+}
+
+macro_rules! catalogue {
+    ($($variant:ident = $code:literal, $status:literal, $retry:ident, $title:literal, $cause:literal, $cure:literal;)*) => {
+        /// A code of the catalogue.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+            /// What the catalogue says of it.
+            #[must_use]
+            pub const fn info(self) -> &'static CodeInfo {
+                match self {
+                    $(Code::$variant => &CodeInfo {
+                        code: $code, title: $title, cause: $cause, cure: $cure, status: $status, retry: Retry::$retry,
+                    },)*
+                }
+            }
+        }
+        impl FromStr for Code {
+            type Err = crate::ParseIdError;
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                match s {
+                    $($code => Ok(Code::$variant),)*
+                    other => Err(crate::ParseIdError(other.chars().take(20).collect(), "error code")),
+                }
+            }
+        }
+    };
+}
+
+impl Code {
+    /// `NF0207`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.info().code
+    }
+}
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        s.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+catalogue! {
+    // NF01: what a deployment can be refused or warned for
+    Syntax = "NF0101", 422, Never, "syntax error",
+        "The source is not valid JavaScript or TypeScript.",
+        "Mend the place that the code frame points at.";
+    NoHandler = "NF0102", 422, Never, "no handler",
+        "The module exports neither `handler` nor a default function, and defines no global `main`.",
+        "Export the function to run: `export async function handler(event, ctx) { ... }`.";
+    TwoHandlers = "NF0103", 422, Never, "two handlers",
+        "More than one of `handler`, the default export and a global `main` exist, so it is not clear which is meant.",
+        "Keep one of them.";
+    DynamicImport = "NF0104", 422, Never, "dynamic import",
+        "`import()` loads code while the function runs; a deployed version is complete and immutable.",
+        "Import it statically at the top of the file.";
+    ImportOutside = "NF0105", 422, Never, "import not found in the project",
+        "An import names a file or package that is not among the uploaded files, or lies outside the project.",
+        "Check the path; install the package in the project so that the CLI uploads it. Node built-ins do not exist here.";
+    WithStatement = "NF0106", 422, Never, "with statement",
+        "`with` does not exist in modules, which are always strict.",
+        "Name the object instead.";
+    SourceTooLarge = "NF0107", 413, Never, "source too large",
+        "The bundled source is larger than 1 MiB, or the upload larger than 16 MiB.",
+        "Import less: a smaller package, or only the part that is used. Data belongs in ctx.kv or in the event.";
+    NestedTooDeep = "NF0108", 422, Never, "source nested too deep",
+        "Expressions, blocks or arrays are nested deeper than the parser's stack can hold.",
+        "Flatten the code; generated data can be a JSON string that is parsed at run time.";
+    PrivateKeyInSource = "NF0109", 422, Never, "private key in source",
+        "The source holds what looks like a private key or a WIF. Every version is kept, so a deployed key cannot be taken back.",
+        "Remove it and treat the key as known to others: move the funds, make a new one. Give it to the function as a secret.";
+    EvalUsed = "NF0110", 422, Never, "eval or Function constructor",
+        "The sandbox has no compiler at run time, so `eval` and `new Function` throw.",
+        "Write the code as a function, or choose between functions by name.";
+    PrototypeWrite = "NF0111", 422, Never, "write to a built-in prototype",
+        "Changing Object.prototype, Array.prototype and the like alters every library in the bundle.",
+        "Write a function that takes the value as an argument.";
+    ProtoAccess = "NF0112", 422, Never, "__proto__ used",
+        "`__proto__` is the usual way to pollute prototypes by data.",
+        "Use Object.getPrototypeOf, Object.create(null) or a Map.";
+    SecretInSource = "NF0113", 422, Never, "what looks like a secret in source",
+        "A string looks like an access token, a password or an API key.",
+        "Put it into a secret and read it by name.";
+    HeavyRegex = "NF0114", 422, Never, "regular expression that can run very long",
+        "Nested repetition over the same characters makes matching time grow exponentially with the input.",
+        "Make the repeated parts exclusive, or bound them. A run that meets its unit limit is stopped.";
+    UnusedGrant = "NF0115", 422, Never, "grant that is not used",
+        "The manifest grants a service that the source never mentions.",
+        "Remove it from `allow`: what is not granted cannot be abused.";
+    CompileLimit = "NF0116", 422, Never, "compilation took too much time or memory",
+        "The compiler runs in a confined process with a time and a memory limit, and met one.",
+        "Make the source smaller or simpler.";
+    WasmInvalid = "NF0117", 422, Never, "invalid WebAssembly module",
+        "The module does not validate, or uses a proposal that is switched off: threads, memory64, multi-memory, components.",
+        "Compile for `wasm32-wasip1` without those features.";
+    WasmImport = "NF0118", 422, Never, "unknown WebAssembly import",
+        "The module imports a function that this runtime does not give.",
+        "Only WASI preview 1 for stdin, stdout, stderr, clock, random, args and exit is given.";
+    WasmMemory = "NF0119", 422, Never, "WebAssembly memory too large",
+        "The module asks for more memory at the start than its limit allows.",
+        "Raise `limits.memory`, or link with a smaller initial memory.";
+    EvaluateFailed = "NF0120", 422, Never, "module failed while it was loaded",
+        "Code at the top level of the module threw, ran past its limits, or awaited something that never came. It runs once, at deployment.",
+        "Move work from the top level into the handler. Services are only there while the handler runs.";
+    SmokeTestFailed = "NF0121", 422, Never, "smoke test failed",
+        "The manifest's `test` event did not give the expected result.",
+        "Mend the function or the expectation; the version that was live still is.";
+    MissingGrant = "NF0122", 422, Never, "service used without its grant",
+        "The source uses a service that the manifest does not grant; the call would be denied.",
+        "Add the grant to `allow` in neofn.toml.";
+    ManifestInvalid = "NF0123", 422, Never, "invalid function configuration",
+        "A member of the manifest or of the deployment request is unknown, missing or out of range.",
+        "Correct the member that the message names.";
+    RuntimeUnknown = "NF0124", 422, Never, "runtime not in this build",
+        "The configuration names a runtime that this build does not have.",
+        "Use `js` or `wasm`.";
+
+    // NF02: how a run can fail
+    Uncaught = "NF0201", 500, Later, "uncaught exception",
+        "The handler threw, or its promise was rejected.",
+        "The stack shows the place in your own source; catch what you expect to fail.";
+    TimedOut = "NF0202", 504, Later, "time-out",
+        "The run took longer than `limits.time`.",
+        "Do less per call, or raise `limits.time`.";
+    UnitLimit = "NF0203", 500, Never, "unit limit reached",
+        "The run used up `limits.units`: a loop without end, or more work than planned.",
+        "Look at `units` for the kind that grew; raise `limits.units` if the work is right.";
+    MemoryLimit = "NF0204", 500, Never, "memory limit reached",
+        "The run needed more memory than `limits.memory`.",
+        "Work in smaller pieces, or raise `limits.memory`.";
+    StackOverflow = "NF0205", 500, Never, "stack overflow",
+        "Calls, or nested data, went deeper than the sandbox's stack.",
+        "Turn the recursion into a loop; flatten the data.";
+    NotSerialisable = "NF0206", 500, Never, "result cannot be serialised",
+        "The returned value is not JSON: a BigInt, a cycle, a function or a symbol.",
+        "Return plain data; turn a BigInt into a string.";
+    NeverSettled = "NF0207", 500, Never, "promise never settles",
+        "The handler waits for a promise that nothing can settle any more: no host call is open and no job is queued.",
+        "Look for a `new Promise` whose resolve is never called. There are no timers in a function.";
+    ResultTooLarge = "NF0208", 500, Never, "result too large",
+        "The result is larger than 1 MiB as JSON.",
+        "Return a part, or store the data and return its key.";
+    SandboxLost = "NF0209", 503, Later, "sandbox process lost",
+        "The process that ran the function died; nothing of the run was kept.",
+        "Try again. If one function does this every time, report it: it is a defect of ours.";
+    Denied = "NF0210", 500, Never, "service not granted",
+        "The function called a service that its manifest does not grant.",
+        "Add the line that the message names to the manifest, and deploy.";
+    HostCallLimit = "NF0211", 500, Never, "too many host calls",
+        "The run made more than 1 000 host calls, or gave one more than 1 MiB.",
+        "Fetch in larger pieces; list by prefix instead of key by key.";
+    WasmTrap = "NF0212", 500, Never, "WebAssembly trap",
+        "The module stopped itself: unreachable, a bad memory access, a division by zero, or a non-zero exit status.",
+        "Its standard error is in the logs.";
+    WasmOutput = "NF0213", 500, Never, "WebAssembly output is not JSON",
+        "The module has to write one JSON value to standard output.",
+        "Write nothing else there; messages belong on standard error.";
+    ChainTooDeep = "NF0214", 500, Never, "chained calls too deep",
+        "Functions called each other through ctx.invoke more than 8 deep.",
+        "Look for two functions that call each other.";
+    HostUnavailable = "NF0215", 503, Later, "host service unavailable",
+        "A service behind a host call did not answer.",
+        "Catch it in the function, or let the run be tried again.";
+    BadHostCall = "NF0216", 500, Never, "invalid host call",
+        "The arguments of a host call have the wrong type or are out of range.",
+        "The message names the argument.";
+
+    // NF03: why a request was not taken
+    FunctionNotFound = "NF0301", 404, Never, "function not found",
+        "There is no such function, or these credentials may not see it.",
+        "Check project and name: `neofn functions`. Was it deployed?";
+    FunctionDisabled = "NF0302", 409, Never, "function disabled",
+        "The function was switched off.",
+        "`neofn enable NAME`.";
+    ConcurrencyLimit = "NF0303", 429, Later, "too many calls at once",
+        "The function already runs as often as `limits.concurrency` allows.",
+        "Try again after Retry-After, or raise the limit.";
+    QueueFull = "NF0304", 429, Later, "queue full",
+        "10 000 asynchronous invocations of this function are waiting.",
+        "Send slower; try again after Retry-After.";
+    Overloaded = "NF0305", 503, Later, "node overloaded",
+        "The node has no capacity left, or is shutting down.",
+        "Try again after Retry-After.";
+    IdempotencyMismatch = "NF0306", 409, Never, "idempotency key used for another request",
+        "The same Idempotency-Key came before with another body.",
+        "Use a new key for a new request.";
+    IdempotencyBusy = "NF0307", 409, Later, "first request with this idempotency key is still running",
+        "The key is known and its invocation has not ended yet.",
+        "Try again after Retry-After to get its result.";
+    MalformedJson = "NF0308", 400, Never, "malformed JSON",
+        "The body is not valid JSON.",
+        "Mend the place that the message names.";
+    BodyTooLarge = "NF0309", 413, Never, "body too large",
+        "An event may be 1 MiB, a deployment 16 MiB.",
+        "Send less, or a reference to the data.";
+    JsonTooDeep = "NF0310", 413, Never, "JSON nested too deep",
+        "Arrays and objects are nested more than 128 deep.",
+        "Flatten the data.";
+    InvalidName = "NF0311", 400, Never, "invalid name",
+        "Names match [a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?.",
+        "Use lower case letters, digits, '-' and '_'.";
+    InvocationNotFound = "NF0312", 404, Never, "invocation not found",
+        "No invocation has this id, it is older than the retention, or these credentials may not see it.",
+        "Check the id: `neofn logs NAME` shows recent ones.";
+    VersionNotFound = "NF0313", 404, Never, "version not found",
+        "The function has no such version.",
+        "`neofn versions NAME` lists them.";
+    PathNotFound = "NF0314", 404, Never, "no such path",
+        "The API has no such path.",
+        "See /docs for the paths.";
+    MethodNotAllowed = "NF0315", 405, Never, "method not allowed",
+        "The path exists, but not with this method.",
+        "See the Allow header.";
+    ProjectNotFound = "NF0316", 404, Never, "project not found",
+        "There is no such project, or these credentials may not see it.",
+        "A first deployment creates a project.";
+    BadParameter = "NF0317", 400, Never, "invalid parameter",
+        "A query parameter or a header could not be understood.",
+        "The message names it and what is allowed.";
+    NotReplayable = "NF0318", 409, Never, "invocation cannot be replayed",
+        "Its recorded inputs are gone, or it never ran.",
+        "Replay a newer invocation; recordings are kept as long as the history.";
+    RequestInvalid = "NF0319", 422, Never, "invalid request",
+        "The body is JSON, but not of the shape that this path takes.",
+        "See the path in /docs; the message names the member.";
+
+    // NF04: who may
+    Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",
+        "This path needs an API key, and none was given, or it is unknown, expired or revoked.",
+        "Send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
+    Forbidden = "NF0403", 403, Never, "not allowed",
+        "The credentials are valid but do not carry this right.",
+        "Ask the project's owner for it.";
+
+    // NF05: ctx.kv
+    KvConflict = "NF0501", 503, Later, "key changed meanwhile",
+        "A compare-and-set was still true when the function read, but no longer when the invocation committed. Nothing was written.",
+        "Try the invocation again; it sees the new value.";
+    KvKey = "NF0502", 500, Never, "invalid key",
+        "A key is a string of 1 to 512 bytes in UTF-8.",
+        "Shorten it, or hash it with ctx.crypto.";
+    KvValue = "NF0503", 500, Never, "value too large or not JSON",
+        "A value is JSON of at most 256 KiB.",
+        "Split it over several keys.";
+    KvQuota = "NF0504", 500, Never, "key-value quota exceeded",
+        "The project holds as many keys or bytes as it may.",
+        "Delete what is not needed, give entries a TTL, or ask the operator for more.";
+    KvCounter = "NF0505", 500, Never, "not a counter",
+        "The key holds something else than an integer, or the sum would leave ±2^53.",
+        "Use another key for the counter.";
+
+    // NF06: the command line and the node's own start
+    ConfigInvalid = "NF0601", 400, Never, "invalid configuration",
+        "A setting, an argument or neofn.toml could not be understood.",
+        "Correct the place that the message names.";
+    NodeUnreachable = "NF0602", 503, Later, "no node reachable",
+        "No node answers at the address, or none was found on this machine.",
+        "Start one with `neofn up` or `neofn dev`, or set NEOFN_URL.";
+    JailTooWeak = "NF0603", 503, Never, "confinement not available",
+        "This machine does not allow what the sandbox's process jail needs, so the node refuses to run tenants' code.",
+        "`neofn doctor` shows which part is missing. `--insecure-no-jail` runs without, for code that you trust.";
+    DataDirBusy = "NF0604", 503, Never, "data directory in use",
+        "Another node runs on the same data directory.",
+        "Stop it, or use another --data.";
+    ListenFailed = "NF0605", 503, Never, "cannot listen",
+        "The address is in use or not allowed.",
+        "Use another --listen; port 0 takes a free one.";
+    DataTooNew = "NF0606", 503, Never, "data written by a newer version",
+        "The database was migrated by a newer neofn; older ones cannot read it.",
+        "Use that version or a newer one.";
+    NoProjectHere = "NF0607", 400, Never, "no neofn.toml here",
+        "The command works on a project, and neither this directory nor one above it has a neofn.toml.",
+        "`neofn init NAME` makes one.";
+    EngineMismatch = "NF0608", 503, Never, "engine artefact does not match",
+        "The engine on disk is not the one that this binary was built with.",
+        "Remove the cache directory that the message names; it is rebuilt.";
+
+    // NF09: ours
+    Internal = "NF0901", 500, Later, "internal error",
+        "A defect of neofn. The log has the details under the same invocation or trace id.",
+        "Try again; report it with the trace id if it stays.";
+    StoreFailed = "NF0902", 503, Later, "storage unavailable",
+        "The database could not be written: the disk is full or failing.",
+        "Free space; see the log.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn codes_are_unique_sorted_and_parse_back() {
+        for pair in Code::ALL.windows(2) {
+            assert!(pair[0].as_str() < pair[1].as_str(), "{} {}", pair[0], pair[1]);
+        }
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse::<Code>(), Ok(*code));
+            let info = code.info();
+            assert!(info.as_str_is_tidy(), "{code}");
+        }
+    }
+    impl CodeInfo {
+        fn as_str_is_tidy(&self) -> bool {
+            !self.title.ends_with('.')
+                && self.cause.ends_with('.')
+                && self.cure.ends_with('.')
+                && self.status >= 400
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Requests and answers of the HTTP API, as JSON. The OpenAPI document is generated from these types.
+//!
+//! Knows no server and no client; both translate to and from these.
+
+mod deploy;
+mod function;
+mod invocation;
+mod node;
+mod problem;
+
+pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
+pub use function::{
+    Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
+    VersionView,
+};
+pub use invocation::{
+    Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, ReplayRequest, ReplayResponse,
+    ReplaySide, UnitsView,
+};
+pub use node::{Estimate, Health, JailView, Ready, ReadyLine, RuntimeFile};
+pub use problem::{DiagnosticView, Problem};

@@ -1,0 +1,78 @@
+//! The node itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// GET `/health`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok`, or `draining`.
+    pub status: String,
+    /// Seconds since the start.
+    pub uptime: f64,
+    /// Ended invocations, ever.
+    #[serde(rename = "totalInvocations")]
+    pub total_invocations: u64,
+    /// With a result.
+    #[serde(rename = "successfulInvocations")]
+    pub successful_invocations: u64,
+    /// Without.
+    #[serde(rename = "failedInvocations")]
+    pub failed_invocations: u64,
+    /// Of the binary.
+    pub version: String,
+    /// How tenants' code is confined.
+    pub jail: JailView,
+}
+
+/// How tenants' code is confined on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JailView {
+    /// `namespaces`, `landlock`, `seccomp` or `none`.
+    pub tier: String,
+    /// Whether the node was told to run without confinement.
+    pub insecure: bool,
+}
+
+/// GET `/ready`; 503 while not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ready {
+    /// Whether it takes work.
+    pub ready: bool,
+    /// What is missing.
+    pub reasons: Vec<String>,
+}
+
+/// What `neofn up --json` prints once, on standard output, when it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyLine {
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    /// The file that holds the admin key alone.
+    pub admin_key_file: String,
+}
+
+/// `runtime.json`, left by a running node in its data directory and in the user's state directory (0600).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeFile {
+    /// Where it listens.
+    pub url: String,
+    /// The file that holds the admin key alone.
+    pub admin_key_file: String,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// Answer of POST `/api/v1/functions/{project}/{function}/estimate`: what an event would cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Estimate {
+    /// Measured by a run that was not recorded, charged or committed.
+    pub units: crate::UnitsView,
+    /// Whether that run succeeded.
+    pub success: bool,
+    /// Of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The version.
+    pub version: u32,
+}

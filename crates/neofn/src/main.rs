@@ -1,0 +1,2 @@
+//! neofn
+fn main() {}
