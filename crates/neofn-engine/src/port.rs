@@ -1,15 +1,18 @@
-//! What the engine needs from storage. Each method is one transaction: all of it or nothing.
+//! What the engine needs from storage and from a compiler. Each method of a store is one transaction: all of it
+//! or nothing.
 //!
 //! The store is the truth: an accepted asynchronous invocation is on disk when `admit` returns, and whatever an
 //! invocation did is on disk when `finish` returns, guarded by its fence.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use neofn_runtime::port::HostReply;
+use neofn_runtime::port::{HostOp, HostReply};
 use neofn_types::{
-    Attempt, Code, Digest, Fence, FunctionKey, InvocationId, ProjectName, UnitsBill, UnixMillis, Version,
+    Attempt, Code, Diagnostic, Digest, Fence, FunctionKey, Grants, InvocationId, Limits, ProjectName,
+    UnitsBill, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Why a command was not done.
@@ -237,8 +240,23 @@ pub struct Recording {
     pub started_at: UnixMillis,
     /// Attempt number that `ctx` showed.
     pub attempt: u32,
-    /// Sequence number of the call and its reply, in the order of delivery.
-    pub replies: Vec<(u32, HostReply)>,
+    /// Most units the run could be charged: a callee's limit depends on its caller.
+    pub units_max: u64,
+    /// Host calls and their replies, in the order of delivery.
+    pub replies: Vec<RecordedCall>,
+}
+
+/// A host call that was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedCall {
+    /// Its sequence number within the run.
+    pub seq: u32,
+    /// What was asked for.
+    pub op: HostOp,
+    /// Over its input: a replay must ask for the same.
+    pub input: Digest,
+    /// What it was answered.
+    pub reply: HostReply,
 }
 
 /// The end of an attempt: result, charge, logs and writes, committed together.
@@ -456,4 +474,76 @@ pub trait KvStore: Send + Sync + 'static {
     ) -> Result<Vec<KvEntry>, StoreError>;
     /// Removes up to `limit` expired entries; answers how many.
     async fn sweep(&self, now: UnixMillis, limit: u32) -> Result<u32, StoreError>;
+}
+
+/// JavaScript or TypeScript to be compiled.
+#[derive(Debug, Clone)]
+pub struct Source<'a> {
+    /// Files by path, the closure of `main`'s imports.
+    pub files: &'a BTreeMap<String, String>,
+    /// The file with the handler.
+    pub main: &'a str,
+    /// What it may reach: some rules depend on it.
+    pub grants: &'a Grants,
+    /// Its limits.
+    pub limits: &'a Limits,
+}
+
+/// What compiling gave.
+#[derive(Debug, Clone)]
+pub struct CompiledSource {
+    /// One ES module.
+    pub code: Bytes,
+    /// Its source map, JSON of revision 3.
+    pub source_map: Bytes,
+    /// Findings that did not stop it.
+    pub warnings: Vec<Diagnostic>,
+    /// How much of the time went into parsing and rules; the rest is bundling.
+    pub validate: Duration,
+    /// Transforming, bundling, minifying.
+    pub compile: Duration,
+}
+
+/// Why there is no code.
+#[derive(Debug)]
+pub enum CompileRefusal {
+    /// The rules: the user's to mend.
+    Rejected {
+        /// Whether the bundler stopped it; otherwise parser or rules did.
+        bundling: bool,
+        /// Errors first; never empty.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// Ours: the compiler process could not be had, or died.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A place in a user's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Relative to the project.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// The name that the minifier took away, if the map has it.
+    pub name: Option<String>,
+}
+
+/// A parsed source map.
+pub trait Positions: Send + Sync {
+    /// Where a place of the generated code came from; line and column from 1.
+    fn lookup(&self, line: u32, column: u32) -> Option<Position>;
+}
+
+/// Turns source into code, and places in code back into places in source.
+#[async_trait]
+pub trait Compile: Send + Sync + 'static {
+    /// Parses, checks, transforms, bundles, minifies.
+    async fn compile(&self, source: Source<'_>) -> Result<CompiledSource, CompileRefusal>;
+    /// Reads a source map that `compile` made; `None` when it is not one.
+    fn positions(&self, source_map: &[u8]) -> Option<Box<dyn Positions>>;
+    /// The lines around a place with a marker, plain text.
+    fn code_frame(&self, text: &str, line: u32, column: u32) -> String;
 }

@@ -1,0 +1,101 @@
+//! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
+
+use crate::port::{Compile, InvocationStore, KvQuota, KvStore, Retention};
+use neofn_registry::port::RegistryStore;
+use neofn_runtime::port::{JobLimits, Runtime};
+use neofn_sched::Backoff;
+use neofn_types::{Clock, Entropy, Limits};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the composition root decides. Start from [`EngineOptions::new`] and change what differs.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The most that a version may ask for.
+    pub limits_max: Limits,
+    /// Sizes and counts of a run.
+    pub job_limits: JobLimits,
+    /// How long history is kept.
+    pub retention: Retention,
+    /// Of each project.
+    pub kv_quota: KvQuota,
+    /// Most waiting invocations of one function.
+    pub queue_max: u32,
+    /// Most asynchronous runs at the same time.
+    pub async_workers: u32,
+    /// Most runs at the same time, of all functions together.
+    pub node_concurrency_max: u32,
+    /// How long a claim holds without renewal.
+    pub lease: Duration,
+    /// When failed asynchronous invocations are tried again.
+    pub backoff: Backoff,
+    /// How deep functions may call each other.
+    pub chain_depth_max: u32,
+    /// Live versions unused for so long leave the memory.
+    pub cache_idle: Duration,
+    /// Most versions in memory.
+    pub cache_entries_max: usize,
+    /// Ended plain calls whose history row may wait for the disk; beyond it answers wait.
+    pub records_pending_max: u32,
+    /// Log entries that a slow follower may lag behind.
+    pub follow_entries_max: usize,
+    /// How often the loops look around without being woken.
+    pub tick: Duration,
+}
+
+impl EngineOptions {
+    /// The defaults of the design.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            clock,
+            entropy,
+            limits_max: Limits {
+                units: neofn_types::Units(1_000_000_000),
+                time_ms: 300_000,
+                memory_bytes: 512 << 20,
+                concurrency: 1_000,
+            },
+            job_limits: JobLimits::default(),
+            retention: Retention {
+                age: Duration::from_secs(30 * 86_400),
+                per_function: 10_000,
+                idempotency: Duration::from_secs(86_400),
+            },
+            kv_quota: KvQuota {
+                keys_max: 1_000_000,
+                bytes_max: 1 << 30,
+            },
+            queue_max: 10_000,
+            async_workers: 64,
+            node_concurrency_max: 1_000,
+            lease: Duration::from_secs(30),
+            backoff: Backoff::default(),
+            chain_depth_max: 8,
+            cache_idle: Duration::from_secs(600),
+            cache_entries_max: 1_024,
+            records_pending_max: 4_096,
+            follow_entries_max: 256,
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What does the work.
+#[derive(Clone)]
+pub struct Ports {
+    /// Functions, versions, artifacts.
+    pub registry: Arc<dyn RegistryStore>,
+    /// Queue and history.
+    pub invocations: Arc<dyn InvocationStore>,
+    /// Reads of ctx.kv.
+    pub kv: Arc<dyn KvStore>,
+    /// Sandboxes.
+    pub runtime: Arc<dyn Runtime>,
+    /// The compiler.
+    pub compiler: Arc<dyn Compile>,
+}
