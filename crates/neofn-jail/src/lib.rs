@@ -1,1 +1,24 @@
-//! neofn-jail
+//! A role of our own binary confines itself here, first thing after exec: namespaces, Landlock, seccomp, limits.
+//!
+//! This is the second of two boundaries around tenants' code; the first is the engine's. It fails closed: what a
+//! role requires and the machine does not give is an error, never a warning. Knows nothing of what the role runs.
+
+mod confine;
+mod error;
+mod filter;
+mod limits;
+mod namespaces;
+mod paths;
+mod policy;
+mod probe;
+mod resident;
+mod shim;
+mod sys;
+
+#[doc(hidden)]
+pub use confine::confine_at_most;
+pub use confine::{Confined, confine};
+pub use error::JailError;
+pub use policy::{Class, Policy, Tier};
+pub use probe::{Finding, Probe, probe, require};
+pub use resident::resident_bytes;
