@@ -1,1 +1,15 @@
-//! neofn-client
+//! A blocking client of the HTTP API, and how to find a node on this machine.
+//!
+//! Knows the wire types and nothing of servers, manifests or terminals.
+
+mod api;
+mod discover;
+mod error;
+mod follow;
+mod transport;
+
+pub use api::Page;
+pub use discover::{Environment, Found, find};
+pub use error::Error;
+pub use follow::Follow;
+pub use transport::{Client, Options};

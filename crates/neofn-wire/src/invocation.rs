@@ -148,6 +148,16 @@ pub struct LogEvent {
     pub stack: Option<Vec<String>>,
 }
 
+/// Answer of GET `…/logs` without `?follow`: ended invocations, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogList {
+    /// The newest `limit` of them, oldest first.
+    pub logs: Vec<LogEvent>,
+    /// Give this as `after` to see what came later; absent when there was nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+}
+
 /// Body of POST `/api/v1/invocations/{id}/replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]

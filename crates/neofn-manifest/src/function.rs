@@ -1,0 +1,256 @@
+//! One `[function.NAME]` table: its keys, what they may hold, and what this build does not have.
+
+use crate::json::to_json;
+use crate::walk::{Walk, shorten};
+use crate::{FunctionConfig, FunctionLimits, SmokeTest};
+use neofn_types::{Code, FunctionName, Grants, RuntimeKind, Units, parse_bytes, parse_duration_ms};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::DeValue;
+
+pub(crate) const FUNCTION: &[&str] = &["main", "runtime", "public", "limits", "allow", "on", "test"];
+pub(crate) const LIMITS: &[&str] = &["units", "time", "memory", "concurrency"];
+pub(crate) const ALLOW: &[&str] = &["kv"];
+pub(crate) const TEST: &[&str] = &["event", "expect"];
+/// Grants that neofn knows by name and this build does not serve.
+const ALLOW_ELSEWHERE: &[&str] = &["net", "secrets", "chain", "oracle", "tee"];
+/// Triggers that neofn knows by name and this build does not serve.
+const ON_ELSEWHERE: &[&str] = &[
+    "block",
+    "transaction",
+    "notification",
+    "execution",
+    "cron",
+    "event",
+    "http",
+    "price",
+];
+const RUNTIMES: &[&str] = &["js", "wasm"];
+const RUNTIMES_ELSEWHERE: &[&str] = &["deno", "python", "go", "plugin"];
+/// As much as a path component may be on the systems we build for.
+const PATH_BYTES_MAX: usize = 1_024;
+
+/// Reads the table of function `name`; `None` when something was wrong, which is then among the findings.
+pub(crate) fn read(
+    walk: &mut Walk<'_>,
+    key_span: &Range<usize>,
+    name: &FunctionName,
+    value: &Spanned<DeValue<'_>>,
+) -> Option<FunctionConfig> {
+    let before = walk.findings.len();
+    let table = walk.table(name.as_str(), value, &format!("[function.{name}]"))?;
+    let mut config = FunctionConfig {
+        main: String::new(),
+        runtime: RuntimeKind::Js,
+        public: false,
+        limits: FunctionLimits::default(),
+        allow: Grants::default(),
+        test: None,
+    };
+    let mut main_span = None;
+    for (span, key, value) in Walk::members(table) {
+        match key {
+            "main" => {
+                main_span = Some(value.span());
+                config.main = main(walk, value).unwrap_or_default();
+            }
+            "runtime" => config.runtime = runtime(walk, value).unwrap_or(config.runtime),
+            "public" => config.public = walk.boolean("public", value).unwrap_or(false),
+            "limits" => config.limits = limits(walk, value),
+            "allow" => config.allow = allow(walk, value),
+            "on" => on(walk, value),
+            "test" => config.test = test(walk, &span, value),
+            other => walk.unknown(span, other, &format!("[function.{name}]"), FUNCTION),
+        }
+    }
+    match main_span {
+        None => walk.wrong(
+            key_span.clone(),
+            format!("[function.{name}] has no `main`"),
+            "add the file with the handler: `main = \"src/hello.ts\"`",
+        ),
+        Some(span) if config.runtime == RuntimeKind::Js && config.main.ends_with(".wasm") => {
+            walk.wrong(
+                span,
+                "`main` is a WebAssembly module, but `runtime` is \"js\"",
+                "add `runtime = \"wasm\"`",
+            );
+        }
+        Some(span)
+            if config.runtime == RuntimeKind::Wasm
+                && !config.main.is_empty()
+                && !config.main.ends_with(".wasm") =>
+        {
+            walk.wrong(
+                span,
+                "`runtime` is \"wasm\", but `main` is not a `.wasm` file",
+                "name the compiled module: `main = \"build/hello.wasm\"`",
+            );
+        }
+        Some(_) => {}
+    }
+    (walk.findings.len() == before).then_some(config)
+}
+
+/// A path that stays inside the project, whatever system reads it.
+fn main(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    let text = walk.string("main", value, "main = \"src/hello.ts\"")?;
+    let text = text.strip_prefix("./").unwrap_or(text);
+    let parts_ok = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let bytes_ok =
+        text.len() <= PATH_BYTES_MAX && !text.contains(['\\', ':']) && !text.chars().any(char::is_control);
+    if parts_ok && bytes_ok {
+        return Some(text.to_owned());
+    }
+    walk.wrong(
+        value.span(),
+        format!("main = \"{}\" is not a path inside the project", shorten(text)),
+        "write it relative to neofn.toml, with `/` and without `..`",
+    );
+    None
+}
+
+fn runtime(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<RuntimeKind> {
+    let text = walk.string("runtime", value, "runtime = \"js\"")?;
+    if let Ok(kind) = text.parse() {
+        return Some(kind);
+    }
+    let message = if RUNTIMES_ELSEWHERE.contains(&text) {
+        format!("the runtime \"{text}\" is not in this build")
+    } else {
+        format!("unknown runtime \"{}\"", shorten(text))
+    };
+    let hint = crate::closest(text, RUNTIMES.iter().copied()).map_or_else(
+        || "this build runs \"js\" and \"wasm\"".to_owned(),
+        |meant| format!("did you mean \"{meant}\"?"),
+    );
+    walk.add(value.span(), Code::RuntimeUnknown, message, hint);
+    None
+}
+
+fn limits(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> FunctionLimits {
+    let mut limits = FunctionLimits::default();
+    let Some(table) = walk.table("limits", value, "limits = { time = \"30s\" }") else {
+        return limits;
+    };
+    for (span, key, value) in Walk::members(table) {
+        match key {
+            "units" => {
+                limits.units = walk
+                    .integer(key, value, 20_000..i64::MAX.unsigned_abs(), "units = 5_000_000")
+                    .map(Units);
+            }
+            "time" => limits.time_ms = quantity(walk, key, value, "time = \"30s\"", parse_duration_ms),
+            "memory" => limits.memory_bytes = quantity(walk, key, value, "memory = \"64MiB\"", parse_bytes),
+            "concurrency" => {
+                limits.concurrency = walk
+                    .integer(key, value, 1..1_000_001, "concurrency = 10")
+                    .and_then(|n| u32::try_from(n).ok());
+            }
+            other => walk.unknown(span, other, "limits", LIMITS),
+        }
+    }
+    limits
+}
+
+fn quantity(
+    walk: &mut Walk<'_>,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    example: &str,
+    parse: fn(&str) -> Result<u64, neofn_types::ParseQuantityError>,
+) -> Option<u64> {
+    let text = walk.string(key, value, example)?;
+    match parse(text) {
+        Ok(0) => {
+            walk.wrong(
+                value.span(),
+                format!("`{key}` must be more than zero"),
+                format!("write it like `{example}`"),
+            );
+            None
+        }
+        Ok(n) => Some(n),
+        Err(reason) => {
+            walk.wrong(
+                value.span(),
+                format!("`{key}`: {reason}"),
+                format!("write it like `{example}`"),
+            );
+            None
+        }
+    }
+}
+
+fn allow(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Grants {
+    let mut grants = Grants::default();
+    let Some(table) = walk.table("allow", value, "allow = { kv = true }") else {
+        return grants;
+    };
+    for (span, key, value) in Walk::members(table) {
+        match key {
+            "kv" => grants.kv = walk.boolean("kv", value).unwrap_or(false),
+            absent if ALLOW_ELSEWHERE.contains(&absent) => walk.wrong(
+                span,
+                format!("the grant `{absent}` is not in this build"),
+                "this build grants `kv`; remove the key",
+            ),
+            other => walk.unknown(span, other, "allow", ALLOW),
+        }
+    }
+    grants
+}
+
+/// This build runs functions on request only, and says so instead of never firing.
+fn on(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) {
+    let Some(table) = walk.table("on", value, "[[function.hello.on.cron]]") else {
+        return;
+    };
+    for (span, key, _) in Walk::members(table) {
+        if ON_ELSEWHERE.contains(&key) {
+            walk.wrong(
+                span,
+                format!("the trigger `{key}` is not in this build"),
+                "functions of this build run on request: remove the trigger",
+            );
+        } else {
+            walk.unknown(span, key, "on", ON_ELSEWHERE);
+        }
+    }
+}
+
+fn test(walk: &mut Walk<'_>, key_span: &Range<usize>, value: &Spanned<DeValue<'_>>) -> Option<SmokeTest> {
+    let table = walk.table("test", value, "test = { event = { name = \"Neo\" } }")?;
+    let (mut event, mut expect, mut has_event) = (None, None, false);
+    for (span, key, value) in Walk::members(table) {
+        match key {
+            "event" => {
+                has_event = true;
+                event = json(walk, value);
+            }
+            "expect" => expect = json(walk, value),
+            other => walk.unknown(span, other, "test", TEST),
+        }
+    }
+    if !has_event {
+        walk.wrong(
+            key_span.clone(),
+            "`test` has no `event`",
+            "add the event to send: `event = { name = \"Neo\" }`",
+        );
+    }
+    Some(SmokeTest {
+        event: event?,
+        expect,
+    })
+}
+
+fn json(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<serde_json::Value> {
+    match to_json(value.get_ref()) {
+        Ok(json) => Some(json),
+        Err(reason) => {
+            walk.wrong(value.span(), reason, "an event is JSON");
+            None
+        }
+    }
+}
