@@ -24,12 +24,33 @@ pub struct Confined {
 /// that started the role: start it from one that lasts as long as the node. The environment stays readable to the
 /// role: start it with an empty one.
 pub fn confine(policy: &Policy) -> Result<Confined, JailError> {
-    confine_at_most(policy, Tier::Namespaces)
+    confine_with(policy, Layers::ALL)
 }
 
-/// `confine`, leaving out what is above `most`: tests see each tier hold by itself.
+/// The layers to apply; tests leave some out, to see each hold by itself.
 #[doc(hidden)]
-pub fn confine_at_most(policy: &Policy, most: Tier) -> Result<Confined, JailError> {
+#[derive(Debug, Clone, Copy)]
+pub struct Layers {
+    /// Own namespaces and an empty root.
+    pub namespaces: bool,
+    /// Landlock.
+    pub landlock: bool,
+    /// The filter.
+    pub seccomp: bool,
+}
+
+impl Layers {
+    /// What every role gets.
+    pub const ALL: Self = Self {
+        namespaces: true,
+        landlock: true,
+        seccomp: true,
+    };
+}
+
+/// `confine` with some layers left out.
+#[doc(hidden)]
+pub fn confine_with(policy: &Policy, layers: Layers) -> Result<Confined, JailError> {
     single_threaded()?;
     // SAFETY: plain numbers.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } < 0 {
@@ -39,15 +60,10 @@ pub fn confine_at_most(policy: &Policy, most: Tier) -> Result<Confined, JailErro
     let parent = unsafe { libc::getppid() };
     limits::blank_standard_descriptors(&policy.keep_fds)?;
     let plan = Plan::new();
-    step("become nobody", Plan::leave_root())?;
+    let now = Plan::leave_root().map_err(|errno| failed("become nobody", errno))?;
 
     let mut missing = None;
-    let unshared = if most < Tier::Namespaces {
-        missing = Some("namespaces left out".to_owned());
-        false
-    } else {
-        note(&mut missing, plan.unshare())
-    };
+    let unshared = layers.namespaces && note(&mut missing, plan.unshare(now));
     // After the last change of credentials, which would clear it.
     step("set the death signal", sys::die_with_parent())?;
     // SAFETY: cannot fail. A parent that died before the signal was set leaves us to another one.
@@ -65,23 +81,19 @@ pub fn confine_at_most(policy: &Policy, most: Tier) -> Result<Confined, JailErro
     let rooted = unshared && note(&mut missing, Plan::empty_root());
     if !rooted {
         // SAFETY: a C literal.
-        step(
-            "leave the working directory",
-            sys::check(unsafe { libc::chdir(c"/".as_ptr()) }),
-        )?;
+        let left = unsafe { libc::chdir(c"/".as_ptr()) };
+        step("leave the working directory", sys::check(left))?;
     }
     step("drop capabilities", sys::drop_capabilities())?;
     limits::apply(policy, unshared)?;
     let filters = filter::role(policy)?;
     close_others(policy, pagemap.as_ref())?;
     // SAFETY: plain numbers.
-    step(
-        "become undumpable",
-        sys::check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }),
-    )?;
+    let undumpable = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    step("become undumpable", sys::check(undumpable))?;
 
-    let landlocked = most >= Tier::Landlock && deny_paths(&mut missing);
-    let filtered = most >= Tier::Seccomp && install(&filters, &mut missing);
+    let landlocked = layers.landlock && deny_paths(&mut missing);
+    let filtered = layers.seccomp && install(&filters, &mut missing);
     let tier = match (filtered, landlocked, rooted) {
         (true, true, true) => Tier::Namespaces,
         (true, true, false) => Tier::Landlock,
@@ -101,10 +113,14 @@ pub fn confine_at_most(policy: &Policy, most: Tier) -> Result<Confined, JailErro
 fn step<T>(step: &'static str, result: Result<T, i32>) -> Result<(), JailError> {
     match result {
         Ok(_) => Ok(()),
-        Err(errno) => Err(JailError::Step {
-            step,
-            source: io::Error::from_raw_os_error(errno),
-        }),
+        Err(errno) => Err(failed(step, errno)),
+    }
+}
+
+fn failed(step: &'static str, errno: i32) -> JailError {
+    JailError::Step {
+        step,
+        source: io::Error::from_raw_os_error(errno),
     }
 }
 

@@ -15,9 +15,9 @@ mod resident;
 mod shim;
 mod sys;
 
-#[doc(hidden)]
-pub use confine::confine_at_most;
 pub use confine::{Confined, confine};
+#[doc(hidden)]
+pub use confine::{Layers, confine_with};
 pub use error::JailError;
 pub use policy::{Class, Policy, Tier};
 pub use probe::{Finding, Probe, probe, require};

@@ -58,38 +58,49 @@ const NOBODY: u32 = 65_534;
 pub(crate) struct Plan {
     uid_map: CString,
     gid_map: CString,
+    nobody_map: CString,
+}
+
+/// Whether root became nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    Nobody,
+    AsBefore,
 }
 
 impl Plan {
     pub(crate) fn new() -> Self {
         // SAFETY: these calls cannot fail.
         let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        let (uid, gid) = if uid == 0 { (NOBODY, NOBODY) } else { (uid, gid) };
         let line = |id: u32| CString::new(format!("{INSIDE_ID} {id} 1")).unwrap_or_default();
         Self {
             uid_map: line(uid),
             gid_map: line(gid),
+            nobody_map: line(NOBODY),
         }
     }
 
-    /// Root first becomes nobody, for good: a jailed process must own nothing outside either.
-    pub(crate) fn leave_root() -> Result<(), i32> {
+    /// Root first becomes nobody, for good: a jailed process must own nothing outside either. In a container that
+    /// maps root alone there is no nobody to become; that root owns nothing outside.
+    pub(crate) fn leave_root() -> Result<Now, i32> {
         // SAFETY: plain numbers; setgroups with length 0 reads no list.
         unsafe {
             if libc::geteuid() != 0 {
-                return Ok(());
+                return Ok(Now::AsBefore);
+            }
+            if check(libc::setresgid(NOBODY, NOBODY, NOBODY)) == Err(libc::EINVAL) {
+                return Ok(Now::AsBefore);
             }
             check(libc::setgroups(0, std::ptr::null()))?;
-            check(libc::setresgid(NOBODY, NOBODY, NOBODY))?;
             check(libc::setresuid(NOBODY, NOBODY, NOBODY))?;
             // Changing ids made /proc/self root's; the maps are written there. Taken away again at the end.
             check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
         }
-        Ok(())
+        Ok(Now::Nobody)
     }
 
     /// New namespaces for this process, and for its next child the process namespace.
-    pub(crate) fn unshare(&self) -> Result<(), Failed> {
+    pub(crate) fn unshare(&self, now: Now) -> Result<(), Failed> {
         let flags = libc::CLONE_NEWUSER
             | libc::CLONE_NEWNS
             | libc::CLONE_NEWPID
@@ -101,8 +112,12 @@ impl Plan {
         at(Step::Unshare, check(unsafe { libc::unshare(flags) }))?;
         let map = |path: &CStr, text: &CStr| at(Step::UserMap, write_file(path, text.to_bytes()));
         map(c"/proc/self/setgroups", c"deny")?;
-        map(c"/proc/self/uid_map", &self.uid_map)?;
-        map(c"/proc/self/gid_map", &self.gid_map)
+        let (uid_map, gid_map) = match now {
+            Now::Nobody => (&self.nobody_map, &self.nobody_map),
+            Now::AsBefore => (&self.uid_map, &self.gid_map),
+        };
+        map(c"/proc/self/uid_map", uid_map)?;
+        map(c"/proc/self/gid_map", gid_map)
     }
 
     /// Puts an empty, read-only file system in the place of everything. Only in the child of `unshare`.
@@ -155,8 +170,8 @@ impl Plan {
 
     /// All of it in a process that is thrown away; for the probe.
     pub(crate) fn rehearse(&self) -> Result<(), Failed> {
-        at(Step::Unshare, Self::leave_root())?;
-        self.unshare()?;
+        let now = at(Step::Unshare, Self::leave_root())?;
+        self.unshare(now)?;
         // SAFETY: the child allocates nothing and leaves by `_exit`.
         let child = unsafe { libc::fork() };
         match child {
@@ -167,7 +182,7 @@ impl Plan {
             0 => {
                 let status = match Self::empty_root() {
                     Ok(()) => 0,
-                    // errno values and steps are small: the step in the upper bits, whether it is a permission matters little
+                    // An exit status has room for the step alone; its cause is nearly always a permission.
                     Err(failed) => failed.step as i32,
                 };
                 // SAFETY: ends this process at once.
