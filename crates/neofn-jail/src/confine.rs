@@ -1,6 +1,7 @@
 //! The order in which a process gives up its rights.
 
 use crate::error::JailError;
+use crate::filter::Processes;
 use crate::namespaces::Plan;
 use crate::shim::{self, Side};
 use crate::{Policy, Tier, filter, limits, paths, sys};
@@ -86,7 +87,7 @@ pub fn confine_with(policy: &Policy, layers: Layers) -> Result<Confined, JailErr
     }
     step("drop capabilities", sys::drop_capabilities())?;
     limits::apply(policy, unshared)?;
-    let filters = filter::role(policy)?;
+    let filters = filter::role(policy, if unshared { Processes::Own } else { Processes::All })?;
     close_others(policy, pagemap.as_ref())?;
     // SAFETY: plain numbers.
     let undumpable = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };

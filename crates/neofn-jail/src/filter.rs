@@ -129,8 +129,17 @@ const PLAIN_OF_ARCH: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const PLAIN_OF_ARCH: &[i64] = &[];
 
+/// Which processes a number can name here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processes {
+    /// Its own threads alone: it has a process namespace.
+    Own,
+    /// Others too.
+    All,
+}
+
 /// The filters of a role, to be installed in this order.
-pub(crate) fn role(policy: &Policy) -> Result<[BpfProgram; 2], JailError> {
+pub(crate) fn role(policy: &Policy, processes: Processes) -> Result<[BpfProgram; 2], JailError> {
     // clone3 hides its flags behind a pointer. ENOSYS makes the C library fall back to clone.
     let absent: Rules = [(libc::SYS_clone3, vec![])].into();
     let absent = compile(absent, SeccompAction::Allow, errno(libc::ENOSYS))?;
@@ -183,9 +192,12 @@ pub(crate) fn role(policy: &Policy) -> Result<[BpfProgram; 2], JailError> {
     // A connected pair within the process, for the event loop to wake itself.
     rules.insert(libc::SYS_socketpair, one_of(0, &[number(libc::AF_UNIX)])?);
     if policy.class == Class::Sandbox {
-        // Long calls lower their own thread's priority.
-        let own = vec![is(0, Len::Dword, Op::Eq, 0)?, is(1, Len::Dword, Op::Eq, 0)?];
-        rules.insert(libc::SYS_setpriority, vec![all_of(own)?]);
+        // The priority of threads with long calls is lowered, by another thread where that can hit no other process.
+        let mut lowered = vec![is(0, Len::Dword, Op::Eq, 0)?];
+        if processes == Processes::All {
+            lowered.push(is(1, Len::Dword, Op::Eq, 0)?);
+        }
+        rules.insert(libc::SYS_setpriority, vec![all_of(lowered)?]);
     }
     let list = compile(rules, errno(libc::EPERM), SeccompAction::Allow)?;
     Ok([absent, list])

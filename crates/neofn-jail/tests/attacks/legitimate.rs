@@ -209,6 +209,8 @@ pub(crate) fn work(confined: Confined) {
         assert_eq!(libc::raise(libc::SIGUSR1), 0);
         assert!(SIGNALLED.load(Ordering::SeqCst));
         assert_eq!(libc::setpriority(libc::PRIO_PROCESS, 0, 10), 0);
+        let own = libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as u32, 11) == 0;
+        assert_eq!(own, confined.tier == Tier::Namespaces);
 
         let poll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
         let event = libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
