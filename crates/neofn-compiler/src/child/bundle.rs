@@ -1,0 +1,102 @@
+//! rolldown over the project in memory: one ES module, minified, with a source map.
+//!
+//! Everything runs on the calling thread, whose stack is large; the sources were parsed and measured before.
+
+use super::project::{ProjectFs, ROOT, absolute};
+use super::resolve;
+use rolldown::{
+    BundleFactory, BundleFactoryOptions, BundlerOptions, BundlerTransformOptions, CodeSplittingMode, CommentsOptions, Either,
+    InputItem, OutputFormat, Platform, RawCompressOptions, RawMangleOptions, RawMinifyOptions, RawMinifyOptionsDetailed,
+    SourceMapType, TsConfig,
+};
+use rolldown_common::{Output, OutputChunk};
+use rolldown_error::BuildDiagnostic;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What came out.
+pub(crate) struct Bundled {
+    pub code: String,
+    pub source_map: String,
+    pub exports: Vec<String>,
+    /// Path in the project and bytes, largest first.
+    pub modules: Vec<(String, usize)>,
+    pub warnings: Vec<BuildDiagnostic>,
+}
+
+/// Why nothing did.
+pub(crate) enum BundleError {
+    Source(Vec<BuildDiagnostic>),
+    Compiler(String),
+}
+
+pub(crate) fn bundle(fs: &ProjectFs, main: &str) -> Result<Bundled, BundleError> {
+    // One thread: rayon's work and tokio's tasks stay on this stack, and the jail need not allow a crowd.
+    let own_pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
+    own_pool.map_err(|e| BundleError::Compiler(e.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .map_err(|e| BundleError::Compiler(e.to_string()))?;
+    let source = |errors: rolldown_error::BatchedBuildDiagnostic| BundleError::Source(errors.into_vec());
+    let factory = BundleFactoryOptions { bundler_options: options(main), disable_tracing_setup: true, ..Default::default() };
+    let mut factory = BundleFactory::new(factory).map_err(source)?;
+    let bundle = factory.create_bundle_with_fs(fs.clone(), resolve::resolver(fs));
+    let output = runtime.block_on(bundle.generate()).map_err(source)?;
+    let mut chunks = output.assets.iter().filter_map(|asset| match asset {
+        Output::Chunk(chunk) => Some(chunk),
+        Output::Asset(_) => None,
+    });
+    let (Some(chunk), None) = (chunks.next(), chunks.next()) else {
+        return Err(BundleError::Compiler("the bundler did not make exactly one module".to_owned()));
+    };
+    Ok(bundled(chunk, output.warnings))
+}
+
+fn bundled(chunk: &Arc<OutputChunk>, warnings: Vec<BuildDiagnostic>) -> Bundled {
+    let name = |id: &str| super::project::relative(id).unwrap_or(id).to_owned();
+    let sizes = chunk.modules.keys.iter().zip(&chunk.modules.values);
+    let mut modules: Vec<(String, usize)> =
+        sizes.map(|(id, module)| (name(id), module.code().map_or(0, |code| code.len()))).collect();
+    modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let mut exports: Vec<String> = chunk.exports.iter().map(ToString::to_string).collect();
+    exports.sort();
+    Bundled {
+        code: chunk.code.clone(),
+        source_map: chunk.map.as_ref().map(|map| map.to_json_string()).unwrap_or_default(),
+        exports,
+        modules,
+        warnings,
+    }
+}
+
+fn options(main: &str) -> BundlerOptions {
+    BundlerOptions {
+        input: Some(vec![InputItem {
+            name: Some("function".to_owned()),
+            import: absolute(main).to_string_lossy().into_owned(),
+        }]),
+        cwd: Some(PathBuf::from(ROOT)),
+        format: Some(OutputFormat::Esm),
+        platform: Some(Platform::Neutral),
+        resolve: Some(resolve::options()),
+        tsconfig: Some(TsConfig::Auto(false)),
+        minify: Some(RawMinifyOptions::Object(RawMinifyOptionsDetailed {
+            mangle: Some(RawMangleOptions::default()),
+            compress: Some(RawCompressOptions::default()),
+            remove_whitespace: true,
+        })),
+        // Names of functions are what a stack trace shows.
+        keep_names: Some(false),
+        comments: Some(CommentsOptions { legal: false, annotation: false, jsdoc: false }),
+        sourcemap: Some(SourceMapType::Hidden),
+        sourcemap_exclude_sources: Some(true),
+        dir: Some(ROOT.to_owned()),
+        code_splitting: Some(CodeSplittingMode::Bool(false)),
+        transform: Some(BundlerTransformOptions {
+            target: Some(Either::Left("es2023".to_owned())),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
