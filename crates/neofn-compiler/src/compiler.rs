@@ -56,7 +56,11 @@ impl Compiler {
     #[must_use]
     pub fn new(options: CompilerOptions) -> Self {
         let permits = Semaphore::new(options.concurrency.max(1));
-        Self(Arc::new(Inner { options, warm: Mutex::new(None), permits }))
+        Self(Arc::new(Inner {
+            options,
+            warm: Mutex::new(None),
+            permits,
+        }))
     }
 
     /// Starts the waiting child. An error here says why no compilation would work: the jail, or the binary.
@@ -68,7 +72,10 @@ impl Compiler {
     pub async fn compile(&self, request: CompileRequest) -> Result<Compiled, CompileError> {
         let diagnostics = upload::check(&request);
         if !diagnostics.is_empty() {
-            return Err(CompileError::Refused { stage: Stage::Validate, diagnostics });
+            return Err(CompileError::Refused {
+                stage: Stage::Validate,
+                diagnostics,
+            });
         }
         let frame = wire::frame(&request, wire::REQUEST_BYTES_MAX).map_err(CompileError::Failed)?;
         let closed = |_| CompileError::Unavailable("the compiler is shutting down".to_owned());
@@ -80,7 +87,9 @@ impl Compiler {
             Answer::Compiled(compiled) => Ok(*compiled),
             Answer::Refused(stage, diagnostics) => Err(CompileError::Refused { stage, diagnostics }),
             Answer::Failed(why) => Err(CompileError::Failed(why)),
-            Answer::Ready | Answer::Parsing(_) => Err(CompileError::Failed("the child spoke out of turn".to_owned())),
+            Answer::Ready | Answer::Parsing(_) => {
+                Err(CompileError::Failed("the child spoke out of turn".to_owned()))
+            }
         }
     }
 
@@ -118,7 +127,12 @@ impl Inner {
                 Err(lost) => return Err(exit::explain(&lost, request)),
             }
         }
-        let child = ChildProcess::start(&self.options).await.map_err(CompileError::Unavailable)?;
-        child.ask(frame, self.options.time_max).await.map_err(|lost| exit::explain(&lost, request))
+        let child = ChildProcess::start(&self.options)
+            .await
+            .map_err(CompileError::Unavailable)?;
+        child
+            .ask(frame, self.options.time_max)
+            .await
+            .map_err(|lost| exit::explain(&lost, request))
     }
 }

@@ -37,8 +37,17 @@ pub(crate) fn explain(lost: &Lost, request: &CompileRequest) -> CompileError {
         _ if lost.timed_out => limit("longer than a compilation may take", lost),
         Some(SIGSEGV | SIGBUS | SIGILL | SIGABRT) if lost.parsing.is_some() => too_deep(lost, request),
         _ => {
-            let ended = lost.status.map_or_else(|| "ended".to_owned(), |s| format!("ended with {s}"));
-            let said = lost.stderr.lines().next().unwrap_or("").chars().take(200).collect::<String>();
+            let ended = lost
+                .status
+                .map_or_else(|| "ended".to_owned(), |s| format!("ended with {s}"));
+            let said = lost
+                .stderr
+                .lines()
+                .next()
+                .unwrap_or("")
+                .chars()
+                .take(200)
+                .collect::<String>();
             CompileError::Unavailable(format!("the compiler process {ended} before it answered; {said}"))
         }
     }
@@ -46,20 +55,42 @@ pub(crate) fn explain(lost: &Lost, request: &CompileRequest) -> CompileError {
 
 fn limit(what: &str, lost: &Lost) -> CompileError {
     let file = lost.parsing.clone().unwrap_or_default();
-    refused(Stage::Compile, Code::CompileLimit, file, format!("the source took {what}"))
+    refused(
+        Stage::Compile,
+        Code::CompileLimit,
+        file,
+        format!("the source took {what}"),
+    )
 }
 
 fn refused(stage: Stage, code: Code, file: String, message: String) -> CompileError {
     let hint = code.info().cure.to_owned();
-    let diagnostic =
-        Diagnostic { code, severity: Severity::Error, file, line: 0, column: 0, length: 1, message, hint, frame: String::new() };
-    CompileError::Refused { stage, diagnostics: vec![diagnostic] }
+    let diagnostic = Diagnostic {
+        code,
+        severity: Severity::Error,
+        file,
+        line: 0,
+        column: 0,
+        length: 1,
+        message,
+        hint,
+        frame: String::new(),
+    };
+    CompileError::Refused {
+        stage,
+        diagnostics: vec![diagnostic],
+    }
 }
 
 fn too_deep(lost: &Lost, request: &CompileRequest) -> CompileError {
     let message = "the source is nested deeper than the parser can follow";
     let file = lost.parsing.clone().unwrap_or_else(|| request.main.clone());
-    let mut error = refused(Stage::Validate, Code::NestedTooDeep, file.clone(), message.to_owned());
+    let mut error = refused(
+        Stage::Validate,
+        Code::NestedTooDeep,
+        file.clone(),
+        message.to_owned(),
+    );
     if let (Some(text), CompileError::Refused { diagnostics, .. }) = (request.files.get(&file), &mut error)
         && let Some(at) = deepest_bracket(text)
     {

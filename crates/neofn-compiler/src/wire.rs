@@ -42,7 +42,11 @@ pub(crate) fn frame<T: Serialize>(value: &T, bytes_max: usize) -> Result<Vec<u8>
 /// Checks a header.
 pub(crate) fn length(header: [u8; 4], bytes_max: usize) -> Result<usize, String> {
     let length = usize::try_from(u32::from_le_bytes(header)).map_err(|e| e.to_string())?;
-    if length > bytes_max { Err(format!("a message of {length} bytes is larger than {bytes_max}")) } else { Ok(length) }
+    if length > bytes_max {
+        Err(format!("a message of {length} bytes is larger than {bytes_max}"))
+    } else {
+        Ok(length)
+    }
 }
 
 /// A value from the body of a frame.

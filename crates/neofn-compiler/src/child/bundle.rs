@@ -5,9 +5,9 @@
 use super::project::{ProjectFs, ROOT, absolute};
 use super::resolve;
 use rolldown::{
-    BundleFactory, BundleFactoryOptions, BundlerOptions, BundlerTransformOptions, CodeSplittingMode, CommentsOptions, Either,
-    InputItem, OutputFormat, Platform, RawCompressOptions, RawMangleOptions, RawMinifyOptions, RawMinifyOptionsDetailed,
-    SourceMapType, TsConfig,
+    BundleFactory, BundleFactoryOptions, BundlerOptions, BundlerTransformOptions, CodeSplittingMode,
+    CommentsOptions, Either, InputItem, OutputFormat, Platform, RawCompressOptions, RawMangleOptions,
+    RawMinifyOptions, RawMinifyOptionsDetailed, SourceMapType, TsConfig,
 };
 use rolldown_common::{Output, OutputChunk};
 use rolldown_error::BuildDiagnostic;
@@ -32,14 +32,21 @@ pub(crate) enum BundleError {
 
 pub(crate) fn bundle(fs: &ProjectFs, main: &str) -> Result<Bundled, BundleError> {
     // One thread: rayon's work and tokio's tasks stay on this stack, and the jail need not allow a crowd.
-    let own_pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
+    let own_pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build_global();
     own_pool.map_err(|e| BundleError::Compiler(e.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(1)
         .build()
         .map_err(|e| BundleError::Compiler(e.to_string()))?;
     let source = |errors: rolldown_error::BatchedBuildDiagnostic| BundleError::Source(errors.into_vec());
-    let factory = BundleFactoryOptions { bundler_options: options(main), disable_tracing_setup: true, ..Default::default() };
+    let factory = BundleFactoryOptions {
+        bundler_options: options(main),
+        disable_tracing_setup: true,
+        ..Default::default()
+    };
     let mut factory = BundleFactory::new(factory).map_err(source)?;
     let bundle = factory.create_bundle_with_fs(fs.clone(), resolve::resolver(fs));
     let output = runtime.block_on(bundle.generate()).map_err(source)?;
@@ -48,7 +55,9 @@ pub(crate) fn bundle(fs: &ProjectFs, main: &str) -> Result<Bundled, BundleError>
         Output::Asset(_) => None,
     });
     let (Some(chunk), None) = (chunks.next(), chunks.next()) else {
-        return Err(BundleError::Compiler("the bundler did not make exactly one module".to_owned()));
+        return Err(BundleError::Compiler(
+            "the bundler did not make exactly one module".to_owned(),
+        ));
     };
     Ok(bundled(chunk, output.warnings))
 }
@@ -56,14 +65,19 @@ pub(crate) fn bundle(fs: &ProjectFs, main: &str) -> Result<Bundled, BundleError>
 fn bundled(chunk: &Arc<OutputChunk>, warnings: Vec<BuildDiagnostic>) -> Bundled {
     let name = |id: &str| super::project::relative(id).unwrap_or(id).to_owned();
     let sizes = chunk.modules.keys.iter().zip(&chunk.modules.values);
-    let mut modules: Vec<(String, usize)> =
-        sizes.map(|(id, module)| (name(id), module.code().map_or(0, |code| code.len()))).collect();
+    let mut modules: Vec<(String, usize)> = sizes
+        .map(|(id, module)| (name(id), module.code().map_or(0, |code| code.len())))
+        .collect();
     modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut exports: Vec<String> = chunk.exports.iter().map(ToString::to_string).collect();
     exports.sort();
     Bundled {
         code: chunk.code.clone(),
-        source_map: chunk.map.as_ref().map(|map| map.to_json_string()).unwrap_or_default(),
+        source_map: chunk
+            .map
+            .as_ref()
+            .map(|map| map.to_json_string())
+            .unwrap_or_default(),
         exports,
         modules,
         warnings,
@@ -88,7 +102,11 @@ fn options(main: &str) -> BundlerOptions {
         })),
         // Names of functions are what a stack trace shows.
         keep_names: Some(false),
-        comments: Some(CommentsOptions { legal: false, annotation: false, jsdoc: false }),
+        comments: Some(CommentsOptions {
+            legal: false,
+            annotation: false,
+            jsdoc: false,
+        }),
         sourcemap: Some(SourceMapType::Hidden),
         sourcemap_exclude_sources: Some(true),
         dir: Some(ROOT.to_owned()),

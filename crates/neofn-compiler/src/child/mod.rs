@@ -69,7 +69,11 @@ fn confine(confinement: Confinement) -> Result<(), JailError> {
 
 fn on_large_stack(request: CompileRequest, clock: Arc<dyn Clock>) -> Answer {
     let work = move || catch_unwind(AssertUnwindSafe(|| pipeline::run(request, clock.as_ref())));
-    let thread = match thread::Builder::new().name("compile".to_owned()).stack_size(STACK_BYTES).spawn(work) {
+    let thread = match thread::Builder::new()
+        .name("compile".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+    {
         Ok(thread) => thread,
         Err(e) => return Answer::Failed(format!("no thread to compile on: {e}")),
     };
@@ -80,7 +84,10 @@ fn on_large_stack(request: CompileRequest, clock: Arc<dyn Clock>) -> Answer {
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("unknown panic").chars().take(300).collect()
 }
 
@@ -93,7 +100,9 @@ fn read_request() -> Result<Option<CompileRequest>, String> {
         Err(e) => return Err(format!("read the request: {e}")),
     }
     let mut body = vec![0; wire::length(header, wire::REQUEST_BYTES_MAX)?];
-    input.read_exact(&mut body).map_err(|e| format!("read the request: {e}"))?;
+    input
+        .read_exact(&mut body)
+        .map_err(|e| format!("read the request: {e}"))?;
     wire::decode(&body).map(Some)
 }
 
@@ -101,7 +110,9 @@ fn read_request() -> Result<Option<CompileRequest>, String> {
 fn say(answer: &Answer, done: ExitCode) -> ExitCode {
     let sent = wire::frame(answer, wire::ANSWER_BYTES_MAX).and_then(|bytes| {
         let mut out = io::stdout().lock();
-        out.write_all(&bytes).and_then(|()| out.flush()).map_err(|e| e.to_string())
+        out.write_all(&bytes)
+            .and_then(|()| out.flush())
+            .map_err(|e| e.to_string())
     });
     match sent {
         Ok(()) => done,

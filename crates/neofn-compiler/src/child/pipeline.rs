@@ -18,7 +18,12 @@ const HARMLESS_BYTES: usize = 8 << 10;
 
 pub(crate) fn run(request: CompileRequest, clock: &dyn Clock) -> Answer {
     let started = clock.monotonic();
-    let CompileRequest { files, main, grants, limits } = request;
+    let CompileRequest {
+        files,
+        main,
+        grants,
+        limits,
+    } = request;
     let fs = ProjectFs::build(files);
     let walked = walk(&fs, &main, &grants, &limits);
     let mut diagnostics = walked.diagnostics;
@@ -77,9 +82,16 @@ fn walk(fs: &ProjectFs, main: &str, grants: &Grants, limits: &SourceLimits) -> W
         if text.len() > HARMLESS_BYTES {
             super::parsing(&path);
         }
-        let look = Look { path: &path, depth_max: limits.depth_max, grants };
+        let look = Look {
+            path: &path,
+            depth_max: limits.depth_max,
+            grants,
+        };
         let mut report = validate::check(look, &text);
-        let is_broken = report.findings.iter().any(|f| matches!(f.code, Code::Syntax | Code::NestedTooDeep));
+        let is_broken = report
+            .findings
+            .iter()
+            .any(|f| matches!(f.code, Code::Syntax | Code::NestedTooDeep));
         for import in &report.imports {
             match follow(&resolver, &path, import) {
                 Ok(Some(target)) if seen.insert(target.clone()) => next.push(target),
@@ -92,7 +104,9 @@ fn walk(fs: &ProjectFs, main: &str, grants: &Grants, limits: &SourceLimits) -> W
             walked.entry = report.exports;
             walked.entry_is_broken = is_broken;
         }
-        walked.diagnostics.extend(validate::diagnostics(&path, &text, report.findings));
+        walked
+            .diagnostics
+            .extend(validate::diagnostics(&path, &text, report.findings));
         if walked.diagnostics.len() > DIAGNOSTICS_MAX {
             break;
         }
@@ -105,7 +119,11 @@ fn follow(
     importer: &str,
     import: &Import,
 ) -> Result<Option<String>, Box<Finding>> {
-    let kind = if import.is_require { ImportKind::Require } else { ImportKind::Import };
+    let kind = if import.is_require {
+        ImportKind::Require
+    } else {
+        ImportKind::Import
+    };
     match resolve::resolve(resolver, importer, &import.specifier, kind) {
         Ok(Target::File(path)) => Ok(Some(path)),
         Ok(Target::Nothing) => Ok(None),
@@ -129,17 +147,41 @@ fn export_main(fs: ProjectFs, main: &str, entry: &EntryExports) -> ProjectFs {
     }
 }
 
-fn check_bundle(bundled: &Bundled, entry: &EntryExports, fs: &ProjectFs, main: &str, limits: &SourceLimits) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+fn check_bundle(
+    bundled: &Bundled,
+    entry: &EntryExports,
+    fs: &ProjectFs,
+    main: &str,
+    limits: &SourceLimits,
+) -> Vec<Diagnostic> {
+    let mut found = translate::warnings(&bundled.warnings, fs);
     if let Err(finding) = validate::judge(entry, Some(&bundled.exports)) {
         found.extend(located(fs, main, *finding));
     }
     let bytes = u64::try_from(bundled.code.len()).unwrap_or(u64::MAX);
     if bytes > limits.bundle_bytes_max {
-        let largest: Vec<String> = bundled.modules.iter().take(3).map(|(path, n)| format!("{path} ({n} bytes)")).collect();
-        let message = format!("the bundled source is {bytes} bytes; the limit is {}", limits.bundle_bytes_max);
-        let hint = format!("Largest parts before minifying: {}. {}", largest.join(", "), Code::SourceTooLarge.info().cure);
-        found.push(validate::placeless(Code::SourceTooLarge, Severity::Error, main, message, &hint));
+        let largest: Vec<String> = bundled
+            .modules
+            .iter()
+            .take(3)
+            .map(|(path, n)| format!("{path} ({n} bytes)"))
+            .collect();
+        let message = format!(
+            "the bundled source is {bytes} bytes; the limit is {}",
+            limits.bundle_bytes_max
+        );
+        let hint = format!(
+            "Largest parts before minifying: {}. {}",
+            largest.join(", "),
+            Code::SourceTooLarge.info().cure
+        );
+        found.push(validate::placeless(
+            Code::SourceTooLarge,
+            Severity::Error,
+            main,
+            message,
+            &hint,
+        ));
     }
     found
 }

@@ -37,7 +37,10 @@ impl ProjectFs {
 
     /// The same project with other text in one file.
     pub fn with_text(&self, path: &str, text: String) -> Self {
-        let mut tree = Tree { files: self.0.files.clone(), dirs: self.0.dirs.clone() };
+        let mut tree = Tree {
+            files: self.0.files.clone(),
+            dirs: self.0.dirs.clone(),
+        };
         tree.files.insert(absolute(path), Arc::from(text));
         Self(Arc::new(tree))
     }
@@ -48,7 +51,10 @@ impl ProjectFs {
     }
 
     fn file(&self, path: &Path) -> io::Result<&Arc<str>> {
-        self.0.files.get(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        self.0
+            .files
+            .get(path)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 }
 
@@ -111,7 +117,14 @@ impl FileSystem for ProjectFs {
     }
     fn read_dir(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
         let below = |p: &&PathBuf| p.parent() == Some(path);
-        Ok(self.0.files.keys().chain(&self.0.dirs).filter(below).cloned().collect())
+        Ok(self
+            .0
+            .files
+            .keys()
+            .chain(&self.0.dirs)
+            .filter(below)
+            .cloned()
+            .collect())
     }
     fn remove_file(&self, _path: &Path) -> io::Result<()> {
         read_only()

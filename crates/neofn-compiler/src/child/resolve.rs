@@ -8,10 +8,46 @@ use std::sync::Arc;
 
 const SOURCES: &[&str] = &["ts", "tsx", "mts", "cts", "js", "jsx", "mjs", "cjs", "json"];
 const NODE_BUILTINS: &[&str] = &[
-    "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto", "dgram", "dns", "domain",
-    "events", "fs", "http", "http2", "https", "inspector", "module", "net", "os", "path", "perf_hooks", "process", "punycode",
-    "querystring", "readline", "repl", "stream", "string_decoder", "sys", "timers", "tls", "tty", "url", "util", "v8", "vm",
-    "wasi", "worker_threads", "zlib",
+    "assert",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "dns",
+    "domain",
+    "events",
+    "fs",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "repl",
+    "stream",
+    "string_decoder",
+    "sys",
+    "timers",
+    "tls",
+    "tty",
+    "url",
+    "util",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+    "zlib",
 ];
 
 /// What an import leads to.
@@ -30,7 +66,13 @@ pub(crate) struct Refusal {
 
 /// The options that the bundler and our own walk share, so that they agree.
 pub(crate) fn resolver(fs: &ProjectFs) -> Arc<Resolver<ProjectFs>> {
-    Arc::new(Resolver::new(fs.clone(), PathBuf::from(ROOT), Platform::Neutral, &TsConfig::Auto(false), options()))
+    Arc::new(Resolver::new(
+        fs.clone(),
+        PathBuf::from(ROOT),
+        Platform::Neutral,
+        &TsConfig::Auto(false),
+        options(),
+    ))
 }
 
 pub(crate) fn options() -> ResolveOptions {
@@ -57,7 +99,9 @@ pub(crate) fn resolve(
     }
     match resolver.resolve(Some(&absolute(importer)), specifier, kind, false) {
         Ok(found) => {
-            let Some(path) = relative(&found.path) else { return Err(not_found(importer, specifier)) };
+            let Some(path) = relative(&found.path) else {
+                return Err(not_found(importer, specifier));
+            };
             if path.contains(['?', '#']) || !is_source(path) {
                 return Err(Refusal {
                     message: format!("{specifier:?} is a file that cannot be imported"),
@@ -73,11 +117,19 @@ pub(crate) fn resolve(
 
 /// Whether the file has an extension that can be imported.
 pub(crate) fn is_source(path: &str) -> bool {
-    Path::new(path).extension().and_then(|e| e.to_str()).is_some_and(|e| SOURCES.contains(&e))
+    Path::new(path)
+        .extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|e| SOURCES.contains(&e))
 }
 
 fn refused_by_shape(specifier: &str) -> Option<Refusal> {
-    let refuse = |message: String, hint: &str| Some(Refusal { message, hint: hint.to_owned() });
+    let refuse = |message: String, hint: &str| {
+        Some(Refusal {
+            message,
+            hint: hint.to_owned(),
+        })
+    };
     let shown: String = specifier.chars().take(100).collect();
     if specifier.len() > 1024 {
         return refuse(format!("the import {shown:?}... is too long"), "");
@@ -96,23 +148,33 @@ fn refused_by_shape(specifier: &str) -> Option<Refusal> {
         );
     }
     if specifier.starts_with('/') {
-        return refuse(format!("{shown:?} is an absolute path"), "Import files by a relative path: \"./...\".");
+        return refuse(
+            format!("{shown:?} is an absolute path"),
+            "Import files by a relative path: \"./...\".",
+        );
     }
     if specifier.is_empty() || specifier.contains(['\0', '\\']) {
-        return refuse(format!("{shown:?} is not a path or a package name"), "Use \"./...\" with forward slashes.");
+        return refuse(
+            format!("{shown:?} is not a path or a package name"),
+            "Use \"./...\" with forward slashes.",
+        );
     }
     // Without the package's own file the name can only mean the built-in; a polyfill of that name is found as a package.
     let _ = top;
     None
 }
 
-const NODE_HINT: &str = "Node built-ins do not exist here: use ctx.crypto, TextEncoder, URL, or a package without them.";
+const NODE_HINT: &str =
+    "Node built-ins do not exist here: use ctx.crypto, TextEncoder, URL, or a package without them.";
 
 fn not_found(importer: &str, specifier: &str) -> Refusal {
     let top = specifier.split('/').next().unwrap_or(specifier);
     let shown: String = specifier.chars().take(100).collect();
     if NODE_BUILTINS.contains(&top) {
-        return Refusal { message: format!("{shown:?} is a Node built-in"), hint: NODE_HINT.to_owned() };
+        return Refusal {
+            message: format!("{shown:?} is a Node built-in"),
+            hint: NODE_HINT.to_owned(),
+        };
     }
     if specifier == "neofn" {
         return Refusal {
@@ -134,13 +196,23 @@ fn not_found(importer: &str, specifier: &str) -> Refusal {
     }
     Refusal {
         message: format!("the package {shown:?} is not among the uploaded files"),
-        hint: format!("Run `npm install {}` in the project; the CLI uploads what is imported.", package(specifier)),
+        hint: format!(
+            "Run `npm install {}` in the project; the CLI uploads what is imported.",
+            package(specifier)
+        ),
     }
 }
 
 fn package(specifier: &str) -> String {
     let parts = if specifier.starts_with('@') { 2 } else { 1 };
-    specifier.split('/').take(parts).collect::<Vec<_>>().join("/").chars().take(100).collect()
+    specifier
+        .split('/')
+        .take(parts)
+        .collect::<Vec<_>>()
+        .join("/")
+        .chars()
+        .take(100)
+        .collect()
 }
 
 fn escapes(importer: &str, specifier: &str) -> bool {

@@ -16,19 +16,41 @@ pub(crate) fn errors(found: Vec<BuildDiagnostic>, fs: &ProjectFs, main: &str) ->
     out
 }
 
+/// Of the bundler's warnings only what a user can act on and our own rules do not see: a name that a file does not have.
+pub(crate) fn warnings(found: &[BuildDiagnostic], fs: &ProjectFs) -> Vec<Diagnostic> {
+    let undefined = found
+        .iter()
+        .filter(|one| one.kind().to_string() == "IMPORT_IS_UNDEFINED");
+    let mut out: Vec<Diagnostic> = undefined.take(30).map(|one| error(one, fs)).collect();
+    out.retain(|d| !d.file.split('/').any(|part| part == "node_modules"));
+    out.iter_mut().for_each(|d| d.severity = Severity::Warning);
+    out
+}
+
 fn error(found: &BuildDiagnostic, fs: &ProjectFs) -> Diagnostic {
-    let options = DiagnosticOptions { cwd: PathBuf::from(super::project::ROOT) };
+    let options = DiagnosticOptions {
+        cwd: PathBuf::from(super::project::ROOT),
+    };
     let told = found.to_diagnostic_with(&options);
     let kind = told.kind();
     let code = match kind.as_str() {
-        "UNRESOLVED_IMPORT" | "UNRESOLVED_ENTRY" | "RESOLVE_ERROR" | "MISSING_EXPORT" | "UNLOADABLE_DEPENDENCY"
-        | "FILE_NOT_FOUND" | "CIRCULAR_REEXPORT" | "AMBIGUOUS_EXTERNAL_NAMESPACE" => Code::ImportOutside,
+        "UNRESOLVED_IMPORT"
+        | "UNRESOLVED_ENTRY"
+        | "RESOLVE_ERROR"
+        | "MISSING_EXPORT"
+        | "UNLOADABLE_DEPENDENCY"
+        | "FILE_NOT_FOUND"
+        | "IMPORT_IS_UNDEFINED"
+        | "CIRCULAR_REEXPORT"
+        | "AMBIGUOUS_EXTERNAL_NAMESPACE" => Code::ImportOutside,
         _ => Code::Syntax,
     };
     let message = clean(&found.to_message_with(&options));
     let hint = match kind.as_str() {
         "MISSING_EXPORT" => "Check the name, and that the other file exports it; a type needs `import type`.",
-        "CIRCULAR_REEXPORT" => "Two files re-export this name from each other: export it where it is defined.",
+        "CIRCULAR_REEXPORT" => {
+            "Two files re-export this name from each other: export it where it is defined."
+        }
         _ => "",
     };
     let place = told.get_primary_location().and_then(|(file, line, column, _)| {
@@ -37,14 +59,28 @@ fn error(found: &BuildDiagnostic, fs: &ProjectFs) -> Diagnostic {
     });
     match place {
         Some((path, text, line, column)) => {
-            let line_start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            let line_start: usize = text
+                .split_inclusive('\n')
+                .take(line.saturating_sub(1))
+                .map(str::len)
+                .sum();
             let start = line_start.saturating_add(utf16(text.get(line_start..).unwrap_or(""), column));
-            let finding = Finding { code, start, end: start.saturating_add(1), message, hint: hint.to_owned() };
+            let finding = Finding {
+                code,
+                start,
+                end: start.saturating_add(1),
+                message,
+                hint: hint.to_owned(),
+            };
             let mut told = diagnostics(&path, &text, vec![finding]);
-            told.pop().unwrap_or_else(|| placeless(code, Severity::Error, &path, String::new(), hint))
+            told.pop()
+                .unwrap_or_else(|| placeless(code, Severity::Error, &path, String::new(), hint))
         }
         None => {
-            let file = found.id().and_then(|id| relative(&id).map(str::to_owned)).unwrap_or_default();
+            let file = found
+                .id()
+                .and_then(|id| relative(&id).map(str::to_owned))
+                .unwrap_or_default();
             placeless(code, Severity::Error, &file, message, hint)
         }
     }
@@ -66,5 +102,12 @@ fn utf16(text: &str, units: usize) -> usize {
 
 /// The bundler knows the project by another root.
 fn clean(message: &str) -> String {
-    message.replace("/project/", "").lines().next().unwrap_or("").chars().take(300).collect()
+    message
+        .replace("/project/", "")
+        .lines()
+        .next()
+        .unwrap_or("")
+        .chars()
+        .take(300)
+        .collect()
 }

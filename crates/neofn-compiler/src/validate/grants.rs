@@ -8,7 +8,13 @@ pub(crate) fn unused_grants(grants: &Grants, mentions_kv: bool) -> Vec<Diagnosti
     if grants.kv && !mentions_kv {
         let message = "`kv` is granted, but no file mentions `kv`".to_owned();
         let hint = "Remove `kv = true` from `allow`: what is not granted cannot be abused.";
-        found.push(super::placeless(Code::UnusedGrant, Severity::Warning, "", message, hint));
+        found.push(super::placeless(
+            Code::UnusedGrant,
+            Severity::Warning,
+            "",
+            message,
+            hint,
+        ));
     }
     found
 }

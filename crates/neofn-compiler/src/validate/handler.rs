@@ -34,8 +34,15 @@ pub(crate) fn exports(
     scoping: &Scoping,
     seen: EntryExports,
 ) -> EntryExports {
-    let mut found = EntryExports { has_star: !record.star_export_entries.is_empty(), ..seen };
-    for entry in record.local_export_entries.iter().chain(&record.indirect_export_entries) {
+    let mut found = EntryExports {
+        has_star: !record.star_export_entries.is_empty(),
+        ..seen
+    };
+    for entry in record
+        .local_export_entries
+        .iter()
+        .chain(&record.indirect_export_entries)
+    {
         if entry.is_type {
             continue;
         }
@@ -54,8 +61,11 @@ pub(crate) fn exports(
         && let Some((span, symbol)) = program.body.iter().find_map(declares_main)
     {
         found.local_main = Some(span);
-        found.local_main_is_used =
-            symbol.is_some_and(|id| scoping.get_resolved_references(id).any(|reference| reference.is_read()));
+        found.local_main_is_used = symbol.is_some_and(|id| {
+            scoping
+                .get_resolved_references(id)
+                .any(|reference| reference.is_read())
+        });
     }
     found
 }
@@ -63,13 +73,20 @@ pub(crate) fn exports(
 fn declares_main(statement: &Statement<'_>) -> Option<(Span, Option<SymbolId>)> {
     match statement.as_declaration()? {
         Declaration::FunctionDeclaration(function) => {
-            let id = function.id.as_ref().filter(|id| id.name == "main" && function.body.is_some())?;
+            let id = function
+                .id
+                .as_ref()
+                .filter(|id| id.name == "main" && function.body.is_some())?;
             Some((id.span, id.symbol_id.get()))
         }
-        Declaration::VariableDeclaration(variables) => variables.declarations.iter().find_map(|v| match &v.id {
-            BindingPattern::BindingIdentifier(id) if id.name == "main" => Some((id.span, id.symbol_id.get())),
-            _ => None,
-        }),
+        Declaration::VariableDeclaration(variables) => {
+            variables.declarations.iter().find_map(|v| match &v.id {
+                BindingPattern::BindingIdentifier(id) if id.name == "main" => {
+                    Some((id.span, id.symbol_id.get()))
+                }
+                _ => None,
+            })
+        }
         _ => None,
     }
 }
@@ -83,7 +100,9 @@ pub(crate) fn judge(entry: &EntryExports, exported: Option<&[String]>) -> Result
     let mut found: Vec<(&str, Span)> = Vec::new();
     found.extend(has("handler", entry.handler).map(|span| ("the export `handler`", span)));
     found.extend(has("default", entry.default.filter(|_| true)).map(|span| ("the default export", span)));
-    let main = has("main", entry.main).or(entry.local_main.filter(|_| !entry.local_main_is_used || found.is_empty()));
+    let main = has("main", entry.main).or(entry
+        .local_main
+        .filter(|_| !entry.local_main_is_used || found.is_empty()));
     found.extend(main.map(|span| ("`main`", span)));
     match found.as_slice() {
         [] if entry.sets_global || (entry.has_star && exported.is_none()) => Ok(()),
@@ -103,5 +122,11 @@ fn none(entry: &EntryExports) -> Finding {
     } else {
         ""
     };
-    Finding { code: Code::NoHandler, start: index(0), end: index(1), message: message.to_owned(), hint: hint.to_owned() }
+    Finding {
+        code: Code::NoHandler,
+        start: index(0),
+        end: index(1),
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    }
 }

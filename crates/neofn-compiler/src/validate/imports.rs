@@ -21,7 +21,13 @@ pub(crate) struct Import {
 impl Import {
     pub fn new(specifier: &str, span: Span) -> Self {
         let (start, end) = (super::index(span.start), super::index(span.end));
-        Self { specifier: specifier.to_owned(), start, end, is_require: false, in_try: false }
+        Self {
+            specifier: specifier.to_owned(),
+            start,
+            end,
+            is_require: false,
+            in_try: false,
+        }
     }
 }
 
@@ -30,7 +36,9 @@ pub(crate) fn of_module(record: &ModuleRecord<'_>, program: &Program<'_>, scopin
     let elided = type_only_statements(program, scoping);
     let mut found: Vec<Import> = Vec::new();
     for (specifier, requests) in &record.requested_modules {
-        let needed = requests.iter().find(|r| !r.is_type && !elided.contains(&r.statement_span));
+        let needed = requests
+            .iter()
+            .find(|r| !r.is_type && !elided.contains(&r.statement_span));
         if let Some(request) = needed {
             found.push(Import::new(specifier.as_str(), request.span));
         }
@@ -46,13 +54,23 @@ fn type_only_statements(program: &Program<'_>, scoping: &Scoping) -> Vec<Span> {
     }
     let mut elided = Vec::new();
     for statement in &program.body {
-        let Statement::ImportDeclaration(import) = statement else { continue };
-        let Some(specifiers) = &import.specifiers else { continue };
+        let Statement::ImportDeclaration(import) = statement else {
+            continue;
+        };
+        let Some(specifiers) = &import.specifiers else {
+            continue;
+        };
         let is_used = |symbol: Option<SymbolId>| {
-            symbol.is_some_and(|id| scoping.get_resolved_references(id).any(|reference| !reference.is_type()))
+            symbol.is_some_and(|id| {
+                scoping
+                    .get_resolved_references(id)
+                    .any(|reference| !reference.is_type())
+            })
         };
         let any_value = specifiers.iter().any(|specifier| match specifier {
-            ImportDeclarationSpecifier::ImportSpecifier(s) => !s.import_kind.is_type() && is_used(s.local.symbol_id.get()),
+            ImportDeclarationSpecifier::ImportSpecifier(s) => {
+                !s.import_kind.is_type() && is_used(s.local.symbol_id.get())
+            }
             ImportDeclarationSpecifier::ImportDefaultSpecifier(s) => is_used(s.local.symbol_id.get()),
             ImportDeclarationSpecifier::ImportNamespaceSpecifier(s) => is_used(s.local.symbol_id.get()),
         });

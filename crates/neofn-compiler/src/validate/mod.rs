@@ -42,7 +42,13 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self { code, start: index(span.start), end: index(span.end), message: message.into(), hint: String::new() }
+        Self {
+            code,
+            start: index(span.start),
+            end: index(span.end),
+            message: message.into(),
+            hint: String::new(),
+        }
     }
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
@@ -84,8 +90,13 @@ pub(crate) fn check(look: Look<'_>, source: &str) -> FileReport {
         return report;
     }
     let allocator = Allocator::default();
-    let options = ParseOptions { preserve_parens: false, ..ParseOptions::default() };
-    let parsed = Parser::new(&allocator, source, source_type(look.path)).with_options(options).parse();
+    let options = ParseOptions {
+        preserve_parens: false,
+        ..ParseOptions::default()
+    };
+    let parsed = Parser::new(&allocator, source, source_type(look.path))
+        .with_options(options)
+        .parse();
     if let Some(finding) = visitor::too_deep(&parsed.program, look.depth_max) {
         report.findings.push(finding);
         return report;
@@ -96,24 +107,40 @@ pub(crate) fn check(look: Look<'_>, source: &str) -> FileReport {
         keys_text::scan(source, look.is_own(), &mut report.findings);
         return finish(report);
     }
-    let semantic = SemanticBuilder::new().with_check_syntax_error(true).build(&parsed.program);
+    let semantic = SemanticBuilder::new()
+        .with_check_syntax_error(true)
+        .build(&parsed.program);
     syntax.extend(semantic.diagnostics.into_vec());
     let scoping = semantic.semantic.into_scoping();
     visitor::visit(look, source, &parsed.program, &scoping, &mut report);
-    report.imports.extend(imports::of_module(&parsed.module_record, &parsed.program, &scoping));
+    report.imports.extend(imports::of_module(
+        &parsed.module_record,
+        &parsed.program,
+        &scoping,
+    ));
     report.exports = handler::exports(&parsed.module_record, &parsed.program, &scoping, report.exports);
     // `with` has its own rule; the parser's word on it would be a second finding on one place.
-    let with: Vec<(usize, usize)> =
-        report.findings.iter().filter(|f| f.code == Code::WithStatement).map(|f| (f.start, f.end)).collect();
+    let with: Vec<(usize, usize)> = report
+        .findings
+        .iter()
+        .filter(|f| f.code == Code::WithStatement)
+        .map(|f| (f.start, f.end))
+        .collect();
     let repeated = |f: &Finding| with.iter().any(|(start, end)| (*start..*end).contains(&f.start));
-    report.findings.extend(syntax.iter().filter_map(syntax_finding).filter(|f| !repeated(f)));
+    report
+        .findings
+        .extend(syntax.iter().filter_map(syntax_finding).filter(|f| !repeated(f)));
     keys_text::scan(source, look.is_own(), &mut report.findings);
     finish(report)
 }
 
 fn finish(mut report: FileReport) -> FileReport {
-    report.findings.sort_by_key(|f| (rules::severity(f.code), f.start, f.code));
-    report.findings.dedup_by(|a, b| a.code == b.code && a.start == b.start);
+    report
+        .findings
+        .sort_by_key(|f| (rules::severity(f.code), f.start, f.code));
+    report
+        .findings
+        .dedup_by(|a, b| a.code == b.code && a.start == b.start);
     report.findings.truncate(FINDINGS_MAX);
     report
 }
@@ -140,13 +167,23 @@ fn syntax_finding(diagnostic: &OxcDiagnostic) -> Option<Finding> {
     let start = label.map_or(0, |l| index(l.offset()));
     let length = label.map_or(1, |l| index(l.len()));
     let hint = diagnostic.help.as_deref().unwrap_or("").to_owned();
-    Some(Finding { code: Code::Syntax, start, end: start.saturating_add(length), message: diagnostic.message.to_string(), hint })
+    Some(Finding {
+        code: Code::Syntax,
+        start,
+        end: start.saturating_add(length),
+        message: diagnostic.message.to_string(),
+        hint,
+    })
 }
 
 fn json(source: &str, report: &mut FileReport) {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(source) {
-        let line_start: usize = source.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-        let start = line_start.saturating_add(error.column().saturating_sub(1));
+        let line_start: usize = source
+            .split_inclusive('\n')
+            .take(error.line().saturating_sub(1))
+            .map(str::len)
+            .sum();
+        let start = line_start.saturating_add(error.column()).saturating_sub(1);
         let deep = error.to_string().contains("recursion limit");
         let code = if deep { Code::NestedTooDeep } else { Code::Syntax };
         let (message, hint) = if deep {
@@ -154,7 +191,13 @@ fn json(source: &str, report: &mut FileReport) {
         } else {
             ("invalid JSON", format!("The JSON parser says: {error}."))
         };
-        report.findings.push(Finding { code, start, end: start.saturating_add(1), message: message.to_owned(), hint });
+        report.findings.push(Finding {
+            code,
+            start,
+            end: start.saturating_add(1),
+            message: message.to_owned(),
+            hint,
+        });
     }
     keys_text::scan(source, true, &mut report.findings);
 }
@@ -162,12 +205,19 @@ fn json(source: &str, report: &mut FileReport) {
 /// Findings as the user reads them.
 pub(crate) fn diagnostics(file: &str, source: &str, findings: Vec<Finding>) -> Vec<Diagnostic> {
     let lines = Lines::new(source);
-    findings.into_iter().map(|finding| diagnostic(file, source, &lines, finding)).collect()
+    findings
+        .into_iter()
+        .map(|finding| diagnostic(file, source, &lines, finding))
+        .collect()
 }
 
 fn diagnostic(file: &str, source: &str, lines: &Lines<'_>, finding: Finding) -> Diagnostic {
     let place = lines.place(finding.start, finding.end);
-    let hint = if finding.hint.is_empty() { finding.code.info().cure.to_owned() } else { finding.hint };
+    let hint = if finding.hint.is_empty() {
+        finding.code.info().cure.to_owned()
+    } else {
+        finding.hint
+    };
     let message: String = finding.message.chars().take(300).collect();
     Diagnostic {
         code: finding.code,
@@ -183,9 +233,25 @@ fn diagnostic(file: &str, source: &str, lines: &Lines<'_>, finding: Finding) -> 
 }
 
 /// A finding about no place.
-pub(crate) fn placeless(code: Code, severity: Severity, file: &str, message: String, hint: &str) -> Diagnostic {
+pub(crate) fn placeless(
+    code: Code,
+    severity: Severity,
+    file: &str,
+    message: String,
+    hint: &str,
+) -> Diagnostic {
     let hint = if hint.is_empty() { code.info().cure } else { hint }.to_owned();
-    Diagnostic { code, severity, file: file.to_owned(), line: 0, column: 0, length: 1, message, hint, frame: String::new() }
+    Diagnostic {
+        code,
+        severity,
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        length: 1,
+        message,
+        hint,
+        frame: String::new(),
+    }
 }
 
 pub(crate) fn index(offset: u32) -> usize {

@@ -11,7 +11,7 @@ use oxc::regular_expression::ast::{
     CharacterClassEscapeKind, Disjunction, Quantifier, Term,
 };
 use oxc::regular_expression::{LiteralParser, Options};
-use oxc::span::{GetSpan, Span};
+use oxc::span::Span;
 
 /// A bounded repetition this often is as good as endless.
 const ENDLESS_FROM: u64 = 25;
@@ -25,10 +25,20 @@ pub(crate) fn heavy(literal: &str) -> Option<(u32, u32, &'static str)> {
         return None;
     }
     let allocator = Allocator::default();
-    let options = Options { pattern_span_offset: 1, flags_span_offset: 0 };
-    let parsed = LiteralParser::new(&allocator, pattern, Some(flags), options).parse().ok()?;
-    let search = Search { ignore_case: flags.contains('i'), dot_all: flags.contains('s') };
-    search.disjunction(&parsed.body).map(|(span, why)| (span.start, span.end, why))
+    let options = Options {
+        pattern_span_offset: 1,
+        flags_span_offset: 0,
+    };
+    let parsed = LiteralParser::new(&allocator, pattern, Some(flags), options)
+        .parse()
+        .ok()?;
+    let search = Search {
+        ignore_case: flags.contains('i'),
+        dot_all: flags.contains('s'),
+    };
+    search
+        .disjunction(&parsed.body)
+        .map(|(span, why)| (span.start, span.end, why))
 }
 
 struct Search {
@@ -40,7 +50,10 @@ type Found = (Span, &'static str);
 
 impl Search {
     fn disjunction(&self, body: &Disjunction<'_>) -> Option<Found> {
-        body.body.iter().flat_map(|alternative| &alternative.body).find_map(|term| self.term(term))
+        body.body
+            .iter()
+            .flat_map(|alternative| &alternative.body)
+            .find_map(|term| self.term(term))
     }
 
     fn term(&self, term: &Term<'_>) -> Option<Found> {
@@ -58,17 +71,33 @@ impl Search {
     fn outer_loop(&self, outer: &Quantifier<'_>) -> Option<Found> {
         let body = group(&outer.body)?;
         if self.alternatives_start_alike(body) {
-            return Some((outer.span, "the repeated alternatives can match the same character"));
+            return Some((
+                outer.span,
+                "the repeated alternatives can match the same character",
+            ));
         }
-        let nested = body.body.iter().any(|alternative| self.inner_loop_is_free(alternative, &Set::default(), true));
-        nested.then_some((outer.span, "repetition inside repetition over the same characters"))
+        let nested = body
+            .body
+            .iter()
+            .any(|alternative| self.inner_loop_is_free(alternative, &Set::default(), true));
+        nested.then_some((
+            outer.span,
+            "repetition inside repetition over the same characters",
+        ))
     }
 
     /// Whether some endless loop of this sequence can hand characters over to its own next turn around the outer loop:
     /// nothing mandatory that it could not match itself lies on the way. `around` is what mandatory parts outside match.
     fn inner_loop_is_free(&self, sequence: &Alternative<'_>, around: &Set, free_around: bool) -> bool {
         sequence.body.iter().enumerate().any(|(at, term)| {
-            let others = || sequence.body.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, t)| t);
+            let others = || {
+                sequence
+                    .body
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| *i != at)
+                    .map(|(_, t)| t)
+            };
             let inner = match term {
                 Term::Quantifier(q) if is_endless(q) => Some(self.set(&q.body)),
                 _ => None,
@@ -97,7 +126,9 @@ impl Search {
             _ => None,
         };
         let sets: Vec<Set> = body.body.iter().filter_map(single).collect();
-        sets.iter().enumerate().any(|(i, a)| sets.iter().skip(i.saturating_add(1)).any(|b| a.overlaps(b)))
+        sets.iter()
+            .enumerate()
+            .any(|(i, a)| sets.iter().skip(i.saturating_add(1)).any(|b| a.overlaps(b)))
     }
 
     /// Every character that can occur in what the term matches.
@@ -111,12 +142,17 @@ impl Search {
             Term::Quantifier(q) => self.set(&q.body),
             Term::CapturingGroup(_) | Term::IgnoreGroup(_) => {
                 let mut all = Set::default();
-                let terms = group(term).into_iter().flat_map(|d| &d.body).flat_map(|a| &a.body);
+                let terms = group(term)
+                    .into_iter()
+                    .flat_map(|d| &d.body)
+                    .flat_map(|a| &a.body);
                 terms.for_each(|t| all.add(&self.set(t)));
                 all
             }
             Term::BoundaryAssertion(_) | Term::LookAroundAssertion(_) => Set::default(),
-            Term::UnicodePropertyEscape(_) | Term::IndexedReference(_) | Term::NamedReference(_) => Set::all(),
+            Term::UnicodePropertyEscape(_) | Term::IndexedReference(_) | Term::NamedReference(_) => {
+                Set::all()
+            }
         };
         if self.ignore_case { set.both_cases() } else { set }
     }
@@ -135,7 +171,10 @@ fn group<'t>(term: &'t Term<'_>) -> Option<&'t Disjunction<'t>> {
 }
 
 fn is_one_character(term: &Term<'_>) -> bool {
-    matches!(term, Term::Character(_) | Term::Dot(_) | Term::CharacterClassEscape(_) | Term::CharacterClass(_))
+    matches!(
+        term,
+        Term::Character(_) | Term::Dot(_) | Term::CharacterClassEscape(_) | Term::CharacterClass(_)
+    )
 }
 
 /// Whether the term can match nothing.
@@ -166,11 +205,14 @@ fn class_set(class: &CharacterClass<'_>) -> Set {
     let mut set = Set::default();
     for part in &class.body {
         set.add(&match part {
-            CharacterClassContents::CharacterClassRange(range) => Set::of(&[(range.min.value, range.max.value)]),
+            CharacterClassContents::CharacterClassRange(range) => {
+                Set::of(&[(range.min.value, range.max.value)])
+            }
             CharacterClassContents::CharacterClassEscape(escape) => escape_set(escape),
             CharacterClassContents::Character(c) => Set::of(&[(c.value, c.value)]),
             CharacterClassContents::NestedCharacterClass(nested) => class_set(nested),
-            CharacterClassContents::UnicodePropertyEscape(_) | CharacterClassContents::ClassStringDisjunction(_) => Set::all(),
+            CharacterClassContents::UnicodePropertyEscape(_)
+            | CharacterClassContents::ClassStringDisjunction(_) => Set::all(),
         });
     }
     if class.negative { set.inverted() } else { set }
@@ -183,8 +225,18 @@ mod tests {
     #[test]
     fn exponential_patterns_are_found() {
         for bad in [
-            r"/(a+)+$/", r"/(a*)*/", r"/^(\w+\s?)*$/", r"/(x+x+)+y/", r"/(.*a){30,}/", r"/(?:[a-z]+)*@/", r"/((a+)b?)*c/",
-            r"/(\w|\d)+$/", r"/(a|a)*/", r"/(A+a?)+$/i", r"/^(([a-z])+.)+[A-Z]([a-z])+$/", r"/(\d+|x)*(\d+)*$/",
+            r"/(a+)+$/",
+            r"/(a*)*/",
+            r"/^(\w+\s?)*$/",
+            r"/(x+x+)+y/",
+            r"/(.*a){30,}/",
+            r"/(?:[a-z]+)*@/",
+            r"/((a+)b?)*c/",
+            r"/(\w|\d)+$/",
+            r"/(a|a)*/",
+            r"/(A+a?)+$/i",
+            r"/^(([a-z])+.)+[A-Z]([a-z])+$/",
+            r"/(\d+|x)*(\d+)*$/",
         ] {
             assert!(heavy(bad).is_some(), "{bad}");
         }
@@ -193,8 +245,17 @@ mod tests {
     #[test]
     fn ordinary_patterns_are_not() {
         for good in [
-            r"/a+b+/", r"/(a+b)*/", r"/^\w+(\s\w+)*$/", r"/([^,]*,)*/", r"/(\d{1,3}\.){3}\d{1,3}/", r"/^[\w.]+@[\w.]+$/",
-            r"/(a|b)*/", r"/(?:ab|cd)+/", r"/\s*(\/\*.*?\*\/)?/", r"/(A+b)+$/", r"/^#([0-9a-f]{3}){1,2}$/i",
+            r"/a+b+/",
+            r"/(a+b)*/",
+            r"/^\w+(\s\w+)*$/",
+            r"/([^,]*,)*/",
+            r"/(\d{1,3}\.){3}\d{1,3}/",
+            r"/^[\w.]+@[\w.]+$/",
+            r"/(a|b)*/",
+            r"/(?:ab|cd)+/",
+            r"/\s*(\/\*.*?\*\/)?/",
+            r"/(A+b)+$/",
+            r"/^#([0-9a-f]{3}){1,2}$/i",
         ] {
             assert_eq!(heavy(good), None, "{good}");
         }
@@ -202,6 +263,9 @@ mod tests {
 
     #[test]
     fn the_place_is_that_of_the_loop() {
-        assert_eq!(heavy("/x(a+)+/").map(|(start, end, _)| (start, end)), Some((2, 7)));
+        assert_eq!(
+            heavy("/x(a+)+/").map(|(start, end, _)| (start, end)),
+            Some((2, 7))
+        );
     }
 }

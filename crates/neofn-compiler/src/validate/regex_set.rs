@@ -25,7 +25,15 @@ impl Set {
         Self::of(&[(48, 57), (65, 90), (95, 95), (97, 122)])
     }
     pub fn space() -> Self {
-        Self::of(&[(9, 13), (32, 32), (0xa0, 0xa0), (0x1680, 0x1680), (0x2000, 0x200a), (0x2028, 0x2029), (0xfeff, 0xfeff)])
+        Self::of(&[
+            (9, 13),
+            (32, 32),
+            (0xa0, 0xa0),
+            (0x1680, 0x1680),
+            (0x2000, 0x200a),
+            (0x2028, 0x2029),
+            (0xfeff, 0xfeff),
+        ])
     }
     pub fn dot() -> Self {
         Self::of(&[(10, 10), (13, 13), (0x2028, 0x2029)]).inverted()
@@ -48,7 +56,9 @@ impl Set {
         Self(out)
     }
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.iter().any(|a| other.0.iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
+        self.0
+            .iter()
+            .any(|a| other.0.iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
     }
     /// Letters in both cases, for the flag `i`.
     pub fn both_cases(&self) -> Self {

@@ -5,27 +5,57 @@ use super::{FileReport, Finding, Look, index, keys, regex};
 use neofn_types::Code;
 use oxc::ast::AstKind;
 use oxc::ast::ast::{
-    Argument, AssignmentExpression, AssignmentTarget, BindingProperty, CallExpression, ComputedMemberExpression, Expression,
-    FormalParameter, IdentifierReference, ImportExpression, MemberExpression, NewExpression, ObjectProperty, Program,
-    PropertyDefinition, PropertyKey, RegExpLiteral, StaticMemberExpression, TryStatement, VariableDeclarator, WithStatement,
+    Argument, AssignmentExpression, AssignmentTarget, BindingProperty, CallExpression,
+    ComputedMemberExpression, Expression, FormalParameter, IdentifierReference, ImportExpression,
+    MemberExpression, NewExpression, ObjectProperty, Program, PropertyDefinition, PropertyKey, RegExpLiteral,
+    StaticMemberExpression, TryStatement, VariableDeclarator, WithStatement,
 };
 use oxc::ast_visit::{Visit, walk};
 use oxc::semantic::Scoping;
 use oxc::span::{GetSpan, Span};
 
 const BUILTINS: &[&str] = &[
-    "Array", "ArrayBuffer", "BigInt", "Boolean", "DataView", "Date", "Error", "Function", "Iterator", "JSON", "Map", "Math",
-    "Number", "Object", "Promise", "RegExp", "Set", "String", "Symbol", "TypeError", "Uint8Array", "WeakMap", "WeakSet",
+    "Array",
+    "ArrayBuffer",
+    "BigInt",
+    "Boolean",
+    "DataView",
+    "Date",
+    "Error",
+    "Function",
+    "Iterator",
+    "JSON",
+    "Map",
+    "Math",
+    "Number",
+    "Object",
+    "Promise",
+    "RegExp",
+    "Set",
+    "String",
+    "Symbol",
+    "TypeError",
+    "Uint8Array",
+    "WeakMap",
+    "WeakSet",
 ];
 const GLOBALS: &[&str] = &["globalThis", "self", "global", "window"];
 
 /// Finds the first node that lies deeper than the limit.
 pub(crate) fn too_deep(program: &Program<'_>, depth_max: u32) -> Option<Finding> {
-    let mut meter = Depth { depth: 0, depth_max, found: None };
+    let mut meter = Depth {
+        depth: 0,
+        depth_max,
+        found: None,
+    };
     meter.visit_program(program);
     let span = meter.found?;
     let message = format!("the source is nested deeper than {depth_max} nodes here");
-    Some(Finding::new(Code::NestedTooDeep, Span::sized(span.start, 1), message))
+    Some(Finding::new(
+        Code::NestedTooDeep,
+        Span::sized(span.start, 1),
+        message,
+    ))
 }
 
 struct Depth {
@@ -47,8 +77,21 @@ impl<'a> Visit<'a> for Depth {
 }
 
 /// Applies the rules and notes what imports, grants and the handler need.
-pub(crate) fn visit(look: Look<'_>, source: &str, program: &Program<'_>, scoping: &Scoping, report: &mut FileReport) {
-    let mut visitor = Rules { look, source, scoping, report, try_depth: 0, parameter_depth: 0 };
+pub(crate) fn visit(
+    look: Look<'_>,
+    source: &str,
+    program: &Program<'_>,
+    scoping: &Scoping,
+    report: &mut FileReport,
+) {
+    let mut visitor = Rules {
+        look,
+        source,
+        scoping,
+        report,
+        try_depth: 0,
+        parameter_depth: 0,
+    };
     visitor.visit_program(program);
 }
 
@@ -74,7 +117,10 @@ impl Rules<'_, '_> {
     }
 
     fn is_global(&self, identifier: &IdentifierReference<'_>) -> bool {
-        identifier.reference_id.get().is_none_or(|id| self.scoping.get_reference(id).symbol_id().is_none())
+        identifier
+            .reference_id
+            .get()
+            .is_none_or(|id| self.scoping.get_reference(id).symbol_id().is_none())
     }
 
     fn global_name<'e>(&self, expression: &'e Expression<'_>) -> Option<&'e str> {
@@ -86,28 +132,53 @@ impl Rules<'_, '_> {
 
     /// `Array.prototype`, `Object.prototype` ...
     fn is_builtin_prototype(&self, expression: &Expression<'_>) -> bool {
-        let Expression::StaticMemberExpression(member) = expression.get_inner_expression() else { return false };
-        member.property.name == "prototype" && self.global_name(&member.object).is_some_and(|name| BUILTINS.contains(&name))
+        let Expression::StaticMemberExpression(member) = expression.get_inner_expression() else {
+            return false;
+        };
+        member.property.name == "prototype"
+            && self
+                .global_name(&member.object)
+                .is_some_and(|name| BUILTINS.contains(&name))
     }
 
     fn called(&mut self, callee: &Expression<'_>, arguments: &[Argument<'_>], span: Span) {
         match callee.get_inner_expression() {
             Expression::Identifier(id) if self.is_global(id) => match id.name.as_str() {
                 "eval" => self.warn(Finding::new(Code::EvalUsed, id.span, "`eval` throws at run time")),
-                "Function" => self.warn(Finding::new(Code::EvalUsed, id.span, "the Function constructor throws at run time")),
+                "Function" => self.warn(Finding::new(
+                    Code::EvalUsed,
+                    id.span,
+                    "the Function constructor throws at run time",
+                )),
                 "require" => self.required(arguments),
                 _ => {}
             },
             Expression::StaticMemberExpression(member) => {
-                let Some(object) = self.global_name(&member.object) else { return };
+                let Some(object) = self.global_name(&member.object) else {
+                    return;
+                };
                 let name = member.property.name.as_str();
                 if GLOBALS.contains(&object) && matches!(name, "eval" | "Function") {
-                    self.warn(Finding::new(Code::EvalUsed, member.span, format!("`{object}.{name}` throws at run time")));
+                    self.warn(Finding::new(
+                        Code::EvalUsed,
+                        member.span,
+                        format!("`{object}.{name}` throws at run time"),
+                    ));
                 }
-                let writes = matches!(name, "assign" | "defineProperty" | "defineProperties" | "setPrototypeOf" | "set");
+                let writes = matches!(
+                    name,
+                    "assign" | "defineProperty" | "defineProperties" | "setPrototypeOf" | "set"
+                );
                 let first = arguments.first().and_then(Argument::as_expression);
-                if matches!(object, "Object" | "Reflect") && writes && first.is_some_and(|e| self.is_builtin_prototype(e)) {
-                    self.warn(Finding::new(Code::PrototypeWrite, span, format!("`{object}.{name}` changes a built-in prototype")));
+                if matches!(object, "Object" | "Reflect")
+                    && writes
+                    && first.is_some_and(|e| self.is_builtin_prototype(e))
+                {
+                    self.warn(Finding::new(
+                        Code::PrototypeWrite,
+                        span,
+                        format!("`{object}.{name}` changes a built-in prototype"),
+                    ));
                 }
             }
             _ => {}
@@ -117,18 +188,28 @@ impl Rules<'_, '_> {
     fn required(&mut self, arguments: &[Argument<'_>]) {
         if let [Argument::StringLiteral(specifier)] = arguments {
             let import = Import::new(specifier.value.as_str(), specifier.span);
-            self.report.imports.push(Import { is_require: true, in_try: self.try_depth > 0, ..import });
+            self.report.imports.push(Import {
+                is_require: true,
+                in_try: self.try_depth > 0,
+                ..import
+            });
         }
     }
 
     fn named_value(&mut self, name: Option<&str>, value: &Expression<'_>) {
-        let (Some(name), Expression::StringLiteral(text)) = (name, value.get_inner_expression()) else { return };
+        let (Some(name), Expression::StringLiteral(text)) = (name, value.get_inner_expression()) else {
+            return;
+        };
         match keys::judge(name, text.value.as_str()) {
             Some(Code::PrivateKeyInSource) => {
                 let message = format!("`{}` looks like a private key", keys::shorten(name));
                 self.error(Finding::new(Code::PrivateKeyInSource, text.span, message));
             }
-            Some(code) => self.warn(Finding::new(code, text.span, format!("`{}` looks like a secret", keys::shorten(name)))),
+            Some(code) => self.warn(Finding::new(
+                code,
+                text.span,
+                format!("`{}` looks like a secret", keys::shorten(name)),
+            )),
             None => {}
         }
     }
@@ -138,7 +219,9 @@ impl Rules<'_, '_> {
             return;
         }
         self.report.mentions_kv = true;
-        let Expression::Identifier(id) = object.get_inner_expression() else { return };
+        let Expression::Identifier(id) = object.get_inner_expression() else {
+            return;
+        };
         if matches!(id.name.as_str(), "ctx" | "context") {
             self.missing_grant(span);
         }
@@ -147,7 +230,14 @@ impl Rules<'_, '_> {
     fn missing_grant(&mut self, span: Span) {
         if !self.look.grants.kv {
             let hint = "Add `kv = true` to `allow` in neofn.toml.";
-            self.warn(Finding::new(Code::MissingGrant, span, "`kv` is used but not granted: the call will be denied").hint(hint));
+            self.warn(
+                Finding::new(
+                    Code::MissingGrant,
+                    span,
+                    "`kv` is used but not granted: the call will be denied",
+                )
+                .hint(hint),
+            );
         }
     }
 
@@ -159,7 +249,11 @@ impl Rules<'_, '_> {
         let object = target.object();
         let name = target.static_property_name().unwrap_or("");
         if self.is_builtin_prototype(object) {
-            self.warn(Finding::new(Code::PrototypeWrite, target.span(), "a built-in prototype is changed"));
+            self.warn(Finding::new(
+                Code::PrototypeWrite,
+                target.span(),
+                "a built-in prototype is changed",
+            ));
         }
         match self.global_name(object) {
             Some(global) if GLOBALS.contains(&global) && matches!(name, "main" | "handler") => {
@@ -168,7 +262,11 @@ impl Rules<'_, '_> {
             Some("module") if name == "exports" => self.report.exports.is_commonjs = true,
             Some("exports") => self.report.exports.is_commonjs = true,
             Some(builtin) if name == "prototype" && BUILTINS.contains(&builtin) => {
-                self.warn(Finding::new(Code::PrototypeWrite, target.span(), "a built-in prototype is replaced"));
+                self.warn(Finding::new(
+                    Code::PrototypeWrite,
+                    target.span(),
+                    "a built-in prototype is replaced",
+                ));
             }
             _ => {}
         }
@@ -177,11 +275,19 @@ impl Rules<'_, '_> {
 
 impl<'a> Visit<'a> for Rules<'_, '_> {
     fn visit_import_expression(&mut self, it: &ImportExpression<'a>) {
-        self.error(Finding::new(Code::DynamicImport, Span::sized(it.span.start, 6), "`import()` loads code at run time"));
+        self.error(Finding::new(
+            Code::DynamicImport,
+            Span::sized(it.span.start, 6),
+            "`import()` loads code at run time",
+        ));
         walk::walk_import_expression(self, it);
     }
     fn visit_with_statement(&mut self, it: &WithStatement<'a>) {
-        self.error(Finding::new(Code::WithStatement, Span::sized(it.span.start, 4), "`with` does not exist in modules"));
+        self.error(Finding::new(
+            Code::WithStatement,
+            Span::sized(it.span.start, 4),
+            "`with` does not exist in modules",
+        ));
         walk::walk_with_statement(self, it);
     }
     fn visit_static_member_expression(&mut self, it: &StaticMemberExpression<'a>) {
