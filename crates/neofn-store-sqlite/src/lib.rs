@@ -1,1 +1,26 @@
-//! neofn-store-sqlite
+//! Embedded storage: one SQLite database and a directory of artifacts, behind the ports of registry, engine
+//! and identity.
+//!
+//! Every write goes through one thread that commits whatever is waiting in one transaction; reads use
+//! connections of their own beside it. Knows no scheduling, no policy and no runtime.
+
+mod blobs;
+mod codec;
+mod error;
+mod history;
+mod identity;
+mod invocations;
+mod kv;
+mod lock;
+mod memory;
+mod migrate;
+mod open;
+mod prune;
+mod reader;
+mod registry;
+mod store;
+mod submit;
+mod writer;
+
+pub use error::Fault;
+pub use open::{Store, StoreOptions};

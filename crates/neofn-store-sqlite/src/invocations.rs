@@ -1,0 +1,594 @@
+//! Commands on invocations, as the writer carries them out. A command checks everything before it writes
+//! anything, so a refusal needs no rollback.
+//!
+//! Whoever holds the newest fence of an invocation may end it; nobody else, and only once.
+
+use crate::codec::{
+    DEAD, DetailRef, FAILED, LIVE, SUCCEEDED, failure, fixed, id, int, nat, origin_number, pack,
+};
+use crate::error::Fault;
+use crate::history;
+use crate::kv;
+use crate::memory::{Place, Running};
+use crate::writer::Work;
+use neofn_engine::port::{
+    Admitted, Claimed, Finish, NewInvocation, Outcome, Start, StoreError, StoredFailure,
+};
+use neofn_types::{Attempt, Code, Digest, Fence, FunctionKey, InvocationId, UnixMillis, Version};
+use rusqlite::params;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// The outer error fails the whole group, the inner one is this command's refusal.
+pub(crate) type Answer<T> = Result<Result<T, StoreError>, Fault>;
+
+/// A [`Finish`] whose blobs were encoded by the caller's thread.
+pub(crate) struct Ending {
+    pub finish: Finish,
+    detail: Vec<u8>,
+    recording: Vec<u8>,
+}
+
+impl Ending {
+    pub(crate) fn new(finish: Finish) -> Result<Self, Fault> {
+        let detail = pack(&DetailRef {
+            failure: failure(&finish.outcome),
+            logs: &finish.logs,
+            units: finish.units,
+            duration_us: finish.duration_us,
+        })?;
+        let recording = pack(&finish.recording)?;
+        if !finish.kv.is_empty() && !matches!(finish.outcome, Outcome::Succeeded(_)) {
+            return Err(Fault::Misuse("key-value writes of an attempt that failed"));
+        }
+        Ok(Self {
+            finish,
+            detail,
+            recording,
+        })
+    }
+    /// About what it carries.
+    pub(crate) fn bytes(&self) -> usize {
+        self.detail.len() + self.recording.len() + self.result().map_or(0, <[u8]>::len)
+    }
+    fn result(&self) -> Option<&[u8]> {
+        match &self.finish.outcome {
+            Outcome::Succeeded(json) => Some(json),
+            _ => None,
+        }
+    }
+    /// The status column; none for a retry.
+    fn status(&self) -> Option<i64> {
+        match self.finish.outcome {
+            Outcome::Succeeded(_) => Some(SUCCEEDED),
+            Outcome::Failed(_) => Some(FAILED),
+            Outcome::Dead(_) => Some(DEAD),
+            Outcome::Retry { .. } => None,
+        }
+    }
+}
+
+struct Known {
+    request: Digest,
+    id: InvocationId,
+}
+
+fn known_key(work: &Work<'_>, place: Place, key: &Digest) -> Result<Option<Known>, Fault> {
+    let mut statement = work
+        .conn
+        .prepare_cached("SELECT request, id FROM idempotency WHERE pid = ?1 AND fid = ?2 AND key = ?3")?;
+    let mut rows = statement.query(params![place.pid, place.fid, key.0])?;
+    match rows.next()? {
+        Some(row) => Ok(Some(Known {
+            request: Digest(fixed(row, 0, "request digest")?),
+            id: id(row, 1)?,
+        })),
+        None => Ok(None),
+    }
+}
+
+fn remember_key(work: &Work<'_>, place: Place, new: &NewInvocation) -> Result<(), Fault> {
+    let Some(idem) = &new.idempotency else {
+        return Ok(());
+    };
+    work.conn
+        .prepare_cached("INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            place.pid,
+            place.fid,
+            Digest::of(idem.key.as_bytes()).0,
+            idem.request.0,
+            new.id.as_bytes(),
+            new.at.0
+        ])?;
+    Ok(())
+}
+
+pub(crate) fn admit(work: &mut Work<'_>, new: &NewInvocation) -> Answer<Admitted> {
+    let Some(place) = work.memory.find(work.conn, &new.key)? else {
+        return Ok(Err(StoreError::NotFound));
+    };
+    let key = new
+        .idempotency
+        .as_ref()
+        .map(|idem| (Digest::of(idem.key.as_bytes()), idem.request));
+    if let Some((key, request)) = key
+        && let Some(known) = known_key(work, place, &key)?
+    {
+        if known.request != request {
+            return Ok(Err(StoreError::IdempotencyMismatch));
+        }
+        return replay_or_rearm(work, place, new, known.id);
+    }
+    if new.start == Start::Queued && work.memory.state(place)?.queued >= u64::from(new.queue_max) {
+        return Ok(Err(StoreError::QueueFull));
+    }
+    let inserted = work
+        .conn
+        .prepare_cached(
+            "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, \
+             created_at, idem, trace, event) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9) \
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            place.pid,
+            place.fid,
+            new.id.as_bytes(),
+            new.version.0,
+            origin_number(new.origin),
+            new.at.0,
+            key.map(|(key, _)| key.0),
+            new.trace_id,
+            &*new.event
+        ])?;
+    if inserted == 0 {
+        // the caller asks again after an answer that it never saw
+        return replay_or_rearm(work, place, new, new.id);
+    }
+    remember_key(work, place, new)?;
+    let fence = match new.start {
+        Start::Queued => {
+            insert_queue(work, place, new.at.0, new.id, &Entry::waiting(0, Fence(0)))?;
+            work.memory.queued(place, new.at.0, new.id)?;
+            None
+        }
+        Start::Claimed { lease } => {
+            hold(work, place, new, lease, 1, Fence(1))?;
+            Some(Fence(1))
+        }
+    };
+    Ok(Ok(Admitted::Fresh { fence }))
+}
+
+/// What an invocation that was admitted before answers to the same request.
+fn replay_or_rearm(
+    work: &mut Work<'_>,
+    place: Place,
+    new: &NewInvocation,
+    first: InvocationId,
+) -> Answer<Admitted> {
+    let interrupted = {
+        let mut statement = work.conn.prepare_cached(
+            "SELECT attempt, fence FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3 AND rearm = 1",
+        )?;
+        let mut rows = statement.query(params![place.pid, place.fid, first.as_bytes()])?;
+        match rows.next()? {
+            Some(row) => Some((row.get::<_, u32>(0)?, nat(row.get(1)?))),
+            None => None,
+        }
+    };
+    let (Some((attempt, fence)), Start::Claimed { lease }) = (interrupted, new.start) else {
+        return Ok(match history::by_id(work.conn, first)? {
+            Some(record) if record.key == new.key => Ok(Admitted::Replay {
+                record: Box::new(record),
+            }),
+            _ => Err(Fault::Misuse("an invocation id that another function has used").into()),
+        });
+    };
+    let (attempt, fence) = (attempt.saturating_add(1), Fence(fence.saturating_add(1)));
+    work.conn
+        .prepare_cached(
+            "UPDATE invocation SET status = 0, rearm = 0, finished_at = NULL, detail = NULL, run_at = ?4, \
+             version = ?5, trace = ?6 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+        )?
+        .execute(params![
+            place.pid,
+            place.fid,
+            first.as_bytes(),
+            new.at.0,
+            new.version.0,
+            new.trace_id
+        ])?;
+    work.memory.resumed(place)?;
+    let again = NewInvocation {
+        id: first,
+        ..new.clone()
+    };
+    hold(work, place, &again, lease, attempt, fence)?;
+    Ok(Ok(Admitted::Rearmed {
+        id: first,
+        fence,
+        attempt: Attempt(attempt),
+    }))
+}
+
+/// Writes down that a synchronous caller runs an invocation.
+fn hold(
+    work: &mut Work<'_>,
+    place: Place,
+    new: &NewInvocation,
+    lease: Duration,
+    attempt: u32,
+    fence: Fence,
+) -> Result<(), Fault> {
+    let claim = Running {
+        place,
+        run_at: new.at.0,
+        attempt,
+        fence,
+        lease_until: new.at.plus(lease).0,
+        waits: true,
+    };
+    let entry = Entry {
+        state: 1,
+        attempt,
+        fence,
+        waits: true,
+        lease_until: Some(claim.lease_until),
+    };
+    insert_queue(work, place, new.at.0, new.id, &entry)?;
+    work.memory.claimed(new.id, claim)
+}
+
+/// The columns of `queue` beside its key.
+struct Entry {
+    state: i64,
+    attempt: u32,
+    fence: Fence,
+    waits: bool,
+    lease_until: Option<i64>,
+}
+
+impl Entry {
+    fn waiting(attempt: u32, fence: Fence) -> Self {
+        Self {
+            state: 0,
+            attempt,
+            fence,
+            waits: false,
+            lease_until: None,
+        }
+    }
+}
+
+fn insert_queue(
+    work: &Work<'_>,
+    place: Place,
+    run_at: i64,
+    id: InvocationId,
+    entry: &Entry,
+) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached("INSERT INTO queue VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute(params![
+            place.pid,
+            place.fid,
+            run_at,
+            id.as_bytes(),
+            entry.state,
+            entry.attempt,
+            int(entry.fence.0),
+            entry.waits,
+            entry.lease_until
+        ])?;
+    Ok(())
+}
+
+fn delete_queue(work: &Work<'_>, claim: &Running, id: InvocationId) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached("DELETE FROM queue WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4")?
+        .execute(params![
+            claim.place.pid,
+            claim.place.fid,
+            claim.run_at,
+            id.as_bytes()
+        ])?;
+    Ok(())
+}
+
+pub(crate) fn claim(
+    work: &mut Work<'_>,
+    now: UnixMillis,
+    lease: Duration,
+    limit: u32,
+    busy: &[FunctionKey],
+) -> Answer<Vec<Claimed>> {
+    let mut skipped = HashSet::new();
+    for key in busy {
+        if let Some(place) = work.memory.find(work.conn, key)? {
+            skipped.insert(place.fid);
+        }
+    }
+    let mut claimed = Vec::new();
+    let mut from = None;
+    for _ in 0..limit {
+        // heads before `from` all belong to busy functions
+        let next = work.memory.first_due(from, |fid| !skipped.contains(&fid));
+        let Some((run_at, id, place)) = next else { break };
+        if run_at > now.0 {
+            break;
+        }
+        from = Some((run_at, id, place.fid));
+        claimed.push(claim_head(work, place, run_at, id, now.plus(lease))?);
+    }
+    Ok(Ok(claimed))
+}
+
+fn claim_head(
+    work: &mut Work<'_>,
+    place: Place,
+    run_at: i64,
+    id: InvocationId,
+    until: UnixMillis,
+) -> Result<Claimed, Fault> {
+    let (attempt, fence) = work
+        .conn
+        .prepare_cached(
+            "UPDATE queue SET state = 1, attempt = attempt + 1, fence = fence + 1, lease_until = ?5 \
+             WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4 RETURNING attempt, fence",
+        )?
+        .query_row(
+            params![place.pid, place.fid, run_at, id.as_bytes(), until.0],
+            |r| Ok((r.get::<_, u32>(0)?, nat(r.get(1)?))),
+        )?;
+    let mut statement = work.conn.prepare_cached(
+        "SELECT version, created_at, trace, event FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+    )?;
+    let mut rows = statement.query(params![place.pid, place.fid, id.as_bytes()])?;
+    let row = rows.next()?.ok_or(Fault::Damaged("queue"))?;
+    let claimed = Claimed {
+        id,
+        key: work.memory.state(place)?.key.clone(),
+        version: Version(row.get(0)?),
+        created_at: UnixMillis(row.get(1)?),
+        trace_id: fixed(row, 2, "trace id")?,
+        event: row.get::<_, Vec<u8>>(3)?.into(),
+        fence: Fence(fence),
+        attempt: Attempt(attempt),
+    };
+    work.memory.unqueued_head(work.conn, place)?;
+    let held = Running {
+        place,
+        run_at,
+        attempt,
+        fence: claimed.fence,
+        lease_until: until.0,
+        waits: false,
+    };
+    work.memory.claimed(id, held)?;
+    Ok(claimed)
+}
+
+pub(crate) fn renew(
+    work: &mut Work<'_>,
+    held: &[(InvocationId, Fence)],
+    until: UnixMillis,
+) -> Answer<Vec<InvocationId>> {
+    let mut lost = Vec::new();
+    for (id, fence) in held {
+        let Some(claim) = work.memory.running.get_mut(id).filter(|c| c.fence == *fence) else {
+            lost.push(*id);
+            continue;
+        };
+        claim.lease_until = until.0;
+        work.conn
+            .prepare_cached(
+                "UPDATE queue SET lease_until = ?5 WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
+            )?
+            .execute(params![
+                claim.place.pid,
+                claim.place.fid,
+                claim.run_at,
+                id.as_bytes(),
+                until.0
+            ])?;
+    }
+    Ok(Ok(lost))
+}
+
+pub(crate) fn finish(work: &mut Work<'_>, ending: &Ending) -> Answer<()> {
+    let finish = &ending.finish;
+    let id = finish.id;
+    let Some(claim) = work.memory.running.get(&id).copied() else {
+        let known = history::exists(work.conn, id)?;
+        return Ok(Err(if known {
+            StoreError::Fenced
+        } else {
+            StoreError::NotFound
+        }));
+    };
+    if claim.fence != finish.fence {
+        return Ok(Err(StoreError::Fenced));
+    }
+    if let Outcome::Retry { at, .. } = finish.outcome {
+        return retry(work, ending, &claim, at);
+    }
+    let status = ending.status().unwrap_or(FAILED);
+    if let Err(refusal) = kv::commit(work, claim.place.pid, finish)? {
+        return Ok(Err(refusal));
+    }
+    delete_queue(work, &claim, id)?;
+    work.conn
+        .prepare_cached(
+            "UPDATE invocation SET status = ?4, attempt = ?5, fence = ?6, finished_at = ?7, detail = ?8, \
+             result = ?9, recording = ?10 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+        )?
+        .execute(params![
+            claim.place.pid,
+            claim.place.fid,
+            id.as_bytes(),
+            status,
+            claim.attempt,
+            int(claim.fence.0),
+            finish.at.0,
+            ending.detail,
+            ending.result(),
+            ending.recording
+        ])?;
+    work.memory.unclaimed(id)?;
+    work.memory.ended(claim.place, status == SUCCEEDED)?;
+    Ok(Ok(()))
+}
+
+/// The attempt failed; the invocation waits for its next one and shows why.
+fn retry(work: &mut Work<'_>, ending: &Ending, claim: &Running, at: UnixMillis) -> Answer<()> {
+    if claim.waits {
+        return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
+    }
+    let id = ending.finish.id;
+    delete_queue(work, claim, id)?;
+    let entry = Entry::waiting(claim.attempt, claim.fence);
+    insert_queue(work, claim.place, at.0, id, &entry)?;
+    work.conn
+        .prepare_cached(
+            "UPDATE invocation SET run_at = ?4, detail = ?5, recording = ?6 \
+             WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+        )?
+        .execute(params![
+            claim.place.pid,
+            claim.place.fid,
+            id.as_bytes(),
+            at.0,
+            ending.detail,
+            ending.recording
+        ])?;
+    work.memory.unclaimed(id)?;
+    work.memory.queued(claim.place, at.0, id)?;
+    Ok(Ok(()))
+}
+
+pub(crate) fn record(work: &mut Work<'_>, new: &NewInvocation, ending: &Ending) -> Answer<()> {
+    let Some(place) = work.memory.find(work.conn, &new.key)? else {
+        return Ok(Err(StoreError::NotFound));
+    };
+    let Some(status) = ending.status() else {
+        return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
+    };
+    let key = new
+        .idempotency
+        .as_ref()
+        .map(|idem| Digest::of(idem.key.as_bytes()));
+    if let (Some(key), Some(idem)) = (&key, &new.idempotency)
+        && let Some(known) = known_key(work, place, key)?
+    {
+        return Ok(if known.request == idem.request {
+            Ok(()) // committed before; at most once
+        } else {
+            Err(StoreError::IdempotencyMismatch)
+        });
+    }
+    let finish = &ending.finish;
+    if !finish.kv.is_empty() && history::exists(work.conn, new.id)? {
+        return Ok(Err(StoreError::Fenced));
+    }
+    if let Err(refusal) = kv::commit(work, place.pid, finish)? {
+        return Ok(Err(refusal));
+    }
+    let inserted = work
+        .conn
+        .prepare_cached(
+            "INSERT INTO invocation VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, 0, ?7, ?7, ?8, ?9, ?10, ?11, ?12, \
+             ?13, ?14) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            place.pid,
+            place.fid,
+            new.id.as_bytes(),
+            new.version.0,
+            origin_number(new.origin),
+            status,
+            new.at.0,
+            finish.at.0,
+            key.map(|k| k.0),
+            new.trace_id,
+            ending.detail,
+            ending.result(),
+            &*new.event,
+            ending.recording
+        ])?;
+    if inserted == 0 {
+        return Ok(Err(StoreError::Fenced)); // it has ended
+    }
+    remember_key(work, place, new)?;
+    work.memory.ended(place, status == SUCCEEDED)?;
+    Ok(Ok(()))
+}
+
+/// Ends every claim that `which` picks by its lease: back to the queue, or failed when its caller is gone.
+pub(crate) fn give_up(
+    work: &mut Work<'_>,
+    now: UnixMillis,
+    which: impl Fn(UnixMillis) -> bool,
+) -> Result<u32, Fault> {
+    let lost: Vec<(InvocationId, Running)> = work
+        .memory
+        .running
+        .iter()
+        .filter(|(_, claim)| which(UnixMillis(claim.lease_until)))
+        .map(|(id, claim)| (*id, *claim))
+        .collect();
+    for (id, claim) in &lost {
+        work.memory.unclaimed(*id)?;
+        if claim.waits {
+            interrupt(work, *id, claim, now)?;
+        } else {
+            work.conn
+                .prepare_cached(
+                    "UPDATE queue SET state = 0, lease_until = NULL \
+                     WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
+                )?
+                .execute(params![
+                    claim.place.pid,
+                    claim.place.fid,
+                    claim.run_at,
+                    id.as_bytes()
+                ])?;
+            work.memory.queued(claim.place, claim.run_at, *id)?;
+        }
+    }
+    Ok(u32::try_from(lost.len()).unwrap_or(u32::MAX))
+}
+
+/// A keyed synchronous invocation lost its process: failed, until its caller sends the key again.
+fn interrupt(work: &mut Work<'_>, id: InvocationId, claim: &Running, now: UnixMillis) -> Result<(), Fault> {
+    let code = Code::SandboxLost;
+    let failure = StoredFailure {
+        code,
+        message: code.info().title.to_owned(),
+        stack: Vec::new(),
+    };
+    let detail = pack(&DetailRef {
+        failure: Some(&failure),
+        logs: &[],
+        units: neofn_types::UnitsBill::default(),
+        duration_us: 0,
+    })?;
+    delete_queue(work, claim, id)?;
+    work.conn
+        .prepare_cached(
+            "UPDATE invocation SET status = ?4, rearm = 1, attempt = ?5, fence = ?6, finished_at = ?7, \
+             detail = ?8 WHERE pid = ?1 AND fid = ?2 AND id = ?3 AND status = ?9",
+        )?
+        .execute(params![
+            claim.place.pid,
+            claim.place.fid,
+            id.as_bytes(),
+            FAILED,
+            claim.attempt,
+            int(claim.fence.0),
+            now.0,
+            detail,
+            LIVE
+        ])?;
+    work.memory.ended(claim.place, false)
+}

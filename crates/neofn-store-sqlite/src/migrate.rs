@@ -1,0 +1,40 @@
+//! Forward-only migrations: numbered files, each one transaction; the number is SQLite's `user_version`.
+
+use crate::error::Fault;
+use neofn_types::{Code, Error};
+use rusqlite::{Connection, TransactionBehavior};
+
+/// In order; the version of the database is how many of these it has seen.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+
+/// Brings the database up to this binary, or refuses one that is ahead of it.
+pub(crate) fn run(conn: &mut Connection) -> Result<(), Error> {
+    let found: usize = version(conn)?;
+    if found > MIGRATIONS.len() {
+        return Err(Error::new(
+            Code::DataTooNew,
+            format!(
+                "the database has layout {found}; this neofn knows layouts up to {}",
+                MIGRATIONS.len()
+            ),
+        ));
+    }
+    for (n, sql) in MIGRATIONS.iter().enumerate().skip(found) {
+        apply(conn, n + 1, sql)?;
+    }
+    Ok(())
+}
+
+fn version(conn: &Connection) -> Result<usize, Fault> {
+    let v: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0))?;
+    usize::try_from(v).map_err(|_| Fault::Damaged("layout number"))
+}
+
+fn apply(conn: &mut Connection, number: usize, sql: &str) -> Result<(), Fault> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(sql)?;
+    // a pragma takes no parameters; the number is ours
+    tx.execute_batch(&format!("PRAGMA user_version = {number}"))?;
+    tx.commit()?;
+    Ok(())
+}

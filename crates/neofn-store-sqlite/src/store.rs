@@ -1,0 +1,287 @@
+//! The ports. A write is handed to the writer; a read of what a write may be queued for waits for that write.
+
+use crate::blobs::BlobError;
+use crate::error::Fault;
+use crate::invocations::{self, Ending};
+use crate::open::Store;
+use crate::{history, identity, kv, prune, registry};
+use async_trait::async_trait;
+use bytes::Bytes;
+use neofn_engine::port::{
+    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
+    NewInvocation, Record, Replayable, Retention, StoreError, Totals,
+};
+use neofn_identity::port::{IdentityStore, IdentityStoreError};
+use neofn_identity::{KeyId, KeyRecord};
+use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
+use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
+use neofn_types::{Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
+use rusqlite::Connection;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Store {
+    /// A read that sees whatever was handed to the writer before.
+    async fn read_after<T, F>(&self, query: F) -> Result<T, Fault>
+    where
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.queue.barrier().await?;
+        self.readers.read(query).await
+    }
+}
+
+#[async_trait]
+impl InvocationStore for Store {
+    async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError> {
+        let bytes = new.event.len();
+        self.queue
+            .call(bytes, move |work| invocations::admit(work, &new))
+            .await?
+    }
+    async fn claim(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+        busy: &[FunctionKey],
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let busy = busy.to_vec();
+        self.queue
+            .call(0, move |work| invocations::claim(work, now, lease, limit, &busy))
+            .await?
+    }
+    async fn renew(
+        &self,
+        held: &[(InvocationId, Fence)],
+        until: UnixMillis,
+    ) -> Result<Vec<InvocationId>, StoreError> {
+        let held = held.to_vec();
+        self.queue
+            .call(0, move |work| invocations::renew(work, &held, until))
+            .await?
+    }
+    async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
+        let ending = Ending::new(finish)?;
+        self.queue
+            .call(ending.bytes(), move |work| invocations::finish(work, &ending))
+            .await?
+    }
+    async fn record(&self, record: Record) -> Result<(), StoreError> {
+        // handed over before the first await: a caller may drop this future after its first poll
+        let Record { new, finish } = record;
+        let ending = Ending::new(finish)?;
+        let bytes = new.event.len() + ending.bytes();
+        let answer = self
+            .queue
+            .post(bytes, move |work| invocations::record(work, &new, &ending))?;
+        answer.await.unwrap_or(Err(Fault::Closed))?
+    }
+    async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
+        let expired = move |lease_until| lease_until <= now;
+        let count = self
+            .queue
+            .call(0, move |work| invocations::give_up(work, now, expired))
+            .await?;
+        Ok(count)
+    }
+    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(self.queue.board(|board| board.next_due))
+    }
+    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError> {
+        Ok(self.read_after(move |conn| history::by_id(conn, id)).await?)
+    }
+    async fn invocations(
+        &self,
+        key: &FunctionKey,
+        filter: InvocationFilter,
+    ) -> Result<Vec<InvocationRecord>, StoreError> {
+        let key = key.clone();
+        Ok(self
+            .read_after(move |conn| history::list(conn, &key, filter))
+            .await?)
+    }
+    async fn replayable(&self, id: InvocationId) -> Result<Option<Replayable>, StoreError> {
+        Ok(self.read_after(move |conn| history::replayable(conn, id)).await?)
+    }
+    async fn prune(&self, retention: Retention, now: UnixMillis, limit: u32) -> Result<u32, StoreError> {
+        self.queue
+            .call(0, move |work| prune::prune(work, retention, now, limit))
+            .await?
+    }
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.queue.barrier().await?;
+        Ok(self.queue.board(|board| board.totals))
+    }
+}
+
+#[async_trait]
+impl KvStore for Store {
+    async fn get(
+        &self,
+        project: &ProjectName,
+        key: &str,
+        now: UnixMillis,
+    ) -> Result<Option<KvEntry>, StoreError> {
+        // no barrier: whoever wrote was answered after the commit
+        let (project, key) = (project.clone(), key.to_owned());
+        Ok(self
+            .readers
+            .read(move |conn| kv::get(conn, &project, &key, now))
+            .await?)
+    }
+    async fn list(
+        &self,
+        project: &ProjectName,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+        now: UnixMillis,
+    ) -> Result<Vec<KvEntry>, StoreError> {
+        let (project, prefix, after) = (project.clone(), prefix.to_owned(), after.map(str::to_owned));
+        Ok(self
+            .readers
+            .read(move |conn| kv::list(conn, &project, &prefix, after.as_deref(), limit, now))
+            .await?)
+    }
+    async fn sweep(&self, now: UnixMillis, limit: u32) -> Result<u32, StoreError> {
+        self.queue
+            .call(0, move |work| kv::sweep(work, now, limit))
+            .await?
+    }
+}
+
+#[async_trait]
+impl RegistryStore for Store {
+    async fn publish(&self, publish: Publish) -> Result<Published, RegistryStoreError> {
+        self.queue
+            .call(0, move |work| registry::publish(work, &publish))
+            .await?
+    }
+    async fn function(&self, key: &FunctionKey) -> Result<Option<FunctionRecord>, RegistryStoreError> {
+        let key = key.clone();
+        Ok(self
+            .read_after(move |conn| registry::function(conn, &key))
+            .await?)
+    }
+    async fn functions(
+        &self,
+        project: &ProjectName,
+        after: Option<&FunctionName>,
+        limit: u32,
+    ) -> Result<Vec<FunctionRecord>, RegistryStoreError> {
+        let (project, after) = (project.clone(), after.cloned());
+        Ok(self
+            .read_after(move |conn| registry::functions(conn, &project, after.as_ref(), limit))
+            .await?)
+    }
+    async fn project_exists(&self, project: &ProjectName) -> Result<bool, RegistryStoreError> {
+        let project = project.clone();
+        Ok(self
+            .readers
+            .read(move |conn| registry::project_exists(conn, &project))
+            .await?)
+    }
+    async fn projects(&self) -> Result<Vec<ProjectName>, RegistryStoreError> {
+        Ok(self.readers.read(registry::projects).await?)
+    }
+    async fn version(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+    ) -> Result<Option<VersionRecord>, RegistryStoreError> {
+        let key = key.clone();
+        Ok(self
+            .readers
+            .read(move |conn| registry::version(conn, &key, version))
+            .await?)
+    }
+    async fn versions(
+        &self,
+        key: &FunctionKey,
+        before: Option<Version>,
+        limit: u32,
+    ) -> Result<Vec<VersionRecord>, RegistryStoreError> {
+        let key = key.clone();
+        Ok(self
+            .readers
+            .read(move |conn| registry::versions(conn, &key, before, limit))
+            .await?)
+    }
+    async fn set_live(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+        at: UnixMillis,
+    ) -> Result<FunctionRecord, RegistryStoreError> {
+        let key = key.clone();
+        self.queue
+            .call(0, move |work| registry::set_live(work, &key, version, at))
+            .await?
+    }
+    async fn set_active(
+        &self,
+        key: &FunctionKey,
+        active: bool,
+        at: UnixMillis,
+    ) -> Result<FunctionRecord, RegistryStoreError> {
+        let key = key.clone();
+        self.queue
+            .call(0, move |work| registry::set_active(work, &key, active, at))
+            .await?
+    }
+    async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError> {
+        let key = key.clone();
+        self.queue
+            .call(0, move |work| registry::delete_function(work, &key))
+            .await?
+    }
+    async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {
+        self.queue.check_open()?;
+        let blobs = Arc::clone(&self.blobs);
+        let put = tokio::task::spawn_blocking(move || blobs.put(&bytes));
+        Ok(put.await.unwrap_or(Err(Fault::Panicked))?)
+    }
+    async fn blob(&self, digest: Digest) -> Result<Bytes, RegistryStoreError> {
+        let blobs = Arc::clone(&self.blobs);
+        let got = tokio::task::spawn_blocking(move || blobs.get(digest))
+            .await
+            .unwrap_or(Err(BlobError::Fault(Fault::Panicked)));
+        match got {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(BlobError::Damaged) => Err(RegistryStoreError::ArtifactDamaged(digest)),
+            Err(BlobError::Fault(fault)) => Err(fault.into()),
+        }
+    }
+    async fn set_artifact(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+        artifact: ArtifactRef,
+    ) -> Result<(), RegistryStoreError> {
+        let key = key.clone();
+        self.queue
+            .call(0, move |work| {
+                registry::set_artifact(work, &key, version, &artifact)
+            })
+            .await?
+    }
+}
+
+#[async_trait]
+impl IdentityStore for Store {
+    async fn add_key(&self, key: KeyRecord) -> Result<(), IdentityStoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| identity::add(work.conn, &key))
+            .await?)
+    }
+    async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError> {
+        Ok(self.readers.read(move |conn| identity::key(conn, id)).await?)
+    }
+    async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
+        Ok(self.readers.read(identity::keys).await?)
+    }
+}
