@@ -2,6 +2,7 @@
 //! the answer). `STORE_BENCH_MS` sets how long each line runs.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,

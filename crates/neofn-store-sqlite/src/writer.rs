@@ -112,7 +112,7 @@ impl Writer {
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => {}
             }
-            if let Err(fault) = self.transaction(|work| prune::bury(work)) {
+            if let Err(fault) = self.transaction(prune::bury) {
                 tracing::warn!(error = %fault, "rows of a deleted function stay for now");
                 break;
             }

@@ -1,5 +1,10 @@
 //! What the tests of stores share: a clock that tests move, functions to publish, invocations to admit.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests; each binary uses a part of it"
+)]
 
 use bytes::Bytes;
 use neofn_engine::port::{
@@ -128,6 +133,7 @@ pub fn recording() -> Recording {
         seed: [3; 32],
         started_at: UnixMillis(5),
         attempt: 1,
+        units_max: 10_000_000,
         replies: Vec::new(),
     }
 }
