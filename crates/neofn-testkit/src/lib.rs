@@ -1,1 +1,15 @@
-//! neofn-testkit
+//! What end-to-end tests stand on: the real binary as a process of its own, plain HTTP, the command line.
+//!
+//! Knows the product only from outside: its binary, its paths, its answers.
+#![expect(clippy::disallowed_methods, reason = "tests wait for the real world with real deadlines")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop loudly")]
+
+mod cli;
+mod http;
+mod node;
+mod wait;
+
+pub use cli::{Cli, Output};
+pub use http::{Answer, Http};
+pub use node::{NodeProcess, binary};
+pub use wait::eventually;

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs what building, running and testing need: Debian packages and cargo tools. Quick when nothing is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/neofn"
+mkdir -p "$cache"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# --- Debian packages -----------------------------------------------------------------------------------------------
+# clang, lld, the wasm32 runtime library and wasi-libc build the JavaScript engine's guest
+packages=(gcc make git ca-certificates curl python3 python3-venv clang-22 lld-22 libclang-rt-22-dev-wasm32 wasi-libc)
+command -v node >/dev/null 2>&1 || packages+=(nodejs)
+command -v npm >/dev/null 2>&1 || packages+=(npm)
+[ "${NEOFN_SETUP_BENCH:-}" = 1 ] && packages+=(wrk)
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed && continue
+    # a tool that came another way (a Rust image's own gcc, git or curl) will do
+    case "$package" in
+        gcc | make | git | curl | python3) command -v "$package" >/dev/null 2>&1 && continue ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null && continue ;;
+    esac
+    missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+    say "installing ${missing[*]}"
+    sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    command -v apt-get >/dev/null 2>&1 || { say "this is not a Debian machine: install ${missing[*]} by hand"; exit 1; }
+    "${sudo[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install --yes --quiet --no-install-recommends "${missing[@]}" >&2
+fi
+
+# --- Rust ----------------------------------------------------------------------------------------------------------
+export PATH="$HOME/.cargo/bin:$PATH"
+if ! command -v cargo >/dev/null 2>&1; then
+    say "cargo is missing: install Rust 1.95 or newer (https://rustup.rs), then run this again"
+    exit 1
+fi
+have="$(rustc --version | awk '{print $2}')"
+if [ "$(printf '%s\n1.95.0\n' "$have" | sort --version-sort | head -n 1)" != "1.95.0" ]; then
+    say "rustc $have is too old: neofn needs 1.95 or newer"
+    exit 1
+fi
+if ! cargo nextest --version >/dev/null 2>&1; then
+    say "installing cargo-nextest"
+    cargo install --locked --quiet cargo-nextest
+fi
