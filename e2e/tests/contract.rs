@@ -222,7 +222,7 @@ fn kv_commits_with_the_result_or_not_at_all() {
             case 'put': { await ctx.kv.put('a', e.value); const own = await ctx.kv.get('a'); if (e.fail) throw new Error('no'); return own; }
             case 'get': return await ctx.kv.get('a');
             case 'cas': return await ctx.kv.put('c', e.value, { ifRevision: e.revision });
-            case 'getc': return await ctx.kv.entry('c');
+            case 'getc': return await ctx.kv.getWithRevision('c');
             case 'ttl': await ctx.kv.put('t', 1, { ttlMs: 30 }); return 1;
             case 'gett': return await ctx.kv.get('t');
             case 'list': { for (const k of ['p/1', 'p/2', 'q/1']) await ctx.kv.put(k, k); return await ctx.kv.list({ prefix: 'p/' }); }
