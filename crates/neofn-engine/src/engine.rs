@@ -1,13 +1,24 @@
 //! The handle that use cases hold: cheap to clone, safe to call from any task.
 
+use crate::cache::Cache;
+use crate::error::of_registry;
+use crate::follow::Followers;
+use crate::gate::Gate;
+use crate::manage::Changes;
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
-use crate::request::{Bundle, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed, Stage};
+use crate::queue::HeldClaims;
+use crate::recorder::Recorder;
+use crate::request::{Bundle, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
+use crate::stack::DebugCache;
+use crate::stats::Counters;
 use crate::{EngineOptions, EngineStats, Follow, Ports, Service};
 use bytes::Bytes;
 use neofn_registry::{FunctionRecord, VersionRecord};
-use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
+use neofn_types::{Error, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 /// Deploys, runs and reads functions.
 #[derive(Clone)]
@@ -18,8 +29,17 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) options: EngineOptions,
     pub(crate) ports: Ports,
-    pub(crate) counters: crate::stats::Counters,
-    pub(crate) followers: crate::follow::Followers,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) held: Arc<HeldClaims>,
+    pub(crate) cache: Cache,
+    pub(crate) debug: DebugCache,
+    pub(crate) changes: Changes,
+    pub(crate) recorder: Recorder,
+    pub(crate) counters: Counters,
+    pub(crate) followers: Followers,
+    /// Everything that must end before the process does.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) draining: AtomicBool,
 }
 
 /// A function with its live version.
@@ -29,9 +49,22 @@ impl Engine {
     /// The engine and the service that must run beside it.
     #[must_use]
     pub fn build(options: EngineOptions, ports: Ports) -> (Self, Service) {
+        let tasks = TaskTracker::new();
         let inner = Arc::new(Inner {
-            counters: crate::stats::Counters::new(),
-            followers: crate::follow::Followers::new(options.follow_entries_max),
+            gate: Arc::new(Gate::new(options.node_concurrency_max)),
+            held: Arc::default(),
+            cache: Cache::new(),
+            debug: DebugCache::default(),
+            changes: Changes::default(),
+            recorder: Recorder::new(
+                ports.invocations.clone(),
+                tasks.clone(),
+                options.records_pending_max,
+            ),
+            counters: Counters::new(),
+            followers: Followers::new(options.follow_entries_max),
+            tasks,
+            draining: AtomicBool::new(false),
             options,
             ports,
         });
@@ -40,38 +73,28 @@ impl Engine {
 
     /// Makes a version of the code and moves `live` to it, or leaves everything as it was.
     pub async fn deploy(&self, deploy: Deploy) -> Result<Deployed, DeployError> {
-        let _ = deploy;
-        Err(DeployError {
-            stage: Stage::Validate,
-            error: Code::Internal.into(),
-            diagnostics: vec![],
-            logs: vec![],
-        })
+        self.inner.clone().deploy(deploy).await
     }
     /// Runs the live version and waits for its end.
     pub async fn invoke(&self, invoke: Invoke) -> Result<Invoked, Error> {
-        let _ = invoke;
-        Err(Code::Internal.into())
+        self.inner.counted(self.inner.clone().invoke(invoke).await)
     }
     /// Writes the call down for later; it is on disk when this returns.
     pub async fn enqueue(&self, invoke: Invoke) -> Result<Enqueued, Error> {
-        let _ = invoke;
-        Err(Code::Internal.into())
+        self.inner.counted(self.inner.clone().enqueue(invoke).await)
     }
     /// Runs the live version without recording, charging or committing anything.
     pub async fn estimate(&self, key: &FunctionKey, event: Bytes) -> Result<Invoked, Error> {
-        let _ = (key, event);
-        Err(Code::Internal.into())
+        let estimate = self.inner.clone().estimate(key.clone(), event);
+        self.inner.counted(estimate.await)
     }
     /// Runs an ended invocation again on its recorded inputs, on its own version or another.
     pub async fn replay(&self, id: InvocationId, version: Option<Version>) -> Result<Replayed, Error> {
-        let _ = (id, version);
-        Err(Code::Internal.into())
+        self.inner.clone().replay(id, version).await
     }
     /// A function and its live version.
     pub async fn function(&self, key: &FunctionKey) -> Result<FunctionState, Error> {
-        let _ = key;
-        Err(Code::Internal.into())
+        self.inner.function(key).await
     }
     /// The functions of a project by name, after that name.
     pub async fn functions(
@@ -80,17 +103,16 @@ impl Engine {
         after: Option<&FunctionName>,
         limit: u32,
     ) -> Result<Vec<FunctionState>, Error> {
-        let _ = (project, after, limit);
-        Err(Code::Internal.into())
+        self.inner.functions(project, after, limit).await
     }
     /// The projects by name.
     pub async fn projects(&self) -> Result<Vec<ProjectName>, Error> {
-        Err(Code::Internal.into())
+        self.inner.ports.registry.projects().await.map_err(of_registry)
     }
     /// Whether the project exists.
     pub async fn project_exists(&self, project: &ProjectName) -> Result<bool, Error> {
-        let _ = project;
-        Err(Code::Internal.into())
+        let exists = self.inner.ports.registry.project_exists(project).await;
+        exists.map_err(of_registry)
     }
     /// The versions of a function, newest first, older than `before`.
     pub async fn versions(
@@ -99,8 +121,7 @@ impl Engine {
         before: Option<Version>,
         limit: u32,
     ) -> Result<Vec<VersionRecord>, Error> {
-        let _ = (key, before, limit);
-        Err(Code::Internal.into())
+        self.inner.versions(key, before, limit).await
     }
     /// Moves `live` to a version; without one, to the newest that is older than the live one.
     pub async fn rollback(
@@ -108,28 +129,23 @@ impl Engine {
         key: &FunctionKey,
         version: Option<Version>,
     ) -> Result<FunctionState, Error> {
-        let _ = (key, version);
-        Err(Code::Internal.into())
+        self.inner.clone().rollback(key.clone(), version).await
     }
     /// Switches a function on or off.
     pub async fn set_active(&self, key: &FunctionKey, active: bool) -> Result<FunctionState, Error> {
-        let _ = (key, active);
-        Err(Code::Internal.into())
+        self.inner.clone().set_active(key.clone(), active).await
     }
     /// Removes a function, its versions, its history and its queue.
     pub async fn delete(&self, key: &FunctionKey) -> Result<(), Error> {
-        let _ = key;
-        Err(Code::Internal.into())
+        self.inner.clone().delete(key.clone()).await
     }
     /// What was uploaded for a version; the live one without `version`.
     pub async fn files(&self, key: &FunctionKey, version: Option<Version>) -> Result<Bundle, Error> {
-        let _ = (key, version);
-        Err(Code::Internal.into())
+        self.inner.files(key, version).await
     }
     /// An invocation. Sees every call that was answered before.
     pub async fn invocation(&self, id: InvocationId) -> Result<InvocationRecord, Error> {
-        let _ = id;
-        Err(Code::Internal.into())
+        self.inner.invocation(id).await
     }
     /// The invocations of a function, newest first. Sees every call that was answered before.
     pub async fn invocations(
@@ -137,8 +153,7 @@ impl Engine {
         key: &FunctionKey,
         filter: InvocationFilter,
     ) -> Result<Vec<InvocationRecord>, Error> {
-        let _ = (key, filter);
-        Err(Code::Internal.into())
+        self.inner.invocations(key, filter).await
     }
     /// Ended runs of a function from here on.
     #[must_use]
@@ -147,17 +162,28 @@ impl Engine {
     }
     /// Counts that survive a restart. Sees every call that was answered before.
     pub async fn totals(&self) -> Result<Totals, Error> {
-        Err(Code::Internal.into())
+        self.inner.totals().await
     }
     /// Counters since the start.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        self.inner.counters.read()
+        let inner = &self.inner;
+        EngineStats {
+            in_flight: inner.gate.total(),
+            cache_entries: u64::try_from(inner.cache.len()).unwrap_or(u64::MAX),
+            records_pending: inner.recorder.pending(),
+            records_lost: inner.recorder.lost(),
+            draining: inner.draining.load(Ordering::Acquire),
+            ..inner.counters.read()
+        }
     }
     /// Takes no new work (NF0305), lets what runs end, flushes history; answers whether all ended in time.
     /// Queued invocations stay on disk. Stop the service after this, not before: it renews the leases.
     pub async fn drain(&self, deadline: Duration) -> bool {
-        let _ = deadline;
-        false
+        self.inner.draining.store(true, Ordering::Release);
+        self.inner.tasks.close();
+        tokio::time::timeout(deadline, self.inner.tasks.wait())
+            .await
+            .is_ok()
     }
 }

@@ -2,12 +2,29 @@
 //!
 //! Knows no HTTP and no storage vendor (see [`port`]).
 
+mod cache;
+mod call;
+mod chain;
+mod deploy;
+mod dispatch;
 mod engine;
+mod error;
+mod expect;
 mod follow;
+mod gate;
+mod host;
+mod kv;
+mod manage;
 mod options;
+mod overlay;
 pub mod port;
+mod queue;
+mod recorder;
+mod replay;
 pub mod request;
+mod run;
 mod service;
+mod stack;
 mod stats;
 
 pub use engine::{Engine, FunctionState};

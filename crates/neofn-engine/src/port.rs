@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_runtime::port::{HostOp, HostReply};
 use neofn_types::{
-    Attempt, Code, Diagnostic, Digest, Fence, FunctionKey, Grants, InvocationId, Limits, ProjectName,
-    UnitsBill, UnixMillis, Version,
+    Attempt, Code, Diagnostic, Digest, Fence, FunctionKey, Grants, InvocationId, ProjectName, UnitsBill,
+    UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -485,8 +485,6 @@ pub struct Source<'a> {
     pub main: &'a str,
     /// What it may reach: some rules depend on it.
     pub grants: &'a Grants,
-    /// Its limits.
-    pub limits: &'a Limits,
 }
 
 /// What compiling gave.

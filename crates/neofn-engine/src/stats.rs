@@ -117,7 +117,6 @@ pub(crate) struct Counters {
     pub(crate) retries: AtomicU64,
     pub(crate) deploys: AtomicU64,
     pub(crate) deploys_refused: AtomicU64,
-    pub(crate) records_lost: AtomicU64,
 }
 
 impl Counters {
@@ -132,7 +131,6 @@ impl Counters {
             retries: AtomicU64::new(0),
             deploys: AtomicU64::new(0),
             deploys_refused: AtomicU64::new(0),
-            records_lost: AtomicU64::new(0),
         }
     }
     pub(crate) fn ended(&self, failure: Option<Code>, duration: Duration, units: u64) {
@@ -162,7 +160,7 @@ impl Counters {
             deploys: get(&self.deploys),
             deploys_refused: get(&self.deploys_refused),
             records_pending: 0,
-            records_lost: get(&self.records_lost),
+            records_lost: 0,
             draining: false,
         }
     }

@@ -49,14 +49,15 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Lanes<P, F, T> {
             .push_back(item);
         self.len += 1;
     }
-    /// The next item, by turns, of a lane that `may_go`; that lane and its project then wait for another turn.
-    pub fn pop(&mut self, mut may_go: impl FnMut(&P, &F) -> bool) -> Option<T> {
+    /// The next item, by turns, of a lane whose first item `may_go`; that lane and its project then wait for
+    /// another turn.
+    pub fn pop(&mut self, mut may_go: impl FnMut(&P, &F, &T) -> bool) -> Option<T> {
         for _ in 0..self.turn.len() {
             let project = self.turn.pop_front()?;
             let Some(p) = self.projects.get_mut(&project) else {
                 continue;
             };
-            let item = p.pop(|f| may_go(&project, f));
+            let item = p.pop(|f, first| may_go(&project, f, first));
             if p.functions.is_empty() {
                 self.projects.remove(&project);
             } else {
@@ -97,14 +98,14 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Lanes<P, F, T> {
 }
 
 impl<F: Hash + Eq + Clone, T> Project<F, T> {
-    fn pop(&mut self, mut may_go: impl FnMut(&F) -> bool) -> Option<T> {
+    fn pop(&mut self, mut may_go: impl FnMut(&F, &T) -> bool) -> Option<T> {
         for _ in 0..self.turn.len() {
             let function = self.turn.pop_front()?;
-            if !may_go(&function) {
+            let lane = self.functions.get_mut(&function)?;
+            if !lane.front().is_some_and(|first| may_go(&function, first)) {
                 self.turn.push_back(function);
                 continue;
             }
-            let lane = self.functions.get_mut(&function)?;
             let item = lane.pop_front();
             if lane.is_empty() {
                 self.functions.remove(&function);
@@ -129,7 +130,7 @@ mod tests {
         }
         lanes.push(&"quiet", &"g", ("quiet", 0));
         lanes.push(&"loud", &"h", ("loud-h", 0));
-        let first: Vec<_> = (0..4).filter_map(|_| lanes.pop(|_, _| true)).collect();
+        let first: Vec<_> = (0..4).filter_map(|_| lanes.pop(|_, _, _| true)).collect();
         assert_eq!(first, [("loud", 0), ("quiet", 0), ("loud-h", 0), ("loud", 1)]);
         assert_eq!(lanes.len(), 98);
     }
@@ -140,10 +141,10 @@ mod tests {
         lanes.push(&1, &"busy", 10);
         lanes.push(&1, &"busy", 11);
         lanes.push(&1, &"free", 20);
-        assert_eq!(lanes.pop(|_, f| *f != "busy"), Some(20));
-        assert_eq!(lanes.pop(|_, f| *f != "busy"), None);
-        assert_eq!(lanes.pop(|_, _| true), Some(10));
-        assert_eq!(lanes.pop(|_, _| true), Some(11));
+        assert_eq!(lanes.pop(|_, f, _| *f != "busy"), Some(20));
+        assert_eq!(lanes.pop(|_, f, _| *f != "busy"), None);
+        assert_eq!(lanes.pop(|_, _, _| true), Some(10));
+        assert_eq!(lanes.pop(|_, _, _| true), Some(11));
         assert!(lanes.is_empty() && lanes.lanes().next().is_none());
     }
 }

@@ -28,7 +28,14 @@ pub enum Share {
 pub struct Slots<K> {
     node_max: u32,
     node: u32,
-    functions: HashMap<K, u32>,
+    functions: HashMap<K, Running>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    now: u32,
+    // as the last take said: a new version may change it while older ones run
+    max: u32,
 }
 
 impl<K: Hash + Eq + Clone> Slots<K> {
@@ -43,8 +50,7 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     }
     /// Takes a slot; each success must be met by one [`Self::give_back`] with the same arguments.
     pub fn take(&mut self, key: &K, function_max: u32, share: Share) -> Result<(), Refused> {
-        let running = self.functions.get(key).copied().unwrap_or(0);
-        if running >= function_max {
+        if self.running(key) >= function_max {
             return Err(Refused::Function);
         }
         if share == Share::Own {
@@ -53,14 +59,19 @@ impl<K: Hash + Eq + Clone> Slots<K> {
             }
             self.node += 1;
         }
-        *self.functions.entry(key.clone()).or_default() += 1;
+        let running = self
+            .functions
+            .entry(key.clone())
+            .or_insert(Running { now: 0, max: 0 });
+        running.now += 1;
+        running.max = function_max;
         Ok(())
     }
     /// Gives a slot back.
     pub fn give_back(&mut self, key: &K, share: Share) {
         if let Some(running) = self.functions.get_mut(key) {
-            *running -= 1;
-            if *running == 0 {
+            running.now -= 1;
+            if running.now == 0 {
                 self.functions.remove(key);
             }
             if share == Share::Own {
@@ -71,7 +82,7 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     /// Runs of a function.
     #[must_use]
     pub fn running(&self, key: &K) -> u32 {
-        self.functions.get(key).copied().unwrap_or(0)
+        self.functions.get(key).map_or(0, |r| r.now)
     }
     /// Places that are left on the node.
     #[must_use]
@@ -81,11 +92,14 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     /// All runs, those on their caller's place too.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.functions.values().map(|n| u64::from(*n)).sum()
+        self.functions.values().map(|r| u64::from(r.now)).sum()
     }
-    /// Functions with a run, with their counts.
-    pub fn each(&self) -> impl Iterator<Item = (&K, u32)> {
-        self.functions.iter().map(|(k, n)| (k, *n))
+    /// Functions that run as often as they may.
+    pub fn full(&self) -> impl Iterator<Item = &K> {
+        self.functions
+            .iter()
+            .filter(|(_, r)| r.now >= r.max)
+            .map(|(k, _)| k)
     }
 }
 
@@ -98,6 +112,7 @@ mod tests {
         let mut s = Slots::new(2);
         s.take(&"a", 1, Share::Own).unwrap();
         assert_eq!(s.take(&"a", 1, Share::Own), Err(Refused::Function));
+        assert_eq!(s.full().collect::<Vec<_>>(), [&"a"]);
         s.take(&"b", 5, Share::Own).unwrap();
         assert_eq!(s.take(&"b", 5, Share::Own), Err(Refused::Node));
         assert_eq!(s.take(&"b", 5, Share::Callers), Ok(()));

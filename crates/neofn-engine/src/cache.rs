@@ -1,0 +1,257 @@
+//! Versions in memory: loaded once however many ask, forgotten when idle or no longer true.
+//!
+//! A load that overlaps a publication ends in an entry that the publication has taken out of the map: its
+//! callers, who came before, still get the older version, and nobody after them does.
+
+use crate::engine::Inner;
+use crate::error::of_registry;
+use crate::stats::count;
+use bytes::Bytes;
+use neofn_gas::FUEL_PER_UNIT;
+use neofn_registry::port::RegistryStoreError;
+use neofn_registry::{ArtifactRef, VersionRecord};
+use neofn_runtime::port::{Artifact, Prepare, PrepareError};
+use neofn_types::{Code, Error, FunctionKey, Version};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// A version in memory; its compiled form comes with the first run.
+pub(crate) struct Loaded {
+    pub(crate) record: VersionRecord,
+    pub(crate) artifact: OnceCell<Arc<Artifact>>,
+}
+
+/// A function's live state in memory.
+pub(crate) struct Live {
+    pub(crate) active: bool,
+    pub(crate) version: Arc<Loaded>,
+}
+
+struct Entry<T> {
+    cell: OnceCell<Arc<T>>,
+    used_ms: AtomicU64,
+}
+
+struct Table<K, T>(Mutex<HashMap<K, Arc<Entry<T>>>>);
+
+impl<K: Hash + Eq + Clone, T> Table<K, T> {
+    fn entry(&self, key: &K, now_ms: u64, entries_max: usize) -> Arc<Entry<T>> {
+        let mut entries = self.0.lock();
+        if let Some(entry) = entries.get(key) {
+            entry.used_ms.store(now_ms, Ordering::Relaxed);
+            return entry.clone();
+        }
+        if entries.len() >= entries_max.max(1) {
+            let oldest = entries
+                .iter()
+                .min_by_key(|(_, e)| e.used_ms.load(Ordering::Relaxed))
+                .map(|(k, _)| k.clone());
+            if let Some(oldest) = oldest {
+                entries.remove(&oldest);
+            }
+        }
+        let entry = Arc::new(Entry {
+            cell: OnceCell::new(),
+            used_ms: AtomicU64::new(now_ms),
+        });
+        entries.insert(key.clone(), entry.clone());
+        entry
+    }
+    /// Takes out an entry that did not load, unless it is another one by now.
+    fn forget_empty(&self, key: &K, entry: &Arc<Entry<T>>) {
+        let mut entries = self.0.lock();
+        if entries
+            .get(key)
+            .is_some_and(|e| Arc::ptr_eq(e, entry) && !e.cell.initialized())
+        {
+            entries.remove(key);
+        }
+    }
+    fn evict(&self, before_ms: u64) -> usize {
+        let mut entries = self.0.lock();
+        let had = entries.len();
+        entries.retain(|_, e| e.used_ms.load(Ordering::Relaxed) >= before_ms);
+        had - entries.len()
+    }
+}
+
+pub(crate) struct Cache {
+    live: Table<FunctionKey, Live>,
+    versions: Table<(FunctionKey, Version), Loaded>,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self {
+            live: Table(Mutex::default()),
+            versions: Table(Mutex::default()),
+        }
+    }
+    /// `live` moved, or the switch was turned.
+    pub(crate) fn forget_live(&self, key: &FunctionKey) {
+        self.live.0.lock().remove(key);
+    }
+    /// The function is gone; its version numbers begin anew if it comes back.
+    pub(crate) fn forget_function(&self, key: &FunctionKey) {
+        self.forget_live(key);
+        self.versions.0.lock().retain(|(k, _), _| k != key);
+    }
+    /// A version that was just made.
+    pub(crate) fn put(&self, loaded: Arc<Loaded>, now_ms: u64, entries_max: usize) {
+        let key = (loaded.record.key.clone(), loaded.record.version);
+        let entry = self.versions.entry(&key, now_ms, entries_max);
+        // already there: an equal one, for versions do not change
+        let _ = entry.cell.set(loaded);
+    }
+    pub(crate) fn evict(&self, before_ms: u64) -> usize {
+        self.live.evict(before_ms) + self.versions.evict(before_ms)
+    }
+    pub(crate) fn len(&self) -> usize {
+        self.versions.0.lock().len()
+    }
+}
+
+pub(crate) fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Inner {
+    /// The live state of a function; from memory unless it is the first call.
+    pub(crate) async fn live(&self, key: &FunctionKey) -> Result<Arc<Live>, Error> {
+        let table = &self.cache.live;
+        let entry = table.entry(
+            key,
+            millis(self.options.clock.monotonic()),
+            self.options.cache_entries_max,
+        );
+        if let Some(live) = entry.cell.get() {
+            count(&self.counters.cache_hits);
+            return Ok(live.clone());
+        }
+        count(&self.counters.cache_misses);
+        let loaded = entry
+            .cell
+            .get_or_try_init(|| async {
+                let function = self.ports.registry.function(key).await.map_err(of_registry)?;
+                let function = function.ok_or(Error::from(Code::FunctionNotFound))?;
+                let version = self.version(key, function.live).await?;
+                Ok(Arc::new(Live {
+                    active: function.active,
+                    version,
+                }))
+            })
+            .await;
+        if loaded.is_err() {
+            table.forget_empty(key, &entry);
+        }
+        loaded.cloned()
+    }
+
+    /// As [`Self::live`], for a call: a function that is switched off runs nothing.
+    pub(crate) async fn callable(&self, key: &FunctionKey) -> Result<Arc<Loaded>, Error> {
+        let live = self.live(key).await?;
+        if live.active {
+            Ok(live.version.clone())
+        } else {
+            Err(Error::new(
+                Code::FunctionDisabled,
+                format!("{key} is switched off"),
+            ))
+        }
+    }
+
+    /// A version, without its compiled form.
+    pub(crate) async fn version(&self, key: &FunctionKey, version: Version) -> Result<Arc<Loaded>, Error> {
+        let table = &self.cache.versions;
+        let name = (key.clone(), version);
+        let entry = table.entry(
+            &name,
+            millis(self.options.clock.monotonic()),
+            self.options.cache_entries_max,
+        );
+        let loaded = entry
+            .cell
+            .get_or_try_init(|| async {
+                let record = self.ports.registry.version(key, version).await;
+                let record = record
+                    .map_err(of_registry)?
+                    .ok_or(Error::from(Code::VersionNotFound))?;
+                Ok(Arc::new(Loaded {
+                    record,
+                    artifact: OnceCell::new(),
+                }))
+            })
+            .await;
+        if loaded.is_err() {
+            table.forget_empty(&name, &entry);
+        }
+        loaded.cloned()
+    }
+
+    /// The compiled form; made again from the stored code when another engine made it or it is damaged.
+    pub(crate) async fn artifact(&self, loaded: &Loaded) -> Result<Arc<Artifact>, Error> {
+        let load = || async {
+            let record = &loaded.record;
+            let engine = self.ports.runtime.engine(record.spec.runtime);
+            if record.artifact.engine == engine {
+                match self.ports.registry.blob(record.artifact.artifact).await {
+                    Ok(bytes) => {
+                        return Ok(Arc::new(Artifact {
+                            digest: record.artifact.artifact,
+                            engine,
+                            bytes,
+                        }));
+                    }
+                    Err(RegistryStoreError::ArtifactDamaged(digest)) => {
+                        tracing::warn!(function = %record.key, version = %record.version, %digest, "compiled form damaged; making it again");
+                    }
+                    Err(error) => return Err(of_registry(error)),
+                }
+            }
+            self.prepare_again(record).await
+        };
+        loaded.artifact.get_or_try_init(load).await.cloned()
+    }
+
+    async fn prepare_again(&self, record: &VersionRecord) -> Result<Arc<Artifact>, Error> {
+        let registry = &self.ports.registry;
+        let code = registry.blob(record.artifact.code).await.map_err(of_registry)?;
+        let prepared = self.ports.runtime.prepare(prepare(&record.spec, code)).await;
+        let (artifact, _logs) = prepared.map_err(|error| match error {
+            PrepareError::Refused(failure) => Error::new(failure.code, failure.message)
+                .hint("The engine changed since this version was deployed; deploy it again."),
+            PrepareError::Unavailable(why) => Error::from(Code::SandboxLost).because(why),
+        })?;
+        registry
+            .put_blob(artifact.bytes.clone())
+            .await
+            .map_err(of_registry)?;
+        let reference = ArtifactRef {
+            artifact: artifact.digest,
+            engine: artifact.engine,
+            ..record.artifact
+        };
+        registry
+            .set_artifact(&record.key, record.version, reference)
+            .await
+            .map_err(of_registry)?;
+        tracing::info!(function = %record.key, version = %record.version, "compiled form made for this engine");
+        Ok(Arc::new(artifact))
+    }
+}
+
+/// How a version's code is to be made ready.
+pub(crate) fn prepare(spec: &neofn_registry::VersionSpec, code: Bytes) -> Prepare {
+    Prepare {
+        kind: spec.runtime,
+        code,
+        memory_bytes: spec.limits.memory_bytes,
+        time: spec.limits.time(),
+        fuel: spec.limits.units.0.saturating_mul(FUEL_PER_UNIT),
+    }
+}

@@ -1,0 +1,197 @@
+//! Asynchronous invocations: accepted on disk, run under a claim, committed at most once.
+
+use crate::cache::Loaded;
+use crate::call::{first_run, idempotency};
+use crate::engine::Inner;
+use crate::error::{failure, of_commit, of_store, stored};
+use crate::port::{Admitted, Claimed, NewInvocation, Outcome, Start, Status, StoreError};
+use crate::request::{Enqueued, Invoke};
+use crate::run::{Ended, Run};
+use crate::stats::count;
+use neofn_sched::Next;
+use neofn_types::{Code, Error, Fence, InvocationId, TraceContext, UnitsBill, UnixMillis};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tries to write an end before the claim is left to expire.
+const FINISH_TRIES: u32 = 4;
+
+/// Claims of this process, for renewal.
+#[derive(Default)]
+pub(crate) struct HeldClaims(Mutex<HashMap<InvocationId, Fence>>);
+
+/// A claim that is renewed until this is dropped.
+pub(crate) struct Held {
+    claims: Arc<HeldClaims>,
+    id: InvocationId,
+    fence: Fence,
+}
+
+impl HeldClaims {
+    pub(crate) fn hold(self: &Arc<Self>, id: InvocationId, fence: Fence) -> Held {
+        self.0.lock().insert(id, fence);
+        Held {
+            claims: self.clone(),
+            id,
+            fence,
+        }
+    }
+    pub(crate) fn list(&self) -> Vec<(InvocationId, Fence)> {
+        self.0.lock().iter().map(|(id, fence)| (*id, *fence)).collect()
+    }
+}
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut claims = self.claims.0.lock();
+        // a later claim of the same invocation may have taken its place
+        if claims.get(&self.id) == Some(&self.fence) {
+            claims.remove(&self.id);
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) async fn enqueue(self: Arc<Self>, invoke: Invoke) -> Result<Enqueued, Error> {
+        self.open()?;
+        let idempotency = idempotency(&invoke, "async")?;
+        let loaded = self.callable(&invoke.key).await?;
+        let (id, at) = self.new_id();
+        let admitted = self.ports.invocations.admit(NewInvocation {
+            id,
+            key: invoke.key,
+            version: loaded.record.version,
+            origin: invoke.origin,
+            event: invoke.event,
+            idempotency,
+            trace_id: invoke.trace.trace_id,
+            at,
+            start: Start::Queued,
+            queue_max: self.options.queue_max,
+        });
+        let enqueued = match admitted.await.map_err(of_store)? {
+            Admitted::Fresh { .. } => Enqueued {
+                id,
+                status: Status::Queued,
+            },
+            Admitted::Replay { record } => Enqueued {
+                id: record.id,
+                status: record.status,
+            },
+            Admitted::Rearmed { id, .. } => Enqueued {
+                id,
+                status: Status::Queued,
+            },
+        };
+        self.gate.wake.notify_one();
+        Ok(enqueued)
+    }
+
+    /// Runs a claim to its end and writes that down.
+    pub(crate) async fn run_claimed(self: &Arc<Self>, claimed: Claimed, loaded: Arc<Loaded>, held: Held) {
+        let trace = TraceContext {
+            trace_id: claimed.trace_id,
+            span_id: [0; 8],
+            flags: 1,
+        };
+        let run = Run {
+            attempt: claimed.attempt,
+            ..first_run(
+                &loaded,
+                claimed.id,
+                claimed.event.clone(),
+                trace.child(&*self.options.entropy),
+            )
+        };
+        let ended = self.run(run).await;
+        self.end_claim(&claimed, ended).await;
+        drop(held);
+    }
+
+    /// Ends a claim that cannot run.
+    pub(crate) async fn refuse_claim(&self, claimed: &Claimed, error: Error) {
+        let ended = Ended {
+            outcome: Err(failure(error.code, error.message)),
+            logs: Vec::new(),
+            units: UnitsBill::default(),
+            duration: Duration::ZERO,
+            kv: Vec::new(),
+            recording: crate::port::Recording {
+                seed: [0; 32],
+                started_at: self.options.clock.now(),
+                attempt: claimed.attempt.0,
+                units_max: 0,
+                replies: Vec::new(),
+            },
+        };
+        self.end_claim(claimed, ended).await;
+    }
+
+    async fn end_claim(&self, claimed: &Claimed, mut ended: Ended) {
+        let mut tries = 0;
+        loop {
+            let (outcome, status) = self.decide(claimed, &ended);
+            let finish = self.finish(claimed.id, claimed.fence, outcome, &ended);
+            let error = match self.ports.invocations.finish(finish).await {
+                Ok(()) => {
+                    if status == Status::Queued {
+                        count(&self.counters.retries);
+                    }
+                    self.tell(&claimed.key, claimed.id, claimed.version, status, &ended);
+                    return;
+                }
+                Err(error) => error,
+            };
+            if let Some(refused) = of_commit(&error) {
+                ended.refuse_commit(refused);
+                continue;
+            }
+            match error {
+                StoreError::Fenced | StoreError::NotFound => {
+                    tracing::warn!(id = %claimed.id, fence = claimed.fence.0, "claim lost; this attempt's end is dropped");
+                    return;
+                }
+                error if tries >= FINISH_TRIES => {
+                    // nothing was committed as far as we know: the lease ends and another attempt is made
+                    tracing::error!(id = %claimed.id, %error, "end not written");
+                    return;
+                }
+                error => {
+                    tracing::warn!(id = %claimed.id, %error, "end not written, trying again");
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                }
+            }
+        }
+    }
+
+    fn decide(&self, claimed: &Claimed, ended: &Ended) -> (Outcome, Status) {
+        let failure = match &ended.outcome {
+            Ok(result) => return (Outcome::Succeeded(result.clone()), Status::Succeeded),
+            Err(failure) => failure,
+        };
+        let random = self.options.entropy.next_u64();
+        match self
+            .options
+            .backoff
+            .next(failure.code.info().retry, claimed.attempt, random)
+        {
+            Next::Fail => (Outcome::Failed(stored(failure)), Status::Failed),
+            Next::Dead => (Outcome::Dead(stored(failure)), Status::Dead),
+            Next::After(delay) => {
+                let at: UnixMillis = self.options.clock.now().plus(delay);
+                let failure = stored(failure);
+                (Outcome::Retry { at, failure }, Status::Queued)
+            }
+        }
+    }
+}
+
+/// A claim whose every attempt took its process with it.
+pub(crate) fn poisoned() -> Error {
+    Error::new(
+        Code::SandboxLost,
+        "every attempt ended with the process that ran it",
+    )
+}

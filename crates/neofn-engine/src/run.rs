@@ -1,0 +1,168 @@
+//! One attempt: sandbox, host calls, and the end in the user's own terms. Writes nothing down.
+
+use crate::cache::Loaded;
+use crate::engine::Inner;
+use crate::host::{Caller, Effects, Host, grant_names};
+use crate::port::{KvWrite, Recording};
+use crate::request::RunFailure;
+use crate::stack::DebugInfo;
+use bytes::Bytes;
+use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
+use neofn_types::{Attempt, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// What is to be run.
+pub(crate) struct Run {
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) id: InvocationId,
+    pub(crate) attempt: Attempt,
+    pub(crate) event: Bytes,
+    pub(crate) trace: TraceContext,
+    pub(crate) depth: u32,
+    /// At the most; the version's own limit holds too.
+    pub(crate) units_max: u64,
+    /// At the most; the version's own limit holds too.
+    pub(crate) time_max: Duration,
+    pub(crate) effects: Effects,
+    /// Sources of a version that is not stored yet.
+    pub(crate) debug: Option<Arc<DebugInfo>>,
+}
+
+/// How it ended.
+pub(crate) struct Ended {
+    pub(crate) outcome: Result<Bytes, RunFailure>,
+    pub(crate) logs: Vec<String>,
+    pub(crate) units: UnitsBill,
+    pub(crate) duration: Duration,
+    pub(crate) kv: Vec<KvWrite>,
+    pub(crate) recording: Recording,
+}
+
+impl Ended {
+    /// The store refused the writes: the run has failed after all, and has written nothing.
+    pub(crate) fn refuse_commit(&mut self, failure: RunFailure) {
+        self.outcome = Err(failure);
+        self.kv = Vec::new();
+    }
+}
+
+/// The inputs of a job that do not come from its version.
+pub(crate) struct Inputs {
+    pub(crate) id: InvocationId,
+    pub(crate) attempt: Attempt,
+    pub(crate) event: Bytes,
+    pub(crate) seed: [u8; 32],
+    pub(crate) started_at: UnixMillis,
+    pub(crate) units: u64,
+    pub(crate) time: Duration,
+}
+
+impl Inner {
+    pub(crate) async fn run(self: &Arc<Self>, run: Run) -> Ended {
+        let spec = &run.loaded.record.spec;
+        let clock = &self.options.clock;
+        let begun = clock.monotonic();
+        let time = spec.limits.time().min(run.time_max);
+        let mut recording = Recording {
+            seed: [0; 32],
+            started_at: clock.now(),
+            attempt: run.attempt.0,
+            units_max: spec.limits.units.0.min(run.units_max),
+            replies: Vec::new(),
+        };
+        self.options.entropy.fill(&mut recording.seed);
+        let artifact = match self.artifact(&run.loaded).await {
+            Ok(artifact) => artifact,
+            Err(error) => {
+                tracing::warn!(%error, source = ?error.source, "compiled form not to be had");
+                return Ended {
+                    outcome: Err(crate::error::failure(error.code, error.message)),
+                    logs: Vec::new(),
+                    units: UnitsBill::default(),
+                    duration: clock.monotonic().saturating_sub(begun),
+                    kv: Vec::new(),
+                    recording,
+                };
+            }
+        };
+        let host = Arc::new(Host::new(
+            self.clone(),
+            Caller {
+                id: run.id,
+                key: run.loaded.record.key.clone(),
+                grants: spec.grants.clone(),
+                depth: run.depth,
+                deadline: begun.saturating_add(time),
+                trace: run.trace,
+                effects: run.effects,
+                lent: Arc::new(AtomicBool::new(false)),
+            },
+        ));
+        let inputs = Inputs {
+            id: run.id,
+            attempt: run.attempt,
+            event: run.event,
+            seed: recording.seed,
+            started_at: recording.started_at,
+            units: recording.units_max,
+            time,
+        };
+        let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        let (kv, replies) = host.take();
+        recording.replies = replies;
+        let outcome = match completed.outcome {
+            Ok(result) => Ok(result),
+            Err(failure) => Err(match run.debug {
+                Some(debug) => debug.explain(&*self.ports.compiler, failure),
+                None => self.explain(&run.loaded.record.artifact, failure).await,
+            }),
+        };
+        Ended {
+            kv: if outcome.is_ok() { kv } else { Vec::new() },
+            outcome,
+            logs: completed.logs,
+            units: completed.units,
+            duration: clock.monotonic().saturating_sub(begun),
+            recording,
+        }
+    }
+
+    /// Hands a job to the runtime.
+    pub(crate) async fn complete(
+        &self,
+        loaded: &Loaded,
+        artifact: Arc<Artifact>,
+        inputs: Inputs,
+        host: Arc<dyn HostCalls>,
+    ) -> Completed {
+        let context = context(&loaded.record.key, loaded.record.version, &inputs);
+        let grants = grant_names(&loaded.record.spec.grants);
+        self.ports
+            .runtime
+            .invoke(Job {
+                artifact,
+                event: inputs.event,
+                context: JobContext { grants, ..context },
+                seed: inputs.seed,
+                started_at: inputs.started_at,
+                time: inputs.time,
+                units: inputs.units,
+                limits: self.options.job_limits,
+                host,
+            })
+            .await
+    }
+}
+
+fn context(key: &FunctionKey, version: Version, inputs: &Inputs) -> JobContext {
+    JobContext {
+        function: key.function.as_str().to_owned(),
+        project: key.project.as_str().to_owned(),
+        invocation: inputs.id.to_string(),
+        version: version.0,
+        attempt: inputs.attempt.0,
+        grants: Vec::new(),
+    }
+}
