@@ -148,10 +148,6 @@ impl Inner {
             Admitted::Fresh { fence } => (fence.unwrap_or(Fence(1)), Attempt(1)),
             Admitted::Replay { record } => return stored_end(*record),
             Admitted::Rearmed { id, fence, attempt } => {
-                // its first try chose the version
-                let record = self.ports.invocations.invocation(id).await.map_err(of_store)?;
-                let version = record.map_or(call.loaded.record.version, |r| r.version);
-                call.loaded = self.version(&call.new.key, version).await?;
                 call.new.id = id;
                 (fence, attempt)
             }

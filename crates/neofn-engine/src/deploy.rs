@@ -217,6 +217,10 @@ impl Inner {
                     Stage::Compile,
                     Error::new(Code::HostUnavailable, "the compiler process is not available").because(why),
                 ),
+                CompileRefusal::Defect(why) => DeployError::at(
+                    Stage::Compile,
+                    Error::new(Code::Internal, "the compiler failed on this source").because(why),
+                ),
             })?;
         timings.push((Stage::Validate, compiled.validate));
         timings.push((Stage::Compile, compiled.compile));

@@ -512,8 +512,10 @@ pub enum CompileRefusal {
         /// Errors first; never empty.
         diagnostics: Vec<Diagnostic>,
     },
-    /// Ours: the compiler process could not be had, or died.
+    /// Ours: the compiler process could not be had, or died. Trying again can help.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// Ours: the compiler cannot do this source, though nothing is wrong with it.
+    Defect(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A place in a user's file.
