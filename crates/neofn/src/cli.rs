@@ -1,0 +1,256 @@
+//! What may be written on the command line. Does nothing but say and read it.
+
+use crate::failure::{Exit, Failure};
+use crate::ui::Ui;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use neofn_types::{InvocationId, ProjectName};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Serverless functions for the Neo N3 blockchain, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "neofn", version = crate::commands::version::long(), disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 ok, 1 a function failed or problems were found, 2 usage or configuration, \
+3 credentials, 4 not available, 5 a limit or the units are exhausted."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Print one JSON document on standard output, for errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The project; else that of the nearest neofn.toml, else `default`
+    #[arg(long, global = true, value_name = "NAME")]
+    pub project: Option<ProjectName>,
+    /// The node; else one that runs on this machine is found
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "NEOFN_URL",
+        hide_env_values = true
+    )]
+    pub url: Option<String>,
+    /// A file that holds the API key alone
+    #[arg(long, global = true, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+    /// From the environment only: arguments can be seen by every user of a machine.
+    #[arg(skip)]
+    pub api_key: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new project from a template
+    Init(Init),
+    /// Deploy the functions of this project
+    Deploy(Deploy),
+    /// Invoke a function and print its result
+    Invoke(Invoke),
+    /// Show what a function logged, newest last
+    Logs(Logs),
+    /// List the functions of a project
+    Functions,
+    /// List the versions of a function
+    Versions(Name),
+    /// Make another version of a function live
+    Rollback(Rollback),
+    /// Let a function be invoked again
+    Enable(Name),
+    /// Refuse to invoke a function until it is enabled
+    Disable(Name),
+    /// Delete a function and all its versions
+    Delete(Name),
+    /// List the invocations of a function, newest first
+    Invocations(Invocations),
+    /// Run an invocation again from its recording and show the difference
+    Replay(Replay),
+    /// What invocations cost
+    #[command(subcommand)]
+    Gas(Gas),
+    /// Explain an error code, or list them all
+    Explain(Explain),
+    /// Look for what could be wrong on this machine
+    Doctor(Doctor),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+/// A function.
+#[derive(Debug, Args)]
+pub struct Name {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+}
+
+/// `neofn init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The new directory; also the name of the function
+    pub name: String,
+    /// What to start from
+    #[arg(long, default_value = "http-ts", value_parser = clap::builder::PossibleValuesParser::new(crate::templates::names()))]
+    pub template: String,
+}
+
+/// `neofn deploy`
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The functions to deploy; all of the manifest when absent
+    pub functions: Vec<String>,
+    /// Only show what would change
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `neofn invoke`
+#[derive(Debug, Args)]
+pub struct Invoke {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+    /// The event: JSON, @FILE, or - for standard input; null when absent
+    pub event: Option<String>,
+    /// Queue it and print its id instead of waiting for the result
+    #[arg(long = "async")]
+    pub queue: bool,
+    /// Run at most once for this key, however often this is sent
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// `neofn logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+    /// Go on as new ones come; with --json, one document a line
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How many ended invocations to show first
+    #[arg(short = 'n', long = "lines", value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub count: u32,
+}
+
+/// `neofn rollback`
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+    /// The version; the one before the live one when absent
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub version: Option<u32>,
+}
+
+/// `neofn invocations`
+#[derive(Debug, Args)]
+pub struct Invocations {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+    /// Only those with this status
+    #[arg(long, value_parser = ["queued", "running", "succeeded", "failed", "dead"])]
+    pub status: Option<String>,
+    /// How many
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+/// `neofn replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The invocation
+    pub id: InvocationId,
+    /// Run it on this version instead of its own
+    #[arg(long = "version", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub on: Option<u32>,
+}
+
+/// `neofn gas`
+#[derive(Debug, Subcommand)]
+pub enum Gas {
+    /// Measure what an event would cost; nothing is recorded, charged or committed
+    Estimate(Estimate),
+}
+
+/// `neofn gas estimate`
+#[derive(Debug, Args)]
+pub struct Estimate {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+    /// The event: JSON, @FILE, or - for standard input; null when absent
+    pub event: Option<String>,
+}
+
+/// `neofn explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A code such as NF0207; all of them when absent
+    pub code: Option<String>,
+}
+
+/// `neofn doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Mend what can be mended
+    #[arg(long)]
+    pub fix: bool,
+    /// The data directory to look at
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+}
+
+/// `neofn completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Reads the command line. `Err` when there is nothing left to do: help was shown, or the usage was wrong.
+pub fn parse() -> Result<Cli, Exit> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&arguments) {
+        Ok(mut cli) => {
+            cli.global.api_key = std::env::var("NEOFN_API_KEY").ok();
+            Ok(cli)
+        }
+        Err(error) => Err(refuse(&error, arguments.iter().any(|a| a == "--json"))),
+    }
+}
+
+fn refuse(error: &clap::Error, json: bool) -> Exit {
+    let shown = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !shown {
+        let text = error.to_string();
+        // The first paragraph says what is wrong; usage and tips follow.
+        let lines: Vec<&str> = text
+            .lines()
+            .take_while(|l| !l.is_empty())
+            .map(str::trim)
+            .collect();
+        let message = lines.join(" ").trim_start_matches("error: ").to_owned();
+        crate::commands::report(&Ui::new(true), &Failure::usage(message, "see `neofn --help`"));
+    } else {
+        // Clap knows which stream, and whether colour is wanted. A reader that went away is no error of ours.
+        let _ = error.print();
+    }
+    if shown { Exit::Done } else { Exit::Usage }
+}
+
+/// The definition itself, for completions.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
+}

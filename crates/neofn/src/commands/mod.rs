@@ -1,0 +1,64 @@
+//! One file per command; this one only chooses.
+
+mod completions;
+mod delete;
+mod deploy;
+mod doctor;
+mod enable;
+mod explain;
+mod functions;
+mod gas;
+mod init;
+mod invocations;
+mod invoke;
+mod logs;
+mod replay;
+mod rollback;
+pub mod version;
+mod versions;
+
+use crate::cli::{Cli, Command, Gas};
+use crate::failure::{Exit, Failure};
+use crate::render;
+use crate::ui::Ui;
+use serde::Serialize;
+
+/// Runs a command.
+pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Init(args) => init::run(global, ui, &args),
+        Command::Deploy(args) => deploy::run(global, ui, &args),
+        Command::Invoke(args) => invoke::run(global, ui, &args),
+        Command::Logs(args) => logs::run(global, ui, &args),
+        Command::Functions => functions::run(global, ui),
+        Command::Versions(args) => versions::run(global, ui, &args),
+        Command::Rollback(args) => rollback::run(global, ui, &args),
+        Command::Enable(args) => enable::run(global, ui, &args, enable::Switch::On),
+        Command::Disable(args) => enable::run(global, ui, &args, enable::Switch::Off),
+        Command::Delete(args) => delete::run(global, ui, &args),
+        Command::Invocations(args) => invocations::run(global, ui, &args),
+        Command::Replay(args) => replay::run(global, ui, &args),
+        Command::Gas(Gas::Estimate(args)) => gas::run(global, ui, &args),
+        Command::Explain(args) => explain::run(ui, &args),
+        Command::Doctor(args) => doctor::run(global, ui, &args),
+        Command::Completions(args) => Ok(completions::run(ui, &args)),
+    }
+}
+
+/// The document of a command that failed.
+#[derive(Serialize)]
+struct Failed<'a> {
+    error: &'a neofn_wire::Problem,
+}
+
+/// Shows why a command failed.
+pub fn report(ui: &Ui, failure: &Failure) {
+    if ui.json {
+        ui.document(&Failed {
+            error: &failure.problem,
+        });
+    } else {
+        render::problem(ui, &failure.problem);
+    }
+}
