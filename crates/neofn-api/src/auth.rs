@@ -1,0 +1,160 @@
+//! From a bearer token to a principal.
+//!
+//! Never says why a key was refused, and never logs one.
+
+use neofn_identity::port::IdentityStore;
+use neofn_identity::{ApiKey, KeyId, KeyRecord, Principal};
+use neofn_types::{Clock, Error};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a looked-up key is believed: a revocation takes this long at the most.
+const CACHE_AGE_MAX: Duration = Duration::from_secs(5);
+/// Most keys held; beyond it the cache starts anew.
+const CACHE_ENTRIES_MAX: usize = 4_096;
+
+/// Looks keys up and remembers them for a few seconds, unknown ones too: guessing costs no disk.
+pub struct Authenticator {
+    store: Arc<dyn IdentityStore>,
+    clock: Arc<dyn Clock>,
+    cache: Mutex<HashMap<KeyId, (Duration, Option<KeyRecord>)>>,
+}
+
+impl Authenticator {
+    /// Over a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn IdentityStore>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            cache: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Who sends this `Authorization` header. Anything but a valid key is anonymous: a public function may have
+    /// credentials of its own, and a path that is not public answers 401 to the anonymous.
+    pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
+        let Some(key) = authorization.and_then(bearer).and_then(|t| t.parse::<ApiKey>().ok()) else {
+            return Ok(Principal::Anonymous);
+        };
+        let record = match self.cached(key.id) {
+            Some(record) => record,
+            None => self.look_up(key.id).await?,
+        };
+        let now = self.clock.now();
+        Ok(match record {
+            Some(record) if key.matches(&record.hash) && record.valid_at(now) => Principal::Key {
+                id: record.id,
+                scope: record.scope,
+            },
+            _ => Principal::Anonymous,
+        })
+    }
+
+    fn cached(&self, id: KeyId) -> Option<Option<KeyRecord>> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, record) = cache.get(&id)?;
+        (self.clock.monotonic().saturating_sub(*at) < CACHE_AGE_MAX).then(|| record.clone())
+    }
+
+    async fn look_up(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
+        let record = self
+            .store
+            .key(id)
+            .await
+            .map_err(|e| Error::from(neofn_types::Code::StoreFailed).because(e))?;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHE_ENTRIES_MAX {
+            cache.clear();
+        }
+        cache.insert(id, (self.clock.monotonic(), record.clone()));
+        Ok(record)
+    }
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use neofn_identity::Scope;
+    use neofn_identity::port::IdentityStoreError;
+    use neofn_types::UnixMillis;
+    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+    #[derive(Default)]
+    struct Keys {
+        rows: Mutex<Vec<KeyRecord>>,
+        reads: AtomicU32,
+    }
+    #[async_trait]
+    impl IdentityStore for Keys {
+        async fn add_key(&self, key: KeyRecord) -> Result<(), IdentityStoreError> {
+            self.rows.lock().unwrap().push(key);
+            Ok(())
+        }
+        async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            Ok(self.rows.lock().unwrap().iter().find(|k| k.id == id).cloned())
+        }
+        async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
+            Ok(self.rows.lock().unwrap().clone())
+        }
+    }
+    #[derive(Default)]
+    struct Ticks(AtomicU64);
+    impl Clock for Ticks {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(i64::try_from(self.0.load(Ordering::Relaxed)).unwrap())
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[tokio::test]
+    async fn takes_the_right_key_alone_and_asks_the_store_once() {
+        let (keys, clock) = (Arc::new(Keys::default()), Arc::new(Ticks::default()));
+        let key = ApiKey::new([1; 8], [2; 24]);
+        keys.add_key(KeyRecord {
+            id: key.id,
+            hash: key.hash(),
+            scope: Scope::Operator,
+            created_at: UnixMillis(0),
+            expires_at: Some(UnixMillis(20_000)),
+            revoked_at: None,
+        })
+        .await
+        .unwrap();
+        let auth = Authenticator::new(keys.clone(), clock.clone());
+        let good = format!("Bearer {}", *key.reveal());
+        for _ in 0..3 {
+            assert!(auth.principal(Some(&good)).await.unwrap().is_operator());
+            assert!(auth.principal(Some(&good.replace("Bearer", "bearer"))).await.unwrap().is_operator());
+        }
+        for wrong in [
+            None,
+            Some("Bearer"),
+            Some("Basic abc"),
+            Some("Bearer nfk_x"),
+            Some(&*format!("Bearer {}", *ApiKey::new([1; 8], [3; 24]).reveal())),
+            Some(&*format!("Bearer {}", *ApiKey::new([9; 8], [2; 24]).reveal())),
+            Some(&*format!("Bearer {}", *ApiKey::new([9; 8], [2; 24]).reveal())),
+        ] {
+            assert_eq!(auth.principal(wrong).await.unwrap(), Principal::Anonymous, "{wrong:?}");
+        }
+        assert_eq!(keys.reads.load(Ordering::Relaxed), 2, "one for each id");
+        // revoked: within the age of the cache
+        keys.rows.lock().unwrap()[0].revoked_at = Some(UnixMillis(1));
+        clock.0.store(5_000, Ordering::Relaxed);
+        assert_eq!(auth.principal(Some(&good)).await.unwrap(), Principal::Anonymous);
+        keys.rows.lock().unwrap()[0].revoked_at = None;
+        clock.0.store(20_000, Ordering::Relaxed);
+        assert_eq!(auth.principal(Some(&good)).await.unwrap(), Principal::Anonymous, "expired");
+    }
+}

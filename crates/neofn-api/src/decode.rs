@@ -1,0 +1,390 @@
+//! From a deployment request to what the engine deploys. Every refusal names the member.
+//!
+//! Knows no HTTP; the sizes of bodies are bounded before they come here.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use neofn_engine::request::{Bundle, Deploy};
+use neofn_registry::{SmokeTest, VersionSpec};
+use neofn_types::{
+    Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units, parse_bytes,
+    parse_duration_ms,
+};
+use neofn_wire::{DeployRequest, LimitsRequest, PatchRequest, SmokeTestRequest};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Most files of an upload.
+const FILES_MAX: usize = 10_000;
+/// Longest path of a file, in bytes.
+const PATH_BYTES_MAX: usize = 512;
+/// The main file of a single `source`.
+const MAIN_DEFAULT: &str = "index.ts";
+/// What a module is called when nothing names it.
+const MODULE_DEFAULT: &str = "module.wasm";
+/// Services of the design that this build does not give.
+const GRANTS_ELSEWHERE: [&str; 6] = ["net", "secrets", "chain", "oracle", "tee", "emit"];
+/// Kinds of triggers of the design; this build has none of them.
+const TRIGGER_KINDS: [&str; 8] = [
+    "block",
+    "transaction",
+    "notification",
+    "execution",
+    "cron",
+    "event",
+    "http",
+    "price",
+];
+
+/// A function's name, from a path or a body.
+pub fn function_name(text: &str) -> Result<FunctionName, Error> {
+    text.parse().map_err(|e| Error::new(Code::InvalidName, format!("{e}")))
+}
+
+/// A project's name, from a path.
+pub fn project_name(text: &str) -> Result<ProjectName, Error> {
+    text.parse().map_err(|e| Error::new(Code::InvalidName, format!("{e}")))
+}
+
+/// A function's key, from a path.
+pub fn function_key(project: &str, function: &str) -> Result<FunctionKey, Error> {
+    Ok(FunctionKey::new(project_name(project)?, function_name(function)?))
+}
+
+/// A first or a full deployment.
+pub fn deploy(project: ProjectName, request: DeployRequest, most: &Limits) -> Result<Deploy, Error> {
+    let key = FunctionKey::new(project, function_name(&request.function_name)?);
+    let code = code(request.source, request.files, request.module, request.main)?.ok_or_else(|| {
+        invalid("one of `source`, `files` and `module` is needed: the function has no code")
+    })?;
+    let runtime = runtime(request.runtime.as_deref(), &code.bundle)?;
+    triggers(request.on.as_ref())?;
+    Ok(Deploy {
+        key,
+        bundle: code.bundle,
+        main: code.main,
+        runtime,
+        public: request.public.unwrap_or(false),
+        limits: limits(Limits::default(), request.limits.as_ref(), most)?,
+        grants: grants(Grants::default(), request.allow.as_ref())?,
+        test: request.test.map(smoke_test),
+    })
+}
+
+/// A change to a deployed function: what is absent stays as it is in `live`, whose code is `stored`.
+pub fn patch(
+    key: FunctionKey,
+    live: &VersionSpec,
+    stored: Bundle,
+    request: PatchRequest,
+    most: &Limits,
+) -> Result<Deploy, Error> {
+    let main = request.main.clone();
+    let code = match code(request.source, request.files, request.module, request.main)? {
+        Some(code) => code,
+        None => {
+            let main = main.unwrap_or_else(|| live.main.clone());
+            if let Bundle::Files(files) = &stored {
+                main_exists(files, &main)?;
+            }
+            UploadedCode { bundle: stored, main }
+        }
+    };
+    let runtime = runtime(request.runtime.as_deref(), &code.bundle)?;
+    triggers(request.on.as_ref())?;
+    Ok(Deploy {
+        key,
+        bundle: code.bundle,
+        main: code.main,
+        runtime,
+        public: request.public.unwrap_or(live.public),
+        limits: limits(live.limits, request.limits.as_ref(), most)?,
+        grants: grants(live.grants.clone(), request.allow.as_ref())?,
+        test: request.test.map(smoke_test).or_else(|| live.test.clone()),
+    })
+}
+
+/// Whether a change touches the version at all.
+#[must_use]
+pub fn changes_version(request: &PatchRequest) -> bool {
+    let untouched = PatchRequest {
+        is_active: request.is_active,
+        ..PatchRequest::default()
+    };
+    *request != untouched
+}
+
+struct UploadedCode {
+    bundle: Bundle,
+    main: String,
+}
+
+fn code(
+    source: Option<String>,
+    files: Option<BTreeMap<String, String>>,
+    module: Option<String>,
+    main: Option<String>,
+) -> Result<Option<UploadedCode>, Error> {
+    match (source, files, module) {
+        (None, None, None) => Ok(None),
+        (Some(text), None, None) => {
+            let main = main.unwrap_or_else(|| MAIN_DEFAULT.to_owned());
+            path(&main)?;
+            let files = BTreeMap::from([(main.clone(), text)]);
+            Ok(Some(UploadedCode {
+                bundle: Bundle::Files(files),
+                main,
+            }))
+        }
+        (None, Some(files), None) => {
+            let main = main_of(&files, main)?;
+            Ok(Some(UploadedCode {
+                bundle: Bundle::Files(files),
+                main,
+            }))
+        }
+        (None, None, Some(text)) => {
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(text.trim_end())
+                .map_err(|e| invalid(format!("`module` is not base64: {e}")))?;
+            Ok(Some(UploadedCode {
+                bundle: Bundle::Module(Bytes::from(bytes)),
+                main: main.unwrap_or_else(|| MODULE_DEFAULT.to_owned()),
+            }))
+        }
+        _ => Err(invalid("only one of `source`, `files` and `module` can be the code")),
+    }
+}
+
+fn main_of(files: &BTreeMap<String, String>, main: Option<String>) -> Result<String, Error> {
+    if files.len() > FILES_MAX {
+        return Err(invalid(format!("`files` holds {} files, at most {FILES_MAX}", files.len())));
+    }
+    for name in files.keys() {
+        path(name)?;
+    }
+    let main = match (main, files.len()) {
+        (Some(main), _) => main,
+        (None, 1) => files.keys().next().cloned().unwrap_or_default(),
+        (None, _) => MAIN_DEFAULT.to_owned(),
+    };
+    main_exists(files, &main)?;
+    Ok(main)
+}
+
+fn main_exists(files: &BTreeMap<String, String>, main: &str) -> Result<(), Error> {
+    if files.contains_key(main) {
+        return Ok(());
+    }
+    Err(invalid(format!("`main` is {main:?}, which is not among the files"))
+        .hint("Name the file with the handler in `main`, as it is written in `files`."))
+}
+
+fn path(name: &str) -> Result<(), Error> {
+    let tidy = !name.is_empty()
+        && name.len() <= PATH_BYTES_MAX
+        && !name.contains('\\')
+        && !name.chars().any(char::is_control)
+        && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if tidy {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(80).collect();
+    Err(invalid(format!(
+        "{shown:?} is not a path within the project: relative, `/` between its parts, no `.` or `..`, at most {PATH_BYTES_MAX} bytes"
+    )))
+}
+
+fn runtime(name: Option<&str>, bundle: &Bundle) -> Result<RuntimeKind, Error> {
+    let fits = match bundle {
+        Bundle::Files(_) => RuntimeKind::Js,
+        Bundle::Module(_) => RuntimeKind::Wasm,
+    };
+    let Some(name) = name else { return Ok(fits) };
+    let asked: RuntimeKind = name
+        .parse()
+        .map_err(|e| Error::new(Code::RuntimeUnknown, format!("runtime: {e}")))?;
+    if asked == fits {
+        return Ok(asked);
+    }
+    Err(invalid(match asked {
+        RuntimeKind::Js => "`runtime` is \"js\", but the code is a `module`: give `source` or `files`",
+        RuntimeKind::Wasm => "`runtime` is \"wasm\", but there is no `module`: give the compiled module in base64",
+    }))
+}
+
+fn limits(base: Limits, asked: Option<&LimitsRequest>, most: &Limits) -> Result<Limits, Error> {
+    let mut limits = base;
+    if let Some(asked) = asked {
+        if let Some(units) = asked.units {
+            limits.units = Units(units);
+        }
+        if let Some(time) = &asked.time {
+            limits.time_ms = parse_duration_ms(time).map_err(|e| invalid(format!("limits.time: {e}")))?;
+        }
+        if let Some(memory) = &asked.memory {
+            limits.memory_bytes = parse_bytes(memory).map_err(|e| invalid(format!("limits.memory: {e}")))?;
+        }
+        if let Some(concurrency) = asked.concurrency {
+            limits.concurrency = concurrency;
+        }
+    } else {
+        // an operator may allow less than the defaults
+        limits.units = limits.units.min(most.units);
+        limits.time_ms = limits.time_ms.min(most.time_ms);
+        limits.memory_bytes = limits.memory_bytes.min(most.memory_bytes);
+        limits.concurrency = limits.concurrency.min(most.concurrency);
+    }
+    limits.check(most).map_err(|e| {
+        invalid(format!("limits: {e}")).hint("Ask for less, or have the operator raise the node's limits.")
+    })?;
+    Ok(limits)
+}
+
+fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
+    let members = match asked {
+        None => return Ok(base),
+        Some(Value::Null) => return Ok(Grants::default()),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(invalid("`allow` is an object such as {\"kv\": true}")),
+    };
+    let mut grants = Grants::default();
+    for (name, value) in members {
+        match (name.as_str(), value) {
+            ("kv", Value::Bool(kv)) => grants.kv = *kv,
+            ("kv", _) => return Err(invalid("`allow.kv` is true or false")),
+            (other, _) if GRANTS_ELSEWHERE.contains(&other) => {
+                return Err(invalid(format!("`allow.{other}`: this build does not have the service; it grants `kv`"))
+                    .hint("Remove the grant, or deploy to a node that has the service."));
+            }
+            (other, _) => {
+                let shown: String = other.chars().take(40).collect();
+                return Err(invalid(format!("`allow.{shown}` is unknown; this build grants `kv`")));
+            }
+        }
+    }
+    Ok(grants)
+}
+
+/// An empty list of triggers says the same as none; anything else would be accepted and never fire.
+fn triggers(on: Option<&Value>) -> Result<(), Error> {
+    let members = match on {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(invalid("`on` is an object of triggers by kind")),
+    };
+    let Some(kind) = members
+        .iter()
+        .find(|(_, v)| !v.as_array().is_some_and(Vec::is_empty))
+        .map(|(k, _)| k)
+    else {
+        return Ok(());
+    };
+    Err(if TRIGGER_KINDS.contains(&kind.as_str()) {
+        invalid(format!("`on.{kind}`: this build has no triggers, so the function would never run by it"))
+            .hint("Remove `on`, and invoke the function over HTTP; or deploy to a node that has triggers.")
+    } else {
+        let shown: String = kind.chars().take(40).collect();
+        invalid(format!("`on.{shown}` is not a kind of trigger"))
+    })
+}
+
+fn smoke_test(test: SmokeTestRequest) -> SmokeTest {
+    SmokeTest {
+        event: test.event,
+        expect: test.expect,
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Code::ManifestInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decode(body: Value) -> Result<Deploy, String> {
+        let request: DeployRequest = serde_json::from_value(body).unwrap();
+        deploy("demo".parse().unwrap(), request, &Limits::default()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn one_source_is_index_ts_with_the_defaults() {
+        let d = decode(json!({"function_name": "a", "source": "x"})).unwrap();
+        assert!(matches!(&d.bundle, Bundle::Files(f) if f["index.ts"] == "x"));
+        assert_eq!((d.main.as_str(), d.runtime, d.public), ("index.ts", RuntimeKind::Js, false));
+        assert_eq!(d.limits, Limits::default());
+        let d = decode(json!({"function_name": "a", "files": {"src/a.js": ""}, "limits": {"time": "2s", "memory": "8MiB"}, "allow": {"kv": true}, "on": {"cron": []}})).unwrap();
+        assert_eq!((d.main.as_str(), d.limits.time_ms, d.limits.memory_bytes, d.grants.kv), ("src/a.js", 2_000, 8 << 20, true));
+        let d = decode(json!({"function_name": "a", "module": "AGFzbQ=="})).unwrap();
+        assert_eq!(d.runtime, RuntimeKind::Wasm);
+    }
+
+    #[test]
+    fn refusals_name_the_member() {
+        let base = json!({"function_name": "a", "source": ""});
+        let with = |extra: Value| {
+            let mut body = base.clone();
+            for (k, v) in extra.as_object().unwrap() {
+                body[k] = v.clone();
+            }
+            decode(body).unwrap_err()
+        };
+        let mut lines = vec![decode(json!({"function_name": "a"})).unwrap_err()];
+        for extra in [
+            json!({"function_name": "A"}),
+            json!({"files": {"a.ts": ""}}),
+            json!({"source": null, "files": {"a.ts": "", "b.ts": ""}}),
+            json!({"source": null, "files": {"../a.ts": ""}}),
+            json!({"main": "/etc/passwd"}),
+            json!({"source": null, "module": "*"}),
+            json!({"runtime": "python"}),
+            json!({"runtime": "wasm"}),
+            json!({"limits": {"time": "soon"}}),
+            json!({"limits": {"memory": "1GiB"}}),
+            json!({"limits": {"units": 1}}),
+            json!({"limits": {"concurrency": 0}}),
+            json!({"allow": {"net": ["https://x"]}}),
+            json!({"allow": {"secrets": []}}),
+            json!({"allow": {"chain": "read"}}),
+            json!({"allow": {"kvv": true}}),
+            json!({"allow": {"kv": "yes"}}),
+            json!({"allow": ["kv"]}),
+            json!({"on": [1]}),
+            json!({"on": {"nonsense": 1}}),
+        ] {
+            lines.push(with(extra));
+        }
+        for kind in TRIGGER_KINDS {
+            let line = with(json!({"on": {kind: [{}]}}));
+            assert!(line.starts_with("NF0123") && line.contains(&format!("`on.{kind}`")), "{line}");
+        }
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_patch_keeps_what_it_does_not_name() {
+        let spec = VersionSpec {
+            runtime: RuntimeKind::Js,
+            main: "a.ts".to_owned(),
+            source: neofn_types::Digest([0; 32]),
+            public: true,
+            limits: Limits { time_ms: 1_000, ..Limits::default() },
+            grants: Grants { kv: true },
+            test: None,
+        };
+        let stored = || Bundle::Files(BTreeMap::from([("a.ts".to_owned(), "old".to_owned())]));
+        let key = || function_key("demo", "a").unwrap();
+        let change = |body: Value| patch(key(), &spec, stored(), serde_json::from_value(body).unwrap(), &Limits::default());
+        let d = change(json!({"limits": {"memory": "8MiB"}})).unwrap();
+        assert_eq!((d.public, d.limits.time_ms, d.limits.memory_bytes, d.grants.kv), (true, 1_000, 8 << 20, true));
+        assert!(matches!(&d.bundle, Bundle::Files(f) if f["a.ts"] == "old"));
+        let d = change(json!({"allow": {}, "source": "new"})).unwrap();
+        assert!(!d.grants.kv && d.main == "index.ts");
+        assert!(change(json!({"main": "b.ts"})).is_err());
+        let only = |body: Value| changes_version(&serde_json::from_value(body).unwrap());
+        assert!(!only(json!({"is_active": false})) && only(json!({"public": false})));
+    }
+}
