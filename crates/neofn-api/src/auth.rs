@@ -35,7 +35,10 @@ impl Authenticator {
     /// Who sends this `Authorization` header. Anything but a valid key is anonymous: a public function may have
     /// credentials of its own, and a path that is not public answers 401 to the anonymous.
     pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
-        let Some(key) = authorization.and_then(bearer).and_then(|t| t.parse::<ApiKey>().ok()) else {
+        let Some(key) = authorization
+            .and_then(bearer)
+            .and_then(|t| t.parse::<ApiKey>().ok())
+        else {
             return Ok(Principal::Anonymous);
         };
         let record = match self.cached(key.id) {
@@ -135,7 +138,12 @@ mod tests {
         let good = format!("Bearer {}", *key.reveal());
         for _ in 0..3 {
             assert!(auth.principal(Some(&good)).await.unwrap().is_operator());
-            assert!(auth.principal(Some(&good.replace("Bearer", "bearer"))).await.unwrap().is_operator());
+            assert!(
+                auth.principal(Some(&good.replace("Bearer", "bearer")))
+                    .await
+                    .unwrap()
+                    .is_operator()
+            );
         }
         for wrong in [
             None,
@@ -146,7 +154,11 @@ mod tests {
             Some(&*format!("Bearer {}", *ApiKey::new([9; 8], [2; 24]).reveal())),
             Some(&*format!("Bearer {}", *ApiKey::new([9; 8], [2; 24]).reveal())),
         ] {
-            assert_eq!(auth.principal(wrong).await.unwrap(), Principal::Anonymous, "{wrong:?}");
+            assert_eq!(
+                auth.principal(wrong).await.unwrap(),
+                Principal::Anonymous,
+                "{wrong:?}"
+            );
         }
         assert_eq!(keys.reads.load(Ordering::Relaxed), 2, "one for each id");
         // revoked: within the age of the cache
@@ -155,6 +167,10 @@ mod tests {
         assert_eq!(auth.principal(Some(&good)).await.unwrap(), Principal::Anonymous);
         keys.rows.lock().unwrap()[0].revoked_at = None;
         clock.0.store(20_000, Ordering::Relaxed);
-        assert_eq!(auth.principal(Some(&good)).await.unwrap(), Principal::Anonymous, "expired");
+        assert_eq!(
+            auth.principal(Some(&good)).await.unwrap(),
+            Principal::Anonymous,
+            "expired"
+        );
     }
 }

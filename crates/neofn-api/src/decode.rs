@@ -38,12 +38,14 @@ const TRIGGER_KINDS: [&str; 8] = [
 
 /// A function's name, from a path or a body.
 pub fn function_name(text: &str) -> Result<FunctionName, Error> {
-    text.parse().map_err(|e| Error::new(Code::InvalidName, format!("{e}")))
+    text.parse()
+        .map_err(|e| Error::new(Code::InvalidName, format!("{e}")))
 }
 
 /// A project's name, from a path.
 pub fn project_name(text: &str) -> Result<ProjectName, Error> {
-    text.parse().map_err(|e| Error::new(Code::InvalidName, format!("{e}")))
+    text.parse()
+        .map_err(|e| Error::new(Code::InvalidName, format!("{e}")))
 }
 
 /// A function's key, from a path.
@@ -152,13 +154,18 @@ fn code(
                 main: main.unwrap_or_else(|| MODULE_DEFAULT.to_owned()),
             }))
         }
-        _ => Err(invalid("only one of `source`, `files` and `module` can be the code")),
+        _ => Err(invalid(
+            "only one of `source`, `files` and `module` can be the code",
+        )),
     }
 }
 
 fn main_of(files: &BTreeMap<String, String>, main: Option<String>) -> Result<String, Error> {
     if files.len() > FILES_MAX {
-        return Err(invalid(format!("`files` holds {} files, at most {FILES_MAX}", files.len())));
+        return Err(invalid(format!(
+            "`files` holds {} files, at most {FILES_MAX}",
+            files.len()
+        )));
     }
     for name in files.keys() {
         path(name)?;
@@ -176,8 +183,10 @@ fn main_exists(files: &BTreeMap<String, String>, main: &str) -> Result<(), Error
     if files.contains_key(main) {
         return Ok(());
     }
-    Err(invalid(format!("`main` is {main:?}, which is not among the files"))
-        .hint("Name the file with the handler in `main`, as it is written in `files`."))
+    Err(
+        invalid(format!("`main` is {main:?}, which is not among the files"))
+            .hint("Name the file with the handler in `main`, as it is written in `files`."),
+    )
 }
 
 fn path(name: &str) -> Result<(), Error> {
@@ -209,7 +218,9 @@ fn runtime(name: Option<&str>, bundle: &Bundle) -> Result<RuntimeKind, Error> {
     }
     Err(invalid(match asked {
         RuntimeKind::Js => "`runtime` is \"js\", but the code is a `module`: give `source` or `files`",
-        RuntimeKind::Wasm => "`runtime` is \"wasm\", but there is no `module`: give the compiled module in base64",
+        RuntimeKind::Wasm => {
+            "`runtime` is \"wasm\", but there is no `module`: give the compiled module in base64"
+        }
     }))
 }
 
@@ -254,12 +265,16 @@ fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
             ("kv", Value::Bool(kv)) => grants.kv = *kv,
             ("kv", _) => return Err(invalid("`allow.kv` is true or false")),
             (other, _) if GRANTS_ELSEWHERE.contains(&other) => {
-                return Err(invalid(format!("`allow.{other}`: this build does not have the service; it grants `kv`"))
-                    .hint("Remove the grant, or deploy to a node that has the service."));
+                return Err(invalid(format!(
+                    "`allow.{other}`: this build does not have the service; it grants `kv`"
+                ))
+                .hint("Remove the grant, or deploy to a node that has the service."));
             }
             (other, _) => {
                 let shown: String = other.chars().take(40).collect();
-                return Err(invalid(format!("`allow.{shown}` is unknown; this build grants `kv`")));
+                return Err(invalid(format!(
+                    "`allow.{shown}` is unknown; this build grants `kv`"
+                )));
             }
         }
     }
@@ -281,8 +296,10 @@ fn triggers(on: Option<&Value>) -> Result<(), Error> {
         return Ok(());
     };
     Err(if TRIGGER_KINDS.contains(&kind.as_str()) {
-        invalid(format!("`on.{kind}`: this build has no triggers, so the function would never run by it"))
-            .hint("Remove `on`, and invoke the function over HTTP; or deploy to a node that has triggers.")
+        invalid(format!(
+            "`on.{kind}`: this build has no triggers, so the function would never run by it"
+        ))
+        .hint("Remove `on`, and invoke the function over HTTP; or deploy to a node that has triggers.")
     } else {
         let shown: String = kind.chars().take(40).collect();
         invalid(format!("`on.{shown}` is not a kind of trigger"))
@@ -314,10 +331,21 @@ mod tests {
     fn one_source_is_index_ts_with_the_defaults() {
         let d = decode(json!({"function_name": "a", "source": "x"})).unwrap();
         assert!(matches!(&d.bundle, Bundle::Files(f) if f["index.ts"] == "x"));
-        assert_eq!((d.main.as_str(), d.runtime, d.public), ("index.ts", RuntimeKind::Js, false));
+        assert_eq!(
+            (d.main.as_str(), d.runtime, d.public),
+            ("index.ts", RuntimeKind::Js, false)
+        );
         assert_eq!(d.limits, Limits::default());
         let d = decode(json!({"function_name": "a", "files": {"src/a.js": ""}, "limits": {"time": "2s", "memory": "8MiB"}, "allow": {"kv": true}, "on": {"cron": []}})).unwrap();
-        assert_eq!((d.main.as_str(), d.limits.time_ms, d.limits.memory_bytes, d.grants.kv), ("src/a.js", 2_000, 8 << 20, true));
+        assert_eq!(
+            (
+                d.main.as_str(),
+                d.limits.time_ms,
+                d.limits.memory_bytes,
+                d.grants.kv
+            ),
+            ("src/a.js", 2_000, 8 << 20, true)
+        );
         let d = decode(json!({"function_name": "a", "module": "AGFzbQ=="})).unwrap();
         assert_eq!(d.runtime, RuntimeKind::Wasm);
     }
@@ -359,7 +387,10 @@ mod tests {
         }
         for kind in TRIGGER_KINDS {
             let line = with(json!({"on": {kind: [{}]}}));
-            assert!(line.starts_with("NF0123") && line.contains(&format!("`on.{kind}`")), "{line}");
+            assert!(
+                line.starts_with("NF0123") && line.contains(&format!("`on.{kind}`")),
+                "{line}"
+            );
         }
         insta::assert_snapshot!(lines.join("\n"));
     }
@@ -371,15 +402,29 @@ mod tests {
             main: "a.ts".to_owned(),
             source: neofn_types::Digest([0; 32]),
             public: true,
-            limits: Limits { time_ms: 1_000, ..Limits::default() },
+            limits: Limits {
+                time_ms: 1_000,
+                ..Limits::default()
+            },
             grants: Grants { kv: true },
             test: None,
         };
         let stored = || Bundle::Files(BTreeMap::from([("a.ts".to_owned(), "old".to_owned())]));
         let key = || function_key("demo", "a").unwrap();
-        let change = |body: Value| patch(key(), &spec, stored(), serde_json::from_value(body).unwrap(), &Limits::default());
+        let change = |body: Value| {
+            patch(
+                key(),
+                &spec,
+                stored(),
+                serde_json::from_value(body).unwrap(),
+                &Limits::default(),
+            )
+        };
         let d = change(json!({"limits": {"memory": "8MiB"}})).unwrap();
-        assert_eq!((d.public, d.limits.time_ms, d.limits.memory_bytes, d.grants.kv), (true, 1_000, 8 << 20, true));
+        assert_eq!(
+            (d.public, d.limits.time_ms, d.limits.memory_bytes, d.grants.kv),
+            (true, 1_000, 8 << 20, true)
+        );
         assert!(matches!(&d.bundle, Bundle::Files(f) if f["a.ts"] == "old"));
         let d = change(json!({"allow": {}, "source": "new"})).unwrap();
         assert!(!d.grants.kv && d.main == "index.ts");

@@ -69,7 +69,10 @@ fn utf8(body: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(body).map_err(|e| {
         Error::new(
             Code::MalformedJson,
-            format!("the body is not UTF-8: byte {} does not belong there", e.valid_up_to()),
+            format!(
+                "the body is not UTF-8: byte {} does not belong there",
+                e.valid_up_to()
+            ),
         )
     })
 }

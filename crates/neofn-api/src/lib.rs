@@ -1,1 +1,27 @@
-//! neofn-api
+//! The use cases, and who may ask for them. Every edge calls these and nothing below.
+//!
+//! Knows no HTTP, GraphQL or gRPC: it takes a principal and typed input, and answers wire types or an error.
+
+mod api;
+mod auth;
+mod decode;
+mod error;
+mod functions;
+mod invocations;
+pub mod json;
+mod node;
+pub mod policy;
+mod view;
+
+pub use api::{Api, ApiOptions, NodeFacts};
+pub use auth::Authenticator;
+pub use decode::{function_key, project_name};
+pub use error::{ApiError, FailedRun};
+pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream};
+pub use neofn_engine::port::Totals;
+pub use neofn_engine::request::Invoked;
+pub use neofn_engine::{EngineStats, HistogramData};
+pub use neofn_identity::Principal;
+pub use neofn_runtime::port::RuntimeStatus;
+pub use policy::Action;
+pub use view::{millis, units};

@@ -148,7 +148,11 @@ mod tests {
             };
             callers
                 .iter()
-                .map(|who| authorise(who, action, target).err().map_or(200, |e| e.code.info().status))
+                .map(|who| {
+                    authorise(who, action, target)
+                        .err()
+                        .map_or(200, |e| e.code.info().status)
+                })
                 .collect()
         };
         for action in Action::ALL {

@@ -213,7 +213,10 @@ pub(crate) fn replayed(r: &Replayed) -> ReplayResponse {
     let recorded = ReplaySide {
         version: before.version.0,
         result: before.result.as_deref().and_then(raw),
-        error: before.failure.as_ref().map(|f| format!("{}: {}", f.code, f.message)),
+        error: before
+            .failure
+            .as_ref()
+            .map(|f| format!("{}: {}", f.code, f.message)),
         logs: before.logs.clone(),
         units: units(&before.units),
     };
@@ -221,7 +224,9 @@ pub(crate) fn replayed(r: &Replayed) -> ReplayResponse {
     let replayed = ReplaySide {
         version: r.version.0,
         result: now.ok().and_then(|json| raw(json)),
-        error: now.err().map(|f: &RunFailure| format!("{}: {}", f.code, f.message)),
+        error: now
+            .err()
+            .map(|f: &RunFailure| format!("{}: {}", f.code, f.message)),
         logs: r.logs.clone(),
         units: units(&r.units),
     };

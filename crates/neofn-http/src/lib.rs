@@ -1,1 +1,19 @@
-//! neofn-http
+//! The HTTP edge: decodes, calls a use case, encodes.
+//!
+//! Knows no storage, no runtime and no rules of who may do what: those are `neofn-api`'s.
+
+mod body;
+mod docs;
+mod encode;
+mod extract;
+mod gateway;
+mod handlers;
+mod metrics;
+pub mod openapi;
+mod problem;
+mod router;
+mod server;
+mod slow;
+
+pub use router::{ENDPOINTS, Edge, Endpoint};
+pub use server::{Bound, ServerOptions};

@@ -212,6 +212,9 @@ catalogue! {
     BadHostCall = "NF0216", 500, Never, "invalid host call",
         "The arguments of a host call have the wrong type or are out of range.",
         "The message names the argument.";
+    HttpReplyInvalid = "NF0217", 502, Never, "invalid HTTP response from the function",
+        "The function was called over its own HTTP endpoint, and its result is not a response.",
+        "Return `{statusCode, headers, body, isBase64Encoded}`: a number, an object of strings, a string, a boolean.";
 
     // NF03: why a request was not taken
     FunctionNotFound = "NF0301", 404, Never, "function not found",
@@ -271,6 +274,9 @@ catalogue! {
     RequestInvalid = "NF0319", 422, Never, "invalid request",
         "The body is JSON, but not of the shape that this path takes.",
         "See the path in /docs; the message names the member.";
+    BodyTooSlow = "NF0320", 408, Later, "request body came too slowly",
+        "The body of a request has to arrive within 30 seconds.",
+        "Send it in one go; compress or shorten it on a slow line.";
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",

@@ -14,8 +14,8 @@ pub use function::{
     VersionView,
 };
 pub use invocation::{
-    Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest,
-    ReplayResponse, ReplaySide, UnitsView,
+    Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
+    ReplaySide, UnitsView,
 };
 pub use node::{Estimate, Health, JailView, Ready, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};

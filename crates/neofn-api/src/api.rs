@@ -1,0 +1,164 @@
+//! The handle that edges hold, and the two questions every use case asks first: who calls, and may they.
+
+use crate::auth::Authenticator;
+use crate::error::ApiError;
+use crate::policy::{self, Action, Target};
+use neofn_engine::Engine;
+use neofn_identity::Principal;
+use neofn_identity::port::IdentityStore;
+use neofn_runtime::port::Runtime;
+use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
+use neofn_wire::JailView;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What the use cases are built from.
+pub struct ApiOptions {
+    /// Does the work.
+    pub engine: Engine,
+    /// For the counters of sandboxes alone.
+    pub runtime: Arc<dyn Runtime>,
+    /// Holds the keys.
+    pub identity: Arc<dyn IdentityStore>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where trace ids come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The most a function may ask for.
+    pub limits_max: Limits,
+    /// What does not change while the node runs.
+    pub facts: NodeFacts,
+}
+
+/// What does not change while the node runs.
+#[derive(Debug, Clone)]
+pub struct NodeFacts {
+    /// Of the binary.
+    pub version: String,
+    /// How tenants' code is confined.
+    pub jail: JailView,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) auth: Authenticator,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) limits_max: Limits,
+    pub(crate) facts: NodeFacts,
+    pub(crate) started: Duration,
+    pub(crate) draining: AtomicBool,
+}
+
+impl Api {
+    /// Over its parts.
+    #[must_use]
+    pub fn new(options: ApiOptions) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                engine: options.engine,
+                runtime: options.runtime,
+                auth: Authenticator::new(options.identity, options.clock.clone()),
+                started: options.clock.monotonic(),
+                clock: options.clock,
+                entropy: options.entropy,
+                limits_max: options.limits_max,
+                facts: options.facts,
+                draining: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Who sends this `Authorization` header.
+    pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
+        self.inner.auth.principal(authorization).await
+    }
+
+    /// Randomness for trace ids.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.entropy
+    }
+
+    /// From here on the node says that it is going: not ready, and `draining`.
+    pub fn begin_drain(&self) {
+        self.inner.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// May they do this to a function? Also for an edge that wants to know before it reads a large body.
+    pub fn authorise_function(
+        &self,
+        who: &Principal,
+        action: Action,
+        key: &FunctionKey,
+    ) -> Result<(), Error> {
+        policy::authorise(
+            who,
+            action,
+            Target::Project {
+                project: &key.project,
+                hidden_as: Code::FunctionNotFound,
+                public: false,
+            },
+        )
+    }
+
+    /// May they do this in a project? Also for an edge that wants to know before it reads a large body.
+    pub fn authorise_project(
+        &self,
+        who: &Principal,
+        action: Action,
+        project: &ProjectName,
+    ) -> Result<(), Error> {
+        policy::authorise(
+            who,
+            action,
+            Target::Project {
+                project,
+                hidden_as: Code::ProjectNotFound,
+                public: false,
+            },
+        )
+    }
+
+    /// May they run it? Members need no look-up; for others the function has to be public.
+    pub(crate) async fn authorise_call(
+        &self,
+        who: &Principal,
+        action: Action,
+        key: &FunctionKey,
+    ) -> Result<(), ApiError> {
+        let public = !who.reaches(&key.project) && self.is_public(key).await?;
+        policy::authorise(
+            who,
+            action,
+            Target::Project {
+                project: &key.project,
+                hidden_as: Code::FunctionNotFound,
+                public,
+            },
+        )?;
+        Ok(())
+    }
+
+    pub(crate) async fn is_public(&self, key: &FunctionKey) -> Result<bool, Error> {
+        match self.engine().function(key).await {
+            Ok((_, live)) => Ok(live.spec.public),
+            // whether a function exists is not for outsiders to learn
+            Err(e) if e.code == Code::FunctionNotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Use cases about functions: deploying, changing, listing, versions.
+
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::policy::Action;
+use crate::{decode, view};
+use neofn_identity::Principal;
+use neofn_types::{Code, Error, FunctionKey, FunctionName, ProjectName, Version};
+use neofn_wire::{
+    Deleted, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest, RollbackRequest,
+    VersionList,
+};
+
+/// Rows of a page that asks for no number.
+pub(crate) const PAGE_DEFAULT: u32 = 100;
+/// Most rows of a page.
+pub(crate) const PAGE_MAX: u32 = 1_000;
+
+/// A page of a listing, as asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Page {
+    pub(crate) limit: u32,
+}
+
+impl Page {
+    pub(crate) fn of(limit: Option<u32>) -> Result<Self, Error> {
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        if (1..=PAGE_MAX).contains(&limit) {
+            return Ok(Self { limit });
+        }
+        Err(Error::new(
+            Code::BadParameter,
+            format!("`limit` is {limit}, but must be between 1 and {PAGE_MAX}"),
+        ))
+    }
+}
+
+impl Api {
+    /// Deploys; the bool says whether the function is new.
+    pub async fn deploy(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+        request: DeployRequest,
+    ) -> Result<(DeployResponse, bool), ApiError> {
+        self.authorise_project(who, Action::Deploy, project)?;
+        // projects are made by operators; a project's own key may outlive it
+        if !who.is_operator() && !self.engine().project_exists(project).await? {
+            return Err(Error::new(
+                Code::Forbidden,
+                format!("project {project} does not exist, and only an operator's key makes projects"),
+            )
+            .into());
+        }
+        let deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
+        let done = self.engine().deploy(deploy).await?;
+        Ok((view::deployed(&done), done.created))
+    }
+
+    /// Switches on or off, or deploys again with some members changed.
+    pub async fn patch(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        request: PatchRequest,
+    ) -> Result<DeployResponse, ApiError> {
+        self.authorise_function(who, Action::Patch, key)?;
+        let (_, live) = self.engine().function(key).await?;
+        let active = request.is_active;
+        let mut answer = None;
+        if decode::changes_version(&request) {
+            let stored = self.engine().files(key, None).await?;
+            let deploy = decode::patch(key.clone(), &live.spec, stored, request, &self.inner.limits_max)?;
+            answer = Some(view::deployed(&self.engine().deploy(deploy).await?));
+        }
+        let (function, live) = match active {
+            Some(active) => self.engine().set_active(key, active).await?,
+            None => self.engine().function(key).await?,
+        };
+        let function = view::function(&function, &live);
+        Ok(match answer {
+            Some(answer) => DeployResponse { function, ..answer },
+            None => DeployResponse {
+                success: true,
+                function,
+                unchanged: true,
+                warnings: Vec::new(),
+                timings: std::collections::BTreeMap::new(),
+            },
+        })
+    }
+
+    /// Removes a function and all that belongs to it.
+    pub async fn delete(&self, who: &Principal, key: &FunctionKey) -> Result<Deleted, ApiError> {
+        self.authorise_function(who, Action::Delete, key)?;
+        self.engine().delete(key).await?;
+        Ok(Deleted { success: true })
+    }
+
+    /// One function.
+    pub async fn function(&self, who: &Principal, key: &FunctionKey) -> Result<FunctionAnswer, ApiError> {
+        self.authorise_function(who, Action::ReadFunction, key)?;
+        let (function, live) = self.engine().function(key).await?;
+        Ok(FunctionAnswer {
+            success: true,
+            function: view::function(&function, &live),
+        })
+    }
+
+    /// The functions of a project by name; the cursor is the last name of the page before.
+    pub async fn functions(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<FunctionList, ApiError> {
+        self.authorise_project(who, Action::ListFunctions, project)?;
+        let page = Page::of(limit)?;
+        let after: Option<FunctionName> = cursor
+            .map(|text| text.parse().map_err(|_| bad_cursor()))
+            .transpose()?;
+        let rows = self
+            .engine()
+            .functions(project, after.as_ref(), page.limit)
+            .await?;
+        if rows.is_empty() && !self.engine().project_exists(project).await? {
+            return Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into());
+        }
+        let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
+        Ok(FunctionList {
+            success: true,
+            count: rows.len(),
+            next: rows
+                .last()
+                .filter(|_| full)
+                .map(|(f, _)| f.key.function.to_string()),
+            functions: rows.iter().map(|(f, live)| view::function(f, live)).collect(),
+        })
+    }
+
+    /// The versions of a function, newest first; the cursor is the last number of the page before.
+    pub async fn versions(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<VersionList, ApiError> {
+        self.authorise_function(who, Action::ListVersions, key)?;
+        let page = Page::of(limit)?;
+        let before = cursor
+            .map(|text| text.parse().map(Version).map_err(|_| bad_cursor()))
+            .transpose()?;
+        let (function, _) = self.engine().function(key).await?;
+        let rows = self.engine().versions(key, before, page.limit).await?;
+        let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
+        Ok(VersionList {
+            next: rows.last().filter(|_| full).map(|v| v.version.to_string()),
+            versions: rows.iter().map(|v| view::version(v, &function)).collect(),
+        })
+    }
+
+    /// Makes another version live.
+    pub async fn rollback(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        request: RollbackRequest,
+    ) -> Result<FunctionAnswer, ApiError> {
+        self.authorise_function(who, Action::Rollback, key)?;
+        let (function, live) = self.engine().rollback(key, request.version.map(Version)).await?;
+        Ok(FunctionAnswer {
+            success: true,
+            function: view::function(&function, &live),
+        })
+    }
+}
+
+pub(crate) fn bad_cursor() -> Error {
+    Error::new(
+        Code::BadParameter,
+        "`cursor` is not one that an answer gave as `next`",
+    )
+}

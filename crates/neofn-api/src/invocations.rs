@@ -1,0 +1,316 @@
+//! Use cases about runs: invoking, queueing, looking back, following, replaying.
+
+use crate::api::Api;
+use crate::error::{ApiError, FailedRun};
+use crate::functions::{Page, bad_cursor};
+use crate::policy::{self, Action, Target};
+use crate::{json, view};
+use bytes::Bytes;
+use neofn_engine::port::{InvocationFilter, InvocationRecord, Origin, Status};
+use neofn_engine::request::{Invoke, Invoked};
+use neofn_engine::{Follow, Followed};
+use neofn_identity::Principal;
+use neofn_types::{Code, Error, FunctionKey, InvocationId, TraceContext, Version};
+use neofn_wire::{
+    Accepted, Estimate, InvocationList, InvocationView, LogEvent, LogList, ReplayRequest, ReplayResponse,
+};
+use std::collections::VecDeque;
+
+/// Longest Idempotency-Key.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// A call, as an edge received it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The body, unchecked but bounded by the edge.
+    pub body: Bytes,
+    /// `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// The caller's trace, or a new one.
+    pub trace: TraceContext,
+}
+
+/// Which invocations to list.
+#[derive(Debug, Clone, Default)]
+pub struct InvocationQuery {
+    /// Rows of the page.
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Only in this state.
+    pub status: Option<String>,
+}
+
+/// Which log entries to show.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Most entries from history.
+    pub limit: Option<u32>,
+    /// Only what was admitted after this invocation.
+    pub after: Option<String>,
+}
+
+impl Api {
+    /// Runs a function and waits for its end.
+    pub async fn invoke(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Invoked, ApiError> {
+        self.authorise_call(who, Action::Invoke, &key).await?;
+        let run = self.engine().invoke(checked(key, call, Origin::Sync)?).await?;
+        succeeded(run)
+    }
+
+    /// Writes a call down for later.
+    pub async fn enqueue(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Accepted, ApiError> {
+        self.authorise_call(who, Action::Invoke, &key).await?;
+        let queued = self.engine().enqueue(checked(key, call, Origin::Async)?).await?;
+        Ok(Accepted {
+            invocation_id: queued.id.to_string(),
+            status: view::status(queued.status).to_owned(),
+        })
+    }
+
+    /// Whether a function's own HTTP endpoint may be called, and whether anybody may: then its credentials are its own.
+    pub async fn endpoint(&self, who: &Principal, key: &FunctionKey) -> Result<bool, ApiError> {
+        let public = self.is_public(key).await?;
+        policy::authorise(
+            who,
+            Action::Endpoint,
+            Target::Project {
+                project: &key.project,
+                hidden_as: Code::FunctionNotFound,
+                public,
+            },
+        )?;
+        Ok(public)
+    }
+
+    /// Runs a function with an HTTP request as its event, which the edge made itself.
+    pub async fn call_endpoint(
+        &self,
+        who: &Principal,
+        key: FunctionKey,
+        call: Call,
+    ) -> Result<Invoked, ApiError> {
+        self.endpoint(who, &key).await?;
+        let run = self.engine().invoke(checked(key, call, Origin::Http)?).await?;
+        succeeded(run)
+    }
+
+    /// What an event would cost: a run that leaves nothing behind.
+    pub async fn estimate(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        body: Bytes,
+    ) -> Result<Estimate, ApiError> {
+        self.authorise_function(who, Action::Estimate, key)?;
+        let run = self.engine().estimate(key, json::event(body)?).await?;
+        let failure = run.outcome.as_ref().err();
+        Ok(Estimate {
+            units: view::units(&run.units),
+            success: failure.is_none(),
+            message: failure.map(|f| format!("{}: {}", f.code, f.message)),
+            version: run.version.0,
+        })
+    }
+
+    /// One invocation.
+    pub async fn invocation(&self, who: &Principal, id: &str) -> Result<InvocationView, ApiError> {
+        let record = self.visible(who, Action::ReadInvocation, id).await?;
+        Ok(view::invocation(&record))
+    }
+
+    /// Runs an ended invocation again on its recorded inputs.
+    pub async fn replay(
+        &self,
+        who: &Principal,
+        id: &str,
+        request: ReplayRequest,
+    ) -> Result<ReplayResponse, ApiError> {
+        let record = self.visible(who, Action::Replay, id).await?;
+        let done = self
+            .engine()
+            .replay(record.id, request.version.map(Version))
+            .await?;
+        Ok(view::replayed(&done))
+    }
+
+    /// The invocations of a function, newest first.
+    pub async fn invocations(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        query: InvocationQuery,
+    ) -> Result<InvocationList, ApiError> {
+        self.authorise_function(who, Action::ListInvocations, key)?;
+        let filter = InvocationFilter {
+            status: query.status.as_deref().map(parse_status).transpose()?,
+            before: query.cursor.as_deref().map(parse_cursor).transpose()?,
+            after: None,
+            limit: Page::of(query.limit)?.limit,
+        };
+        // 404 for a function that does not exist, not an empty list
+        self.engine().function(key).await?;
+        let rows = self.engine().invocations(key, filter).await?;
+        let full = u32::try_from(rows.len()).is_ok_and(|n| n == filter.limit);
+        Ok(InvocationList {
+            next: rows.last().filter(|_| full).map(|r| r.id.to_string()),
+            invocations: rows.iter().map(view::invocation).collect(),
+        })
+    }
+
+    /// Ended invocations as log entries, oldest first.
+    pub async fn logs(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        query: LogQuery,
+    ) -> Result<LogList, ApiError> {
+        self.authorise_function(who, Action::ReadLogs, key)?;
+        self.engine().function(key).await?;
+        let logs = self.log_history(key, &query).await?;
+        Ok(LogList {
+            last: logs.last().map(|l| l.invocation_id.clone()),
+            logs,
+        })
+    }
+
+    /// The same, and then what ends from here on.
+    pub async fn follow(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        query: LogQuery,
+    ) -> Result<LogStream, ApiError> {
+        self.authorise_function(who, Action::ReadLogs, key)?;
+        self.engine().function(key).await?;
+        // subscribed before history is read: what ends in between comes twice and is dropped once
+        let live = self.engine().follow(key);
+        let history = self.log_history(key, &query).await?;
+        Ok(LogStream {
+            seen: history.iter().map(|l| l.invocation_id.clone()).collect(),
+            history: history.into(),
+            live,
+        })
+    }
+
+    async fn log_history(&self, key: &FunctionKey, query: &LogQuery) -> Result<Vec<LogEvent>, ApiError> {
+        let filter = InvocationFilter {
+            status: None,
+            before: None,
+            after: query.after.as_deref().map(parse_cursor).transpose()?,
+            limit: match query.limit {
+                Some(0) => return Ok(Vec::new()),
+                limit => Page::of(limit)?.limit,
+            },
+        };
+        let rows = self.engine().invocations(key, filter).await?;
+        Ok(rows
+            .iter()
+            .rev()
+            .filter(|r| r.finished_at.is_some())
+            .map(view::log_record)
+            .collect())
+    }
+
+    async fn visible(&self, who: &Principal, action: Action, id: &str) -> Result<InvocationRecord, ApiError> {
+        // without credentials no id is looked up at all
+        if *who == Principal::Anonymous {
+            return Err(Code::Unauthenticated.into());
+        }
+        let id: InvocationId = id.parse().map_err(|_| Error::from(Code::InvocationNotFound))?;
+        let record = self.engine().invocation(id).await?;
+        let target = Target::Project {
+            project: &record.key.project,
+            hidden_as: Code::InvocationNotFound,
+            public: false,
+        };
+        policy::authorise(who, action, target)?;
+        Ok(record)
+    }
+}
+
+/// What a follower reads next.
+#[derive(Debug)]
+pub enum LogStep {
+    /// An ended attempt.
+    Entry(LogEvent),
+    /// So many entries were left out because the reader was slow.
+    Missed(u64),
+}
+
+/// History and then the present of a function's log.
+pub struct LogStream {
+    history: VecDeque<LogEvent>,
+    seen: std::collections::HashSet<String>,
+    live: Follow,
+}
+
+impl LogStream {
+    /// The next step; `None` when the function was removed or the node goes.
+    pub async fn next(&mut self) -> Option<LogStep> {
+        if let Some(entry) = self.history.pop_front() {
+            return Some(LogStep::Entry(entry));
+        }
+        loop {
+            match self.live.next().await? {
+                Followed::Missed(n) => return Some(LogStep::Missed(n)),
+                Followed::Entry(entry) => {
+                    let entry = view::log_entry(&entry);
+                    // each id of history can come once more; after that it is a new attempt
+                    if !self.seen.remove(&entry.invocation_id) {
+                        return Some(LogStep::Entry(entry));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn checked(key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error> {
+    if let Some(text) = &call.idempotency_key {
+        let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
+        if !fits || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::new(
+                Code::BadParameter,
+                format!(
+                    "`Idempotency-Key` must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
+                ),
+            ));
+        }
+    }
+    Ok(Invoke {
+        key,
+        event: json::event(call.body)?,
+        idempotency: call.idempotency_key,
+        trace: call.trace,
+        origin,
+    })
+}
+
+fn succeeded(run: Invoked) -> Result<Invoked, ApiError> {
+    match &run.outcome {
+        Ok(_) => Ok(run),
+        Err(failure) => Err(ApiError::Failed(Box::new(FailedRun {
+            failure: failure.clone(),
+            run,
+        }))),
+    }
+}
+
+fn parse_status(text: &str) -> Result<Status, Error> {
+    match text {
+        "queued" => Ok(Status::Queued),
+        "running" => Ok(Status::Running),
+        "succeeded" => Ok(Status::Succeeded),
+        "failed" => Ok(Status::Failed),
+        "dead" => Ok(Status::Dead),
+        _ => Err(Error::new(
+            Code::BadParameter,
+            "`status` is one of queued, running, succeeded, failed and dead",
+        )),
+    }
+}
+
+fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
+    text.parse().map_err(|_| bad_cursor())
+}

@@ -1,0 +1,61 @@
+//! Use cases about the node itself.
+
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::policy::{self, Action, Target};
+use neofn_engine::EngineStats;
+use neofn_engine::port::Totals;
+use neofn_identity::Principal;
+use neofn_runtime::port::RuntimeStatus;
+use neofn_wire::{Health, Ready};
+use std::sync::atomic::Ordering;
+
+impl Api {
+    /// How the node is doing.
+    pub async fn health(&self) -> Result<Health, ApiError> {
+        let totals = self.engine().totals().await?;
+        let uptime = self.inner.clock.monotonic().saturating_sub(self.inner.started);
+        Ok(Health {
+            status: if self.draining() { "draining" } else { "ok" }.to_owned(),
+            uptime: uptime.as_secs_f64(),
+            total_invocations: totals.total,
+            successful_invocations: totals.succeeded,
+            failed_invocations: totals.failed,
+            version: self.inner.facts.version.clone(),
+            jail: self.inner.facts.jail.clone(),
+        })
+    }
+
+    /// Whether the node takes work: it is not going, its disk answers, and it has sandboxes.
+    pub async fn ready(&self) -> Ready {
+        let mut reasons = Vec::new();
+        if self.draining() {
+            reasons.push("the node is shutting down".to_owned());
+        }
+        if self.engine().totals().await.is_err() {
+            reasons.push("the storage does not answer".to_owned());
+        }
+        if self.inner.runtime.status().children == 0 {
+            reasons.push("no sandbox process is running".to_owned());
+        }
+        Ready {
+            ready: reasons.is_empty(),
+            reasons,
+        }
+    }
+
+    /// Counters for operators.
+    pub async fn metrics(
+        &self,
+        who: &Principal,
+        loopback: bool,
+    ) -> Result<(EngineStats, RuntimeStatus, Totals), ApiError> {
+        policy::authorise(who, Action::Metrics, Target::Node { loopback })?;
+        let totals = self.engine().totals().await?;
+        Ok((self.engine().stats(), self.inner.runtime.status(), totals))
+    }
+
+    fn draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
+    }
+}

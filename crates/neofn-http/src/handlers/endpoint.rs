@@ -1,0 +1,34 @@
+//! A function's own HTTP endpoint under `/f/{project}/{function}`.
+
+use crate::extract::{Caller, KeyPath};
+use crate::problem::Refusal;
+use crate::router::{Edge, header_text};
+use crate::{body, gateway};
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::Response;
+use neofn_api::{Call, json};
+
+/// Calls the function with the request as its event, and answers with its result.
+pub(crate) async fn call(
+    State(edge): State<Edge>,
+    caller: Caller,
+    KeyPath(key): KeyPath,
+    params: RawPathParams,
+    request: Request,
+) -> Result<Response, Refusal> {
+    // also tells whether the caller's credentials are for us or for the function
+    let public = edge.api().endpoint(&caller.who, &key).await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
+    let rest = params
+        .iter()
+        .find(|(name, _)| *name == "rest")
+        .map_or("", |(_, rest)| rest);
+    let call = Call {
+        body: gateway::event(&parts, rest, &body, public),
+        idempotency_key: header_text(&parts.headers, "idempotency-key")?.map(str::to_owned),
+        trace: caller.trace,
+    };
+    let run = edge.api().call_endpoint(&caller.who, key, call).await?;
+    Ok(gateway::response(run.outcome.as_deref().unwrap_or(b"null"))?)
+}

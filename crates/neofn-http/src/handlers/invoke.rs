@@ -1,0 +1,89 @@
+//! Invoking: the hot path of the edge.
+
+use crate::extract::{Caller, KeyPath, Query};
+use crate::problem::Refusal;
+use crate::router::{Edge, header_text};
+use crate::{body, encode};
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use neofn_api::{Call, json};
+use neofn_wire::{Accepted, Estimate, InvokeAnswer, Problem};
+use serde::Deserialize;
+
+/// Parameters of an invocation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InvokeParams {
+    #[serde(default)]
+    mode: Mode,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Sync,
+    Async,
+}
+
+/// Runs a function.
+#[utoipa::path(post, path = "/api/v1/functions/{project}/{function}", tag = "invocations",
+    params(
+        ("project" = String, Path), ("function" = String, Path),
+        ("mode" = Option<String>, Query, description = "`async` answers at once and runs it later"),
+        ("Idempotency-Key" = Option<String>, Header, description = "the same key and body answer the same invocation"),
+    ),
+    request_body(content = Object, description = "The event: any JSON, at most 1 MiB; nothing is null", content_type = "application/json"),
+    responses(
+        (status = 200, description = "It ran", body = InvokeAnswer),
+        (status = 202, description = "It is queued", body = Accepted),
+        (status = "default", description = "It was not taken, or it failed", body = Problem, content_type = "application/problem+json"),
+    ), security((), ("key" = [])))]
+pub(crate) async fn invoke(
+    State(edge): State<Edge>,
+    caller: Caller,
+    KeyPath(key): KeyPath,
+    Query(params): Query<InvokeParams>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let call = Call {
+        idempotency_key: header_text(&headers, "idempotency-key")?.map(str::to_owned),
+        body: body::read(&headers, body, json::EVENT_BYTES_MAX).await?,
+        trace: caller.trace,
+    };
+    if matches!(params.mode, Mode::Async) {
+        let accepted = edge.api().enqueue(&caller.who, key, call).await?;
+        return Ok(encode::json(StatusCode::ACCEPTED, &accepted));
+    }
+    let run = edge.api().invoke(&caller.who, key, call).await?;
+    let mut answer = encode::run(&run, run.outcome.as_deref().unwrap_or(b"null"));
+    if run.replayed {
+        answer
+            .headers_mut()
+            .insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+/// Says what an event would cost: runs the function and keeps nothing.
+#[utoipa::path(post, path = "/api/v1/functions/{project}/{function}/estimate", tag = "invocations",
+    params(("project" = String, Path), ("function" = String, Path)),
+    request_body(content = Object, description = "The event", content_type = "application/json"),
+    responses(
+        (status = 200, description = "What the run was measured at", body = Estimate),
+        (status = "default", description = "It was not taken", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn estimate(
+    State(edge): State<Edge>,
+    caller: Caller,
+    KeyPath(key): KeyPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let event = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let estimate = edge.api().estimate(&caller.who, &key, event).await?;
+    Ok(encode::json(StatusCode::OK, &estimate))
+}

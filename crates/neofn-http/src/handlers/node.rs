@@ -1,0 +1,47 @@
+//! The node itself: alive, ready, counted.
+
+use crate::extract::Caller;
+use crate::problem::Refusal;
+use crate::router::Edge;
+use crate::{encode, metrics as format};
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use neofn_wire::{Health, Problem, Ready};
+
+/// How the node is doing.
+#[utoipa::path(get, path = "/health", tag = "node",
+    responses((status = 200, description = "It lives", body = Health)))]
+pub(crate) async fn health(State(edge): State<Edge>) -> Result<Response, Refusal> {
+    Ok(encode::json(StatusCode::OK, &edge.api().health().await?))
+}
+
+/// Whether the node takes work.
+#[utoipa::path(get, path = "/ready", tag = "node",
+    responses((status = 200, description = "It does", body = Ready), (status = 503, description = "It does not", body = Ready)))]
+pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
+    let ready = edge.api().ready().await;
+    let status = if ready.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    encode::json(status, &ready)
+}
+
+/// Counters in the format of Prometheus. For operators, and for callers on this machine.
+#[utoipa::path(get, path = "/metrics", tag = "node",
+    responses(
+        (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
+        (status = "default", description = "Not for this caller", body = Problem, content_type = "application/problem+json"),
+    ), security((), ("key" = [])))]
+pub(crate) async fn metrics(State(edge): State<Edge>, caller: Caller) -> Result<Response, Refusal> {
+    let (stats, runtime, totals) = edge.api().metrics(&caller.who, caller.loopback).await?;
+    let text = format::render(&stats, &runtime, &totals, edge.counters())?;
+    Ok(encode::bytes_answer(
+        StatusCode::OK,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        Bytes::from(text),
+    ))
+}

@@ -1,0 +1,174 @@
+//! The table of paths, and what happens around every request: a trace, a count, problem documents.
+
+use crate::extract::Peer;
+use crate::handlers::{docs, endpoint, functions, invocations, invoke, logs, node};
+use crate::metrics::HttpCounters;
+use crate::problem::{self, Refusal};
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::{any, delete, get, patch, post};
+use http::{HeaderName, HeaderValue, Request};
+use neofn_api::{Action, Api};
+use neofn_types::{Code, Error, TraceContext};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A path that is served, and what its caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Lower case; `any` for all.
+    pub method: &'static str,
+    /// With `{parameters}`.
+    pub path: &'static str,
+    /// What the policy table decides on.
+    pub action: Action,
+}
+
+macro_rules! endpoints {
+    ($($method:ident $path:literal $action:ident $handler:path;)*) => {
+        /// Every path that is served. The router is made from this table, so nothing is served beside it.
+        pub const ENDPOINTS: &[Endpoint] = &[$(
+            Endpoint { method: stringify!($method), path: $path, action: Action::$action },
+        )*];
+        fn routes() -> Router<Edge> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+    };
+}
+
+endpoints! {
+    post   "/api/v1/functions/{project}/{function}" Invoke invoke::invoke;
+    get    "/api/v1/functions/{project}/{function}" ReadFunction functions::read;
+    patch  "/api/v1/functions/{project}/{function}" Patch functions::change;
+    get    "/api/v1/functions/{project}/{function}/versions" ListVersions functions::versions;
+    post   "/api/v1/functions/{project}/{function}/rollback" Rollback functions::rollback;
+    post   "/api/v1/functions/{project}/{function}/estimate" Estimate invoke::estimate;
+    get    "/api/v1/functions/{project}/{function}/logs" ReadLogs logs::logs;
+    get    "/api/v1/functions/{project}/{function}/invocations" ListInvocations invocations::list;
+    get    "/api/v1/projects/{project}/functions" ListFunctions functions::list;
+    get    "/api/v1/invocations/{id}" ReadInvocation invocations::read;
+    post   "/api/v1/invocations/{id}/replay" Replay invocations::replay;
+    post   "/api/functions/projects/{project}" Deploy functions::deploy;
+    get    "/api/functions/projects/{project}" ListFunctions functions::list;
+    get    "/api/functions/{project}/{function}" ReadFunction functions::read;
+    patch  "/api/functions/{project}/{function}" Patch functions::change;
+    delete "/api/functions/{project}/{function}" Delete functions::remove;
+    any    "/f/{project}/{function}" Endpoint endpoint::call;
+    any    "/f/{project}/{function}/{*rest}" Endpoint endpoint::call;
+    get    "/health" Health node::health;
+    get    "/ready" Health node::ready;
+    get    "/metrics" Metrics node::metrics;
+    get    "/openapi.json" Docs docs::openapi;
+    get    "/docs" Docs docs::page;
+    get    "/docs/errors/{id}" Docs docs::error_page;
+}
+
+/// The edge: the router with all that its handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    api: Api,
+    counters: HttpCounters,
+    going: CancellationToken,
+}
+
+impl Edge {
+    /// Over the use cases. When `going` is cancelled, open streams end.
+    #[must_use]
+    pub fn new(api: Api, going: CancellationToken) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                api,
+                counters: HttpCounters::default(),
+                going,
+            }),
+        }
+    }
+    pub(crate) fn api(&self) -> &Api {
+        &self.shared.api
+    }
+    pub(crate) fn counters(&self) -> &HttpCounters {
+        &self.shared.counters
+    }
+    pub(crate) fn going(&self) -> &CancellationToken {
+        &self.shared.going
+    }
+
+    /// The service that answers requests.
+    #[must_use]
+    pub fn service(&self) -> EdgeService {
+        let router = routes()
+            .fallback(|| async { Refusal::from(Code::PathNotFound) })
+            .method_not_allowed_fallback(|| async { Refusal::from(Code::MethodNotAllowed) })
+            .with_state(self.clone());
+        EdgeService {
+            edge: self.clone(),
+            router,
+        }
+    }
+}
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct EdgeService {
+    edge: Edge,
+    router: Router,
+}
+
+impl EdgeService {
+    /// Answers one request; `peer` is the other end of its connection.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Result<Response, Infallible>
+    where
+        B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let mut request = request.map(Body::new);
+        let trace = self.trace(&request);
+        request.extensions_mut().insert(trace);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
+        let mut router = self.router.clone();
+        let response = router.call(request).await?;
+        let mut response = problem::finish(response, &trace);
+        self.edge.counters().answered(response.status());
+        if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
+            response.headers_mut().insert(TRACEPARENT.clone(), value);
+        }
+        Ok(response)
+    }
+
+    /// The caller's trace with a span of ours, or a new trace.
+    fn trace<B>(&self, request: &Request<B>) -> TraceContext {
+        let entropy = self.edge.api().entropy();
+        request
+            .headers()
+            .get(&TRACEPARENT)
+            .and_then(|v| v.to_str().ok()?.parse::<TraceContext>().ok())
+            .map_or_else(|| TraceContext::start(entropy), |outer| outer.child(entropy))
+    }
+}
+
+/// A header's value that is not text.
+pub(crate) fn header_text<'a>(headers: &'a http::HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
+    headers
+        .get(name)
+        .map(|v| {
+            v.to_str()
+                .map_err(|_| Error::new(Code::BadParameter, format!("`{name}` must be visible ASCII")))
+        })
+        .transpose()
+}

@@ -1,0 +1,155 @@
+//! Accepts connections: bounded in number, in time and in size, and drained when the node goes.
+
+use crate::router::{Edge, EdgeService};
+use crate::slow::Impatient;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use neofn_types::{Code, Error};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Bounds of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Open connections; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// For the head of a request; also how long an idle connection is kept.
+    pub head_time_max: Duration,
+    /// Without any progress of a write.
+    pub write_time_max: Duration,
+    /// Bytes of a head.
+    pub head_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 4_096,
+            head_time_max: Duration::from_secs(30),
+            write_time_max: Duration::from_secs(30),
+            head_bytes_max: 64 << 10,
+            headers_max: 100,
+        }
+    }
+}
+
+/// A server that listens but does not answer yet.
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: ServerOptions,
+}
+
+impl Bound {
+    /// Listens; port 0 takes a free one.
+    pub async fn bind(address: SocketAddr, options: ServerOptions) -> Result<Self, Error> {
+        let fail = |e: std::io::Error| {
+            Error::new(Code::ListenFailed, format!("cannot listen on {address}: {e}")).because(e)
+        };
+        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        Ok(Self {
+            listener,
+            address,
+            options,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `going` is cancelled; then accepts no more, lets requests end, and returns when all have.
+    pub async fn serve(self, edge: Edge, going: CancellationToken) {
+        let service = edge.service();
+        let builder = self.builder();
+        let free = Arc::new(Semaphore::new(self.options.connections_max));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&self.listener, &free) => accepted,
+                () = going.cancelled() => break,
+            };
+            if let Some((stream, peer, permit)) = accepted {
+                let connection = Connection {
+                    edge: edge.clone(),
+                    service: service.clone(),
+                    peer,
+                    write_time_max: self.options.write_time_max,
+                };
+                tokio::spawn(connection.run(builder.clone(), stream, graceful.watcher(), permit));
+            }
+        }
+        drop(self.listener);
+        graceful.shutdown().await;
+    }
+
+    fn builder(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.options.head_time_max)
+            .max_buf_size(self.options.head_bytes_max)
+            .max_headers(self.options.headers_max);
+        builder
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = free.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Err(e) => {
+            // out of descriptors, most likely: without a pause this would spin until one is free
+            tracing::warn!(error = %e, "accept failed");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+struct Connection {
+    edge: Edge,
+    service: EdgeService,
+    peer: SocketAddr,
+    write_time_max: Duration,
+}
+
+impl Connection {
+    async fn run(
+        self,
+        builder: http1::Builder,
+        stream: TcpStream,
+        watcher: Watcher,
+        permit: OwnedSemaphorePermit,
+    ) {
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!(error = %e, "TCP_NODELAY");
+        }
+        self.edge.counters().opened();
+        let io = TokioIo::new(Impatient::new(stream, self.write_time_max));
+        let (service, peer) = (self.service, self.peer);
+        let answer = service_fn(move |request| {
+            let service = service.clone();
+            async move { service.answer(request, Some(peer)).await }
+        });
+        if let Err(e) = watcher.watch(builder.serve_connection(io, answer)).await {
+            tracing::debug!(error = %e, %peer, "connection ended");
+        }
+        self.edge.counters().closed();
+        drop(permit);
+    }
+}
