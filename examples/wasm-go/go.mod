@@ -1,0 +1,3 @@
+module example.org/neofn/wasm-go
+
+go 1.24
