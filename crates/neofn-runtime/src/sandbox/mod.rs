@@ -3,23 +3,26 @@
 //! A call is a chain of [`Step`]s: it runs until it is done or waits for host calls. Between two steps it is plain
 //! data that may move to another thread; to cancel it is to drop it. The shape is the same for users' own modules.
 //! Knows nothing of processes, sockets and jails: those are the child's that this code runs in.
-//!
-//! The JavaScript engine beside these types (one memory size serves every version, so there is one artefact):
-//! ```text
-//! artefact::build() -> Result<EngineFiles { module: Vec<u8>, base: Vec<u8>, identity: Digest }, BuildError>   compile child; `base` and `module` are files that the parent caches
-//! artefact::identity() -> Digest                                                                            cheap: what build() will answer
-//! Engine::load(EngineOptions { module: File, base: File, pagemap: Option<OwnedFd>, slots: u32, live_idle_max: u32 }) -> Result<Engine, LoadError>
-//! Engine::tick(&self)                                                                                       call every 1-5 ms from a thread of the child
-//! Engine::version(&self, artifact: &[u8]) -> Result<Version, LoadError>                                     Clone, Send, Sync
-//! Engine::promote(&self, &Version, image: OwnedFd) -> Result<(), LoadError>; Engine::demote(&self, &Version); Engine::live(&self) -> u32
-//! Engine::start(&self, &Version, CallInput, &Interrupt) -> Step
-//! Engine::prepare(&self, code: &[u8], memory_bytes, fuel, time: Duration, &Interrupt) -> (Result<Vec<u8>, Failure>, Vec<String>)
-//! image::write_memfd(base: &[u8], artifact: &[u8]) -> Result<OwnedFd, LoadError>                             parent side, sealed
-//! ```
 
+pub mod artefact;
+mod call;
+mod config;
+mod engine;
+mod failure;
+mod host;
+pub mod image;
+mod instance;
 mod interrupt;
+mod live;
+mod logs;
+mod pagemap;
+mod services;
+#[cfg(test)]
+mod tests;
 pub mod wasm_module;
 
+pub use config::{MEMORY_MAX, MEMORY_MIN};
+pub use engine::{Engine, EngineOptions, LoadError, Version};
 pub use interrupt::Interrupt;
 
 use crate::port::{Failure, HostCall, HostReply, JobContext, JobLimits, Layout};
@@ -151,4 +154,7 @@ pub trait Suspended: Send {
 pub trait Cleanup: Send {
     /// Makes the instance ready for another run of the same version.
     fn recycle(self: Box<Self>);
+    /// Bytes of its memory that differ from the image of its version.
+    #[cfg(test)]
+    fn wrong_bytes(&self) -> usize;
 }

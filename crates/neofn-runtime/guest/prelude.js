@@ -1,0 +1,445 @@
+//! The globals that are written in JavaScript, and `ctx`. Evaluated once, when the engine is built.
+//! `native` is services.c; nothing here keeps state between calls, for every call gets a fresh memory image.
+(function (native) {
+  "use strict";
+  const { log, context, request, service, utf8Encode, utf8Decode, hex } = native;
+  const { stringify, parse } = JSON;
+  const define = (target, name, value) =>
+    Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: false });
+
+  // ---- errors that come from the host ------------------------------------------------------------------------
+
+  class HostError extends Error {
+    constructor(code, message) {
+      super(message);
+      define(this, "code", code);
+    }
+  }
+  define(HostError.prototype, "name", "HostError");
+  const makeHostError = ({ code, message }) => new HostError(code, message);
+
+  const NOT_IN_A_CALL = "not available while the module is loaded: use it inside the handler";
+
+  // ---- console ------------------------------------------------------------------------------------------------
+
+  const show = (value) => {
+    switch (typeof value) {
+      case "string": return value;
+      case "bigint": return `${value}n`;
+      case "function": return `[Function${typeof value.name === "string" && value.name ? ` ${value.name}` : ""}]`;
+      case "object": {
+        if (value === null) return "null";
+        if (value instanceof Error) return `${value.name}: ${value.message}`;
+        try {
+          const json = stringify(value);
+          if (json !== undefined) return json;
+        } catch (error) {
+          return `[object: ${error instanceof Error ? error.message : "cannot be shown"}]`;
+        }
+        return "[object]";
+      }
+      default: return String(value);
+    }
+  };
+  const line = (values) => {
+    let text = "";
+    for (let i = 0; i < values.length; i++) text += i ? ` ${show(values[i])}` : show(values[i]);
+    return text;
+  };
+  const console = {
+    log: (...values) => log(0, line(values)),
+    info: (...values) => log(1, line(values)),
+    warn: (...values) => log(2, line(values)),
+    error: (...values) => log(3, line(values)),
+    debug: (...values) => log(4, line(values)),
+    trace: (...values) => log(4, line(values)),
+    dir: (value) => log(0, show(value)),
+    assert: (condition, ...values) => {
+      if (!condition) log(3, values.length ? `Assertion failed: ${line(values)}` : "Assertion failed");
+    },
+  };
+
+  // ---- bytes and text -----------------------------------------------------------------------------------------
+
+  const bytesOf = (value) => {
+    if (value instanceof Uint8Array) return value;
+    if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    if (value instanceof ArrayBuffer) return new Uint8Array(value);
+    throw new TypeError("expected a string, an ArrayBuffer or a view of one");
+  };
+  const inputOf = (value) => (typeof value === "string" ? value.toWellFormed() : bytesOf(value));
+  // Answers of services are byte arrays or text; refusals are negative numbers.
+  const serve = (name, op, size, asText, ...inputs) => {
+    const answer = service(op, size, asText, ...inputs);
+    if (typeof answer !== "number") return answer;
+    if (answer === -2) throw new RangeError(`${name}: the input is too large`);
+    if (answer === -4) throw new Error(`${name} is ${NOT_IN_A_CALL}`);
+    throw new TypeError(`${name}: the input is not valid`);
+  };
+  const sizeOf = (input) => (typeof input === "string" ? input.length * 3 : input.length);
+
+  class TextEncoder {
+    get encoding() { return "utf-8"; }
+    encode(text = "") { return utf8Encode(String(text).toWellFormed()); }
+    encodeInto(text, target) {
+      let read = 0, written = 0;
+      for (const char of String(text).toWellFormed()) {
+        const bytes = utf8Encode(char);
+        if (written + bytes.length > target.length) break;
+        target.set(bytes, written);
+        written += bytes.length;
+        read += char.length;
+      }
+      return { read, written };
+    }
+  }
+  class TextDecoder {
+    #fatal;
+    #ignoreBOM;
+    #left = new Uint8Array(0);
+    constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
+      if (!["utf-8", "utf8", "unicode-1-1-utf-8"].includes(String(label).trim().toLowerCase()))
+        throw new RangeError(`the encoding ${label} is not supported, only utf-8`);
+      this.#fatal = !!fatal;
+      this.#ignoreBOM = !!ignoreBOM;
+    }
+    get encoding() { return "utf-8"; }
+    get fatal() { return this.#fatal; }
+    get ignoreBOM() { return this.#ignoreBOM; }
+    decode(input, { stream = false } = {}) {
+      let bytes = input === undefined ? new Uint8Array(0) : bytesOf(input);
+      if (this.#left.length) {
+        const joined = new Uint8Array(this.#left.length + bytes.length);
+        joined.set(this.#left);
+        joined.set(bytes, this.#left.length);
+        bytes = joined;
+        this.#left = new Uint8Array(0);
+      }
+      if (stream) {
+        // a sequence that is cut at the end waits for its rest
+        let from = bytes.length;
+        while (from > 0 && bytes.length - from < 3 && (bytes[from - 1] & 0xc0) === 0x80) from--;
+        const lead = from > 0 ? bytes[from - 1] : 0;
+        const wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        if (wanted > bytes.length - from + 1) {
+          this.#left = bytes.slice(from - 1);
+          bytes = bytes.subarray(0, from - 1);
+        }
+      }
+      const text = utf8Decode(bytes, this.#fatal);
+      if (text === null) throw new TypeError("the bytes are not valid utf-8");
+      return !this.#ignoreBOM && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+    }
+  }
+
+  // ---- structuredClone ----------------------------------------------------------------------------------------
+
+  const cannotClone = (what) => new DOMException(`${what} could not be cloned`, "DataCloneError");
+  const clone = (value, seen) => {
+    if (typeof value === "function" || typeof value === "symbol") throw cannotClone(typeof value);
+    if (typeof value !== "object" || value === null) return value;
+    if (seen.has(value)) return seen.get(value);
+    const keep = (copy) => (seen.set(value, copy), copy);
+    if (Array.isArray(value)) {
+      const copy = keep(new Array(value.length));
+      for (const key of Object.keys(value)) copy[key] = clone(value[key], seen);
+      return copy;
+    }
+    if (value instanceof Date) return keep(new Date(value.getTime()));
+    if (value instanceof RegExp) return keep(new RegExp(value.source, value.flags));
+    if (value instanceof Map) {
+      const copy = keep(new Map());
+      for (const [k, v] of value) copy.set(clone(k, seen), clone(v, seen));
+      return copy;
+    }
+    if (value instanceof Set) {
+      const copy = keep(new Set());
+      for (const v of value) copy.add(clone(v, seen));
+      return copy;
+    }
+    if (value instanceof ArrayBuffer) return keep(value.slice(0));
+    if (value instanceof DataView) return keep(new DataView(clone(value.buffer, seen), value.byteOffset, value.byteLength));
+    if (ArrayBuffer.isView(value))
+      return keep(new value.constructor(clone(value.buffer, seen), value.byteOffset, value.length));
+    if (value instanceof Error) {
+      const known = { EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+      const copy = keep(new (known[value.name] ?? Error)(value.message));
+      if ("cause" in value) define(copy, "cause", clone(value.cause, seen));
+      return copy;
+    }
+    if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt)
+      return keep(Object(value.valueOf()));
+    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef)
+      throw cannotClone(value.constructor.name);
+    const copy = keep({});
+    for (const key of Object.keys(value))
+      Object.defineProperty(copy, key, { value: clone(value[key], seen), writable: true, configurable: true, enumerable: true });
+    return copy;
+  };
+  const structuredClone = (value) => clone(value, new Map());
+
+  // ---- URL ----------------------------------------------------------------------------------------------------
+
+  const PARSE_URL = 20, SET_URL = 21;
+  const urlParts = (op, ...inputs) => {
+    let size = 1024;
+    const given = inputs.map((text) => String(text).toWellFormed());
+    for (const text of given) size += text.length * 36; // escaped twice over: in the URL and in JSON
+    const answer = service(op, size, true, ...given);
+    if (answer === -2) throw new RangeError("the URL is too long");
+    return typeof answer === "number" ? null : parse(answer);
+  };
+  const decodePart = (text) => {
+    const bytes = utf8Encode(text.replaceAll("+", " "));
+    let out = 0;
+    for (let i = 0; i < bytes.length; i++, out++) {
+      const code = bytes[i] === 37 ? Number.parseInt(String.fromCharCode(bytes[i + 1], bytes[i + 2]), 16) : NaN;
+      const isHex = bytes[i] === 37 && /^[0-9a-f]{2}$/i.test(String.fromCharCode(bytes[i + 1] ?? 0, bytes[i + 2] ?? 0));
+      bytes[out] = isHex ? code : bytes[i];
+      if (isHex) i += 2;
+    }
+    return utf8Decode(bytes.subarray(0, out), false);
+  };
+  const encodePart = (text) => {
+    let out = "";
+    for (const byte of utf8Encode(text.toWellFormed())) {
+      if (byte === 32) out += "+";
+      else if ((byte >= 48 && byte <= 57) || (byte >= 65 && byte <= 90) || (byte >= 97 && byte <= 122)
+        || byte === 42 || byte === 45 || byte === 46 || byte === 95) out += String.fromCharCode(byte);
+      else out += `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`;
+    }
+    return out;
+  };
+  let setParams; // reaches the private list of URLSearchParams
+  class URLSearchParams {
+    #list = [];
+    #changed = null;
+    static {
+      setParams = (params, query, changed) => {
+        params.#read(query);
+        if (changed) params.#changed = changed;
+      };
+    }
+    constructor(init = "") {
+      if (typeof init === "object" && init !== null) {
+        if (typeof init[Symbol.iterator] === "function")
+          for (const pair of init) {
+            const [name, value, ...rest] = pair;
+            if (value === undefined || rest.length) throw new TypeError("each pair must have a name and a value");
+            this.#list.push([String(name), String(value)]);
+          }
+        else for (const name of Object.keys(init)) this.#list.push([name, String(init[name])]);
+      } else this.#read(String(init));
+    }
+    #read(query) {
+      this.#list = [];
+      for (const part of (query[0] === "?" ? query.slice(1) : query).split("&")) {
+        if (!part) continue;
+        const at = part.indexOf("=");
+        this.#list.push(at < 0 ? [decodePart(part), ""] : [decodePart(part.slice(0, at)), decodePart(part.slice(at + 1))]);
+      }
+    }
+    #update() { this.#changed?.(this.toString()); }
+    get size() { return this.#list.length; }
+    append(name, value) { this.#list.push([String(name), String(value)]); this.#update(); }
+    delete(name, value) {
+      this.#list = this.#list.filter(([n, v]) => n !== String(name) || (value !== undefined && v !== String(value)));
+      this.#update();
+    }
+    get(name) { return this.#list.find(([n]) => n === String(name))?.[1] ?? null; }
+    getAll(name) { return this.#list.filter(([n]) => n === String(name)).map(([, v]) => v); }
+    has(name, value) { return this.#list.some(([n, v]) => n === String(name) && (value === undefined || v === String(value))); }
+    set(name, value) {
+      const first = this.#list.findIndex(([n]) => n === String(name));
+      if (first < 0) this.#list.push([String(name), String(value)]);
+      else {
+        this.#list[first][1] = String(value);
+        this.#list = this.#list.filter(([n], i) => i <= first || n !== String(name));
+      }
+      this.#update();
+    }
+    sort() { this.#list.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)); this.#update(); }
+    forEach(visit, self) { for (const [name, value] of this.#list) visit.call(self, value, name, this); }
+    *entries() { for (const [name, value] of this.#list) yield [name, value]; }
+    *keys() { for (const [name] of this.#list) yield name; }
+    *values() { for (const [, value] of this.#list) yield value; }
+    [Symbol.iterator]() { return this.entries(); }
+    toString() { return this.#list.map(([n, v]) => `${encodePart(n)}=${encodePart(v)}`).join("&"); }
+    get [Symbol.toStringTag]() { return "URLSearchParams"; }
+  }
+  class URL {
+    #parts;
+    #params = null;
+    constructor(url, base) {
+      this.#parts = base === undefined ? urlParts(PARSE_URL, url) : urlParts(PARSE_URL, url, base);
+      if (this.#parts === null) throw new TypeError(`Invalid URL: ${String(url).slice(0, 200)}`);
+    }
+    static canParse(url, base) {
+      return (base === undefined ? urlParts(PARSE_URL, url) : urlParts(PARSE_URL, url, base)) !== null;
+    }
+    static parse(url, base) { return URL.canParse(url, base) ? new URL(url, base) : null; }
+    static {
+      for (const part of ["protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "hash"])
+        Object.defineProperty(URL.prototype, part, {
+          get() { return this.#parts[part]; },
+          set(value) {
+            const parts = urlParts(SET_URL, this.#parts.href, part, value);
+            if (parts === null) return;
+            this.#parts = parts;
+            if (part === "search" && this.#params) setParams(this.#params, parts.search);
+          },
+          configurable: true, enumerable: true,
+        });
+    }
+    get href() { return this.#parts.href; }
+    set href(value) {
+      const parts = urlParts(PARSE_URL, value);
+      if (parts === null) throw new TypeError("Invalid URL");
+      this.#parts = parts;
+      if (this.#params) setParams(this.#params, parts.search);
+    }
+    get origin() { return this.#parts.origin; }
+    get searchParams() {
+      if (!this.#params) {
+        this.#params = new URLSearchParams();
+        setParams(this.#params, this.#parts.search, (query) => {
+          this.#parts = urlParts(SET_URL, this.#parts.href, "search", query) ?? this.#parts;
+        });
+      }
+      return this.#params;
+    }
+    toString() { return this.#parts.href; }
+    toJSON() { return this.#parts.href; }
+    get [Symbol.toStringTag]() { return "URL"; }
+  }
+
+  // ---- crypto -------------------------------------------------------------------------------------------------
+
+  const RANDOM = 0, SHA256 = 1, SHA512 = 2, KECCAK256 = 3, RIPEMD160 = 4, HASH160 = 5, HASH256 = 6, HMAC_SHA256 = 7,
+    VERIFY_SECP256R1 = 8, BASE58_ENCODE = 9, BASE58_DECODE = 10, BASE58CHECK_ENCODE = 11, BASE58CHECK_DECODE = 12,
+    BASE64_ENCODE = 13, BASE64_DECODE = 14, HEX_DECODE = 15;
+  const RANDOM_MAX = 65_536;
+
+  const randomBytes = (count) => {
+    if (!Number.isInteger(count) || count < 0 || count > RANDOM_MAX)
+      throw new RangeError(`randomBytes: the count must be an integer from 0 to ${RANDOM_MAX}`);
+    return serve("randomBytes", RANDOM, count, false);
+  };
+  const randomUUID = () => {
+    const bytes = randomBytes(16);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    const text = hex(bytes);
+    return `${text.slice(0, 8)}-${text.slice(8, 12)}-${text.slice(12, 16)}-${text.slice(16, 20)}-${text.slice(20)}`;
+  };
+  const getRandomValues = (array) => {
+    if (!ArrayBuffer.isView(array) || array instanceof DataView || array instanceof Float32Array || array instanceof Float64Array)
+      throw new TypeError("getRandomValues: expected an array of integers");
+    bytesOf(array).set(randomBytes(array.byteLength));
+    return array;
+  };
+  // Digests answer lower-case hex, or what the last argument names: "hex", "base64" or "bytes".
+  const asked = (bytes, form) => {
+    switch (form) {
+      case "hex": return hex(bytes);
+      case "base64": return serve("base64", BASE64_ENCODE, bytes.length * 2 + 4, true, bytes);
+      case "bytes": return bytes;
+      default: throw new TypeError(`the form of a digest is "hex", "base64" or "bytes", not ${show(form)}`);
+    }
+  };
+  const digest = (name, op, size) => ({
+    [name]: (data, form = "hex") => asked(serve(name, op, size, false, inputOf(data)), form),
+  })[name];
+  const fromHex = (name, value) => {
+    if (typeof value !== "string") return bytesOf(value);
+    const text = value.startsWith("0x") ? value.slice(2) : value;
+    return serve(name, HEX_DECODE, text.length, false, text.toWellFormed());
+  };
+  const ctxCrypto = Object.freeze({
+    sha256: digest("sha256", SHA256, 32),
+    sha512: digest("sha512", SHA512, 64),
+    keccak256: digest("keccak256", KECCAK256, 32),
+    ripemd160: digest("ripemd160", RIPEMD160, 20),
+    hash160: digest("hash160", HASH160, 20),
+    hash256: digest("hash256", HASH256, 32),
+    hmacSha256: (key, data, form = "hex") =>
+      asked(serve("hmacSha256", HMAC_SHA256, 32, false, inputOf(key), inputOf(data)), form),
+    // Public key (33 or 65 bytes) and signature (64 bytes, r and s) as bytes or hex; the message as it was signed.
+    verifySecp256r1: (publicKey, signature, message) =>
+      serve("verifySecp256r1", VERIFY_SECP256R1, 1, false, fromHex("publicKey", publicKey),
+        fromHex("signature", signature), inputOf(message))[0] === 1,
+    base58Encode: (data) => { const input = inputOf(data); return serve("base58Encode", BASE58_ENCODE, sizeOf(input) * 2 + 8, true, input); },
+    base58Decode: (text) => serve("base58Decode", BASE58_DECODE, String(text).length + 8, false, String(text).toWellFormed()),
+    base58CheckEncode: (data) => { const input = inputOf(data); return serve("base58CheckEncode", BASE58CHECK_ENCODE, sizeOf(input) * 2 + 16, true, input); },
+    base58CheckDecode: (text) => serve("base58CheckDecode", BASE58CHECK_DECODE, String(text).length + 8, false, String(text).toWellFormed()),
+    base64Encode: (data) => { const input = inputOf(data); return serve("base64Encode", BASE64_ENCODE, sizeOf(input) * 2 + 4, true, input); },
+    base64Decode: (text) => serve("base64Decode", BASE64_DECODE, String(text).length + 4, false, String(text).toWellFormed()),
+    hexEncode: (data) => { const input = inputOf(data); return hex(typeof input === "string" ? utf8Encode(input) : input); },
+    hexDecode: (text) => fromHex("hexDecode", String(text)),
+    randomBytes,
+    randomUUID,
+  });
+
+  // ---- ctx ----------------------------------------------------------------------------------------------------
+
+  const KV_GET = 0, KV_PUT = 1, KV_DELETE = 2, KV_LIST = 3, KV_COUNTER = 4, INVOKE = 5;
+  const call = (service, op, input) => {
+    const answer = request(op, stringify(input));
+    if (typeof answer !== "number") return answer;
+    switch (answer) {
+      case -1: throw new HostError("NF0210", `ctx.${service} is not granted: add \`allow = { ${service} = true }\` to this function in neofn.toml`);
+      case -2: throw new HostError("NF0211", "this run has made as many host calls as it may");
+      case -3: throw new HostError("NF0211", `ctx.${service}: the input of a host call is larger than it may be`);
+      default: throw new Error(`ctx.${service} is ${NOT_IN_A_CALL}`);
+    }
+  };
+  const keyOf = (key) => {
+    if (typeof key !== "string") throw new HostError("NF0502", `ctx.kv: a key is a string, not ${typeof key}`);
+    return key;
+  };
+  const kv = Object.freeze({
+    async get(key) { return (await call("kv", KV_GET, { key: keyOf(key) }))?.value ?? null; },
+    async getWithRevision(key) { return call("kv", KV_GET, { key: keyOf(key) }); },
+    async put(key, value, { ifRevision, ttlMs } = {}) {
+      if (value === undefined || typeof value === "function" || typeof value === "symbol")
+        throw new HostError("NF0503", `ctx.kv.put: ${typeof value} is not JSON`);
+      await call("kv", KV_PUT, { key: keyOf(key), value, ifRevision, ttlMs });
+    },
+    async delete(key, { ifRevision } = {}) {
+      return (await call("kv", KV_DELETE, { key: keyOf(key), ifRevision })).deleted;
+    },
+    async list({ prefix = "", cursor, limit } = {}) { return call("kv", KV_LIST, { prefix, cursor, limit }); },
+    async increment(key, by = 1) { return (await call("kv", KV_COUNTER, { key: keyOf(key), by })).value; },
+  });
+
+  // The context is read when it is first asked for: most calls never do.
+  let read = null;
+  const data = () => (read ??= context());
+  // Time stands still while code runs, so these are whole milliseconds; 0 while the module is loaded.
+  const startedAt = () => new Date(data()?.timestamp ?? 0).getTime();
+  const contextProto = {};
+  for (const name of ["functionName", "projectId", "invocationId", "timestamp", "version", "attempt", "deadline"])
+    Object.defineProperty(contextProto, name, { get: () => data()[name], enumerable: true, configurable: true });
+  for (const [name, value] of [["kv", kv], ["crypto", ctxCrypto]])
+    Object.defineProperty(contextProto, name, { value, enumerable: true, configurable: true, writable: true });
+  define(contextProto, "invoke", async (name, event = null) => {
+    if (typeof name !== "string") throw new HostError("NF0216", "ctx.invoke: the name of the function is a string");
+    return call("invoke", INVOKE, { function: name, event });
+  });
+  define(contextProto, "toJSON", () => ({ ...data() }));
+
+  // ---- globals ------------------------------------------------------------------------------------------------
+
+  const globals = {
+    console, TextEncoder, TextDecoder, structuredClone, URL, URLSearchParams,
+    crypto: { getRandomValues, randomUUID },
+    performance: { now: () => Date.now() - startedAt(), get timeOrigin() { return startedAt(); } },
+    queueMicrotask: (job) => {
+      if (typeof job !== "function") throw new TypeError("queueMicrotask: expected a function");
+      Promise.resolve().then(job);
+    },
+  };
+  for (const name of Object.keys(globals)) define(globalThis, name, globals[name]);
+
+  return { contextProto, makeHostError, HostError };
+})
