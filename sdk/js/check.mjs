@@ -1,5 +1,5 @@
 //! Type-checks all templates and examples against index.d.ts, and checks that wrong programs are refused.
-//! Installs the compiler once, into NEOFN_CACHE or ~/.cache/neofn.
+//! Installs the compiler once, into NEOFN_CACHE_DIR or ~/.cache/neofn.
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
@@ -12,7 +12,7 @@ const root = join(here, "../..");
 const types = join(here, "index.d.ts");
 
 function compiler() {
-  const cache = join(process.env.NEOFN_CACHE ?? join(homedir(), ".cache/neofn"), `typescript-${VERSION}`);
+  const cache = join(process.env.NEOFN_CACHE_DIR ?? join(homedir(), ".cache/neofn"), `typescript-${VERSION}`);
   const tsc = join(cache, "node_modules/typescript/bin/tsc");
   if (!existsSync(tsc)) {
     mkdirSync(cache, { recursive: true });
