@@ -72,10 +72,15 @@ impl<K: Hash + Eq + Clone, T> Table<K, T> {
             entries.remove(key);
         }
     }
+    fn peek(&self, key: &K) -> Option<Arc<T>> {
+        self.0.lock().get(key).and_then(|e| e.cell.get().cloned())
+    }
     fn evict(&self, before_ms: u64) -> usize {
         let mut entries = self.0.lock();
         let had = entries.len();
-        entries.retain(|_, e| e.used_ms.load(Ordering::Relaxed) >= before_ms);
+        // what something else holds would be loaded twice if it were forgotten here
+        let held = |e: &Entry<T>| e.cell.get().is_some_and(|v| Arc::strong_count(v) > 1);
+        entries.retain(|_, e| e.used_ms.load(Ordering::Relaxed) >= before_ms || held(e));
         had - entries.len()
     }
 }
@@ -107,6 +112,10 @@ impl Cache {
         let entry = self.versions.entry(&key, now_ms, entries_max);
         // already there: an equal one, for versions do not change
         let _ = entry.cell.set(loaded);
+    }
+    /// A version that is in memory anyway.
+    pub(crate) fn peek(&self, key: &FunctionKey, version: Version) -> Option<Arc<Loaded>> {
+        self.versions.peek(&(key.clone(), version))
     }
     pub(crate) fn evict(&self, before_ms: u64) -> usize {
         self.live.evict(before_ms) + self.versions.evict(before_ms)

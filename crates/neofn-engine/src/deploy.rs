@@ -59,8 +59,11 @@ impl Inner {
         // a task of its own: a client that goes away must not stop between publishing and forgetting the old version
         let task = tasks.spawn(async move {
             let lock = self.changes.lock(&deploy.key).await;
+            // after the lock: waiting for one's turn at a function takes no place from others
+            let place = self.deploys.acquire().await.ok();
             let key = deploy.key.clone();
             let deployed = self.pipeline(deploy).await;
+            drop(place);
             drop(lock);
             match &deployed {
                 Ok(d) if d.unchanged => {}
@@ -83,7 +86,9 @@ impl Inner {
 
     async fn pipeline(self: &Arc<Self>, deploy: Deploy) -> Result<Deployed, DeployError> {
         let begun = self.options.clock.monotonic();
-        let spec = self.spec(&deploy)?;
+        let spec = self
+            .spec(&deploy)
+            .map_err(|e| DeployError::at(Stage::Validate, e))?;
         let digest = spec.digest(self.ports.runtime.engine(spec.runtime));
         let failed = |e| DeployError::at(Stage::Validate, of_registry(e));
         let live = self.current(&deploy.key).await.map_err(failed)?;
@@ -140,9 +145,8 @@ impl Inner {
         self.options.clock.monotonic().saturating_sub(begun)
     }
 
-    fn spec(&self, deploy: &Deploy) -> Result<VersionSpec, DeployError> {
-        let invalid =
-            |message: String| DeployError::at(Stage::Validate, Error::new(Code::ManifestInvalid, message));
+    fn spec(&self, deploy: &Deploy) -> Result<VersionSpec, Error> {
+        let invalid = |message: String| Error::new(Code::ManifestInvalid, message);
         deploy
             .limits
             .check(&self.options.limits_max)

@@ -171,19 +171,25 @@ impl Reconciler for Dispatcher {
         if self.inner.open().is_err() {
             return report;
         }
-        loop {
+        // before the first try: a slot that is given back between a try and its end wakes us again
+        self.inner.gate.want(true);
+        let now = self.inner.options.clock.now();
+        let due = loop {
             report.did += self.start();
+            // a look at memory in most stores; a claim is a transaction
+            let due = self.inner.ports.invocations.next_due().await.ok().flatten();
+            if due.is_none_or(|due| due > now) {
+                break due;
+            }
             match self.claim().await {
-                Ok(0) => break,
+                Ok(0) => break due,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, source = ?error.source, "queue not readable");
-                    break;
+                    break due;
                 }
             }
-        }
-        let due = self.inner.ports.invocations.next_due().await.ok().flatten();
-        let now = self.inner.options.clock.now();
+        };
         let overdue = due.is_some_and(|due| due <= now);
         self.inner.gate.want(overdue || !self.lanes.is_empty());
         // what is due but could not go waits for a slot, whose release wakes; what is not yet due, for its time

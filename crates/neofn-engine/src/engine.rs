@@ -18,6 +18,7 @@ use neofn_types::{Error, FunctionKey, FunctionName, InvocationId, ProjectName, V
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 /// Deploys, runs and reads functions.
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) cache: Cache,
     pub(crate) debug: DebugCache,
     pub(crate) changes: Changes,
+    /// Places of the deployment pipeline.
+    pub(crate) deploys: Semaphore,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) followers: Followers,
@@ -47,7 +50,6 @@ pub type FunctionState = (FunctionRecord, VersionRecord);
 
 impl Engine {
     /// The engine and the service that must run beside it.
-    #[must_use]
     pub fn build(options: EngineOptions, ports: Ports) -> (Self, Service) {
         let tasks = TaskTracker::new();
         let inner = Arc::new(Inner {
@@ -56,6 +58,7 @@ impl Engine {
             cache: Cache::new(),
             debug: DebugCache::default(),
             changes: Changes::default(),
+            deploys: Semaphore::new(usize::try_from(options.deploys_max.max(1)).unwrap_or(1)),
             recorder: Recorder::new(
                 ports.invocations.clone(),
                 tasks.clone(),

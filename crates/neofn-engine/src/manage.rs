@@ -59,11 +59,15 @@ impl Inner {
         let listed = self.ports.registry.functions(project, after, limit).await;
         let mut states = Vec::new();
         for function in listed.map_err(of_registry)? {
-            // in memory for those that run; one deleted since the listing is left out
-            match self.version(&function.key, function.live).await {
-                Ok(version) => states.push((function, version.record.clone())),
-                Err(error) if error.code == Code::VersionNotFound => {}
-                Err(error) => return Err(error),
+            // a listing must not push what runs out of the memory
+            if let Some(loaded) = self.cache.peek(&function.key, function.live) {
+                states.push((function, loaded.record.clone()));
+                continue;
+            }
+            let version = self.ports.registry.version(&function.key, function.live).await;
+            // one that was deleted since is left out
+            if let Some(version) = version.map_err(of_registry)? {
+                states.push((function, version));
             }
         }
         Ok(states)

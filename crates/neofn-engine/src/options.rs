@@ -25,6 +25,8 @@ pub struct EngineOptions {
     pub kv_quota: KvQuota,
     /// Most waiting invocations of one function.
     pub queue_max: u32,
+    /// Most deployments at the same time; further ones wait.
+    pub deploys_max: u32,
     /// Most asynchronous runs at the same time.
     pub async_workers: u32,
     /// Most runs at the same time, of all functions together.
@@ -43,8 +45,10 @@ pub struct EngineOptions {
     pub records_pending_max: u32,
     /// Log entries that a slow follower may lag behind.
     pub follow_entries_max: usize,
-    /// How often the loops look around without being woken.
+    /// How often the dispatcher looks around without being woken; leases are renewed every ten ticks.
     pub tick: Duration,
+    /// How often history, keys and memory are swept.
+    pub sweep_every: Duration,
 }
 
 impl EngineOptions {
@@ -71,6 +75,7 @@ impl EngineOptions {
                 bytes_max: 1 << 30,
             },
             queue_max: 10_000,
+            deploys_max: 4,
             async_workers: 64,
             node_concurrency_max: 1_000,
             lease: Duration::from_secs(30),
@@ -81,6 +86,7 @@ impl EngineOptions {
             records_pending_max: 4_096,
             follow_entries_max: 256,
             tick: Duration::from_secs(1),
+            sweep_every: Duration::from_secs(60),
         }
     }
 }

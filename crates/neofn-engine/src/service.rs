@@ -15,8 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Rows that one sweep removes at the most, so that it never holds the writer for long.
 const SWEEP_ROWS: u32 = 500;
-/// Time between sweeps.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// What an activation did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl Service {
         let inner = self.inner;
         let stop = CancellationToken::new();
         let mut loops = JoinSet::new();
-        let tick = inner.options.tick;
+        let (tick, sweep_every) = (inner.options.tick, inner.options.sweep_every);
         let wake = inner.clone();
         loops.spawn(drive(
             Dispatcher::new(inner.clone()),
@@ -72,9 +70,9 @@ impl Service {
             stop.clone(),
             never,
         ));
-        loops.spawn(drive(Retention(inner.clone()), SWEEP_EVERY, stop.clone(), never));
-        loops.spawn(drive(KvSweep(inner.clone()), SWEEP_EVERY, stop.clone(), never));
-        loops.spawn(drive(CacheSweep(inner), SWEEP_EVERY, stop.clone(), never));
+        loops.spawn(drive(Retention(inner.clone()), sweep_every, stop.clone(), never));
+        loops.spawn(drive(KvSweep(inner.clone()), sweep_every, stop.clone(), never));
+        loops.spawn(drive(CacheSweep(inner), sweep_every, stop.clone(), never));
         shutdown.await;
         stop.cancel();
         while let Some(ended) = loops.join_next().await {

@@ -1,0 +1,4 @@
+//! The parts of this crate together.
+
+#[cfg(test)]
+mod simulation;
