@@ -22,12 +22,12 @@ pub struct CompilerOptions {
     pub insecure_no_jail: bool,
     /// Compilations at the same time; more wait their turn.
     pub concurrency: usize,
-    /// Wall clock of one compilation, queueing excluded.
+    /// Wall clock of one compilation, queueing excluded: the backstop behind the child's limit of CPU time.
     pub time_max: Duration,
 }
 
 impl CompilerOptions {
-    /// `exe __child compiler`, confined, one compilation at a time on each two cores.
+    /// `exe __child compiler`, confined, two compilations at a time.
     #[must_use]
     pub fn new(exe: PathBuf) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl CompilerOptions {
             args: vec!["__child".into(), "compiler".into()],
             insecure_no_jail: false,
             concurrency: 2,
-            time_max: Duration::from_secs(20),
+            time_max: Duration::from_secs(30),
         }
     }
 }

@@ -38,7 +38,15 @@ pub fn code_frame(source: &str, line: u32, column: u32, length: u32, message: &s
                 .saturating_add(if cut > 0 { 3 } else { 0 });
             let room = WIDTH_CHARS_MAX.saturating_sub(column.saturating_sub(cut)).max(1);
             let carets = usize::try_from(length).unwrap_or(usize::MAX).clamp(1, room);
-            let note: String = message.lines().next().unwrap_or("").chars().take(160).collect();
+            // A message may quote the source.
+            let note: String = message
+                .lines()
+                .next()
+                .unwrap_or("")
+                .chars()
+                .take(160)
+                .map(visible)
+                .collect();
             let row = format!(
                 "  {:digits$} | {}{} {note}",
                 "",
@@ -59,15 +67,19 @@ fn window(line: &str, cut: usize) -> String {
         shown.push_str("...");
     }
     let mut rest = line.chars().skip(cut);
-    shown.extend(rest.by_ref().take(WIDTH_CHARS_MAX).map(|c| match c {
-        '\t' => ' ',
-        c if c.is_control() || is_bidi(c) => '\u{fffd}',
-        c => c,
-    }));
+    shown.extend(rest.by_ref().take(WIDTH_CHARS_MAX).map(visible));
     if rest.next().is_some() {
         shown.push_str("...");
     }
     shown
+}
+
+fn visible(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() || is_bidi(c) => '\u{fffd}',
+        c => c,
+    }
 }
 
 fn is_bidi(c: char) -> bool {

@@ -75,6 +75,9 @@ fn check_path(path: &str, limits: &SourceLimits) -> Result<(), &'static str> {
     if path.chars().any(|c| c.is_control() || c == '\\') {
         return Err("has a control character or a backslash in it");
     }
+    if path.contains(['?', '#']) {
+        return Err("has `?` or `#` in it, which ends the path of an import");
+    }
     if path.starts_with('/') {
         return Err("is absolute; paths are relative to the project");
     }

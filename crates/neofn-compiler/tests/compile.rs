@@ -34,7 +34,11 @@ async fn one_typescript_file() {
         !out.source_map.contains("no name"),
         "the map must not hold the source"
     );
-    println!("{}\n{}\n{:?}", out.code, out.source_map, out.timings);
+    assert!(
+        out.code.contains("async function handler("),
+        "a stack trace shows it: {}",
+        out.code
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 
 use super::project::{ProjectFs, ROOT, absolute};
 use super::resolve;
+use oxc::mangler::MangleOptionsKeepNames;
+use oxc::minifier::CompressOptionsKeepNames;
 use rolldown::{
     BundleFactory, BundleFactoryOptions, BundlerOptions, BundlerTransformOptions, CodeSplittingMode,
     CommentsOptions, Either, InputItem, OutputFormat, Platform, RawCompressOptions, RawMangleOptions,
@@ -96,11 +98,18 @@ fn options(main: &str) -> BundlerOptions {
         resolve: Some(resolve::options()),
         tsconfig: Some(TsConfig::Auto(false)),
         minify: Some(RawMinifyOptions::Object(RawMinifyOptionsDetailed {
-            mangle: Some(RawMangleOptions::default()),
-            compress: Some(RawCompressOptions::default()),
+            // A stack trace shows the names of functions; all else may be one letter.
+            mangle: Some(RawMangleOptions {
+                keep_names: Some(MangleOptionsKeepNames::all_true()),
+                ..Default::default()
+            }),
+            compress: Some(RawCompressOptions {
+                keep_names: Some(CompressOptionsKeepNames::all_true()),
+                ..Default::default()
+            }),
             remove_whitespace: true,
         })),
-        // Names of functions are what a stack trace shows.
+        // This would wrap every function in a helper call; the minifier is told instead.
         keep_names: Some(false),
         comments: Some(CommentsOptions {
             legal: false,

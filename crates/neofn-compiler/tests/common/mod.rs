@@ -10,10 +10,13 @@ use neofn_compiler::{
     CompileError, CompileRequest, Compiled, Compiler, CompilerOptions, SourceLimits, Stage,
 };
 use neofn_types::{Diagnostic, Grants};
+use std::time::Duration;
 
 pub fn options() -> CompilerOptions {
     CompilerOptions {
         args: Vec::new(),
+        // CPU time is what bounds a child; a busy machine may take its time.
+        time_max: Duration::from_secs(120),
         ..CompilerOptions::new(env!("CARGO_BIN_EXE_neofn-compiler-child").into())
     }
 }
