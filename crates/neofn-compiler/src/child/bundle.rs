@@ -4,6 +4,7 @@
 
 use super::project::{ProjectFs, ROOT, absolute};
 use super::resolve;
+use super::sources::Sources;
 use oxc::mangler::MangleOptionsKeepNames;
 use oxc::minifier::CompressOptionsKeepNames;
 use rolldown::{
@@ -46,6 +47,7 @@ pub(crate) fn bundle(fs: &ProjectFs, main: &str) -> Result<Bundled, BundleError>
     let source = |errors: rolldown_error::BatchedBuildDiagnostic| BundleError::Source(errors.into_vec());
     let factory = BundleFactoryOptions {
         bundler_options: options(main),
+        plugins: vec![Arc::new(Sources(fs.clone()))],
         disable_tracing_setup: true,
         ..Default::default()
     };

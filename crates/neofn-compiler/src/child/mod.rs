@@ -5,6 +5,7 @@ mod bundle;
 mod pipeline;
 mod project;
 mod resolve;
+mod sources;
 mod translate;
 
 use crate::exit::CPU_SECONDS_MAX;
