@@ -18,7 +18,8 @@ pub static GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/engine.wasm"
 pub struct EngineFiles {
     /// Machine code, for [`super::EngineOptions::module`]. Only for this machine and this build.
     pub module: Vec<u8>,
-    /// The engine's memory image.
+    /// The engine's memory image; behind it its code once more without an image, for instances that map a
+    /// version's own: wasmtime does not load code that carries an image into memory that is not its own.
     pub base: Vec<u8>,
     /// What versions record.
     pub identity: Digest,
@@ -60,12 +61,27 @@ pub fn identity() -> Digest {
 pub fn build() -> Result<EngineFiles, BuildError> {
     let base = initialise()?;
     let module = rewrite(GUEST, Some(&base))?;
+    let bare = rewrite(GUEST, Some(&Base::empty()))?;
     let engine = Engine::new(&config::common())?;
     Ok(EngineFiles {
         module: engine.precompile_module(&module)?,
-        base: base.to_bytes(),
+        base: join(&base.to_bytes(), &engine.precompile_module(&bare)?),
         identity: identity(),
     })
+}
+
+/// The length of the image, the image, the code.
+fn join(image: &[u8], code: &[u8]) -> Vec<u8> {
+    let mut bytes = (image.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(image);
+    bytes.extend_from_slice(code);
+    bytes
+}
+
+/// The image and the code that [`build`] joined.
+pub(super) fn split(base: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = base.split_first_chunk::<8>()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
 }
 
 fn initialise() -> Result<Base, BuildError> {
@@ -119,6 +135,9 @@ fn rewrite(wasm: &[u8], image: Option<&Base>) -> Result<Vec<u8>, BuildError> {
             let Some(base) = self.0 else {
                 return reencode::utils::parse_data_section(self, data, section);
             };
+            if base.memory.is_empty() {
+                return Ok(());
+            }
             // one dense segment, so that wasmtime can map it instead of copying
             let first = base.memory.chunks_exact(PAGE).position(|p| p.iter().any(|b| *b != 0));
             let at = first.unwrap_or(0) * PAGE;
@@ -128,7 +147,7 @@ fn rewrite(wasm: &[u8], image: Option<&Base>) -> Result<Vec<u8>, BuildError> {
             Ok(())
         }
         fn data_count(&mut self, count: u32) -> Result<u32, reencode::Error> {
-            Ok(if self.0.is_some() { 1 } else { count })
+            Ok(self.0.map_or(count, |base| u32::from(!base.memory.is_empty())))
         }
         fn parse_custom_section(
             &mut self,

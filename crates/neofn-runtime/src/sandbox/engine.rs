@@ -113,11 +113,12 @@ impl Engine {
         let mut base = Vec::new();
         let mut file = &options.base;
         file.read_to_end(&mut base)?;
+        let (image, code) = artefact::split(&base).ok_or(ImageError::Damaged("engine image", "cut short"))?;
         Ok(Self(Arc::new(Inner {
             identity: artefact::identity(),
-            base: Base::parse(&base)?,
+            base: Base::parse(image)?,
             pooled: Maker::pooled(&options.module, options.slots)?,
-            mapped: Maker::mapped(&options.module)?,
+            mapped: Maker::mapped(code)?,
             pagemap: options.pagemap,
             live: AtomicU32::new(0),
             live_max: options.live_max,

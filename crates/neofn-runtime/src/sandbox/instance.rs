@@ -54,21 +54,24 @@ struct Exports {
 impl Maker {
     /// Layout d3.
     pub fn pooled(module: &File, slots: u32) -> Result<Self> {
-        Self::new(&config::pooled(slots), module)
-    }
-    /// Layout r1cow.
-    pub fn mapped(module: &File) -> Result<Self> {
-        let mut config = config::common();
-        config.with_host_memory(Arc::new(Creator));
-        Self::new(&config, module)
-    }
-    fn new(config: &wasmtime::Config, module: &File) -> Result<Self> {
-        let engine = Engine::new(config)?;
+        let engine = Engine::new(&config::pooled(slots))?;
         // SAFETY: the file was made by `artefact::build` of this very program and is kept where tenants cannot write.
         let module = unsafe { Module::deserialize_open_file(&engine, module.try_clone()?)? };
+        Self::new(engine, &module)
+    }
+    /// Layout r1cow, of the code without an image.
+    pub fn mapped(code: &[u8]) -> Result<Self> {
+        let mut config = config::common();
+        config.with_host_memory(Arc::new(Creator));
+        let engine = Engine::new(&config)?;
+        // SAFETY: as above; the bytes are from the file beside it.
+        let module = unsafe { Module::deserialize(&engine, code)? };
+        Self::new(engine, &module)
+    }
+    fn new(engine: Engine, module: &Module) -> Result<Self> {
         let mut linker = Linker::new(&engine);
         host::link(&mut linker)?;
-        let pre = linker.instantiate_pre(&module)?;
+        let pre = linker.instantiate_pre(module)?;
         let find = |name: &str| {
             module
                 .get_export_index(name)
