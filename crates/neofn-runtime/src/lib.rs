@@ -1,4 +1,9 @@
 //! Runs functions: QuickJS-ng in WebAssembly and users' own WebAssembly, in jailed child processes.
 
+pub mod child;
+pub mod parent;
 pub mod port;
+mod proto;
 pub mod sandbox;
+
+pub use parent::{Pool, PoolOptions};

@@ -38,6 +38,8 @@ pub fn common() -> Config {
 pub fn bootstrap() -> Config {
     let mut config = common();
     config.cranelift_opt_level(OptLevel::None);
+    // mapping the initial memory takes a memory file, which the jail of the compile child refuses
+    config.memory_init_cow(false);
     config
 }
 

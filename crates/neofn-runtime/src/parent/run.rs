@@ -1,0 +1,249 @@
+//! One call, from the job to its answer.
+
+use super::host_loop;
+use super::link::{Link, LinkError};
+use super::pool::Inner;
+use super::slot::{Event, Raw, Slot};
+use super::versions::{Entry, Use};
+use crate::port::{Completed, Failure, Job, Layout};
+use crate::proto::Kind;
+use crate::proto::control::Request;
+use crate::proto::message::{CallHeadRef, DoneHeadOwned};
+use neofn_types::{Code, RuntimeKind, UnitsBill};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What an unloaded version costs in choosing a child, in calls that run there.
+const LOADING_COST: u32 = 3;
+
+pub(super) async fn invoke(inner: &Arc<Inner>, job: Job) -> Completed {
+    let begun = inner.options.clock.monotonic();
+    let result = run(inner, &job, begun).await;
+    let duration = inner.options.clock.monotonic().saturating_sub(begun);
+    match result {
+        Ok(c) => {
+            let served = match c.layout {
+                Layout::R1cow => &inner.hot_calls,
+                Layout::D3 | Layout::Wasm => &inner.cold_calls,
+            };
+            served.fetch_add(1, Ordering::Relaxed);
+            Completed { duration, ..c }
+        }
+        // nothing is charged for a run that we lost
+        Err(failure) => Completed {
+            outcome: Err(failure),
+            logs: Vec::new(),
+            units: UnitsBill::default(),
+            fuel: 0,
+            memory_bytes: 0,
+            duration,
+            layout: Layout::D3,
+        },
+    }
+}
+
+fn failure(code: Code, message: impl Into<String>) -> Failure {
+    Failure {
+        code,
+        message: message.into(),
+        stack: Vec::new(),
+    }
+}
+fn lost() -> Failure {
+    failure(Code::SandboxLost, "the process that ran the function died")
+}
+
+async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed, Failure> {
+    let kind = inner.kind_of(&job.artifact.engine).ok_or_else(|| {
+        failure(
+            Code::EngineMismatch,
+            "this version was made for another engine; deploy it again",
+        )
+    })?;
+    let entry = inner
+        .versions
+        .get(
+            &job.artifact,
+            kind,
+            u64::try_from(begun.as_millis()).unwrap_or(u64::MAX),
+        )
+        .map_err(|e| no_memory(&e))?;
+    let deadline = begun.saturating_add(job.time);
+    let permit = match inner.permits.try_acquire() {
+        Ok(p) => p,
+        Err(_) => match tokio::time::timeout(job.time, inner.permits.acquire()).await {
+            Ok(Ok(p)) => p,
+            _ => return Err(failure(Code::Overloaded, "no sandbox became free in time")),
+        },
+    };
+    let (place, link) = choose(inner, &entry, job.time).await?;
+    load(inner, &entry.0, place, &link).await?;
+    heat(inner, &entry, job);
+
+    let id = inner.next_call.fetch_add(1, Ordering::Relaxed);
+    let slot = Arc::new(Slot::new(deadline));
+    permit.forget();
+    if !link.register(id, &slot) {
+        return Err(lost());
+    }
+    let mut under_way = UnderWay {
+        link: &link,
+        id,
+        ended: false,
+    };
+    let left = deadline.saturating_sub(inner.options.clock.monotonic());
+    let head = postcard::to_stdvec(&CallHeadRef {
+        version: entry.0.id,
+        context: &job.context,
+        seed: job.seed,
+        now: job.started_at,
+        deadline_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
+        units: job.units,
+        limits: job.limits,
+    })
+    .map_err(|e| failure(Code::Internal, e.to_string()))?;
+    if let Err(e) = link.send(id, Kind::Call, 0, &head, &job.event).await
+        && e.kind() == io::ErrorKind::InvalidInput
+    {
+        link.withdraw(id);
+        under_way.ended = true;
+        return Err(failure(Code::BodyTooLarge, e.to_string()));
+    }
+    // any other error of the socket means that the child is gone: its reader says so to the slot
+    let event = match slot.next().await {
+        Event::HostCalls(first) => host_loop::serve(&link, id, &slot, job, first, left).await,
+        event => event,
+    };
+    under_way.ended = true;
+    match event {
+        Event::Done(raw) => decode(&raw).inspect_err(|_| link.kill()),
+        Event::Stuck => Err(failure(
+            Code::TimedOut,
+            "the run did not end at its time limit and was killed",
+        )),
+        Event::Lost | Event::HostCalls(_) => Err(lost()),
+    }
+}
+
+/// Cancels a call whose future is dropped: its caller has gone away.
+struct UnderWay<'a> {
+    link: &'a Link,
+    id: u64,
+    ended: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.link.abandon(self.id);
+        }
+    }
+}
+
+fn decode(raw: &Raw) -> Result<Completed, Failure> {
+    let head: DoneHeadOwned = postcard::from_bytes(raw.head()).map_err(|_| lost())?;
+    Ok(Completed {
+        outcome: match head.failure {
+            None => Ok(raw.body()),
+            Some(f) => Err(f),
+        },
+        logs: head.logs,
+        units: head.units,
+        fuel: head.fuel,
+        memory_bytes: head.memory_bytes,
+        duration: Duration::ZERO,
+        layout: head.layout,
+    })
+}
+
+/// The child with the least to do, those that have the version first.
+async fn choose(inner: &Inner, entry: &Use, within: Duration) -> Result<(usize, Arc<Link>), Failure> {
+    let look = || {
+        inner
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(i, m)| m.usable().map(|l| (i, l)))
+            .min_by_key(|(i, link)| {
+                let places = entry.0.places.get(*i);
+                let there = places.is_some_and(|p| p.loaded.load(Ordering::Relaxed) == link.generation);
+                link.running.load(Ordering::Relaxed) + if there { 0 } else { LOADING_COST }
+            })
+    };
+    if let Some(found) = look() {
+        return Ok(found);
+    }
+    let wait = async {
+        loop {
+            let changed = inner.usable.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
+    };
+    tokio::time::timeout(within, wait)
+        .await
+        .map_err(|_| failure(Code::SandboxLost, "no sandbox process could be started"))
+}
+
+/// Makes sure that a child has a version.
+pub(super) async fn load(
+    inner: &Arc<Inner>,
+    entry: &Arc<Entry>,
+    place: usize,
+    link: &Arc<Link>,
+) -> Result<(), Failure> {
+    let Some(here) = entry.places.get(place) else {
+        return Err(lost());
+    };
+    if here.loaded.load(Ordering::Acquire) == link.generation {
+        return Ok(());
+    }
+    let gate = here.gate.lock().await;
+    if here.loaded.load(Ordering::Acquire) == link.generation {
+        return Ok(());
+    }
+    let request = Request::Load {
+        version: entry.id,
+        kind: entry.kind,
+    };
+    link.request(request, &[&entry.file]).await.map_err(|e| match e {
+        LinkError::Failed(reason) => failure(
+            Code::EngineMismatch,
+            format!("the version does not load: {reason}"),
+        ),
+        _ => lost(),
+    })?;
+    here.loaded.store(link.generation, Ordering::Release);
+    drop(gate);
+    if entry.image.lock().is_some() {
+        let (inner, entry, link) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(link));
+        tokio::spawn(async move { super::watch::promote_in(&inner, &entry, place, &link).await });
+    }
+    Ok(())
+}
+
+fn heat(inner: &Arc<Inner>, entry: &Use, job: &Job) {
+    if entry.0.kind != RuntimeKind::Js {
+        return;
+    }
+    let now = inner.now_ms();
+    if !entry.0.heat.lock().call(entry.0.bytes, now) {
+        return;
+    }
+    let decision = inner.hot.lock().call(entry.0.id, entry.0.bytes, now);
+    if let super::promotion::Decision::Promote { demote } = decision {
+        let (inner, entry, artifact) = (Arc::clone(inner), Arc::clone(&entry.0), Arc::clone(&job.artifact));
+        tokio::spawn(async move { super::watch::promote(&inner, &entry, artifact, demote).await });
+    }
+}
+
+fn no_memory(e: &io::Error) -> Failure {
+    tracing::error!(error = %e, "no memory file for an artifact");
+    failure(Code::Overloaded, "the node has no memory left for this version")
+}

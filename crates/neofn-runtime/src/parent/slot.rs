@@ -1,0 +1,106 @@
+//! Where the answer of one call arrives: filled by the reader of a child's socket, awaited by the call's own future.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// A message as it came: the reader copies, the call decodes.
+#[derive(Debug, Clone)]
+pub(super) struct Raw {
+    bytes: Bytes,
+    head: usize,
+}
+
+impl Raw {
+    pub(super) fn new(bytes: Bytes, head: usize) -> Self {
+        Self {
+            head: head.min(bytes.len()),
+            bytes,
+        }
+    }
+    pub(super) fn head(&self) -> &[u8] {
+        self.bytes.get(..self.head).unwrap_or_default()
+    }
+    pub(super) fn body(&self) -> Bytes {
+        self.bytes.slice(self.head..)
+    }
+}
+
+/// What happened to a call.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// It waits for host calls.
+    HostCalls(Raw),
+    /// It has ended.
+    Done(Raw),
+    /// Its child has died.
+    Lost,
+    /// Its child did not answer in time and was killed for it.
+    Stuck,
+}
+
+/// One call under way.
+pub(super) struct Slot {
+    /// On the monotonic clock.
+    pub(super) deadline: Duration,
+    /// Whether it counts as running, see [`Slot::stop_counting`].
+    counted: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    host_calls: Vec<Raw>,
+    end: Option<Event>,
+    waker: Option<Waker>,
+}
+
+impl Slot {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            counted: AtomicBool::new(true),
+            state: Mutex::default(),
+        }
+    }
+    /// True exactly once: when the call waits for the first time, or ends.
+    pub(super) fn stop_counting(&self) -> bool {
+        self.counted.swap(false, Ordering::AcqRel)
+    }
+    pub(super) fn push(&self, event: Event) {
+        let waker = {
+            let mut s = self.state.lock();
+            match event {
+                Event::HostCalls(raw) => s.host_calls.push(raw),
+                end => {
+                    s.end.get_or_insert(end);
+                }
+            }
+            s.waker.take()
+        };
+        if let Some(w) = waker {
+            w.wake();
+        }
+    }
+    /// The next event. The end comes first: nobody wants host calls done for a call that has ended.
+    pub(super) async fn next(&self) -> Event {
+        poll_fn(|cx| {
+            let mut s = self.state.lock();
+            if let Some(end) = s.end.take() {
+                return Poll::Ready(end);
+            }
+            if !s.host_calls.is_empty() {
+                return Poll::Ready(Event::HostCalls(s.host_calls.remove(0)));
+            }
+            match &mut s.waker {
+                Some(w) => w.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}

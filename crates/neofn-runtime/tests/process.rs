@@ -1,0 +1,472 @@
+//! Sandboxes in real, confined child processes: this binary plays the child roles itself, so it has its own main.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; with its own main it is no test to clippy"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use async_trait::async_trait;
+use libtest_mimic::{Arguments, Trial};
+use neofn_runtime::Pool;
+use neofn_runtime::port::{Completed, HostCall, HostCalls, HostReply, Layout, PrepareError, Runtime};
+use neofn_types::Code;
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use support::{SOURCE, job, pool, prepare, reply};
+use tokio::sync::Notify;
+
+fn main() -> ExitCode {
+    if let Some(code) = support::child_role() {
+        return code;
+    }
+    let tests = vec![
+        test("a_call_is_answered_by_a_confined_child", answers),
+        test("a_mebibyte_goes_in_and_comes_out", mebibyte),
+        test("endless_loops_do_not_stop_short_calls", loops),
+        test(
+            "a_killed_child_fails_its_calls_as_retryable_and_is_replaced",
+            killed,
+        ),
+        test("replies_reach_the_function_in_their_order", replies),
+        test("a_call_that_waits_too_long_is_timed_out", waits_too_long),
+        test("a_call_that_nobody_waits_for_is_cancelled", abandoned),
+        test("host_calls_are_bounded", flood),
+        test("promotion_changes_neither_result_nor_units", promotion),
+        test("memory_stays_as_it_is_over_twenty_thousand_calls", memory),
+        test("more_calls_than_may_run_wait_for_their_turn", crowd),
+        test("a_hostile_top_level_is_refused_and_hurts_nobody", hostile_prepare),
+        test("artifacts_of_another_engine_are_refused", other_engine),
+        test("children_end_with_the_pool", end),
+    ];
+    // each test starts processes of its own and measures them
+    let mut args = Arguments::from_args();
+    args.test_threads = Some(1);
+    libtest_mimic::run(&args, tests).exit_code()
+}
+
+fn test<F: Future<Output = ()> + Send + 'static>(name: &'static str, body: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let rt = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        rt.block_on(async {
+            tokio::time::timeout(Duration::from_secs(180), tokio::spawn(body()))
+                .await
+                .map_err(|_| "took longer than three minutes")?
+                .map_err(|e| e.to_string())
+        })?;
+        Ok(())
+    })
+}
+
+fn text(c: &Completed) -> String {
+    match &c.outcome {
+        Ok(b) => String::from_utf8_lossy(b).into_owned(),
+        Err(f) => format!("{}: {}", f.code, f.message),
+    }
+}
+fn code(c: &Completed) -> Option<Code> {
+    c.outcome.as_ref().err().map(|f| f.code)
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    assert!(in_time.is_ok(), "never: {what}");
+}
+
+async fn answers() {
+    let pool = pool(1).await;
+    assert!(
+        ["namespaces", "landlock"].contains(&pool.tier()),
+        "{}",
+        pool.tier()
+    );
+    let a = prepare(&pool, SOURCE).await;
+    for _ in 0..5 {
+        let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+        assert_eq!(
+            text(&done),
+            r#"{"greeting":"Hello, Neo","length":14,"counter":1}"#
+        );
+        assert!(done.units.total > 10_000 && done.fuel > 0);
+    }
+    assert_eq!(pool.status().children, 1);
+}
+
+async fn mebibyte() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let name = "n".repeat((1 << 20) - 24);
+    let done = pool
+        .invoke(job(&a, format!(r#"{{"name":"Neo","pad":"{name}"}}"#)))
+        .await;
+    assert!(
+        text(&done).contains(&format!("\"length\":{}", name.len() + 23)),
+        "{:.100}",
+        text(&done)
+    );
+    let done = pool.invoke(job(&a, r#"{"size":1048000}"#)).await;
+    assert_eq!(text(&done), format!("\"{}\"", "x".repeat(1_048_000)));
+    let done = pool.invoke(job(&a, r#"{"size":1048576}"#)).await;
+    assert_eq!(code(&done), Some(Code::ResultTooLarge));
+}
+
+async fn loops() {
+    let pool = Arc::new(pool(1).await);
+    let a = prepare(&pool, SOURCE).await;
+    let mut endless = Vec::new();
+    for _ in 0..2 {
+        let (pool, a) = (Arc::clone(&pool), Arc::clone(&a));
+        endless.push(tokio::spawn(async move {
+            let mut j = job(&a, r#"{"spin":true}"#);
+            j.time = Duration::from_secs(3);
+            j.units = u64::MAX / 2_000;
+            pool.invoke(j).await
+        }));
+    }
+    let clock = support::clock();
+    let begun = clock.monotonic();
+    let mut slowest = Duration::ZERO;
+    let mut n = 0;
+    while clock.monotonic() - begun < Duration::from_secs(2) {
+        let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+        assert!(done.outcome.is_ok(), "{}", text(&done));
+        slowest = slowest.max(done.duration);
+        n += 1;
+    }
+    assert!(
+        n >= 50,
+        "{n} short calls in two seconds beside two endless ones, the slowest {slowest:?}"
+    );
+    for e in endless {
+        let done = e.await.unwrap();
+        assert_eq!(code(&done), Some(Code::TimedOut), "{}", text(&done));
+        assert!(
+            done.units.total > 10_000,
+            "a stopped run is charged: {:?}",
+            done.units
+        );
+    }
+    assert_eq!(pool.status().restarts, 0);
+}
+
+/// Answers when told to.
+#[derive(Default)]
+struct Gate {
+    asked: AtomicU32,
+    open: Notify,
+}
+
+#[async_trait]
+impl HostCalls for Gate {
+    async fn call(&self, _: HostCall) -> HostReply {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.open.notified().await;
+        reply()
+    }
+}
+
+async fn killed() {
+    let pool = Arc::new(pool(1).await);
+    let a = prepare(&pool, SOURCE).await;
+    let gate = Arc::new(Gate::default());
+    let mut under_way = Vec::new();
+    for event in [r#"{"get":1}"#, r#"{"get":2}"#, r#"{"get":3}"#] {
+        let mut j = job(&a, event);
+        j.host = Arc::clone(&gate) as Arc<dyn HostCalls>;
+        let pool = Arc::clone(&pool);
+        under_way.push(tokio::spawn(async move { pool.invoke(j).await }));
+    }
+    until("six host calls", || gate.asked.load(Ordering::SeqCst) == 6).await;
+    let victim = pool.children();
+    assert_eq!(victim.len(), 1);
+    kill(victim[0]);
+    for call in under_way {
+        let done = call.await.unwrap();
+        assert_eq!(code(&done), Some(Code::SandboxLost), "{}", text(&done));
+    }
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    assert_ne!(pool.children(), victim);
+    assert_eq!(pool.status().restarts, 1);
+}
+
+fn kill(pid: u32) {
+    let status = std::process::Command::new("kill")
+        .arg("-9")
+        .arg(pid.to_string())
+        .status();
+    assert!(status.is_ok_and(|s| s.success()));
+}
+
+/// Answers the last call first.
+struct Backwards {
+    left: tokio::sync::watch::Sender<u32>,
+}
+
+#[async_trait]
+impl HostCalls for Backwards {
+    async fn call(&self, call: HostCall) -> HostReply {
+        let mut left = self.left.subscribe();
+        left.wait_for(|n| *n == call.seq + 1).await.expect("sender lives");
+        self.left.send_replace(call.seq);
+        reply()
+    }
+}
+
+async fn replies() {
+    let pool = pool(2).await;
+    let a = prepare(&pool, SOURCE).await;
+    for n in [1u32, 2, 30, 200] {
+        let mut j = job(&a, format!(r#"{{"get":{n}}}"#));
+        j.host = Arc::new(Backwards {
+            left: tokio::sync::watch::channel(n).0,
+        });
+        let done = pool.invoke(j).await;
+        let wanted: Vec<u32> = (0..n).rev().collect();
+        assert_eq!(text(&done), serde_json::to_string(&wanted).unwrap());
+    }
+}
+
+async fn waits_too_long() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let gate = Arc::new(Gate::default());
+    let mut j = job(&a, r#"{"get":1}"#);
+    j.time = Duration::from_millis(300);
+    j.host = gate;
+    let done = pool.invoke(j).await;
+    assert_eq!(code(&done), Some(Code::TimedOut), "{}", text(&done));
+    assert!(done.duration < Duration::from_secs(2), "{:?}", done.duration);
+    assert!(done.units.total >= 10_000, "{:?}", done.units);
+    let mut j = job(&a, r#"{"spin":true}"#);
+    j.time = Duration::from_millis(300);
+    j.units = u64::MAX / 2_000;
+    let done = pool.invoke(j).await;
+    assert_eq!(code(&done), Some(Code::TimedOut), "{}", text(&done));
+    assert!(done.duration < Duration::from_secs(2), "{:?}", done.duration);
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn abandoned() {
+    let mut o = support::options(1);
+    o.running_max = 1;
+    let pool = Arc::new(support::start(o).await);
+    let a = prepare(&pool, SOURCE).await;
+    // one that runs: with room for one call only, the next one is answered only after this one was stopped
+    let mut j = job(&a, r#"{"spin":true}"#);
+    j.units = u64::MAX / 2_000;
+    let dropped = tokio::time::timeout(Duration::from_millis(200), pool.invoke(j)).await;
+    assert!(dropped.is_err());
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    assert!(done.duration < Duration::from_secs(5), "{:?}", done.duration);
+    // one that waits: its host calls are dropped
+    struct Noted(Arc<Gate>, Arc<()>);
+    #[async_trait]
+    impl HostCalls for Noted {
+        async fn call(&self, call: HostCall) -> HostReply {
+            let _held = Arc::clone(&self.1);
+            self.0.call(call).await
+        }
+    }
+    let (gate, held) = (Arc::new(Gate::default()), Arc::new(()));
+    let mut j = job(&a, r#"{"get":3}"#);
+    j.host = Arc::new(Noted(Arc::clone(&gate), Arc::clone(&held)));
+    let call = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move { pool.invoke(j).await }
+    });
+    until("three host calls", || gate.asked.load(Ordering::SeqCst) == 3).await;
+    call.abort();
+    until("host calls dropped", || Arc::strong_count(&held) == 1).await;
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn flood() {
+    struct Count(AtomicU32);
+    #[async_trait]
+    impl HostCalls for Count {
+        async fn call(&self, _: HostCall) -> HostReply {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            reply()
+        }
+    }
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let count = Arc::new(Count(AtomicU32::new(0)));
+    let mut j = job(&a, r#"{"get":1000}"#);
+    j.host = Arc::clone(&count) as Arc<dyn HostCalls>;
+    let done = pool.invoke(j).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    assert_eq!(count.0.swap(0, Ordering::SeqCst), 1_000);
+    let mut j = job(&a, r#"{"get":1001}"#);
+    j.host = Arc::clone(&count) as Arc<dyn HostCalls>;
+    let done = pool.invoke(j).await;
+    assert!(done.outcome.is_err(), "{}", text(&done));
+    assert!(count.0.load(Ordering::SeqCst) <= 1_000);
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn promotion() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let event = r#"{"work":1000}"#;
+    let cold = pool.invoke(job(&a, event)).await;
+    assert_eq!(cold.layout, Layout::D3);
+    let mut hot = 0;
+    for _ in 0..2_000 {
+        let done = pool.invoke(job(&a, event)).await;
+        assert_eq!(
+            (text(&done), done.units, done.fuel),
+            (text(&cold), cold.units, cold.fuel)
+        );
+        hot += u32::from(done.layout == Layout::R1cow);
+        if hot > 50 {
+            break;
+        }
+    }
+    assert!(hot > 50, "never served by a live instance");
+    assert_eq!(pool.status().hot_versions, 1);
+    assert_eq!(pool.status().hot_calls, u64::from(hot));
+}
+
+async fn many(pool: &Arc<Pool>, a: &Arc<neofn_runtime::port::Artifact>, each: u32) {
+    let mut tasks = Vec::new();
+    for _ in 0..16 {
+        let (pool, a) = (Arc::clone(pool), Arc::clone(a));
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..each {
+                let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+                assert!(done.outcome.is_ok(), "{}", text(&done));
+            }
+        }));
+    }
+    for t in tasks {
+        t.await.unwrap();
+    }
+}
+
+async fn memory() {
+    let pool = Arc::new(pool(2).await);
+    let a = prepare(&pool, SOURCE).await;
+    let resident = || -> u64 {
+        let pids = pool.children();
+        pids.iter().filter_map(|p| neofn_jail::resident_bytes(*p)).sum()
+    };
+    many(&pool, &a, 250).await;
+    let before = resident();
+    many(&pool, &a, 1_250).await;
+    let after = resident();
+    let more = after.saturating_sub(before);
+    assert!(
+        more < 32 << 20,
+        "{before} bytes before, {after} after 20 000 calls"
+    );
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn crowd() {
+    let pool = Arc::new(pool(1).await);
+    let a = prepare(&pool, SOURCE).await;
+    let mut calls = Vec::new();
+    for _ in 0..300 {
+        let (pool, a) = (Arc::clone(&pool), Arc::clone(&a));
+        calls.push(tokio::spawn(async move {
+            pool.invoke(job(&a, r#"{"work":20000}"#)).await
+        }));
+    }
+    for c in calls {
+        let done = c.await.unwrap();
+        assert!(done.outcome.is_ok(), "{}", text(&done));
+    }
+    // hundreds of calls that wait hold nobody up
+    let gate = Arc::new(Gate::default());
+    let mut waiting = Vec::new();
+    for _ in 0..200 {
+        let mut j = job(&a, r#"{"get":1}"#);
+        j.host = Arc::clone(&gate) as Arc<dyn HostCalls>;
+        let pool = Arc::clone(&pool);
+        waiting.push(tokio::spawn(async move { pool.invoke(j).await }));
+    }
+    until("200 calls wait", || gate.asked.load(Ordering::SeqCst) == 200).await;
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    for w in waiting {
+        gate.open.notify_one();
+        gate.open.notify_waiters();
+        let done = w.await.unwrap();
+        assert_eq!(text(&done), "[0]");
+    }
+}
+
+async fn hostile_prepare() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let bad = |source: &'static str| neofn_runtime::port::Prepare {
+        kind: neofn_types::RuntimeKind::Js,
+        code: source.into(),
+        memory_bytes: 64 << 20,
+        time: Duration::from_millis(500),
+        fuel: u64::MAX / 4,
+    };
+    for source in [
+        "for (;;) {} export function handler() {}",
+        "throw new Error('no'); export function handler() {}",
+        "export function other() {}",
+        "const f = () => f() + 1; f(); export function handler() {}",
+    ] {
+        match pool.prepare(bad(source)).await {
+            Err(PrepareError::Refused(f)) => assert!(f.code.as_str().starts_with("NF01"), "{f:?}"),
+            other => panic!("{source}: {other:?}"),
+        }
+    }
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    prepare(&pool, SOURCE).await;
+}
+
+async fn other_engine() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let other = neofn_runtime::port::Artifact {
+        engine: neofn_types::Digest::of(b"older"),
+        ..(*a).clone()
+    };
+    let done = pool.invoke(job(&Arc::new(other), "null")).await;
+    assert_eq!(code(&done), Some(Code::EngineMismatch));
+    let bytes = bytes::Bytes::from_static(b"no artifact");
+    let damaged = neofn_runtime::port::Artifact {
+        digest: neofn_types::Digest::of(&bytes),
+        bytes,
+        ..(*a).clone()
+    };
+    let done = pool.invoke(job(&Arc::new(damaged), "null")).await;
+    assert_eq!(code(&done), Some(Code::EngineMismatch), "{}", text(&done));
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn end() {
+    let pool = pool(2).await;
+    let a = prepare(&pool, SOURCE).await;
+    until("two children", || pool.children().len() == 2).await;
+    let pids = pool.children();
+    drop(a);
+    drop(pool);
+    let alive = |pid: &u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
+    until("children gone", || !pids.iter().any(alive)).await;
+}
