@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use neofn_runtime::port::{JobContext, JobLimits};
 use neofn_runtime::sandbox::{
-    CallInput, Engine, EngineOptions, Finished, Interrupt, Recycle, Step, THREAD_STACK_BYTES, Version, artefact, image,
+    CallInput, Engine, EngineOptions, Finished, Interrupt, Recycle, Step, THREAD_STACK_BYTES, Version,
+    artefact, image,
 };
 use neofn_types::{Clock, UnixMillis};
 use std::fmt::Write as _;
@@ -38,7 +39,9 @@ fn main() -> Result<(), Failure> {
     if !std::env::args().any(|a| a == "--bench") {
         return Ok(());
     }
-    let thread = std::thread::Builder::new().stack_size(THREAD_STACK_BYTES).spawn(bench)?;
+    let thread = std::thread::Builder::new()
+        .stack_size(THREAD_STACK_BYTES)
+        .spawn(bench)?;
     thread.join().map_err(|_| "the benchmark panicked")?
 }
 
@@ -63,7 +66,10 @@ fn bench() -> Result<(), Failure> {
     });
 
     let big = large_bundle();
-    let (small_artifact, big_artifact) = (prepare(&engine, SMALL, &interrupt)?, prepare(&engine, &big, &interrupt)?);
+    let (small_artifact, big_artifact) = (
+        prepare(&engine, SMALL, &interrupt)?,
+        prepare(&engine, &big, &interrupt)?,
+    );
     let hot = |artifact: &[u8]| -> Result<Version, Failure> {
         let version = engine.version(artifact)?;
         engine.promote(&version, image::write_memfd(&built.base, artifact)?)?;
@@ -99,10 +105,18 @@ fn bench() -> Result<(), Failure> {
     };
     let (mut next, mut left, mut left_big) = (0, None, None);
     let mut rows = vec![
-        row("small, live instance (r1cow), reset included", || sandboxed(&small_hot)),
-        row("small, live instance, as the caller sees it", || answered(&small_hot, &mut left)),
-        row("200 KB bundle, live instance, reset included", || sandboxed(&big_hot)),
-        row("200 KB bundle, live, as the caller sees it", || answered(&big_hot, &mut left_big)),
+        row("small, live instance (r1cow), reset included", || {
+            sandboxed(&small_hot)
+        }),
+        row("small, live instance, as the caller sees it", || {
+            answered(&small_hot, &mut left)
+        }),
+        row("200 KB bundle, live instance, reset included", || {
+            sandboxed(&big_hot)
+        }),
+        row("200 KB bundle, live, as the caller sees it", || {
+            answered(&big_hot, &mut left_big)
+        }),
         row("small, pooled (d3)", || sandboxed(&small_cold)),
         row("500 small functions in turn, pooled (d3)", || {
             next = (next + 1) % many.len();
@@ -128,7 +142,12 @@ fn report(rows: &mut [Row<'_>]) -> Result<(), Failure> {
     let mut first = None;
     for row in rows {
         row.samples.sort_by(f64::total_cmp);
-        let at = |percent: usize| row.samples.get(row.samples.len() * percent / 100).copied().unwrap_or(f64::NAN);
+        let at = |percent: usize| {
+            row.samples
+                .get(row.samples.len() * percent / 100)
+                .copied()
+                .unwrap_or(f64::NAN)
+        };
         let p50 = at(50);
         let ratio = p50 / *first.get_or_insert(p50);
         writeln!(out, "{:48} {:>9.1} {:>9.1} {:>7.2}", row.name, p50, at(99), ratio)?;
@@ -137,7 +156,11 @@ fn report(rows: &mut [Row<'_>]) -> Result<(), Failure> {
 }
 
 fn row<'a>(name: &'static str, call: impl FnMut() -> Result<Duration, Failure> + 'a) -> Row<'a> {
-    Row { name, call: Box::new(call), samples: Vec::new() }
+    Row {
+        name,
+        call: Box::new(call),
+        samples: Vec::new(),
+    }
 }
 
 fn load(built: &artefact::EngineFiles) -> Result<Engine, Failure> {
@@ -156,7 +179,13 @@ fn load(built: &artefact::EngineFiles) -> Result<Engine, Failure> {
 }
 
 fn prepare(engine: &Engine, code: &str, interrupt: &Interrupt) -> Result<Vec<u8>, Failure> {
-    let (made, _) = engine.prepare(code.as_bytes(), 64 << 20, 10_000_000_000, Duration::from_secs(30), interrupt);
+    let (made, _) = engine.prepare(
+        code.as_bytes(),
+        64 << 20,
+        10_000_000_000,
+        Duration::from_secs(30),
+        interrupt,
+    );
     made.map_err(|f| format!("{}: {}", f.code, f.message).into())
 }
 

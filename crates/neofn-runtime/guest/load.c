@@ -11,6 +11,16 @@ enum { SCRIPT_STACK_BYTES = SCRIPT_STACK };
 /* Garbage that a run may make before the collector looks. */
 enum { GARBAGE_BYTES = 1 << 20 };
 
+/* There is nothing to import from: everything was bundled. */
+static bool import_refused;
+
+static JSModuleDef *refuse_import(JSContext *c, const char *name, void *unused)
+{
+    import_refused = true;
+    JS_ThrowReferenceError(c, "there is no module '%s' to import", name);
+    return NULL;
+}
+
 static bool run_prelude(void)
 {
     JSValue factory = JS_Eval(context, prelude, sizeof prelude - 1, "neofn", JS_EVAL_TYPE_GLOBAL);
@@ -36,6 +46,7 @@ EXPORT("init") uint32_t guest_init(void)
     runtime = JS_NewRuntime();
     if (!runtime)
         return 1;
+    JS_SetModuleLoaderFunc(runtime, NULL, refuse_import, NULL);
     JS_SetMaxStackSize(runtime, SCRIPT_STACK_BYTES);
     JS_UpdateStackTop(runtime);
     context = JS_NewContextRaw(runtime);
@@ -122,7 +133,7 @@ EXPORT("load") uint32_t guest_load(uint32_t size, uint32_t memory_bytes)
     JS_UpdateStackTop(runtime);
     JSValue module = compile(size);
     if (JS_IsException(module)) {
-        fail_with(JS_GetException(context), FAIL_SYNTAX);
+        fail_with(JS_GetException(context), import_refused ? FAIL_IMPORT : FAIL_SYNTAX);
         return 1;
     }
     if (JS_ResolveModule(context, module) < 0) {

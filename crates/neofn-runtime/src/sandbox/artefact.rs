@@ -18,8 +18,7 @@ pub static GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/engine.wasm"
 pub struct EngineFiles {
     /// Machine code, for [`super::EngineOptions::module`]. Only for this machine and this build.
     pub module: Vec<u8>,
-    /// The engine's memory image; behind it its code once more without an image, for instances that map a
-    /// version's own: wasmtime does not load code that carries an image into memory that is not its own.
+    /// The engine's memory image.
     pub base: Vec<u8>,
     /// What versions record.
     pub identity: Digest,
@@ -61,27 +60,12 @@ pub fn identity() -> Digest {
 pub fn build() -> Result<EngineFiles, BuildError> {
     let base = initialise()?;
     let module = rewrite(GUEST, Some(&base))?;
-    let bare = rewrite(GUEST, Some(&Base::empty()))?;
     let engine = Engine::new(&config::common())?;
     Ok(EngineFiles {
         module: engine.precompile_module(&module)?,
-        base: join(&base.to_bytes(), &engine.precompile_module(&bare)?),
+        base: base.to_bytes(),
         identity: identity(),
     })
-}
-
-/// The length of the image, the image, the code.
-fn join(image: &[u8], code: &[u8]) -> Vec<u8> {
-    let mut bytes = (image.len() as u64).to_le_bytes().to_vec();
-    bytes.extend_from_slice(image);
-    bytes.extend_from_slice(code);
-    bytes
-}
-
-/// The image and the code that [`build`] joined.
-pub(super) fn split(base: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = base.split_first_chunk::<8>()?;
-    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
 }
 
 fn initialise() -> Result<Base, BuildError> {
@@ -112,7 +96,10 @@ fn initialise() -> Result<Base, BuildError> {
         .get_global(&mut store, "__stack_pointer")
         .and_then(|g| g.get(&mut store).i32())
         .ok_or_else(|| missing("__stack_pointer"))?;
-    Ok(Base::of_memory(memory.data(&store), stack_pointer.cast_unsigned()))
+    Ok(Base::of_memory(
+        memory.data(&store),
+        stack_pointer.cast_unsigned(),
+    ))
 }
 
 /// Gives the module its fixed memory, and `image` instead of its own data.
@@ -120,7 +107,10 @@ fn rewrite(wasm: &[u8], image: Option<&Base>) -> Result<Vec<u8>, BuildError> {
     struct Rewriter<'a>(Option<&'a Base>);
     impl Reencode for Rewriter<'_> {
         type Error = std::convert::Infallible;
-        fn memory_type(&mut self, ty: wasmparser::MemoryType) -> Result<wasm_encoder::MemoryType, reencode::Error> {
+        fn memory_type(
+            &mut self,
+            ty: wasmparser::MemoryType,
+        ) -> Result<wasm_encoder::MemoryType, reencode::Error> {
             let mut ty = reencode::utils::memory_type(self, ty);
             let pages = (LINEAR_BYTES / WASM_PAGE) as u64;
             ty.minimum = pages;
@@ -135,19 +125,23 @@ fn rewrite(wasm: &[u8], image: Option<&Base>) -> Result<Vec<u8>, BuildError> {
             let Some(base) = self.0 else {
                 return reencode::utils::parse_data_section(self, data, section);
             };
-            if base.memory.is_empty() {
-                return Ok(());
-            }
             // one dense segment, so that wasmtime can map it instead of copying
-            let first = base.memory.chunks_exact(PAGE).position(|p| p.iter().any(|b| *b != 0));
+            let first = base
+                .memory
+                .chunks_exact(PAGE)
+                .position(|p| p.iter().any(|b| *b != 0));
             let at = first.unwrap_or(0) * PAGE;
             let offset = i32::try_from(at).unwrap_or(0);
             let bytes = base.memory.get(at..).unwrap_or_default();
-            data.active(0, &wasm_encoder::ConstExpr::i32_const(offset), bytes.iter().copied());
+            data.active(
+                0,
+                &wasm_encoder::ConstExpr::i32_const(offset),
+                bytes.iter().copied(),
+            );
             Ok(())
         }
         fn data_count(&mut self, count: u32) -> Result<u32, reencode::Error> {
-            Ok(self.0.map_or(count, |base| u32::from(!base.memory.is_empty())))
+            Ok(if self.0.is_some() { 1 } else { count })
         }
         fn parse_custom_section(
             &mut self,

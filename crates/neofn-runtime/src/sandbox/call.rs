@@ -32,7 +32,11 @@ pub struct Running {
 impl Running {
     /// In a clean instance.
     pub fn new(instance: Instance, seat: Seat, meter: Meter) -> Self {
-        Self { instance, seat, meter }
+        Self {
+            instance,
+            seat,
+            meter,
+        }
     }
 
     /// Runs the first slice.
@@ -53,9 +57,19 @@ impl Running {
     fn after(mut self, ran: wasmtime::Result<u32>) -> Step {
         let outcome = match ran {
             Ok(PARKED) => return Step::Parked(Parked::new(Box::new(self))),
-            Ok(_) => self.instance.store.data_mut().run.outcome.take().unwrap_or_else(|| {
-                Err(failure::plain(Code::Internal, "the JavaScript engine ended without an answer"))
-            }),
+            Ok(_) => self
+                .instance
+                .store
+                .data_mut()
+                .run
+                .outcome
+                .take()
+                .unwrap_or_else(|| {
+                    Err(failure::plain(
+                        Code::Internal,
+                        "the JavaScript engine ended without an answer",
+                    ))
+                }),
             Err(error) => {
                 let sp = self.instance.stack_pointer();
                 let failure = failure::trapped(&error, self.instance.store.data().run.stop, sp);
@@ -84,7 +98,14 @@ impl Running {
             Seat::Live(seat) => (Layout::R1cow, Some(seat.cleanup(self.instance))),
             Seat::Pooled => (Layout::D3, None),
         };
-        let completed = CompletedCore { outcome, logs, units, fuel, memory_bytes, layout };
+        let completed = CompletedCore {
+            outcome,
+            logs,
+            units,
+            fuel,
+            memory_bytes,
+            layout,
+        };
         Finished::new(completed, cleanup)
     }
 
@@ -92,7 +113,10 @@ impl Running {
         let store = &mut self.instance.store;
         let run = &mut store.data_mut().run;
         run.now = reply.now;
-        let op = usize::try_from(seq).ok().and_then(|i| run.waiting.get_mut(i)).and_then(Option::take);
+        let op = usize::try_from(seq)
+            .ok()
+            .and_then(|i| run.waiting.get_mut(i))
+            .and_then(Option::take);
         let Some(op) = op else { return Ok(PARKED) };
         let (failed, json) = match reply.result {
             Ok(json) => (0, json),
@@ -114,7 +138,14 @@ impl Suspended for Running {
         std::mem::take(&mut self.instance.store.data_mut().run.requested)
     }
     fn resume(mut self: Box<Self>, seq: u32, reply: HostReply) -> Step {
-        let due = self.instance.store.data().run.interrupt.as_ref().is_some_and(Interrupt::is_due);
+        let due = self
+            .instance
+            .store
+            .data()
+            .run
+            .interrupt
+            .as_ref()
+            .is_some_and(Interrupt::is_due);
         if due {
             return Step::Done(self.finish(Err(failure::time_out())));
         }
@@ -126,7 +157,12 @@ impl Suspended for Running {
     }
 }
 
-/// Seeds Math.random: three quarters of the seed stay unknown to who can tell its state from its numbers.
+/// Seeds Math.random. Its state can be told from its numbers, so most of the seed must not be told from its state.
 fn fold(seed: &[u8; 32]) -> u64 {
-    seed.as_chunks::<8>().0.iter().fold(0, |sum, word| sum ^ u64::from_le_bytes(*word))
+    let (words, _) = seed.as_chunks::<8>();
+    words.iter().fold(0, |sum, word| {
+        (sum ^ u64::from_le_bytes(*word))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29)
+    })
 }

@@ -3,7 +3,7 @@
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 /// Changes whenever a setting below changes what runs or what it is charged.
-pub const CONFIG_VERSION: &str = "neofn-js-2 wasmtime-48.0.8 nan-canonical";
+pub const CONFIG_VERSION: &str = "neofn-js-3 wasmtime-48.0.8 nan-canonical";
 
 /// Wasm page.
 pub const WASM_PAGE: usize = 64 << 10;

@@ -4,7 +4,7 @@ use super::call::{Running, Seat};
 use super::host::Run;
 use super::image::{Base, Delta, ImageError, is_memory_size};
 use super::instance::{Instance, Maker};
-use super::live::{Image, Resetter, drop_pages, with_image};
+use super::live::{Image, Resetter, map_over};
 use super::{CallInput, Cleanup, CompletedCore, Finished, Interrupt, Step, artefact, failure};
 use crate::port::{Failure, Layout};
 use bytes::Bytes;
@@ -113,12 +113,11 @@ impl Engine {
         let mut base = Vec::new();
         let mut file = &options.base;
         file.read_to_end(&mut base)?;
-        let (image, code) = artefact::split(&base).ok_or(ImageError::Damaged("engine image", "cut short"))?;
         Ok(Self(Arc::new(Inner {
             identity: artefact::identity(),
-            base: Base::parse(image)?,
+            base: Base::parse(&base)?,
             pooled: Maker::pooled(&options.module, options.slots)?,
-            mapped: Maker::mapped(code)?,
+            mapped: Maker::mapped(&options.module)?,
             pagemap: options.pagemap,
             live: AtomicU32::new(0),
             live_max: options.live_max,
@@ -185,7 +184,11 @@ impl Engine {
             && let Some(live) = self.live_instance(&hot)
         {
             let LiveInstance { instance, _counted } = live;
-            let seat = Seat::Live(LiveSeat { engine: self.0.clone(), hot, _counted });
+            let seat = Seat::Live(LiveSeat {
+                engine: self.0.clone(),
+                hot,
+                _counted,
+            });
             return Ok((instance, seat));
         }
         let mut instance = self.0.pooled.make()?;
@@ -210,7 +213,10 @@ impl Engine {
         }
         let counted = Counted(self.0.clone());
         match self.make_live(hot) {
-            Ok(instance) => Some(LiveInstance { instance, _counted: counted }),
+            Ok(instance) => Some(LiveInstance {
+                instance,
+                _counted: counted,
+            }),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "no live instance");
                 None
@@ -219,9 +225,8 @@ impl Engine {
     }
 
     fn make_live(&self, hot: &Hot) -> wasmtime::Result<Instance> {
-        let mut instance = with_image(&hot.image, || self.0.mapped.make())?;
-        // instantiation wrote the engine's own image over the function's
-        drop_pages(instance.memory.data_mut(&mut instance.store))?;
+        let mut instance = self.0.mapped.make()?;
+        map_over(instance.memory.data_mut(&mut instance.store), &hot.image)?;
         instance.set_stack_pointer(self.0.base.stack_pointer)?;
         Ok(instance)
     }
@@ -254,7 +259,9 @@ impl Engine {
         if !is_memory_size(memory_bytes) {
             return Err(internal("the memory size is not one that the engine has"));
         }
-        let sizes = u32::try_from(code.len()).ok().zip(u32::try_from(memory_bytes).ok());
+        let sizes = u32::try_from(code.len())
+            .ok()
+            .zip(u32::try_from(memory_bytes).ok());
         let (size, memory_max) = sizes.ok_or_else(|| internal("the code is too large"))?;
         let mut instance = self.0.pooled.make().map_err(|error| {
             tracing::warn!(error = format!("{error:#}"), "no sandbox for loading");
@@ -278,7 +285,9 @@ impl Engine {
             Ok(0) => {}
             Ok(_) => {
                 let said = instance.store.data_mut().run.outcome.take();
-                return Err(said.and_then(Result::err).unwrap_or_else(|| internal("loading failed")));
+                return Err(said
+                    .and_then(Result::err)
+                    .unwrap_or_else(|| internal("loading failed")));
             }
         }
         let end = instance.heap_end.call(&mut instance.store, ());
@@ -288,7 +297,8 @@ impl Engine {
         }
         let memory = instance.memory.data(&instance.store);
         let used = memory.get(..end).unwrap_or(memory);
-        Delta::encode(self.0.identity, &self.0.base, used, memory_bytes).ok_or_else(|| internal("image too large"))
+        Delta::encode(self.0.identity, &self.0.base, used, memory_bytes)
+            .ok_or_else(|| internal("image too large"))
     }
 }
 
@@ -335,7 +345,11 @@ struct Used {
 impl Cleanup for Used {
     fn recycle(self: Box<Self>) {
         let Self { mut instance, seat } = *self;
-        let LiveSeat { engine, hot, _counted } = seat;
+        let LiveSeat {
+            engine,
+            hot,
+            _counted,
+        } = seat;
         if let Err(error) = reset(&engine, &hot, &mut instance) {
             // thrown away: an instance that may still hold another call's memory never runs again
             tracing::error!(error = format!("{error:#}"), "a live instance could not be reset");
@@ -348,7 +362,10 @@ impl Cleanup for Used {
     }
     #[cfg(test)]
     fn wrong_bytes(&self) -> usize {
-        test_access::wrong(self.instance.memory.data(&self.instance.store), &self.seat.hot.image)
+        test_access::wrong(
+            self.instance.memory.data(&self.instance.store),
+            &self.seat.hot.image,
+        )
     }
 }
 
@@ -388,11 +405,20 @@ pub(super) mod test_access {
     /// Lets `write` have a live instance's memory, as if a call had run.
     pub fn scribble(engine: &Engine, version: &Version, write: impl FnOnce(&mut [u8])) -> Finished {
         let hot = version.0.hot.lock().clone().unwrap();
-        let LiveInstance { mut instance, _counted } = engine.live_instance(&hot).unwrap();
+        let LiveInstance {
+            mut instance,
+            _counted,
+        } = engine.live_instance(&hot).unwrap();
         write(instance.memory.data_mut(&mut instance.store));
         instance.set_stack_pointer(12_345).unwrap();
-        let seat = LiveSeat { engine: engine.0.clone(), hot, _counted };
-        let Step::Done(Finished { completed, .. }) = refused(failure::time_out(), 0) else { unreachable!() };
+        let seat = LiveSeat {
+            engine: engine.0.clone(),
+            hot,
+            _counted,
+        };
+        let Step::Done(Finished { completed, .. }) = refused(failure::time_out(), 0) else {
+            unreachable!()
+        };
         Finished::new(completed, Some(seat.cleanup(instance)))
     }
     /// Bytes of the first idle instance that differ from the image.
@@ -400,7 +426,10 @@ pub(super) mod test_access {
         let hot = version.0.hot.lock().clone()?;
         let mut idle = hot.idle.lock();
         let live = idle.first_mut()?;
-        assert_eq!(live.instance.stack_pointer(), Some(engine.0.base.stack_pointer.cast_signed()));
+        assert_eq!(
+            live.instance.stack_pointer(),
+            Some(engine.0.base.stack_pointer.cast_signed())
+        );
         Some(wrong(live.instance.memory.data(&live.instance.store), &hot.image))
     }
     /// Compares page by page; beyond the image there are zeros.

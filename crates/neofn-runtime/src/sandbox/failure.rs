@@ -74,7 +74,10 @@ pub fn time_out() -> Failure {
     plain(Code::TimedOut, "the run took longer than its time limit")
 }
 fn stack_overflow() -> Failure {
-    plain(Code::StackOverflow, "RangeError: Maximum call stack size exceeded")
+    plain(
+        Code::StackOverflow,
+        "RangeError: Maximum call stack size exceeded",
+    )
 }
 
 /// `    at handler (fn.js:1:162)`, `    at fn.js:1:5`; frames of the engine itself are left out.
@@ -90,7 +93,11 @@ fn frame(line: &str) -> Option<Frame> {
         return None;
     }
     Some(Frame {
-        function: if function == "<anonymous>" { String::new() } else { function.chars().take(200).collect() },
+        function: if function == "<anonymous>" {
+            String::new()
+        } else {
+            function.chars().take(200).collect()
+        },
         file: file.to_owned(),
         line: line.parse().ok()?,
         column: column.parse().ok()?,
@@ -118,7 +125,11 @@ mod tests {
             "    at inner (fn.js:1:20)\n    at call (native)\n    at log (neofn:3:4)\n    at <anonymous> (fn.js:2:5)\n",
         );
         assert_eq!(failure.message, "TypeError: x");
-        let at: Vec<_> = failure.stack.iter().map(|f| (f.function.as_str(), f.line, f.column)).collect();
+        let at: Vec<_> = failure
+            .stack
+            .iter()
+            .map(|f| (f.function.as_str(), f.line, f.column))
+            .collect();
         assert_eq!(at, [("inner", 1, 20), ("", 2, 5)]);
     }
 

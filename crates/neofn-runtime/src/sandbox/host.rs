@@ -3,7 +3,7 @@
 
 use super::failure::{self, Stop};
 use super::logs::Logs;
-use super::{CallInput, Interrupt, services};
+use super::{CallInput, Interrupt, services, surrogates};
 use crate::port::{Failure, HostCall, HostOp, JobContext, JobLimits};
 use bytes::Bytes;
 use neofn_gas::{FUEL_PER_UNIT, HostCharge, MEMORY_PAGE_BYTES, SCHEDULE_V1};
@@ -70,7 +70,13 @@ impl HostState {
     pub fn loading() -> Self {
         Self {
             memory: None,
-            run: Run::new(None, Bytes::new(), UnixMillis(0), JobLimits::default().logs_bytes, None),
+            run: Run::new(
+                None,
+                Bytes::new(),
+                UnixMillis(0),
+                JobLimits::default().logs_bytes,
+                None,
+            ),
         }
     }
 }
@@ -246,14 +252,20 @@ fn result(mut cx: Caller<'_, HostState>, at: u32, len: u32) -> Result<()> {
             format!("the result is {len} bytes of JSON, more than the {most} allowed"),
         ))
     } else if std::str::from_utf8(json).is_err() {
-        Err(failure::plain(Code::NotSerialisable, "the result is not valid UTF-8"))
+        Err(failure::plain(
+            Code::NotSerialisable,
+            "the result is not valid UTF-8",
+        ))
     } else {
-        Ok(Bytes::copy_from_slice(json))
+        Ok(surrogates::mended(json))
     });
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "three texts cross the boundary, each as address and size")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "three texts cross the boundary, each as address and size"
+)]
 fn fail(
     mut cx: Caller<'_, HostState>,
     code: u32,
@@ -273,7 +285,11 @@ fn fail(
 }
 
 fn log(mut cx: Caller<'_, HostState>, level: u32, at: u32, len: u32) -> Result<()> {
-    charge(&mut cx, Kind::Host, SCHEDULE_V1.host_units(HostCharge::Log, u64::from(len)))?;
+    charge(
+        &mut cx,
+        Kind::Host,
+        SCHEDULE_V1.host_units(HostCharge::Log, u64::from(len)),
+    )?;
     let (memory, run) = view(&mut cx)?;
     run.logs.push(level, slice(memory, at, len)?);
     Ok(())
@@ -294,7 +310,9 @@ fn request(mut cx: Caller<'_, HostState>, op: u32, at: u32, len: u32) -> Result<
         _ => bail!("the guest asked for a host call that does not exist"),
     };
     let run = &cx.data().run;
-    let Some(call) = &run.call else { return Ok(NOT_IN_A_CALL) };
+    let Some(call) = &run.call else {
+        return Ok(NOT_IN_A_CALL);
+    };
     if grant.is_some_and(|g| !call.context.grants.iter().any(|have| have == g)) {
         return Ok(NOT_GRANTED);
     }
@@ -312,14 +330,21 @@ fn request(mut cx: Caller<'_, HostState>, op: u32, at: u32, len: u32) -> Result<
     run.requested.push(HostCall {
         seq,
         op,
-        input: Bytes::copy_from_slice(slice(memory, at, len)?),
+        input: surrogates::mended(slice(memory, at, len)?),
         units_left,
     });
     run.waiting.push(Some(op));
     Ok(i32::try_from(seq)?)
 }
 
-fn service(mut cx: Caller<'_, HostState>, op: u32, spans: u32, count: u32, out: u32, out_len: u32) -> Result<i32> {
+fn service(
+    mut cx: Caller<'_, HostState>,
+    op: u32,
+    spans: u32,
+    count: u32,
+    out: u32,
+    out_len: u32,
+) -> Result<i32> {
     const BAD_INPUT: i32 = -1;
     const TOO_LARGE: i32 = -2;
     const NOT_IN_A_CALL: i32 = -4;
@@ -341,8 +366,16 @@ fn service(mut cx: Caller<'_, HostState>, op: u32, spans: u32, count: u32, out: 
     if total > SERVICE_INPUT_MAX || (op == services::Op::Random && out_len as usize > RANDOM_MAX) {
         return Ok(TOO_LARGE);
     }
-    let priced = if op == services::Op::Random { out_len as usize } else { total };
-    charge(&mut cx, Kind::Host, SCHEDULE_V1.host_units(op.charge(), priced as u64))?;
+    let priced = if op == services::Op::Random {
+        out_len as usize
+    } else {
+        total
+    };
+    charge(
+        &mut cx,
+        Kind::Host,
+        SCHEDULE_V1.host_units(op.charge(), priced as u64),
+    )?;
 
     let (memory, run) = view(&mut cx)?;
     let answer = if op == services::Op::Random {

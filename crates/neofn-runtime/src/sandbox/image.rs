@@ -43,10 +43,6 @@ pub struct Base {
 }
 
 impl Base {
-    /// No memory at all.
-    pub fn empty() -> Self {
-        Self { stack_pointer: 0, memory: Vec::new() }
-    }
     /// From memory, cut after the last page that is not zero.
     pub fn of_memory(memory: &[u8], stack_pointer: u32) -> Self {
         Self {
@@ -179,12 +175,14 @@ pub fn is_memory_size(bytes: u64) -> bool {
 /// Puts the whole image of a function into a sealed memory file, to be mapped by a sandbox child.
 /// For the parent: the child's jail forbids making one. `base` is the engine's image file, `artifact` a function's.
 pub fn write_memfd(base: &[u8], artifact: &[u8]) -> Result<OwnedFd, ImageError> {
-    let (image, _) = super::artefact::split(base).ok_or(ImageError::Damaged("engine image", "cut short"))?;
-    let base = Base::parse(image)?;
+    let base = Base::parse(base)?;
     let delta = Delta::parse(artifact, super::artefact::identity(), &base)?;
     // SAFETY: the name is a C string; the descriptor, if there is one, is new and nobody else's.
     let fd = unsafe {
-        let fd = libc::memfd_create(c"neofn-image".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING);
+        let fd = libc::memfd_create(
+            c"neofn-image".as_ptr(),
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+        );
         if fd < 0 {
             return Err(std::io::Error::last_os_error().into());
         }

@@ -2,11 +2,10 @@
 
 use super::config;
 use super::host::{self, HostState};
-use super::live::Creator;
 use std::fs::File;
-use std::sync::Arc;
 use wasmtime::{
-    Engine, Error, Global, InstancePre, Linker, Memory, Module, ModuleExport, Result, Store, TypedFunc, UpdateDeadline, Val,
+    Engine, Error, Global, InstancePre, Linker, Memory, Module, ModuleExport, Result, Store, TypedFunc,
+    UpdateDeadline, Val,
 };
 
 /// An instance that can be called.
@@ -27,7 +26,8 @@ pub struct Instance {
 impl Instance {
     /// Sets the one global that changes.
     pub fn set_stack_pointer(&mut self, value: u32) -> Result<()> {
-        self.stack_pointer.set(&mut self.store, Val::I32(value.cast_signed()))
+        self.stack_pointer
+            .set(&mut self.store, Val::I32(value.cast_signed()))
     }
     /// The one global that changes.
     pub fn stack_pointer(&mut self) -> Option<i32> {
@@ -54,24 +54,19 @@ struct Exports {
 impl Maker {
     /// Layout d3.
     pub fn pooled(module: &File, slots: u32) -> Result<Self> {
-        let engine = Engine::new(&config::pooled(slots))?;
+        Self::new(&config::pooled(slots), module)
+    }
+    /// Layout r1cow: memories of their own, to be mapped over.
+    pub fn mapped(module: &File) -> Result<Self> {
+        Self::new(&config::common(), module)
+    }
+    fn new(config: &wasmtime::Config, module: &File) -> Result<Self> {
+        let engine = Engine::new(config)?;
         // SAFETY: the file was made by `artefact::build` of this very program and is kept where tenants cannot write.
         let module = unsafe { Module::deserialize_open_file(&engine, module.try_clone()?)? };
-        Self::new(engine, &module)
-    }
-    /// Layout r1cow, of the code without an image.
-    pub fn mapped(code: &[u8]) -> Result<Self> {
-        let mut config = config::common();
-        config.with_host_memory(Arc::new(Creator));
-        let engine = Engine::new(&config)?;
-        // SAFETY: as above; the bytes are from the file beside it.
-        let module = unsafe { Module::deserialize(&engine, code)? };
-        Self::new(engine, &module)
-    }
-    fn new(engine: Engine, module: &Module) -> Result<Self> {
         let mut linker = Linker::new(&engine);
         host::link(&mut linker)?;
-        let pre = linker.instantiate_pre(module)?;
+        let pre = linker.instantiate_pre(&module)?;
         let find = |name: &str| {
             module
                 .get_export_index(name)
@@ -95,7 +90,11 @@ impl Maker {
         let mut store = Store::new(&self.engine, HostState::loading());
         store.epoch_deadline_callback(|cx| {
             let due = cx.data().run.interrupt.as_ref().is_some_and(|i| i.is_due());
-            Ok(if due { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
+            Ok(if due {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Continue(1)
+            })
         });
         store.set_epoch_deadline(1);
         let instance = self.pre.instantiate(&mut store)?;

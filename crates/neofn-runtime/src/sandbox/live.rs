@@ -4,11 +4,8 @@
 //! private and writable, so that the next call does not fault on them again.
 
 use super::pagemap::{PAGE, Region, written};
-use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// Above this many written pages it is cheaper to let the kernel drop them than to copy them back.
 const STICKY_PAGES: usize = 96;
@@ -39,7 +36,14 @@ impl Image {
             if seals & needed != needed || usize::try_from(stat.st_size).ok() != Some(len) {
                 return Err(io::Error::other("the image is not sealed or has another size"));
             }
-            libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd.as_raw_fd(), 0)
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                0,
+            )
         };
         if view == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -63,97 +67,25 @@ impl Drop for Image {
     }
 }
 
-thread_local! {
-    /// The image for the memory that this thread is about to create. wasmtime passes nothing along.
-    static NEXT: RefCell<Option<Arc<Image>>> = const { RefCell::new(None) };
-}
-
-/// Runs `make` so that the memory it creates maps `image`.
-pub fn with_image<T>(image: &Arc<Image>, make: impl FnOnce() -> T) -> T {
-    NEXT.set(Some(image.clone()));
-    let made = make();
-    NEXT.set(None);
-    made
-}
-
-/// Makes the memories of this layout.
-pub struct Creator;
-
-struct Mapping {
-    base: usize,
-    total: usize,
-    size: usize,
-    // what is mapped from it stays valid without this; it keeps the count of users honest
-    _image: Option<Arc<Image>>,
-}
-
-// SAFETY: `new_memory` reserves what it is asked to, guard included, and only the first `size` bytes are accessible.
-unsafe impl LinearMemory for Mapping {
-    fn byte_size(&self) -> usize {
-        self.size
+/// Maps `image` over the memory of an instance that was just made; beyond it memory starts as zeros, as it was.
+///
+/// The mapping that wasmtime reserved stays one reservation: it unmaps the whole of it in the end, whatever lies in it.
+pub fn map_over(memory: &mut [u8], image: &Image) -> io::Result<()> {
+    if image.len > memory.len() || !(memory.as_ptr() as usize).is_multiple_of(PAGE) {
+        return Err(io::Error::other("the image does not fit the memory"));
     }
-    fn byte_capacity(&self) -> usize {
-        self.size
-    }
-    fn grow_to(&mut self, _size: usize) -> wasmtime::Result<()> {
-        Err(wasmtime::Error::msg("this memory has a fixed size"))
-    }
-    fn as_ptr(&self) -> *mut u8 {
-        self.base as *mut u8
-    }
-}
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: reserved in `new_memory`, with this length; wasmtime drops the memory after its last use.
-        unsafe { libc::munmap(self.base as *mut libc::c_void, self.total) };
-    }
-}
-
-// SAFETY: see `Mapping`.
-unsafe impl MemoryCreator for Creator {
-    fn new_memory(
-        &self,
-        _ty: MemoryType,
-        minimum: usize,
-        _maximum: Option<usize>,
-        reserved: Option<usize>,
-        guard: usize,
-    ) -> Result<Box<dyn LinearMemory>, String> {
-        let image = NEXT.take();
-        let capacity = reserved.unwrap_or(minimum).max(minimum);
-        let total = capacity.checked_add(guard).ok_or("memory too large")?;
-        let failed = |what: &str| format!("{what}: {}", io::Error::last_os_error());
-        // SAFETY: a fresh reservation; the fixed mappings stay within it.
-        unsafe {
-            let none = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-            let base = libc::mmap(std::ptr::null_mut(), total, libc::PROT_NONE, none, -1, 0);
-            if base == libc::MAP_FAILED {
-                return Err(failed("reserve"));
-            }
-            let mapping = Mapping {
-                base: base as usize,
-                total,
-                size: minimum,
-                _image: image.clone(),
-            };
-            let rw = libc::PROT_READ | libc::PROT_WRITE;
-            if libc::mprotect(base, minimum, rw) != 0 {
-                return Err(failed("commit"));
-            }
-            // a huge page would make one written byte a dirty 2 MiB
-            libc::madvise(base, minimum, libc::MADV_NOHUGEPAGE);
-            if let Some(image) = image {
-                if image.len > minimum {
-                    return Err("the image is larger than the memory".to_owned());
-                }
-                let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
-                if libc::mmap(base, image.len, rw, flags, image.fd.as_raw_fd(), 0) == libc::MAP_FAILED {
-                    return Err(failed("map image"));
-                }
-            }
-            Ok(Box::new(mapping))
+    let base: *mut libc::c_void = memory.as_mut_ptr().cast();
+    let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    // SAFETY: replaces whole pages of memory that we hold mutably and whose contents nobody has seen yet.
+    unsafe {
+        // a huge page would make one written byte a dirty 2 MiB; no harm where the kernel has none
+        libc::madvise(base, memory.len(), libc::MADV_NOHUGEPAGE);
+        let rw = libc::PROT_READ | libc::PROT_WRITE;
+        if libc::mmap(base, image.len, rw, flags, image.fd.as_raw_fd(), 0) == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
         }
     }
+    Ok(())
 }
 
 /// Puts memories back to their image.
@@ -168,7 +100,7 @@ impl Resetter {
             regions: vec![Region::default(); 256],
         }
     }
-    /// Restores `memory`, a mapping made by [`Creator`] with `image`. Answers how many pages were written.
+    /// Restores `memory`, which [`map_over`] has put over `image`. Answers how many pages were written.
     pub fn reset(&mut self, pagemap: BorrowedFd<'_>, memory: &mut [u8], image: &Image) -> io::Result<usize> {
         let base = memory.as_ptr() as usize;
         let end = base + memory.len();
@@ -179,7 +111,9 @@ impl Resetter {
             for region in self.regions.iter().take(found) {
                 let (from, to) = (offset(region.start, base)?, offset(region.end, base)?);
                 pages += (to - from) / PAGE;
-                let dirty = memory.get_mut(from..to).ok_or_else(|| io::Error::other("region outside the memory"))?;
+                let dirty = memory
+                    .get_mut(from..to)
+                    .ok_or_else(|| io::Error::other("region outside the memory"))?;
                 if pages > STICKY_PAGES {
                     drop_pages(dirty)?;
                 } else {
@@ -212,7 +146,7 @@ fn restore(dirty: &mut [u8], from: usize, image: &[u8]) {
 }
 
 /// Gives the pages back to the kernel: the next access sees the image, or zeros, again.
-pub fn drop_pages(memory: &mut [u8]) -> io::Result<()> {
+fn drop_pages(memory: &mut [u8]) -> io::Result<()> {
     // SAFETY: whole pages of a private mapping that is ours; dropping them is a write to memory that we hold mutably.
     if unsafe { libc::madvise(memory.as_mut_ptr().cast(), memory.len(), libc::MADV_DONTNEED) } != 0 {
         return Err(io::Error::last_os_error());

@@ -17,6 +17,7 @@ mod live;
 mod logs;
 mod pagemap;
 mod services;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 pub mod wasm_module;

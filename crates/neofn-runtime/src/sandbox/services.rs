@@ -151,7 +151,11 @@ mod base64_engine {
 }
 
 fn at_most(bytes: &[u8], most: usize) -> Result<&[u8], Refused> {
-    if bytes.len() > most { Err(Refused::TooLarge) } else { Ok(bytes) }
+    if bytes.len() > most {
+        Err(Refused::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn as_text(bytes: &[u8]) -> Result<&str, Refused> {
@@ -221,10 +225,17 @@ mod tests {
             hex_of(Op::Keccak256, b""),
             "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
         );
-        assert_eq!(hex_of(Op::Ripemd160, b"abc"), "8eb208f7e05d987a9b044a8e98c6b087f15a0bfc");
+        assert_eq!(
+            hex_of(Op::Ripemd160, b"abc"),
+            "8eb208f7e05d987a9b044a8e98c6b087f15a0bfc"
+        );
         // RFC 4231, test case 2
         assert_eq!(
-            hex::encode(Op::HmacSha256.run([b"Jefe", b"what do ya want for nothing?", &[]], 2).unwrap()),
+            hex::encode(
+                Op::HmacSha256
+                    .run([b"Jefe", b"what do ya want for nothing?", &[]], 2)
+                    .unwrap()
+            ),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
     }
@@ -232,15 +243,27 @@ mod tests {
     #[test]
     fn base58_check_refuses_a_changed_letter() {
         let text = Op::Base58CheckEncode.run([&[0x35; 21], &[], &[]], 1).unwrap();
-        assert_eq!(Op::Base58CheckDecode.run([&text, &[], &[]], 1).unwrap(), [0x35; 21]);
+        assert_eq!(
+            Op::Base58CheckDecode.run([&text, &[], &[]], 1).unwrap(),
+            [0x35; 21]
+        );
         let mut wrong = text.clone();
         wrong[5] = if wrong[5] == b'2' { b'3' } else { b'2' };
-        assert_eq!(Op::Base58CheckDecode.run([&wrong, &[], &[]], 1), Err(Refused::BadInput));
+        assert_eq!(
+            Op::Base58CheckDecode.run([&wrong, &[], &[]], 1),
+            Err(Refused::BadInput)
+        );
     }
 
     #[test]
     fn quadratic_work_is_bounded() {
-        assert_eq!(Op::Base58Encode.run([&[1; 1025], &[], &[]], 1), Err(Refused::TooLarge));
-        assert_eq!(Op::ParseUrl.run([&[b'a'; 70_000], &[], &[]], 1), Err(Refused::TooLarge));
+        assert_eq!(
+            Op::Base58Encode.run([&[1; 1025], &[], &[]], 1),
+            Err(Refused::TooLarge)
+        );
+        assert_eq!(
+            Op::ParseUrl.run([&[b'a'; 70_000], &[], &[]], 1),
+            Err(Refused::TooLarge)
+        );
     }
 }

@@ -60,16 +60,31 @@ fn memory_is_the_image_again_byte_for_byte() {
                     m[last] = 1;
                 }),
                 n => {
-                    let mut call = input(["", "", "", "", r#"{"t":"spin"}"#, r#"{"t":"hog"}"#, r#"{"t":"trap"}"#, r#"{"t":"deep"}"#][n]);
+                    let mut call = input(
+                        [
+                            "",
+                            "",
+                            "",
+                            "",
+                            r#"{"t":"spin"}"#,
+                            r#"{"t":"hog"}"#,
+                            r#"{"t":"trap"}"#,
+                            r#"{"t":"deep"}"#,
+                        ][n],
+                    );
                     call.units = 60_000 + noise.below(1_000_000) as u64;
-                    let Step::Done(finished) = engine.start(&versions.hot, call, &interrupt()) else { panic!() };
+                    let Step::Done(finished) = engine.start(&versions.hot, call, &interrupt()) else {
+                        panic!()
+                    };
                     traps += u32::from(finished.completed.outcome.is_err());
                     finished
                 }
             };
             dirtied += usize::from(used.cleanup.as_ref().unwrap().wrong_bytes() > 0);
             used.recycle();
-            let Step::Done(next) = engine.start(&versions.hot, plain(), &interrupt()) else { panic!() };
+            let Step::Done(next) = engine.start(&versions.hot, plain(), &interrupt()) else {
+                panic!()
+            };
             assert_eq!(next.completed, reference, "round {round}");
             next.recycle();
             let wrong = test_access::wrong_bytes_of_idle(&versions.hot, engine);
@@ -88,7 +103,12 @@ fn pollution_does_not_reach_the_next_call() {
         for version in [&versions.hot, &versions.cold] {
             let clean = run_with(version, input(r#"{"t":"look"}"#), &mut Host::default());
             assert_eq!(
-                (&json(&clean)["polluted"], &json(&clean)["map"], &json(&clean)["leak"], &json(&clean)["count"]),
+                (
+                    &json(&clean)["polluted"],
+                    &json(&clean)["map"],
+                    &json(&clean)["leak"],
+                    &json(&clean)["count"]
+                ),
                 (&j!(null), &j!([2, 3]), &j!(null), &j!(1))
             );
             for _ in 0..50 {
@@ -104,11 +124,17 @@ fn pollution_does_not_reach_the_next_call() {
 
 #[test]
 fn instances_of_two_versions_do_not_mix() {
-    let (a, b) = (deploy("export default () => 'a'"), deploy("export default () => 'b'"));
+    let (a, b) = (
+        deploy("export default () => 'a'"),
+        deploy("export default () => 'b'"),
+    );
     on_big_stack(move || {
         for _ in 0..50 {
             for (version, name) in [(&a.hot, "a"), (&b.cold, "b"), (&b.hot, "b"), (&a.cold, "a")] {
-                assert_eq!(json(&run_with(version, input("null"), &mut Host::default())), j!(name));
+                assert_eq!(
+                    json(&run_with(version, input("null"), &mut Host::default())),
+                    j!(name)
+                );
             }
         }
     });
@@ -116,7 +142,9 @@ fn instances_of_two_versions_do_not_mix() {
 
 #[test]
 fn many_threads_share_a_version() {
-    let versions = deploy("let n = 0; export default async (e, ctx) => { n += e; await ctx.kv.get('k'); return [n, e]; }");
+    let versions = deploy(
+        "let n = 0; export default async (e, ctx) => { n += e; await ctx.kv.get('k'); return [n, e]; }",
+    );
     let threads: Vec<_> = (0..6)
         .map(|i| {
             let (hot, cold) = (versions.hot.clone(), versions.cold.clone());
@@ -128,7 +156,10 @@ fn many_threads_share_a_version() {
                     assert_eq!(json(&core), j!([e, e]));
                 }
             };
-            std::thread::Builder::new().stack_size(THREAD_STACK_BYTES).spawn(work).unwrap()
+            std::thread::Builder::new()
+                .stack_size(THREAD_STACK_BYTES)
+                .spawn(work)
+                .unwrap()
         })
         .collect();
     for thread in threads {
@@ -142,13 +173,21 @@ fn a_demoted_version_is_served_by_the_pool_and_gives_its_memory_back() {
     on_big_stack(move || {
         let engine = &rig().engine;
         let before = engine.live();
-        let Step::Parked(parked) = engine.start(&versions.hot, input("null"), &interrupt()) else { panic!() };
+        let Step::Parked(parked) = engine.start(&versions.hot, input("null"), &interrupt()) else {
+            panic!()
+        };
         assert_eq!(engine.live(), before + 1);
         engine.demote(&versions.hot);
         let core = run_with(&versions.hot, input("null"), &mut Host::default());
         assert_eq!(core.layout, Layout::D3);
-        let reply = HostReply { result: Ok(Bytes::from_static(b"null")), now: UnixMillis(0), units: 0 };
-        let Step::Done(finished) = parked.resume(0, reply) else { panic!() };
+        let reply = HostReply {
+            result: Ok(Bytes::from_static(b"null")),
+            now: UnixMillis(0),
+            units: 0,
+        };
+        let Step::Done(finished) = parked.resume(0, reply) else {
+            panic!()
+        };
         assert_eq!(finished.completed.layout, Layout::R1cow);
         finished.recycle();
         assert_eq!(engine.live(), before);

@@ -5,14 +5,21 @@ use neofn_types::Code;
 
 #[test]
 fn a_bill_adds_up() {
-    let core = run("export default (e, ctx) => { console.log('x'.repeat(1500)); ctx.crypto.sha256('abc'); return new Uint8Array(1 << 20).length; }", "null");
+    let core = run(
+        "export default (e, ctx) => { console.log('x'.repeat(1500)); ctx.crypto.sha256('abc'); return new Uint8Array(1 << 20).length; }",
+        "null",
+    );
     let u = core.units;
     assert_eq!(u.total, u.base + u.compute + u.memory + u.host);
     assert_eq!((u.base, u.schedule), (10_000, 1));
     assert_eq!(u.host, (10 + 2) + (50 + 20));
     assert_eq!(u.compute, core.fuel / 1_000);
     assert_eq!(u.memory, core.memory_bytes / 65_536 * 10);
-    assert!(core.memory_bytes >= 1 << 20 && core.memory_bytes <= 3 << 20, "{}", core.memory_bytes);
+    assert!(
+        core.memory_bytes >= 1 << 20 && core.memory_bytes <= 3 << 20,
+        "{}",
+        core.memory_bytes
+    );
 }
 
 #[test]
@@ -46,7 +53,9 @@ fn every_kind_of_work_meets_the_limit_exactly() {
 
 #[test]
 fn the_least_limit_that_suffices_suffices() {
-    let versions = deploy("export default (e, ctx) => { console.log('x'); let s = 0; for (let i = 0; i < 1000; i++) s += i; return s; }");
+    let versions = deploy(
+        "export default (e, ctx) => { console.log('x'); let s = 0; for (let i = 0; i < 1000; i++) s += i; return s; }",
+    );
     let used = run_input(&versions, &input("null")).units.total;
     let mut tight = input("null");
     // part of a unit of fuel is not billed but must be there
@@ -57,30 +66,61 @@ fn the_least_limit_that_suffices_suffices() {
     tight.units = used - 1;
     assert_eq!(failure(&run_input(&versions, &tight)).code, Code::UnitLimit);
     tight.units = 9_999;
-    assert_eq!(failure(&on_big_stack(move || run_with(&versions.cold, tight, &mut Host::default()))).code, Code::UnitLimit);
+    assert_eq!(
+        failure(&on_big_stack(move || run_with(
+            &versions.cold,
+            tight,
+            &mut Host::default()
+        )))
+        .code,
+        Code::UnitLimit
+    );
 }
 
 #[test]
 fn a_callees_units_are_charged_and_a_list_by_its_size() {
-    let versions = deploy("export default async (e, ctx) => { await (e ? ctx.invoke('x') : ctx.kv.list()); return 1; }");
+    let versions =
+        deploy("export default async (e, ctx) => { await (e ? ctx.invoke('x') : ctx.kv.list()); return 1; }");
     on_big_stack(move || {
         for (event, base, reply, units, expected) in [
             ("1", 10_000, Bytes::from_static(b"1"), 777, 10_777),
-            ("0", 2_000, Bytes::from(format!("\"{}\"", "x".repeat(3000))), 0, 2_030),
+            (
+                "0",
+                2_000,
+                Bytes::from(format!("\"{}\"", "x".repeat(3000))),
+                0,
+                2_030,
+            ),
         ] {
             for version in [&versions.cold, &versions.hot] {
-                let Step::Parked(mut parked) = rig().engine.start(version, input(event), &interrupt()) else { panic!() };
+                let Step::Parked(mut parked) = rig().engine.start(version, input(event), &interrupt()) else {
+                    panic!()
+                };
                 let calls = parked.take_calls();
                 assert!(calls[0].units_left < UNITS - 10_000 - base);
-                let reply = HostReply { result: Ok(reply.clone()), now: UnixMillis(1), units };
-                let Step::Done(finished) = parked.resume(0, reply) else { panic!() };
+                let reply = HostReply {
+                    result: Ok(reply.clone()),
+                    now: UnixMillis(1),
+                    units,
+                };
+                let Step::Done(finished) = parked.resume(0, reply) else {
+                    panic!()
+                };
                 assert_eq!(finished.completed.units.host, expected);
                 finished.recycle();
             }
         }
-        let Step::Parked(parked) = rig().engine.start(&versions.hot, input("1"), &interrupt()) else { panic!() };
-        let reply = HostReply { result: Ok(Bytes::from_static(b"1")), now: UnixMillis(1), units: UNITS };
-        let Step::Done(finished) = parked.resume(0, reply) else { panic!() };
+        let Step::Parked(parked) = rig().engine.start(&versions.hot, input("1"), &interrupt()) else {
+            panic!()
+        };
+        let reply = HostReply {
+            result: Ok(Bytes::from_static(b"1")),
+            now: UnixMillis(1),
+            units: UNITS,
+        };
+        let Step::Done(finished) = parked.resume(0, reply) else {
+            panic!()
+        };
         assert_eq!(failure(&finished.completed).code, Code::UnitLimit);
         assert_eq!(finished.completed.units.total, UNITS);
     });

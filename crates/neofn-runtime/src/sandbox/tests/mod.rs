@@ -33,10 +33,18 @@ pub fn interrupt() -> Interrupt {
 /// The compiled engine, built once and kept between test processes.
 pub fn files() -> (PathBuf, PathBuf) {
     let folder = std::env::current_exe().unwrap();
-    let folder = folder.parent().unwrap().parent().unwrap().join("neofn-test-engine");
+    let folder = folder
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("neofn-test-engine");
     std::fs::create_dir_all(&folder).unwrap();
     let name = format!("{}-{LINEAR_BYTES}", artefact::identity());
-    let (module, base) = (folder.join(format!("{name}.cwasm")), folder.join(format!("{name}.base")));
+    let (module, base) = (
+        folder.join(format!("{name}.cwasm")),
+        folder.join(format!("{name}.base")),
+    );
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     if !base.exists() {
@@ -76,13 +84,19 @@ pub fn rig() -> &'static Rig {
                 ticking.tick();
             }
         });
-        Rig { engine, base: std::fs::read(base).unwrap() }
+        Rig {
+            engine,
+            base: std::fs::read(base).unwrap(),
+        }
     })
 }
 
 /// Runs on a stack that is large enough.
 pub fn on_big_stack<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-    let thread = std::thread::Builder::new().stack_size(THREAD_STACK_BYTES).spawn(f).unwrap();
+    let thread = std::thread::Builder::new()
+        .stack_size(THREAD_STACK_BYTES)
+        .spawn(f)
+        .unwrap();
     match thread.join() {
         Ok(value) => value,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -98,7 +112,13 @@ pub fn prepare(code: &str) -> Result<Vec<u8>, Failure> {
 pub fn prepare_with(code: &str, memory: u64) -> (Result<Vec<u8>, Failure>, Vec<String>) {
     let code = code.to_owned();
     on_big_stack(move || {
-        rig().engine.prepare(code.as_bytes(), memory, 2_000_000_000, Duration::from_secs(20), &interrupt())
+        rig().engine.prepare(
+            code.as_bytes(),
+            memory,
+            2_000_000_000,
+            Duration::from_secs(20),
+            &interrupt(),
+        )
     })
 }
 
@@ -114,7 +134,10 @@ pub fn deploy(code: &str) -> Both {
 pub fn deploy_with(code: &str, memory: u64) -> Both {
     let artifact = prepare_with(code, memory).0.unwrap();
     let rig = rig();
-    let (cold, hot) = (rig.engine.version(&artifact).unwrap(), rig.engine.version(&artifact).unwrap());
+    let (cold, hot) = (
+        rig.engine.version(&artifact).unwrap(),
+        rig.engine.version(&artifact).unwrap(),
+    );
     let image = image::write_memfd(&rig.base, &artifact).unwrap();
     rig.engine.promote(&hot, image).unwrap();
     Both { cold, hot }
@@ -152,9 +175,10 @@ impl Host {
         self.calls.push(call.clone());
         let key = input["key"].as_str().unwrap_or_default().to_owned();
         let result = match call.op {
-            HostOp::KvGet => Ok(self.kv.get(&key).map_or(serde_json::Value::Null, |v| {
-                serde_json::json!({"value": v, "revision": 1})
-            })),
+            HostOp::KvGet => Ok(self.kv.get(&key).map_or(
+                serde_json::Value::Null,
+                |v| serde_json::json!({"value": v, "revision": 1}),
+            )),
             HostOp::KvPut if key == "conflict" => Err(HostError {
                 code: neofn_types::Code::KvConflict,
                 message: "key changed".into(),
@@ -206,9 +230,20 @@ pub fn run_input(versions: &Both, input: &CallInput) -> CompletedCore {
     on_big_stack(move || {
         let first = run_with(&cold, input.clone(), &mut Host::default());
         assert_eq!(first.layout, Layout::D3);
-        for (version, layout) in [(&hot, Layout::R1cow), (&cold, Layout::D3), (&hot, Layout::R1cow), (&hot, Layout::R1cow)] {
+        for (version, layout) in [
+            (&hot, Layout::R1cow),
+            (&cold, Layout::D3),
+            (&hot, Layout::R1cow),
+            (&hot, Layout::R1cow),
+        ] {
             let again = run_with(version, input.clone(), &mut Host::default());
-            assert_eq!(again, CompletedCore { layout, ..first.clone() });
+            assert_eq!(
+                again,
+                CompletedCore {
+                    layout,
+                    ..first.clone()
+                }
+            );
         }
         first
     })

@@ -84,5 +84,19 @@ fn structured_clone_copies_what_it_can() {
         let order = []; queueMicrotask(() => order.push(2)); order.push(1); await null;
         return [b !== a, b.self === b, b.d.getTime(), [...b.m.get(1)], String(b.r), [...b.t], b.e instanceof TypeError, 1 in b.n, bad, order];
     }";
-    assert_eq!(json(&run(code, "null")), j!([true, true, 5, [2], "/x/gi", [1, 2], true, false, "DataCloneError", [1, 2]]));
+    assert_eq!(
+        json(&run(code, "null")),
+        j!([
+            true,
+            true,
+            5,
+            [2],
+            "/x/gi",
+            [1, 2],
+            true,
+            false,
+            "DataCloneError",
+            [1, 2]
+        ])
+    );
 }
