@@ -1,1 +1,20 @@
-//! neofn-node
+//! The composition root: puts a node together, starts it, and ends it.
+//!
+//! The only place that reads the clock, the random source, the environment and the user's directories.
+
+mod admin_key;
+mod child;
+mod clock;
+mod files;
+mod log;
+mod node;
+mod options;
+mod runtime_file;
+mod signal;
+
+pub use child::{CHILD_ARGUMENT, child_role};
+pub use clock::{OsEntropy, SystemClock};
+pub use log::{LogFormat, log_to_stderr};
+pub use node::Node;
+pub use options::{NodeOptions, state_directory};
+pub use signal::{runtime, terminated};

@@ -1,0 +1,234 @@
+//! A running node: what it is made of, in the order in which it comes up and goes down.
+
+use crate::child::CHILD_ARGUMENT;
+use crate::options::NodeOptions;
+use crate::runtime_file::Published;
+use crate::{OsEntropy, SystemClock, admin_key};
+use neofn_api::{Api, ApiOptions, NodeFacts};
+use neofn_compiler::{CompileError, Compiler, CompilerOptions};
+use neofn_engine::{Engine, EngineOptions, Ports};
+use neofn_http::{Bound, Edge};
+use neofn_jail::Tier;
+use neofn_runtime::{Pool, PoolOptions};
+use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_types::{Clock, Code, Entropy, Error};
+use neofn_wire::{JailView, RuntimeFile};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// JavaScript and WebAssembly may run from here on; see the jail's own documentation.
+const TIER_NEEDED: Tier = Tier::Landlock;
+
+/// A node that answers. [`Node::drain`] ends it in order; dropped, it ends at once.
+pub struct Node {
+    url: String,
+    admin_key_file: PathBuf,
+    tier: Tier,
+    api: Api,
+    engine: Engine,
+    store: Arc<Store>,
+    going: CancellationToken,
+    gone: CancellationToken,
+    server: JoinHandle<()>,
+    service: JoinHandle<()>,
+    published: Published,
+}
+
+impl Node {
+    /// Starts a node; it answers when this returns.
+    pub async fn start(options: NodeOptions) -> Result<Self, Error> {
+        let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let data = absolute(&options.data)?;
+        let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
+        let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &*entropy).await?;
+        let bound = Bound::bind(options.listen, options.server).await?;
+        let (pool, compiler) = children(&options, clock.clone()).await?;
+
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler);
+        let (going, gone) = (CancellationToken::new(), CancellationToken::new());
+        let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
+        let api = Api::new(ApiOptions {
+            engine: engine.clone(),
+            runtime: pool,
+            identity: store.clone(),
+            clock,
+            entropy,
+            limits_max: options.limits_max,
+            facts: NodeFacts {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                jail: JailView {
+                    tier: tier.to_string(),
+                    insecure: options.insecure_no_jail,
+                },
+            },
+        });
+        let url = url(bound.address());
+        let edge = Edge::new(api.clone(), going.clone());
+        let server = tokio::spawn(bound.serve(edge, going.clone()));
+        let file = RuntimeFile {
+            url: url.clone(),
+            admin_key_file: admin_key_file.display().to_string(),
+            pid: std::process::id(),
+        };
+        let published = Published::write(&data, options.state_dir.as_deref(), &file)?;
+        tracing::info!(url, data = %data.display(), jail = %tier, "ready");
+        if options.insecure_no_jail {
+            tracing::warn!("running without the confinement that tenants' code needs: --insecure-no-jail");
+        }
+        Ok(Self {
+            url,
+            admin_key_file,
+            tier,
+            api,
+            engine,
+            store,
+            going,
+            gone,
+            server,
+            service,
+            published,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+    /// The file that holds the admin key alone.
+    #[must_use]
+    pub fn admin_key_file(&self) -> &Path {
+        &self.admin_key_file
+    }
+    /// How tenants' code is confined.
+    #[must_use]
+    pub fn jail_tier(&self) -> Tier {
+        self.tier
+    }
+    /// Ready when the node no longer answers, which without [`Node::drain`] is a defect.
+    pub async fn stopped(&mut self) {
+        if let Err(e) = (&mut self.server).await {
+            tracing::error!(error = %e, "the server ended");
+        }
+    }
+
+    /// Ends in order: no new requests, running calls end within `deadline`, history reaches the disk. What waits in
+    /// the queue stays there for the next start. Answers whether everything ended in time.
+    pub async fn drain(mut self, deadline: Duration) -> bool {
+        tracing::info!("draining");
+        self.api.begin_drain();
+        self.going.cancel();
+        let runs_ended = self.engine.drain(deadline).await;
+        // answers of ended runs are on their way; a client that does not take them cannot hold us up
+        let answered = tokio::time::timeout(Duration::from_secs(2), &mut self.server)
+            .await
+            .is_ok();
+        self.gone.cancel();
+        if let Err(e) = (&mut self.service).await {
+            tracing::error!(error = %e, "the engine's loops ended");
+        }
+        let closed = self.store.close().await;
+        if let Err(e) = &closed {
+            tracing::error!(error = %e, "the store did not close");
+        }
+        tracing::info!(runs_ended, answered, "stopped");
+        runs_ended && closed.is_ok()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.going.cancel();
+        self.gone.cancel();
+        self.server.abort();
+        self.service.abort();
+        tracing::trace!(files = ?std::mem::size_of_val(&self.published), "dropped");
+    }
+}
+
+/// Sandboxes and compiler come up side by side: each costs some tens of milliseconds.
+async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<Pool>, Compiler), Error> {
+    let mut pool = PoolOptions::new(
+        options.exe.clone(),
+        vec![CHILD_ARGUMENT.into()],
+        options.cache_dir.clone(),
+        clock,
+    );
+    pool.insecure_no_jail = options.insecure_no_jail;
+    pool.children = options.children;
+    let compiler = Compiler::new(CompilerOptions {
+        insecure_no_jail: options.insecure_no_jail,
+        ..CompilerOptions::new(options.exe.clone())
+    });
+    let (pool, warm) = tokio::join!(Pool::start(pool), compiler.warm_up());
+    warm.map_err(|e: CompileError| {
+        Error::new(
+            Code::JailTooWeak,
+            format!("the compiler's process does not start: {e}"),
+        )
+        .because(e)
+    })?;
+    Ok((Arc::new(pool?), compiler))
+}
+
+fn engine(
+    options: &NodeOptions,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    store: &Arc<Store>,
+    pool: &Arc<Pool>,
+    compiler: Compiler,
+) -> (Engine, neofn_engine::Service) {
+    let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
+    engine.limits_max = options.limits_max;
+    engine.retention = options.retention;
+    engine.kv_quota = options.kv_quota;
+    let ports = Ports {
+        registry: store.clone(),
+        invocations: store.clone(),
+        kv: store.clone(),
+        runtime: pool.clone(),
+        compiler: Arc::new(compiler),
+    };
+    Engine::build(engine, ports)
+}
+
+/// `runtime.json` is read from elsewhere, so what it names must not depend on where we were started.
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path)
+        .map_err(|e| Error::new(Code::ConfigInvalid, format!("data directory {}", path.display())).because(e))
+}
+
+/// Where to reach a node on this machine; one that listens everywhere is reached over loopback.
+fn url(address: SocketAddr) -> String {
+    let mut shown = address;
+    if shown.ip().is_unspecified() {
+        shown.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_can_be_called() {
+        for (address, expected) in [
+            ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("0.0.0.0:9", "http://127.0.0.1:9"),
+            ("[::]:9", "http://[::1]:9"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), expected);
+        }
+    }
+}

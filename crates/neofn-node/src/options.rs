@@ -1,0 +1,83 @@
+//! What an operator decides about a node.
+
+use neofn_engine::port::{KvQuota, Retention};
+use neofn_http::ServerOptions;
+use neofn_types::{Code, Error, Limits};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The data directory; made when it is not there.
+    pub data: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The binary that plays the child roles; our own.
+    pub exe: PathBuf,
+    /// Runs tenants' code below the tier of confinement that it needs. Shown by every page and answer about the node.
+    pub insecure_no_jail: bool,
+    /// The most that a function may ask for.
+    pub limits_max: Limits,
+    /// How long history is kept.
+    pub retention: Retention,
+    /// Of each project's key-value namespace.
+    pub kv_quota: KvQuota,
+    /// Where the compiled engine is kept between starts.
+    pub cache_dir: PathBuf,
+    /// Where `runtime.json` is left beside the data directory; none: only there.
+    pub state_dir: Option<PathBuf>,
+    /// Sandbox processes; 0: one per core.
+    pub children: u32,
+    /// Bounds of the HTTP server.
+    pub server: ServerOptions,
+}
+
+impl NodeOptions {
+    /// The defaults for a data directory, with the user's own cache and state directories.
+    pub fn new(data: impl Into<PathBuf>) -> Result<Self, Error> {
+        let data = data.into();
+        let exe = std::env::current_exe()
+            .map_err(|e| Error::new(Code::ConfigInvalid, "cannot find this program's own file").because(e))?;
+        Ok(Self {
+            cache_dir: user_directory("XDG_CACHE_HOME", ".cache")
+                .map_or_else(|| data.join("cache"), |d| d.join("engine")),
+            state_dir: state_directory(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            exe,
+            insecure_no_jail: false,
+            limits_max: Limits::default(),
+            retention: Retention {
+                age: Duration::from_secs(7 * 86_400),
+                per_function: 10_000,
+                idempotency: Duration::from_secs(86_400),
+            },
+            kv_quota: KvQuota {
+                keys_max: 100_000,
+                bytes_max: 256 << 20,
+            },
+            children: 0,
+            server: ServerOptions::default(),
+            data,
+        })
+    }
+}
+
+/// The user's state directory of neofn: `$XDG_STATE_HOME/neofn`, else `~/.local/state/neofn`.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    user_directory("XDG_STATE_HOME", ".local/state")
+}
+
+fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    // the specification of these directories says that a relative one is to be ignored
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
+    absolute(variable)
+        .or_else(|| Some(absolute("HOME")?.join(below_home)))
+        .map(|dir| Path::join(&dir, "neofn"))
+}
