@@ -14,7 +14,7 @@ use crate::stats::Counters;
 use crate::{EngineOptions, EngineStats, Follow, Ports, Service};
 use bytes::Bytes;
 use neofn_registry::{FunctionRecord, VersionRecord};
-use neofn_types::{Error, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
+use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -98,6 +98,14 @@ impl Engine {
     /// A function and its live version.
     pub async fn function(&self, key: &FunctionKey) -> Result<FunctionState, Error> {
         self.inner.function(key).await
+    }
+    /// Whether anybody may invoke it; false for one that does not exist. From memory, as for a call.
+    pub async fn is_public(&self, key: &FunctionKey) -> Result<bool, Error> {
+        match self.inner.live(key).await {
+            Ok(live) => Ok(live.version.record.spec.public),
+            Err(error) if error.code == Code::FunctionNotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
     /// The functions of a project by name, after that name.
     pub async fn functions(

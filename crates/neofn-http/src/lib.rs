@@ -15,5 +15,5 @@ mod router;
 mod server;
 mod slow;
 
-pub use router::{ENDPOINTS, Edge, Endpoint};
+pub use router::{ENDPOINTS, Edge, EdgeService, Endpoint};
 pub use server::{Bound, ServerOptions};

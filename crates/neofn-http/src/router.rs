@@ -60,6 +60,7 @@ endpoints! {
     patch  "/api/functions/{project}/{function}" Patch functions::change;
     delete "/api/functions/{project}/{function}" Delete functions::remove;
     any    "/f/{project}/{function}" Endpoint endpoint::call;
+    any    "/f/{project}/{function}/" Endpoint endpoint::call;
     any    "/f/{project}/{function}/{*rest}" Endpoint endpoint::call;
     get    "/health" Health node::health;
     get    "/ready" Health node::ready;

@@ -1,0 +1,130 @@
+//! What the edge answers when it refuses: every document as a caller reads it.
+
+mod common;
+
+use axum::body::Body;
+use common::World;
+use http::Request;
+
+const HELLO: &str = "/api/v1/functions/demo/hello";
+const DEPLOY: &str = "/api/functions/projects/demo";
+
+#[tokio::test]
+async fn problem_documents() {
+    let world = World::new().await;
+    world
+        .as_operator("PATCH", "/api/functions/demo/open", r#"{"is_active":false}"#)
+        .await;
+    let mut shown = Vec::new();
+    for (what, method, path, body) in [
+        ("no such path", "GET", "/nowhere", ""),
+        ("no such method", "DELETE", HELLO, ""),
+        ("no such function", "POST", "/api/v1/functions/demo/nothing", ""),
+        ("no such project", "GET", "/api/v1/projects/nowhere/functions", ""),
+        (
+            "no such invocation",
+            "GET",
+            "/api/v1/invocations/0192f0c1-0000-7000-8000-000000000000",
+            "",
+        ),
+        ("no such error", "GET", "/docs/errors/NF9999", ""),
+        ("a bad name", "POST", "/api/v1/functions/Demo/hello", ""),
+        (
+            "a bad mode",
+            "POST",
+            "/api/v1/functions/demo/hello?mode=later",
+            "",
+        ),
+        (
+            "an unknown parameter",
+            "GET",
+            "/api/v1/functions/demo/hello/invocations?page=2",
+            "",
+        ),
+        (
+            "a bad limit",
+            "GET",
+            "/api/v1/functions/demo/hello/invocations?limit=0",
+            "",
+        ),
+        (
+            "a bad cursor",
+            "GET",
+            "/api/v1/functions/demo/hello/invocations?cursor=x",
+            "",
+        ),
+        (
+            "a bad status",
+            "GET",
+            "/api/v1/functions/demo/hello/invocations?status=done",
+            "",
+        ),
+        ("malformed", "POST", HELLO, "{\"a\": }"),
+        ("switched off", "POST", "/api/v1/functions/demo/open", ""),
+        ("a failed run", "POST", HELLO, r#"{"fail":"NF0201"}"#),
+        ("a time-out", "POST", HELLO, r#"{"fail":"NF0202"}"#),
+        ("a lost sandbox", "POST", HELLO, r#"{"fail":"NF0209"}"#),
+        (
+            "an unknown member",
+            "POST",
+            DEPLOY,
+            r#"{"function_name":"a","sauce":""}"#,
+        ),
+        (
+            "a refused source",
+            "POST",
+            DEPLOY,
+            r#"{"function_name":"hello","source":"refuse me"}"#,
+        ),
+        (
+            "no such version",
+            "POST",
+            "/api/v1/functions/demo/hello/rollback",
+            r#"{"version":9}"#,
+        ),
+        ("not a response", "POST", "/f/demo/hello", "raw"),
+    ] {
+        let answer = world.as_operator(method, path, body).await;
+        shown.push(format!("--- {what}: {method} {path}\n{}", answer.show()));
+    }
+    insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let world = World::new().await;
+    let status = async |body: Vec<u8>| {
+        let answer = world.as_operator("POST", HELLO, body).await;
+        (
+            answer.status.as_u16(),
+            answer.json()["code"].as_str().unwrap_or("").to_owned(),
+        )
+    };
+    let is = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(status(vec![b' '; (1 << 20) + 1]).await, is(413, "NF0309"));
+    assert_eq!(
+        status(format!("\"{}\"", "x".repeat((1 << 20) - 2)).into_bytes()).await,
+        is(200, "")
+    );
+    assert_eq!(status("[".repeat(200_000).into_bytes()).await, is(413, "NF0310"));
+    assert_eq!(status(vec![0xff]).await, is(400, "NF0308"));
+    assert_eq!(status(Vec::new()).await, is(200, ""));
+    // said to be too large before it is sent
+    let request = Request::post(HELLO)
+        .header("authorization", format!("Bearer {}", world.operator))
+        .header("content-length", "99999999999")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(world.send(request).await.status, 413);
+    // in pieces, without a length
+    let pieces = futures_util::stream::iter((0..20).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100_000])));
+    assert_eq!(
+        world
+            .as_operator("POST", HELLO, Body::from_stream(pieces))
+            .await
+            .status,
+        413
+    );
+    let large = format!(r#"{{"function_name":"a","source":"{}"}}"#, "x".repeat(16 << 20));
+    assert_eq!(world.as_operator("POST", DEPLOY, large).await.status, 413);
+}
