@@ -97,7 +97,7 @@ impl Reading {
             "invocation_duration_seconds",
             "From admission to the end",
             &s.duration_us,
-            1e-6,
+            1e6,
         )?;
         histogram(out, "invocation_units", "Units charged to a run", &s.units, 1.0)?;
         counter(out, "units", "Units charged", s.units_total)?;
@@ -232,7 +232,7 @@ fn histogram(
     name: &str,
     help: &str,
     data: &HistogramData,
-    scale: f64,
+    per: f64,
 ) -> fmt::Result {
     // counts up to 2^53 are exact, which is more than will ever run
     let number =
@@ -240,13 +240,13 @@ fn histogram(
     let mut buckets: Vec<(f64, u64)> = data
         .bounds
         .iter()
-        .map(|b| number(*b) * scale)
+        .map(|b| number(*b) / per)
         .zip(data.counts.iter().copied())
         .collect();
     buckets.push((f64::INFINITY, data.counts.last().copied().unwrap_or(0)));
     let total = data.counts.iter().sum();
     out.encode_descriptor(name, help, None, MetricType::Histogram)?
-        .encode_histogram::<NoLabelSet>(number(data.sum) * scale, total, &buckets, None)
+        .encode_histogram::<NoLabelSet>(number(data.sum) / per, total, &buckets, None)
 }
 
 #[cfg(test)]

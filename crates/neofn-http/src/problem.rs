@@ -3,7 +3,7 @@
 use crate::encode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use neofn_api::ApiError;
 use neofn_types::{Code, Error, TraceContext};
@@ -50,9 +50,9 @@ pub(crate) fn finish(mut response: Response, trace: &TraceContext) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Bytes::from(serde_json::to_vec(&problem).unwrap_or_default());
     let mut answer = encode::bytes_answer(status, "application/problem+json", body);
-    // Allow of a 405, as the router set it
-    for (name, value) in response.headers() {
-        answer.headers_mut().append(name, value.clone());
+    // of a 405, as the router set it; the length beside it is that of the placeholder
+    if let Some(allow) = response.headers_mut().remove(ALLOW) {
+        answer.headers_mut().insert(ALLOW, allow);
     }
     if let Some(seconds) = error.retry_after_s() {
         answer

@@ -244,10 +244,15 @@ impl World {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.service.answer(request, None).await.unwrap();
         let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        // hyper ends the connection when a length is not true
+        if let Some(length) = parts.headers.get("content-length") {
+            assert_eq!(length.to_str().unwrap(), body.len().to_string());
+        }
         Answer {
             status: parts.status,
             headers: parts.headers,
-            body: body.collect().await.unwrap().to_bytes(),
+            body,
         }
     }
 
