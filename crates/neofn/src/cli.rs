@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use neofn_types::{InvocationId, ProjectName};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Serverless functions for the Neo N3 blockchain, in one binary.
@@ -53,6 +54,10 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start a node
+    Up(Up),
+    /// Run this project here and redeploy whenever a file changes
+    Dev(Dev),
     /// Make a new project from a template
     Init(Init),
     /// Deploy the functions of this project
@@ -93,6 +98,43 @@ pub enum Command {
 pub struct Name {
     /// FUNCTION or PROJECT/FUNCTION
     pub name: String,
+}
+
+/// `neofn up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where the node keeps everything
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+    /// Run functions although this machine cannot confine them; for code that you trust
+    #[arg(long)]
+    pub insecure_no_jail: bool,
+    /// What to log, such as `warn` or `neofn_engine=debug,info`
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "NEOFN_LOG",
+        hide_env_values = true,
+        default_value = "info"
+    )]
+    pub log: String,
+    /// How log lines look: `text` or `json`
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: neofn_node::LogFormat,
+}
+
+/// `neofn dev`
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Where to listen; 127.0.0.1:9000 when absent, or a free port when that is taken
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Run functions although this machine cannot confine them; for code that you trust
+    #[arg(long)]
+    pub insecure_no_jail: bool,
 }
 
 /// `neofn init`

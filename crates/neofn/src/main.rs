@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod context;
+mod dev;
 mod diff;
 mod doctor;
 mod failure;
@@ -16,6 +17,10 @@ mod upload;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A child of a node is this same binary in another role; it confines itself before anything else happens.
+    if let Some(exit) = neofn_node::child_role(std::env::args_os()) {
+        return exit;
+    }
     let arguments = match cli::parse() {
         Ok(arguments) => arguments,
         Err(exit) => return exit.into(),

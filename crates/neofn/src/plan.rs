@@ -115,6 +115,12 @@ impl Plan {
         }
     }
 
+    /// What differs between two deployments.
+    #[must_use]
+    pub fn between(old: &Sent, new: &Sent) -> Vec<String> {
+        changes(old, new)
+    }
+
     /// In words.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

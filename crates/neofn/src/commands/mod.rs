@@ -2,7 +2,8 @@
 
 mod completions;
 mod delete;
-mod deploy;
+pub mod deploy;
+mod dev;
 mod doctor;
 mod enable;
 mod explain;
@@ -10,10 +11,11 @@ mod functions;
 mod gas;
 mod init;
 mod invocations;
-mod invoke;
-mod logs;
-mod replay;
+pub mod invoke;
+pub mod logs;
+pub mod replay;
 mod rollback;
+mod up;
 pub mod version;
 mod versions;
 
@@ -27,6 +29,8 @@ use serde::Serialize;
 pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
     let global = &cli.global;
     match cli.command {
+        Command::Up(args) => up::run(ui, &args),
+        Command::Dev(args) => dev::run(global, ui, &args),
         Command::Init(args) => init::run(global, ui, &args),
         Command::Deploy(args) => deploy::run(global, ui, &args),
         Command::Invoke(args) => invoke::run(global, ui, &args),

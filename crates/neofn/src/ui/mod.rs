@@ -9,6 +9,7 @@ pub use escape::visible;
 pub use progress::Progress;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a line on standard error is about; colour only underlines what the words say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,23 @@ pub enum Tone {
     Warn,
     /// Went wrong.
     Bad,
+}
+
+/// Whether the terminal is raw: then a line feed alone does not return to the first column.
+static RAW: AtomicBool = AtomicBool::new(false);
+
+/// Says that the terminal was made raw, or is as it was.
+pub fn set_raw(raw: bool) {
+    RAW.store(raw, Ordering::Relaxed);
+}
+
+/// Ends every line as the terminal needs it now.
+fn write_lines(to: &mut impl Write, text: &str) -> io::Result<()> {
+    let end = if RAW.load(Ordering::Relaxed) { "\r\n" } else { "\n" };
+    for line in text.split('\n') {
+        write!(to, "{line}{end}")?;
+    }
+    to.flush()
 }
 
 /// Writes for one command.
@@ -48,6 +66,12 @@ impl Ui {
         }
     }
 
+    /// The same for a command that talks to a person all the time, whatever it printed first.
+    #[must_use]
+    pub fn for_people(self) -> Self {
+        Self { json: false, ..self }
+    }
+
     /// A line of data. A reader that went away is no error of ours.
     pub fn out(&self, text: &str) {
         let mut out = io::stdout().lock();
@@ -56,7 +80,7 @@ impl Ui {
         } else {
             text.into()
         };
-        let _ = writeln!(out, "{shown}").and_then(|()| out.flush());
+        let _ = write_lines(&mut out, &shown);
     }
 
     /// Data as it is, without a line end.
@@ -82,7 +106,7 @@ impl Ui {
         } else {
             ("", "")
         };
-        let _ = writeln!(err, "{on}{text}{off}");
+        let _ = write_lines(&mut err, &format!("{on}{text}{off}"));
     }
 
     /// A plain line for the person.

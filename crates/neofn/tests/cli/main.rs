@@ -4,5 +4,6 @@
 mod deploy;
 mod local;
 mod mock;
+mod node;
 mod remote;
 mod run;

@@ -1,0 +1,63 @@
+//! `neofn up`: start, say where, wait for a signal, drain.
+
+use crate::cli::Up;
+use crate::failure::{Exit, Failure};
+use crate::ui::{Tone, Ui};
+use neofn_node::{Node, NodeOptions};
+use neofn_types::Code;
+use neofn_wire::ReadyLine;
+use std::time::Duration;
+
+/// How long running calls may take to end; the longest time limit is shorter.
+const DRAIN: Duration = Duration::from_secs(35);
+/// How long the threads of a node that was told twice may take to notice.
+const ABANDON: Duration = Duration::from_millis(200);
+
+/// Serves until a signal comes.
+pub fn run(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
+    neofn_node::log_to_stderr(args.log_format, &args.log)?;
+    let mut options = NodeOptions::new(&args.data)?;
+    options.listen = args.listen;
+    options.insecure_no_jail = args.insecure_no_jail;
+    let runtime = neofn_node::runtime()?;
+    let exit = runtime.block_on(serve(ui, options));
+    runtime.shutdown_timeout(ABANDON);
+    exit
+}
+
+async fn serve(ui: &Ui, options: NodeOptions) -> Result<Exit, Failure> {
+    let mut node = Node::start(options).await?;
+    announce(ui, &node);
+    tokio::select! {
+        signal = neofn_node::terminated() => signal?,
+        () = node.stopped() => return Err(Failure::new(Code::Internal, "the node stopped answering", "see the log")),
+    }
+    ui.note("draining: running calls may end; a second signal stops at once");
+    tokio::select! {
+        in_time = node.drain(DRAIN) => Ok(if in_time { Exit::Done } else { Exit::Failed }),
+        signal = neofn_node::terminated() => {
+            signal?;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+/// The ready line. In JSON it is all that ever goes to standard output.
+fn announce(ui: &Ui, node: &Node) {
+    let admin_key_file = node.admin_key_file().display().to_string();
+    if ui.json {
+        ui.document(&ReadyLine {
+            url: node.url().to_owned(),
+            admin_key_file,
+        });
+        return;
+    }
+    ui.out(&format!("ready at {}", node.url()));
+    ui.say(
+        Tone::Dim,
+        &format!(
+            "admin key in {admin_key_file}, jail {}, Ctrl-C drains and stops",
+            node.jail_tier()
+        ),
+    );
+}

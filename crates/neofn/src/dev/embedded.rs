@@ -1,0 +1,78 @@
+//! The node inside this process, on a thread of its own.
+
+use super::Event;
+use crate::failure::Failure;
+use neofn_node::{Node, NodeOptions};
+use neofn_types::Code;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Nobody waits long for a development node.
+const DRAIN: Duration = Duration::from_secs(2);
+const ABANDON: Duration = Duration::from_millis(200);
+
+/// A node that answers until it is told to stop.
+pub struct Embedded {
+    /// Its address.
+    pub url: String,
+    /// The file that holds its admin key alone.
+    pub admin_key_file: PathBuf,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+type Started = Result<(String, PathBuf), Failure>;
+
+impl Embedded {
+    /// Starts a node; a signal becomes an event.
+    pub fn start(options: NodeOptions, events: mpsc::Sender<Event>) -> Result<Self, Failure> {
+        let runtime = neofn_node::runtime()?;
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(serve(options, &ready, stopped, &events));
+            runtime.shutdown_timeout(ABANDON);
+        });
+        let ended = || Failure::new(Code::Internal, "the embedded node ended before it was ready", "");
+        let (url, admin_key_file) = started.recv().map_err(|_| ended())??;
+        Ok(Self {
+            url,
+            admin_key_file,
+            stop,
+            thread,
+        })
+    }
+
+    /// Stops it in order.
+    pub fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
+
+async fn serve(
+    options: NodeOptions,
+    ready: &mpsc::Sender<Started>,
+    mut stopped: oneshot::Receiver<()>,
+    events: &mpsc::Sender<Event>,
+) {
+    let node = match Node::start(options).await {
+        Ok(node) => node,
+        Err(error) => {
+            let _ = ready.send(Err(error.into()));
+            return;
+        }
+    };
+    let _ = ready.send(Ok((node.url().to_owned(), node.admin_key_file().to_owned())));
+    tokio::select! {
+        _ = &mut stopped => {}
+        _ = neofn_node::terminated() => {
+            let _ = events.send(Event::Stop);
+            let _ = stopped.await;
+        }
+    }
+    node.drain(DRAIN).await;
+}

@@ -1,0 +1,194 @@
+//! What `neofn dev` knows while it runs: what was sent, what ran last, and how to show it.
+
+use super::{Embedded, Event};
+use crate::cli::Global;
+use crate::commands::{deploy, invoke, logs, replay, report};
+use crate::context;
+use crate::failure::Failure;
+use crate::plan::{Plan, Sent};
+use crate::project::Project;
+use crate::render;
+use crate::ui::{Tone, Ui};
+use neofn_client::Client;
+use neofn_node::SystemClock;
+use neofn_types::{Clock as _, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
+use neofn_wire::LogEvent;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+
+/// A project that runs.
+pub struct Session {
+    ui: Ui,
+    root: PathBuf,
+    project: Option<ProjectName>,
+    client: Client,
+    events: Sender<Event>,
+    clock: SystemClock,
+    sent: BTreeMap<FunctionKey, Sent>,
+    live: BTreeMap<FunctionKey, u32>,
+    /// The function that was deployed or run last: what the keys mean.
+    current: Option<FunctionKey>,
+    /// The run that `r` replays.
+    last: Option<(FunctionKey, InvocationId)>,
+}
+
+impl Session {
+    /// A session on an embedded node.
+    pub fn new(
+        global: &Global,
+        ui: Ui,
+        root: PathBuf,
+        node: &Embedded,
+        events: Sender<Event>,
+    ) -> Result<Self, Failure> {
+        let key = std::fs::read_to_string(&node.admin_key_file)
+            .map_err(|e| Failure::file(&node.admin_key_file, "read", &e))?;
+        Ok(Self {
+            ui: ui.for_people(),
+            root,
+            project: global.project.clone(),
+            client: context::client_of(node.url.clone(), Some(key.trim().to_owned()))?,
+            events,
+            clock: SystemClock::new(),
+            sent: BTreeMap::new(),
+            live: BTreeMap::new(),
+            current: None,
+            last: None,
+        })
+    }
+
+    /// Puts an event back into the queue.
+    pub fn later(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Deploys what differs from what was sent last; a mistake is shown, and what was live stays.
+    pub fn deploy_changed(&mut self) {
+        let project = match Project::read(&self.root) {
+            Ok(project) => project,
+            Err(failure) => return self.show(&failure),
+        };
+        let name = self
+            .project
+            .clone()
+            .unwrap_or_else(|| project.manifest.project.clone());
+        for function in project.manifest.functions.keys() {
+            if let Err(failure) = self.deploy(&project, &name, function) {
+                self.show(&failure);
+            }
+        }
+    }
+
+    fn show(&self, failure: &Failure) {
+        report(&self.ui, failure);
+    }
+
+    fn deploy(
+        &mut self,
+        project: &Project,
+        name: &ProjectName,
+        function: &FunctionName,
+    ) -> Result<(), Failure> {
+        let began = self.clock.monotonic();
+        let key = FunctionKey::new(name.clone(), function.clone());
+        let request = deploy::request(project, function)?;
+        let now = Sent::of(&request, 0);
+        if self.sent.get(&key) == Some(&now) {
+            return Ok(());
+        }
+        let changes = self
+            .sent
+            .get(&key)
+            .map(|before| Plan::between(before, &now))
+            .unwrap_or_default();
+        // Remembered even when it is refused: the same mistake is not sent again until a file changes.
+        self.sent.insert(key.clone(), now);
+        let answer = self.client.deploy(name, &request)?;
+        for warning in &answer.warnings {
+            render::finding(&self.ui, warning);
+        }
+        let took = render::millis((self.clock.monotonic() - began).as_secs_f64() * 1_000.0);
+        let version = answer.function.version;
+        let url = format!("{}{}", self.client.url(), answer.function.url);
+        self.ui
+            .say(Tone::Good, &format!("{key} version {version} in {took} {url}"));
+        for change in changes {
+            self.ui.say(Tone::Dim, &format!("  {change}"));
+        }
+        if self.live.insert(key.clone(), version).is_none() {
+            self.follow(&key);
+        }
+        self.current = Some(key);
+        Ok(())
+    }
+
+    /// Streams the log of a function into the queue of events.
+    fn follow(&self, key: &FunctionKey) {
+        let mut follow = self.client.follow(key, None);
+        let (events, name) = (self.events.clone(), key.to_string());
+        // Connected before anything can be invoked, so that nothing is missed.
+        let connected = follow.connect();
+        if let Err(error) = connected {
+            return self.show(&error.into());
+        }
+        std::thread::spawn(move || {
+            for entry in follow {
+                // The node went away: so does this process.
+                let Ok(entry) = entry else { return };
+                if events
+                    .send(Event::Logged(Box::new((name.clone(), entry))))
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Shows a run that ended.
+    pub fn logged(&mut self, (name, entry): &(String, LogEvent)) {
+        let tone = if entry.status == "succeeded" {
+            Tone::Plain
+        } else {
+            Tone::Bad
+        };
+        self.ui.block(tone, &format!("{name} {}", logs::entry(entry)));
+        let key = self.live.keys().find(|key| key.to_string() == *name).cloned();
+        if let (Some(key), Ok(id)) = (key, entry.invocation_id.parse()) {
+            self.current = Some(key.clone());
+            self.last = Some((key, id));
+        }
+    }
+
+    /// Replays the last run on the version that is live now.
+    pub fn replay(&mut self) {
+        let Some((key, id)) = &self.last else {
+            return self.ui.note("nothing has run yet: i invokes");
+        };
+        match self.client.replay(id, self.live.get(key).map(|v| Version(*v))) {
+            Ok(answer) => self.ui.block(Tone::Plain, &replay::difference(&answer)),
+            Err(error) => self.show(&error.into()),
+        }
+    }
+
+    /// Invokes the current function with its test event.
+    pub fn invoke(&mut self) {
+        let Some(key) = self.current.clone() else {
+            return self.ui.note("nothing is deployed yet");
+        };
+        let project = Project::read(&self.root).ok();
+        let test = project.and_then(|p| p.manifest.functions.get(&key.function)?.test.clone());
+        let event = test.map_or_else(|| "null".to_owned(), |test| test.event.to_string());
+        self.ui.say(Tone::Dim, &format!("{key} {event}"));
+        match self.client.invoke(&key, event.as_bytes(), None) {
+            // Its log lines come with the followed log.
+            Ok(answer) => {
+                self.ui.out(answer.result.get());
+                self.ui
+                    .say(Tone::Dim, &invoke::summary(&key.to_string(), &answer));
+            }
+            Err(error) => self.show(&error.into()),
+        }
+    }
+}
