@@ -117,8 +117,14 @@ fn page_of(status: Option<Status>) -> &'static str {
     match status {
         None => ended!("", ""),
         Some(Status::Succeeded) => ended!("", " AND i.status = 2"),
-        Some(Status::Failed) => ended!(" INDEXED BY invocation_failed", " AND i.status = 3"),
-        Some(Status::Dead) => ended!(" INDEXED BY invocation_failed", " AND i.status = 4"),
+        Some(Status::Failed) => ended!(
+            " INDEXED BY invocation_failed",
+            " AND i.status >= 3 AND i.status = 3"
+        ),
+        Some(Status::Dead) => ended!(
+            " INDEXED BY invocation_failed",
+            " AND i.status >= 3 AND i.status = 4"
+        ),
         Some(Status::Queued) => live!("0"),
         Some(Status::Running) => live!("1"),
     }

@@ -26,6 +26,7 @@ struct Slot {
 #[derive(Debug)]
 struct Touched {
     stored_bytes: Option<u64>,
+    expired: bool,
     now: Option<Slot>,
     changed: bool,
 }
@@ -50,22 +51,16 @@ pub(crate) fn commit(work: &mut Work<'_>, pid: i64, finish: &Finish) -> Answer<(
         }
     }
     let before = work.memory.space(work.conn, pid)?;
-    let after = measure(space, &touched);
-    if exceeds(before, after, finish.kv_quota) {
+    let mut after = measure(space, &touched);
+    if after.keys > finish.kv_quota.keys_max || after.bytes > finish.kv_quota.bytes_max {
         // entries that are gone for everybody must not count
-        let (keys, bytes) = sweep_space(work.conn, pid, finish.at, &touched)?;
-        let less = |space: Space| Space {
-            keys: space.keys.saturating_sub(keys),
-            bytes: space.bytes.saturating_sub(bytes),
-            ..space
-        };
-        work.memory.set_space(pid, less(before));
-        if exceeds(less(before), less(after), finish.kv_quota) {
+        let swept = sweep_space(work.conn, pid, finish.at, &touched)?;
+        let before = less(before, swept);
+        work.memory.set_space(pid, before);
+        after = less(after, swept);
+        if exceeds(less(before, rewritten(&touched)), after, finish.kv_quota) {
             return Ok(Err(StoreError::KvQuota));
         }
-        write_all(work, pid, &touched)?;
-        work.memory.set_space(pid, less(after));
-        return Ok(Ok(()));
     }
     write_all(work, pid, &touched)?;
     work.memory.set_space(pid, after);
@@ -79,12 +74,14 @@ fn load(conn: &Connection, pid: i64, key: &str, now: UnixMillis) -> Result<Touch
     let Some(entry) = rows.next()?.map(entry).transpose()? else {
         return Ok(Touched {
             stored_bytes: None,
+            expired: false,
             now: None,
             changed: false,
         });
     };
     Ok(Touched {
         stored_bytes: Some(size(key, &entry.value)),
+        expired: !live(&entry, now),
         now: live(&entry, now).then_some(Slot {
             value: entry.value,
             revision: entry.revision,
@@ -170,6 +167,24 @@ fn measure(mut space: Space, touched: &BTreeMap<&str, Touched>) -> Space {
         }
     }
     space
+}
+
+fn less(space: Space, (keys, bytes): (u64, u64)) -> Space {
+    Space {
+        keys: space.keys.saturating_sub(keys),
+        bytes: space.bytes.saturating_sub(bytes),
+        ..space
+    }
+}
+
+/// Keys and bytes of expired rows that the writes replace anyway.
+fn rewritten(touched: &BTreeMap<&str, Touched>) -> (u64, u64) {
+    touched
+        .values()
+        .filter(|t| t.expired && t.changed)
+        .fold((0, 0), |(keys, bytes), t| {
+            (keys + 1, bytes + t.stored_bytes.unwrap_or(0))
+        })
 }
 
 /// Whether the writes make a namespace too large; one that is too large already may still shrink.

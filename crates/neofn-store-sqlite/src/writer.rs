@@ -106,7 +106,7 @@ impl Writer {
 
     /// The next message; while none waits, removes what deleted functions left behind.
     fn next(&mut self, inbox: &Receiver<Message>) -> Option<Message> {
-        while !self.stale && !self.memory.tombs.is_empty() {
+        while !self.memory.tombs.is_empty() {
             match inbox.try_recv() {
                 Ok(message) => return Some(message),
                 Err(TryRecvError::Disconnected) => return None,

@@ -50,6 +50,8 @@ impl Entropy for Counter {
     }
 }
 static IDS: Counter = Counter(AtomicU64::new(0));
+/// Moves the ids of this process apart from those of another.
+pub static IDS_SEED: &AtomicU64 = &IDS.0;
 
 pub fn key(project: &str, function: &str) -> FunctionKey {
     FunctionKey::new(project.parse().unwrap(), function.parse().unwrap())

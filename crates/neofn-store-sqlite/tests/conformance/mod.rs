@@ -1,0 +1,116 @@
+//! One suite for every store: each test holds a store to a sentence of the ports. Knows no backend; a backend
+//! gives a [`Harness`] and calls [`suite!`].
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+pub mod claims;
+pub mod history;
+pub mod identity;
+pub mod keyed;
+pub mod kv;
+pub mod registry;
+
+use crate::support::TestClock;
+use neofn_engine::port::{InvocationStore, KvStore};
+use neofn_identity::port::IdentityStore;
+use neofn_registry::port::RegistryStore;
+use std::future::Future;
+use std::sync::Arc;
+
+/// All the ports at once.
+pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore {}
+impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore> AnyStore for T {}
+
+/// How the suite opens a backend.
+pub trait Harness: Sized + Send + Sync {
+    type Store: AnyStore;
+    /// A place with nothing in it.
+    fn new() -> Self;
+    /// The clock that its stores read.
+    fn clock(&self) -> Arc<TestClock>;
+    /// Opens the place.
+    fn open(&self) -> impl Future<Output = Self::Store> + Send;
+    /// Stops the store as a crash does: what was answered stays, claims have no owner any more.
+    fn stop(&self, store: Self::Store) -> impl Future<Output = ()> + Send;
+}
+
+/// The whole suite against a backend.
+#[macro_export]
+macro_rules! suite {
+    ($harness:ident) => {
+        $crate::suite!(@each $harness, claims: [
+            queued_invocations_are_claimed_oldest_first,
+            busy_functions_are_skipped,
+            a_claim_grows_fence_and_attempt,
+            a_stale_fence_writes_nothing,
+            an_ended_invocation_stays_ended,
+            expired_leases_are_given_up,
+            renewing_keeps_a_claim_and_tells_lost_ones,
+            a_full_queue_refuses,
+            a_retry_waits_for_its_time,
+            next_due_follows_the_queue,
+            a_restart_gives_up_every_claim,
+            fences_hold_under_any_schedule,
+        ]);
+        $crate::suite!(@each $harness, keyed: [
+            the_same_request_is_answered_by_the_first_invocation,
+            the_same_key_with_another_request_is_refused,
+            keys_belong_to_a_function,
+            an_interrupted_keyed_call_is_rearmed,
+            a_rearmed_call_fences_the_first_one,
+            admitting_the_same_id_twice_is_once,
+        ]);
+        $crate::suite!(@each $harness, kv: [
+            writes_commit_with_the_result,
+            a_failed_compare_writes_nothing_at_all,
+            absent_and_revision_hold_at_the_commit,
+            counters_add_and_never_conflict,
+            what_is_no_counter_is_refused,
+            quotas_are_checked_against_the_sum,
+            expired_entries_are_not_there,
+            listing_is_by_prefix_in_byte_order,
+            namespaces_are_apart,
+            revisions_grow_over_the_namespace,
+            commits_agree_with_a_model,
+        ]);
+        $crate::suite!(@each $harness, history: [
+            a_record_reads_back_as_it_was,
+            a_record_is_written_though_nobody_waits,
+            the_same_record_twice_is_once,
+            listings_are_newest_first_and_filtered,
+            recorded_inputs_come_back,
+            totals_count_every_end_once,
+            pruning_keeps_what_retention_says,
+            a_key_keeps_its_answer,
+            unknown_functions_and_ids_are_not_found,
+        ]);
+        $crate::suite!(@each $harness, registry: [
+            publishing_makes_versions_and_moves_live,
+            the_same_content_makes_no_new_version,
+            live_moves_back_and_forth,
+            switching_off_is_outside_the_version,
+            listings_are_by_name_and_paged,
+            deleting_takes_everything_along,
+            blobs_are_stored_once_under_their_digest,
+            an_artifact_is_replaced_in_place,
+        ]);
+        $crate::suite!(@each $harness, identity: [
+            keys_are_kept_oldest_first,
+        ]);
+    };
+    (@each $harness:ident, $module:ident: [$($test:ident,)*]) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    $crate::conformance::$module::$test::<$crate::$harness>().await;
+                }
+            )*
+        }
+    };
+}

@@ -1,0 +1,34 @@
+//! The SQLite store against the suite of the ports.
+
+mod conformance;
+mod support;
+
+use neofn_store_sqlite::{Store, StoreOptions};
+use std::sync::Arc;
+use support::TestClock;
+
+struct Sqlite {
+    dir: tempfile::TempDir,
+    clock: Arc<TestClock>,
+}
+
+impl conformance::Harness for Sqlite {
+    type Store = Store;
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            clock: Arc::default(),
+        }
+    }
+    fn clock(&self) -> Arc<TestClock> {
+        Arc::clone(&self.clock)
+    }
+    async fn open(&self) -> Store {
+        Store::open(StoreOptions::new(self.dir.path(), self.clock())).unwrap()
+    }
+    async fn stop(&self, store: Store) {
+        store.close().await.unwrap();
+    }
+}
+
+suite!(Sqlite);
