@@ -1,4 +1,5 @@
 //! The SQLite store against the suite of the ports.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod conformance;
 mod support;
