@@ -2,8 +2,17 @@
 //!
 //! Ratios are taken in one run on one machine: rounds of each server alternate, the load generator (wrk) shares the
 //! cores with them. Servers that are not installed are left out and said to be.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark measures real time and stops loudly")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark measures real time and stops loudly"
+)]
 #![expect(clippy::indexing_slicing, reason = "JSON members by name")]
 
 use neofn_testkit::{NodeProcess, eventually};
@@ -23,7 +32,10 @@ const SECONDS: u32 = 4;
 
 fn main() {
     // `cargo bench` passes --bench; a name narrows it down
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with("--"))
+        .collect();
     let on = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     if on("http") {
         http();
@@ -74,8 +86,19 @@ fn http() {
     let request = json!({"function_name": "bench", "source": HANDLER, "public": true,
         "limits": {"concurrency": 1000}});
     let _ = node.http().deploy_with("demo", request).expect(201);
-    let server = |name, url, child| Server { name, url, rates: vec![], p50: vec![], p99: vec![], child };
-    let mut servers = vec![server("neofn (fresh sandbox, own process)", format!("{}/api/v1/functions/demo/bench", node.url()), None)];
+    let server = |name, url, child| Server {
+        name,
+        url,
+        rates: vec![],
+        p50: vec![],
+        p99: vec![],
+        child,
+    };
+    let mut servers = vec![server(
+        "neofn (fresh sandbox, own process)",
+        format!("{}/api/v1/functions/demo/bench", node.url()),
+        None,
+    )];
     match workerd() {
         Some((url, child)) => servers.push(server("workerd (one shared isolate)", url, Some(child))),
         None => eprintln!("workerd is not to be had here: left out"),
@@ -95,16 +118,39 @@ fn http() {
             s.p99.push(p99);
         }
     }
-    heading(&format!("HTTP, 32 connections, load generator on the same cores, median of {ROUNDS}"));
+    heading(&format!(
+        "HTTP, 32 connections, load generator on the same cores, median of {ROUNDS}"
+    ));
     for s in &servers {
-        row(s.name, &format!("{:.0}/s p50 {:.2} p99 {:.2} ms", median(&s.rates), median(&s.p50), median(&s.p99)), "");
+        row(
+            s.name,
+            &format!(
+                "{:.0}/s p50 {:.2} p99 {:.2} ms",
+                median(&s.rates),
+                median(&s.p50),
+                median(&s.p99)
+            ),
+            "",
+        );
     }
     let own = median(&servers[0].rates);
     for s in servers.iter().skip(1) {
-        let target = if s.name.starts_with("workerd") { ">= 2 x" } else { ">= 8 x" };
-        row(&format!("neofn against {}", s.name), &format!("{:.1} x", own / median(&s.rates)), target);
+        let target = if s.name.starts_with("workerd") {
+            ">= 2 x"
+        } else {
+            ">= 8 x"
+        };
+        row(
+            &format!("neofn against {}", s.name),
+            &format!("{:.1} x", own / median(&s.rates)),
+            target,
+        );
     }
-    row("neofn p99", &format!("{:.2} ms", median(&servers[0].p99)), "< 10 ms");
+    row(
+        "neofn p99",
+        &format!("{:.2} ms", median(&servers[0].p99)),
+        "< 10 ms",
+    );
     let health = node.http().get("/health").expect(200).json();
     assert_eq!(health["failedInvocations"], 0, "{health}");
 }
@@ -129,8 +175,17 @@ fn wrk(url: &str, seconds: u32) -> Option<(f64, f64, f64)> {
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!text.contains("Non-2xx"), "{text}");
-    let field = |name: &str| text.lines().find_map(|l| l.trim().strip_prefix(name)).map(str::trim).map(str::to_owned);
-    Some((field("Requests/sec:")?.parse().ok()?, millis(&field("50%")?)?, millis(&field("99%")?)?))
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|l| l.trim().strip_prefix(name))
+            .map(str::trim)
+            .map(str::to_owned)
+    };
+    Some((
+        field("Requests/sec:")?.parse().ok()?,
+        millis(&field("50%")?)?,
+        millis(&field("99%")?)?,
+    ))
 }
 
 fn millis(text: &str) -> Option<f64> {
@@ -146,7 +201,10 @@ fn millis(text: &str) -> Option<f64> {
 }
 
 fn npm_cache() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
+    let base = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
+        PathBuf::from,
+    );
     base.join("neofn/bench-npm")
 }
 
@@ -155,23 +213,44 @@ fn workerd() -> Option<(String, Child)> {
     let binary = dir.join("node_modules/.bin/workerd");
     if !binary.exists() {
         std::fs::create_dir_all(&dir).ok()?;
-        let done = Command::new("npm").args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&dir).arg("workerd").status();
+        let done = Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
+            .arg(&dir)
+            .arg("workerd")
+            .status();
         done.ok().filter(std::process::ExitStatus::success)?;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .ok()?
+        .local_addr()
+        .ok()?
+        .port();
     let config = dir.join("bench.capnp");
     let text = format!(
         "using Workerd = import \"/workerd/workerd.capnp\";\nconst config :Workerd.Config = (\n  services = [(name = \"main\", worker = .bench)],\n  sockets = [(name = \"http\", address = \"127.0.0.1:{port}\", http = (), service = \"main\")]\n);\nconst bench :Workerd.Worker = (modules = [(name = \"worker\", esModule = embed \"worker.mjs\")], compatibilityDate = \"2025-01-01\");\n"
     );
     std::fs::copy(peers().join("worker.mjs"), dir.join("worker.mjs")).ok()?;
     std::fs::write(&config, text).ok()?;
-    let child = Command::new(binary).arg("serve").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).spawn().ok()?;
-    eventually("workerd listens", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let child = Command::new(binary)
+        .arg("serve")
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .ok()?;
+    eventually("workerd listens", Duration::from_secs(20), || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
     Some((format!("http://127.0.0.1:{port}/"), child))
 }
 
 fn node_vm() -> Option<(String, Child)> {
-    let mut child = Command::new("node").arg(peers().join("node-vm.mjs")).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut child = Command::new("node")
+        .arg(peers().join("node-vm.mjs"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
     Some((format!("http://127.0.0.1:{}/", line.trim()), child))
@@ -192,10 +271,18 @@ fn accepted() {
     heading("Asynchronous invocations, durable with group commit, 64 connections");
     let Ok(output) = output else { return };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let number = |name: &str| text.lines().find_map(|l| l.trim().strip_prefix(name)).and_then(|t| t.trim().parse::<f64>().ok());
+    let number = |name: &str| {
+        text.lines()
+            .find_map(|l| l.trim().strip_prefix(name))
+            .and_then(|t| t.trim().parse::<f64>().ok())
+    };
     let refused: f64 = number("Non-2xx or 3xx responses:").unwrap_or(0.0);
     let rate = number("Requests/sec:").unwrap_or(0.0);
-    row("answers (the queue of a function holds 10 000)", &format!("{rate:.0}/s, {refused:.0} refused"), ">= 10 000/s");
+    row(
+        "answers (the queue of a function holds 10 000)",
+        &format!("{rate:.0}/s, {refused:.0} refused"),
+        ">= 10 000/s",
+    );
 }
 
 // --- deployment ------------------------------------------------------------------------------------------------------
@@ -207,7 +294,13 @@ fn deploy() {
     let mut times: Vec<f64> = (0..20)
         .map(|n| {
             let started = Instant::now();
-            let _ = http.deploy("demo", &format!("f{n}"), &format!("{HANDLER}\nexport const n = {n};")).expect(201);
+            let _ = http
+                .deploy(
+                    "demo",
+                    &format!("f{n}"),
+                    &format!("{HANDLER}\nexport const n = {n};"),
+                )
+                .expect(201);
             started.elapsed().as_secs_f64() * 1e3
         })
         .collect();
@@ -225,7 +318,13 @@ fn scale() {
     let node = NodeProcess::start_in(&data, &[]);
     let http = node.http();
     for n in 0..1000 {
-        let _ = http.deploy("demo", &format!("f{n}"), &format!("{HANDLER}\nexport const n = {n};")).expect(201);
+        let _ = http
+            .deploy(
+                "demo",
+                &format!("f{n}"),
+                &format!("{HANDLER}\nexport const n = {n};"),
+            )
+            .expect(201);
     }
     assert_eq!(node.terminate(), Some(0));
     let mut ready: Vec<f64> = Vec::new();
@@ -236,16 +335,30 @@ fn scale() {
         assert_eq!(node.terminate(), Some(0));
     }
     heading("A node with 1 000 functions deployed");
-    row("`neofn up` ready, median of 5", &format!("{:.0} ms", median(&ready)), "< 300 ms");
+    row(
+        "`neofn up` ready, median of 5",
+        &format!("{:.0} ms", median(&ready)),
+        "< 300 ms",
+    );
     let node = NodeProcess::start_in(&data, &[]);
     let idle = memory_kib(&node);
-    row("idle memory, all processes (PSS)", &format!("{:.0} MiB", idle / 1024.0), "< 120 MiB");
+    row(
+        "idle memory, all processes (PSS)",
+        &format!("{:.0} MiB", idle / 1024.0),
+        "< 120 MiB",
+    );
     let http = node.http();
     for n in 0..1000 {
-        let _ = http.invoke("demo", &format!("f{n}"), &json!({"name": "x", "items": [1]})).expect(200);
+        let _ = http
+            .invoke("demo", &format!("f{n}"), &json!({"name": "x", "items": [1]}))
+            .expect(200);
     }
     let used = memory_kib(&node);
-    row("each function called once, more memory a function", &format!("{:.0} KiB", (used - idle) / 1000.0), "<= 250 KiB");
+    row(
+        "each function called once, more memory a function",
+        &format!("{:.0} KiB", (used - idle) / 1000.0),
+        "<= 250 KiB",
+    );
 }
 
 /// Proportional set size of the node and all its children.
@@ -253,7 +366,12 @@ fn memory_kib(node: &NodeProcess) -> f64 {
     let pids = node.descendants().into_iter().chain([node.pid()]);
     pids.filter_map(|pid| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        text.lines().find_map(|l| l.strip_prefix("Pss:"))?.split_whitespace().next()?.parse::<f64>().ok()
+        text.lines()
+            .find_map(|l| l.strip_prefix("Pss:"))?
+            .split_whitespace()
+            .next()?
+            .parse::<f64>()
+            .ok()
     })
     .sum()
 }

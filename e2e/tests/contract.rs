@@ -27,10 +27,15 @@ fn deploy_and_invoke_have_the_shapes_of_the_design() {
     assert_eq!(function["function_name"], "hello");
     assert_eq!(function["runtime"], "js");
     assert_eq!(function["file_path"], "index.ts");
-    assert_eq!((&function["is_active"], &function["version"]), (&json!(true), &json!(1)));
+    assert_eq!(
+        (&function["is_active"], &function["version"]),
+        (&json!(true), &json!(1))
+    );
     assert!(iso8601(&function["created_at"]), "{function}");
 
-    let answer = http.invoke("demo", "hello", &json!({"name": "World"})).expect(200);
+    let answer = http
+        .invoke("demo", "hello", &json!({"name": "World"}))
+        .expect(200);
     assert!(answer.header("traceparent").is_some(), "{answer:?}");
     let body = answer.json();
     assert_eq!(body["success"], true);
@@ -39,21 +44,43 @@ fn deploy_and_invoke_have_the_shapes_of_the_design() {
     assert_eq!(body["version"], 1);
     assert!(body["duration"].is_number() && body["invocationId"].is_string());
     let units = &body["units"];
-    let parts: u64 = ["base", "compute", "memory", "host"].iter().map(|k| units[*k].as_u64().unwrap()).sum();
+    let parts: u64 = ["base", "compute", "memory", "host"]
+        .iter()
+        .map(|k| units[*k].as_u64().unwrap())
+        .sum();
     assert_eq!(units["total"].as_u64(), Some(parts));
-    assert_eq!((units["base"].as_u64(), units["schedule"].as_u64()), (Some(10_000), Some(1)));
+    assert_eq!(
+        (units["base"].as_u64(), units["schedule"].as_u64()),
+        (Some(10_000), Some(1))
+    );
 
     let body = http.get("/api/v1/functions/demo/hello").expect(200).json();
     assert_eq!(body["function"]["invocation_count"], 1);
     let body = http.get("/api/v1/projects/demo/functions").expect(200).json();
-    assert_eq!((&body["count"], &body["functions"][0]["function_name"]), (&json!(1), &json!("hello")));
+    assert_eq!(
+        (&body["count"], &body["functions"][0]["function_name"]),
+        (&json!(1), &json!("hello"))
+    );
     let body = http.get("/api/functions/projects/demo").expect(200).json();
     assert_eq!(body["count"], 1);
 
-    let id = http.invoke("demo", "hello", &json!({"name": "x"})).expect(200).json()["invocationId"].clone();
-    let body = http.get(&format!("/api/v1/invocations/{}", id.as_str().unwrap())).expect(200).json();
-    assert_eq!((&body["status"], &body["result"]["greeting"]), (&json!("succeeded"), &json!("Hello, x")));
-    let body = http.get("/api/v1/functions/demo/hello/invocations?limit=1").expect(200).json();
+    let id = http
+        .invoke("demo", "hello", &json!({"name": "x"}))
+        .expect(200)
+        .json()["invocationId"]
+        .clone();
+    let body = http
+        .get(&format!("/api/v1/invocations/{}", id.as_str().unwrap()))
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&body["status"], &body["result"]["greeting"]),
+        (&json!("succeeded"), &json!("Hello, x"))
+    );
+    let body = http
+        .get("/api/v1/functions/demo/hello/invocations?limit=1")
+        .expect(200)
+        .json();
     assert_eq!(body["invocations"].as_array().unwrap().len(), 1);
     assert!(body["next"].is_string());
 }
@@ -73,7 +100,11 @@ fn units_are_the_same_on_every_run_and_in_every_layout() {
         .map(|_| {
             let http = http.clone();
             std::thread::spawn(move || {
-                (0..20).map(|_| http.invoke("demo", "hello", &json!({"name": "Neo"})).json()["units"].to_string()).collect::<Vec<_>>()
+                (0..20)
+                    .map(|_| {
+                        http.invoke("demo", "hello", &json!({"name": "Neo"})).json()["units"].to_string()
+                    })
+                    .collect::<Vec<_>>()
             })
         })
         .collect();
@@ -91,16 +122,43 @@ fn credentials_decide() {
     let public = json!({"function_name": "open", "source": HELLO, "public": true});
     let _ = http.deploy_with("demo", public).expect(201);
 
-    let _ = anonymous.invoke("demo", "open", &json!({"name": "x"})).expect(200);
-    assert_eq!(anonymous.invoke("demo", "private", &json!({"name": "x"})).expect(401).code(), "NF0401");
+    let _ = anonymous
+        .invoke("demo", "open", &json!({"name": "x"}))
+        .expect(200);
+    assert_eq!(
+        anonymous
+            .invoke("demo", "private", &json!({"name": "x"}))
+            .expect(401)
+            .code(),
+        "NF0401"
+    );
     // an unknown function looks the same as a private one
-    assert_eq!(anonymous.invoke("demo", "nothing", &json!(null)).expect(401).code(), "NF0401");
-    let wrong = Http::new(node.url(), Some("nfk_0000000000000000_000000000000000000000000000000000000000000000000_00000000"));
-    assert_eq!(wrong.invoke("demo", "private", &json!({"name": "x"})).expect(401).code(), "NF0401");
+    assert_eq!(
+        anonymous
+            .invoke("demo", "nothing", &json!(null))
+            .expect(401)
+            .code(),
+        "NF0401"
+    );
+    let wrong = Http::new(
+        node.url(),
+        Some("nfk_0000000000000000_000000000000000000000000000000000000000000000000_00000000"),
+    );
+    assert_eq!(
+        wrong
+            .invoke("demo", "private", &json!({"name": "x"}))
+            .expect(401)
+            .code(),
+        "NF0401"
+    );
     for path in ["/health", "/ready", "/openapi.json", "/docs"] {
         let _ = anonymous.get(path).expect(200);
     }
-    for path in ["/api/v1/functions/demo/private", "/api/v1/projects/demo/functions", "/api/v1/functions/demo/private/logs"] {
+    for path in [
+        "/api/v1/functions/demo/private",
+        "/api/v1/projects/demo/functions",
+        "/api/v1/functions/demo/private/logs",
+    ] {
         let _ = anonymous.get(path).expect(401);
     }
     let _ = anonymous.deploy("demo", "evil", HELLO).expect(401);
@@ -118,22 +176,46 @@ fn versions_are_immutable_and_live_moves() {
     let _ = http.deploy("demo", "f", &source(1)).expect(201);
     let _ = http.deploy("demo", "f", &source(2)).expect(200);
     let again = http.deploy("demo", "f", &source(2)).expect(200).json();
-    assert_eq!((&again["unchanged"], &again["function"]["version"]), (&json!(true), &json!(2)));
+    assert_eq!(
+        (&again["unchanged"], &again["function"]["version"]),
+        (&json!(true), &json!(2))
+    );
     assert_eq!(result(), 2);
     let versions = http.get("/api/v1/functions/demo/f/versions").expect(200).json();
-    let list: Vec<_> = versions["versions"].as_array().unwrap().iter().map(|v| (v["version"].clone(), v["live"].clone())).collect();
+    let list: Vec<_> = versions["versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| (v["version"].clone(), v["live"].clone()))
+        .collect();
     assert_eq!(list, [(json!(2), json!(true)), (json!(1), json!(false))]);
-    let _ = http.post("/api/v1/functions/demo/f/rollback", &json!({"version": 1})).expect(200);
+    let _ = http
+        .post("/api/v1/functions/demo/f/rollback", &json!({"version": 1}))
+        .expect(200);
     assert_eq!(result(), 1);
-    assert_eq!(http.post("/api/v1/functions/demo/f/rollback", &json!({"version": 9})).expect(404).code(), "NF0313");
+    assert_eq!(
+        http.post("/api/v1/functions/demo/f/rollback", &json!({"version": 9}))
+            .expect(404)
+            .code(),
+        "NF0313"
+    );
     // what is deployed after a rollback is a new version
     let _ = http.deploy("demo", "f", &source(3)).expect(200);
     assert_eq!(result(), 3);
-    let _ = http.send("PATCH", "/api/functions/demo/f", b"{\"is_active\": false}", &[]).expect(200);
-    assert_eq!(http.invoke("demo", "f", &json!(null)).expect(409).code(), "NF0302");
-    let _ = http.send("PATCH", "/api/v1/functions/demo/f", b"{\"is_active\": true}", &[]).expect(200);
+    let _ = http
+        .send("PATCH", "/api/functions/demo/f", b"{\"is_active\": false}", &[])
+        .expect(200);
+    assert_eq!(
+        http.invoke("demo", "f", &json!(null)).expect(409).code(),
+        "NF0302"
+    );
+    let _ = http
+        .send("PATCH", "/api/v1/functions/demo/f", b"{\"is_active\": true}", &[])
+        .expect(200);
     assert_eq!(result(), 3);
-    let _ = http.send("PATCH", "/api/functions/demo/f", b"{\"public\": true}", &[]).expect(200);
+    let _ = http
+        .send("PATCH", "/api/functions/demo/f", b"{\"public\": true}", &[])
+        .expect(200);
     let _ = node.anonymous().invoke("demo", "f", &json!(null)).expect(200);
     let _ = http.send("DELETE", "/api/functions/demo/f", b"", &[]).expect(200);
     let _ = http.invoke("demo", "f", &json!(null)).expect(404);
@@ -146,11 +228,19 @@ fn everything_survives_a_restart() {
     let node = NodeProcess::start_in(&data, &[]);
     let key = node.key().to_owned();
     let _ = node.http().deploy("demo", "hello", HELLO).expect(201);
-    let before = node.http().invoke("demo", "hello", &json!({"name": "a"})).expect(200).json();
+    let before = node
+        .http()
+        .invoke("demo", "hello", &json!({"name": "a"}))
+        .expect(200)
+        .json();
     assert_eq!(node.terminate(), Some(0));
     let node = NodeProcess::start_in(&data, &[]);
     assert_eq!(node.key(), key);
-    let after = node.http().invoke("demo", "hello", &json!({"name": "a"})).expect(200).json();
+    let after = node
+        .http()
+        .invoke("demo", "hello", &json!({"name": "a"}))
+        .expect(200)
+        .json();
     assert_eq!(before["units"], after["units"]);
     let body = node.http().get("/api/v1/functions/demo/hello").expect(200).json();
     assert_eq!(body["function"]["invocation_count"], 2);
@@ -164,15 +254,30 @@ fn idempotency_keys_replay_and_refuse() {
     let node = NodeProcess::start();
     let http = node.http();
     let source = "export async function handler(e, ctx) { return { n: await ctx.kv.increment('n', 1), random: Math.random() }; }";
-    let _ = http.deploy_with("demo", json!({"function_name": "count", "source": source, "allow": {"kv": true}})).expect(201);
-    let send = |body: &[u8], key: &str| http.send("POST", "/api/v1/functions/demo/count", body, &[("idempotency-key", key)]);
+    let _ = http
+        .deploy_with(
+            "demo",
+            json!({"function_name": "count", "source": source, "allow": {"kv": true}}),
+        )
+        .expect(201);
+    let send = |body: &[u8], key: &str| {
+        http.send(
+            "POST",
+            "/api/v1/functions/demo/count",
+            body,
+            &[("idempotency-key", key)],
+        )
+    };
     let first = send(b"{}", "k1").expect(200).json();
     let second = send(b"{}", "k1").expect(200).json();
     assert_eq!(first["result"], second["result"]);
     assert_eq!(first["invocationId"], second["invocationId"]);
     assert_eq!(send(b"{\"a\":1}", "k1").expect(409).code(), "NF0306");
     let third = send(b"{}", "k2").expect(200).json();
-    assert_eq!(third["result"]["n"].as_i64(), first["result"]["n"].as_i64().map(|n| n + 1));
+    assert_eq!(
+        third["result"]["n"].as_i64(),
+        first["result"]["n"].as_i64().map(|n| n + 1)
+    );
 }
 
 #[test]
@@ -180,7 +285,13 @@ fn async_invocations_run_retry_and_die() {
     let node = NodeProcess::start();
     let http = node.http();
     let _ = http.deploy("demo", "hello", HELLO).expect(201);
-    let accepted = http.post("/api/v1/functions/demo/hello?mode=async", &json!({"name": "later"})).expect(202).json();
+    let accepted = http
+        .post(
+            "/api/v1/functions/demo/hello?mode=async",
+            &json!({"name": "later"}),
+        )
+        .expect(202)
+        .json();
     let id = accepted["invocationId"].as_str().unwrap().to_owned();
     let ended = eventually("the invocation ends", Duration::from_secs(20), || {
         let body = http.get(&format!("/api/v1/invocations/{id}")).expect(200).json();
@@ -194,8 +305,19 @@ fn async_invocations_run_retry_and_die() {
         await ctx.kv.put('tries', ctx.attempt);
         if (ctx.attempt < 2) throw new Error('not yet');
         return ctx.attempt; }";
-    let _ = http.deploy_with("demo", json!({"function_name": "flaky", "source": flaky, "allow": {"kv": true}})).expect(201);
-    let id = http.post("/api/v1/functions/demo/flaky?mode=async", &json!(null)).expect(202).json()["invocationId"].as_str().unwrap().to_owned();
+    let _ = http
+        .deploy_with(
+            "demo",
+            json!({"function_name": "flaky", "source": flaky, "allow": {"kv": true}}),
+        )
+        .expect(201);
+    let id = http
+        .post("/api/v1/functions/demo/flaky?mode=async", &json!(null))
+        .expect(202)
+        .json()["invocationId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let ended = eventually("the retry succeeds", Duration::from_secs(20), || {
         let body = http.get(&format!("/api/v1/invocations/{id}")).expect(200).json();
         (body["status"] == "succeeded").then_some(body)
@@ -205,7 +327,13 @@ fn async_invocations_run_retry_and_die() {
     // a unit limit is not tried again
     let hog = json!({"function_name": "hog", "source": "export function handler() { for (;;) {} }", "limits": {"units": 100_000}});
     let _ = http.deploy_with("demo", hog).expect(201);
-    let id = http.post("/api/v1/functions/demo/hog?mode=async", &json!(null)).expect(202).json()["invocationId"].as_str().unwrap().to_owned();
+    let id = http
+        .post("/api/v1/functions/demo/hog?mode=async", &json!(null))
+        .expect(202)
+        .json()["invocationId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let ended = eventually("the hog fails", Duration::from_secs(20), || {
         let body = http.get(&format!("/api/v1/invocations/{id}")).expect(200).json();
         (body["status"] == "failed").then_some(body)
@@ -228,10 +356,18 @@ fn kv_commits_with_the_result_or_not_at_all() {
             case 'list': { for (const k of ['p/1', 'p/2', 'q/1']) await ctx.kv.put(k, k); return await ctx.kv.list({ prefix: 'p/' }); }
             case 'delete': await ctx.kv.delete('a'); return await ctx.kv.get('a');
         } }";
-    let _ = http.deploy_with("demo", json!({"function_name": "kv", "source": source, "allow": {"kv": true}})).expect(201);
+    let _ = http
+        .deploy_with(
+            "demo",
+            json!({"function_name": "kv", "source": source, "allow": {"kv": true}}),
+        )
+        .expect(201);
     let run = |event: Value| http.invoke("demo", "kv", &event);
     let value = |event: Value| run(event).expect(200).json()["result"].clone();
-    assert_eq!(run(json!({"do": "get"})).expect(200).json()["result"], json!(null));
+    assert_eq!(
+        run(json!({"do": "get"})).expect(200).json()["result"],
+        json!(null)
+    );
     assert_eq!(value(json!({"do": "put", "value": {"x": 1}})), json!({"x": 1}));
     assert_eq!(value(json!({"do": "get"})), json!({"x": 1}));
     let _ = run(json!({"do": "put", "value": 2, "fail": true})).expect(500);
@@ -247,9 +383,17 @@ fn kv_commits_with_the_result_or_not_at_all() {
         (run(json!({"do": "gett"})).expect(200).json()["result"].is_null()).then_some(())
     });
     let listed = run(json!({"do": "list"})).expect(200).json()["result"].clone();
-    let keys: Vec<_> = listed["entries"].as_array().unwrap().iter().map(|e| e["key"].clone()).collect();
+    let keys: Vec<_> = listed["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["key"].clone())
+        .collect();
     assert_eq!(keys, ["p/1", "p/2"]);
-    assert_eq!(run(json!({"do": "delete"})).expect(200).json()["result"], json!(null));
+    assert_eq!(
+        run(json!({"do": "delete"})).expect(200).json()["result"],
+        json!(null)
+    );
 }
 
 #[test]
@@ -264,12 +408,20 @@ fn functions_call_each_other() {
     for (name, source) in [("double", callee), ("caller", caller), ("recursive", recursive)] {
         let _ = http.deploy("demo", name, source).expect(201);
     }
-    let own = http.invoke("demo", "double", &json!({"n": 1})).expect(200).json()["units"]["total"].as_u64().unwrap();
+    let own = http.invoke("demo", "double", &json!({"n": 1})).expect(200).json()["units"]["total"]
+        .as_u64()
+        .unwrap();
     let body = http.invoke("demo", "caller", &json!({})).expect(200).json();
     assert_eq!(body["result"], json!([2, 4, 6]));
     // the caller pays for its callees
-    assert!(body["units"]["host"].as_u64().unwrap() >= 3 * (10_000 + own), "{body}");
-    let body = http.invoke("demo", "caller", &json!({"fail": true})).expect(200).json();
+    assert!(
+        body["units"]["host"].as_u64().unwrap() >= 3 * (10_000 + own),
+        "{body}"
+    );
+    let body = http
+        .invoke("demo", "caller", &json!({"fail": true}))
+        .expect(200)
+        .json();
     assert_eq!(body["result"]["code"], "NF0201");
     let answer = http.invoke("demo", "recursive", &json!({}));
     assert!(answer.body.contains("NF0214"), "{answer:?}");
@@ -280,13 +432,27 @@ fn http_endpoints_are_the_functions_own() {
     let node = NodeProcess::start();
     let source = "export function handler(e) {
         return { statusCode: 418, headers: { 'x-own': e.method }, body: JSON.stringify({ path: e.path, q: e.query, b: e.body, auth: e.headers.authorization ?? null }) }; }";
-    let _ = node.http().deploy_with("demo", json!({"function_name": "web", "source": source, "public": true})).expect(201);
-    let answer = node.anonymous().send("PUT", "/f/demo/web/a/b?x=1&x=2", b"text", &[("authorization", "Basic eA==")]);
+    let _ = node
+        .http()
+        .deploy_with(
+            "demo",
+            json!({"function_name": "web", "source": source, "public": true}),
+        )
+        .expect(201);
+    let answer = node.anonymous().send(
+        "PUT",
+        "/f/demo/web/a/b?x=1&x=2",
+        b"text",
+        &[("authorization", "Basic eA==")],
+    );
     let answer = answer.expect(418);
     assert_eq!(answer.header("x-own"), Some("PUT"));
     let body = answer.json();
     assert_eq!(body["path"], "/a/b");
-    assert_eq!((&body["b"], &body["auth"]), (&json!("text"), &json!("Basic eA==")));
+    assert_eq!(
+        (&body["b"], &body["auth"]),
+        (&json!("text"), &json!("Basic eA=="))
+    );
 }
 
 #[test]
@@ -304,11 +470,16 @@ fn replay_is_exact_and_shows_differences() {
     let _ = http.deploy_with("demo", request("")).expect(201);
     let _ = http.invoke("demo", "r", &json!(null)).expect(200);
     let ran = http.invoke("demo", "r", &json!(null)).expect(200).json();
-    let path = format!("/api/v1/invocations/{}/replay", ran["invocationId"].as_str().unwrap());
+    let path = format!(
+        "/api/v1/invocations/{}/replay",
+        ran["invocationId"].as_str().unwrap()
+    );
     let same = http.post(&path, &json!({})).expect(200).json();
     assert_eq!(same["identical"], true, "{same}");
     assert_eq!(same["replayed"]["result"], ran["result"]);
-    let _ = http.deploy_with("demo", request("console.log('new line');")).expect(200);
+    let _ = http
+        .deploy_with("demo", request("console.log('new line');"))
+        .expect(200);
     let other = http.post(&path, &json!({"version": 2})).expect(200).json();
     assert_eq!(other["identical"], false);
     assert_eq!(other["replayed"]["logs"].as_array().unwrap().len(), 2);
@@ -320,8 +491,15 @@ fn logs_can_be_read_and_followed() {
     let node = NodeProcess::start();
     let http = node.http();
     let _ = http.deploy("demo", "hello", HELLO).expect(201);
-    let _ = http.invoke("demo", "hello", &json!({"name": "first"})).expect(200);
-    assert!(http.get("/api/v1/functions/demo/hello/logs").expect(200).body.contains("hello first"));
+    let _ = http
+        .invoke("demo", "hello", &json!({"name": "first"}))
+        .expect(200);
+    assert!(
+        http.get("/api/v1/functions/demo/hello/logs")
+            .expect(200)
+            .body
+            .contains("hello first")
+    );
     let mut socket = std::net::TcpStream::connect(node.url().trim_start_matches("http://")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(
@@ -333,8 +511,12 @@ fn logs_can_be_read_and_followed() {
     let mut lines = BufReader::new(socket).lines();
     assert!(lines.next().unwrap().unwrap().contains("200"));
     while !lines.next().unwrap().unwrap().is_empty() {}
-    let _ = http.invoke("demo", "hello", &json!({"name": "second"})).expect(200);
-    let found = lines.map_while(Result::ok).find(|l| l.starts_with("data:") && l.contains("hello second"));
+    let _ = http
+        .invoke("demo", "hello", &json!({"name": "second"}))
+        .expect(200);
+    let found = lines
+        .map_while(Result::ok)
+        .find(|l| l.starts_with("data:") && l.contains("hello second"));
     assert!(found.is_some());
 }
 
@@ -344,18 +526,44 @@ fn metrics_openapi_and_traces() {
     let http = node.http();
     let _ = http.deploy("demo", "hello", HELLO).expect(201);
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let answer = http.send("POST", "/api/v1/functions/demo/hello", b"{\"name\":\"t\"}", &[("traceparent", trace)]).expect(200);
-    assert!(answer.header("traceparent").unwrap().contains("4bf92f3577b34da6a3ce929d0e0e4736"));
+    let answer = http
+        .send(
+            "POST",
+            "/api/v1/functions/demo/hello",
+            b"{\"name\":\"t\"}",
+            &[("traceparent", trace)],
+        )
+        .expect(200);
+    assert!(
+        answer
+            .header("traceparent")
+            .unwrap()
+            .contains("4bf92f3577b34da6a3ce929d0e0e4736")
+    );
     let metrics = http.get("/metrics").expect(200).body;
-    for name in ["neofn_invocations_total", "neofn_invocation_duration_seconds_bucket", "neofn_invocation_units", "neofn_queue_depth", "neofn_child_restarts"] {
+    for name in [
+        "neofn_invocations_total",
+        "neofn_invocation_duration_seconds_bucket",
+        "neofn_invocation_units",
+        "neofn_queue_depth",
+        "neofn_sandbox_restarts_total",
+    ] {
         assert!(metrics.contains(name), "{name} is missing:\n{metrics}");
     }
     let openapi = http.get("/openapi.json").expect(200).json();
-    for path in ["/api/v1/functions/{project}/{function}", "/api/functions/projects/{project}", "/api/v1/invocations/{id}", "/health"] {
+    for path in [
+        "/api/v1/functions/{project}/{function}",
+        "/api/functions/projects/{project}",
+        "/api/v1/invocations/{id}",
+        "/health",
+    ] {
         assert!(openapi["paths"].get(path).is_some(), "{path}");
     }
     let health = http.get("/health").expect(200).json();
-    assert_eq!((&health["totalInvocations"], &health["failedInvocations"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&health["totalInvocations"], &health["failedInvocations"]),
+        (&json!(1), &json!(0))
+    );
     assert!(health["jail"]["tier"].is_string());
     let answer = http.get("/api/v1/nothing").expect(404);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));

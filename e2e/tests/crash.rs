@@ -48,9 +48,15 @@ struct Acked {
 
 #[test]
 fn nothing_is_lost_and_nothing_happens_twice() {
-    let seed = std::env::var("NEOFN_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| u64::try_from(d.as_nanos() & 0xffff_ffff).unwrap_or(1)) | 1
-    });
+    let seed = std::env::var("NEOFN_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(1, |d| u64::try_from(d.as_nanos() & 0xffff_ffff).unwrap_or(1))
+                | 1
+        });
     eprintln!("seed {seed} (NEOFN_SEED repeats it)");
     let mut random = Random(seed);
     let dir = tempfile::tempdir().unwrap();
@@ -65,7 +71,12 @@ fn nothing_is_lost_and_nothing_happens_twice() {
     node.kill_hard();
 
     for round in 0..ROUNDS {
-        one_life(&data, round, Duration::from_millis(100 + random.below(900)), &acked);
+        one_life(
+            &data,
+            round,
+            Duration::from_millis(100 + random.below(900)),
+            &acked,
+        );
     }
 
     let node = NodeProcess::start_in(&data, &[]);
@@ -83,7 +94,13 @@ fn one_life(data: &Path, round: u32, life: Duration, acked: &Arc<Mutex<Acked>>) 
                 let mut n = 0;
                 while !stop.load(Ordering::Relaxed) {
                     n += 1;
-                    work(&http, worker, &format!("{round}-{worker}-{n}"), round * 1000 + n, &acked);
+                    work(
+                        &http,
+                        worker,
+                        &format!("{round}-{worker}-{n}"),
+                        round * 1000 + n,
+                        &acked,
+                    );
                 }
             })
         })
@@ -112,7 +129,12 @@ fn work(http: &Http, worker: u32, id: &str, n: u32, acked: &Mutex<Acked>) {
         1 => {
             acked.lock().unwrap().keyed.push(id.to_owned());
             let body = event.to_string();
-            let _ = http.send("POST", "/api/v1/functions/demo/count", body.as_bytes(), &[("idempotency-key", id)]);
+            let _ = http.send(
+                "POST",
+                "/api/v1/functions/demo/count",
+                body.as_bytes(),
+                &[("idempotency-key", id)],
+            );
         }
         _ => {
             let answer = http.post("/api/v1/functions/demo/count?mode=async", &event);
@@ -125,8 +147,17 @@ fn work(http: &Http, worker: u32, id: &str, n: u32, acked: &Mutex<Acked>) {
 }
 
 fn check(http: &Http, acked: &Acked) {
-    assert!(acked.queued.len() > 20, "only {} accepted: the test did too little", acked.queued.len());
-    eprintln!("{} queued, {} keyed, version {}", acked.queued.len(), acked.keyed.len(), acked.version);
+    assert!(
+        acked.queued.len() > 20,
+        "only {} accepted: the test did too little",
+        acked.queued.len()
+    );
+    eprintln!(
+        "{} queued, {} keyed, version {}",
+        acked.queued.len(),
+        acked.keyed.len(),
+        acked.version
+    );
     for (_, id) in &acked.queued {
         eventually("every accepted invocation ends", Duration::from_secs(60), || {
             let status = http.get(&format!("/api/v1/invocations/{id}")).expect(200).json()["status"].clone();
@@ -138,7 +169,12 @@ fn check(http: &Http, acked: &Acked) {
     for id in &acked.keyed {
         let body = json!({"id": id}).to_string();
         let answer = eventually("a keyed call can be repeated", Duration::from_secs(30), || {
-            let answer = http.send("POST", "/api/v1/functions/demo/count", body.as_bytes(), &[("idempotency-key", id)]);
+            let answer = http.send(
+                "POST",
+                "/api/v1/functions/demo/count",
+                body.as_bytes(),
+                &[("idempotency-key", id)],
+            );
             (answer.status == 200).then_some(answer)
         });
         assert_eq!(answer.json()["result"]["mine"], 1, "{answer:?}");
@@ -146,11 +182,22 @@ fn check(http: &Http, acked: &Acked) {
     let state = http.invoke("demo", "read", &json!(null)).expect(200).json()["result"].clone();
     let counts = state["counts"].as_object().unwrap();
     for id in acked.queued.iter().map(|(id, _)| id).chain(&acked.keyed) {
-        assert_eq!(counts.get(&format!("ran/{id}")), Some(&json!(1)), "{id} ran to its end not exactly once");
+        assert_eq!(
+            counts.get(&format!("ran/{id}")),
+            Some(&json!(1)),
+            "{id} ran to its end not exactly once"
+        );
     }
-    assert!(counts.values().all(|n| n == 1), "something was committed twice: {counts:?}");
+    assert!(
+        counts.values().all(|n| n == 1),
+        "something was committed twice: {counts:?}"
+    );
     assert_eq!(state["all"].as_u64(), u64::try_from(counts.len()).ok());
     let live: Value = http.get("/api/v1/functions/demo/changing").expect(200).json();
-    assert!(live["function"]["version"].as_u64().unwrap() >= acked.version, "{live} < {}", acked.version);
+    assert!(
+        live["function"]["version"].as_u64().unwrap() >= acked.version,
+        "{live} < {}",
+        acked.version
+    );
     let _ = http.invoke("demo", "changing", &json!(null)).expect(200);
 }

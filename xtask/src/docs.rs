@@ -35,9 +35,16 @@ pub fn check() -> Result<String> {
         .filter(|(path, text)| fs::read_to_string(root.join(path)).ok().as_ref() != Some(*text))
         .map(|(path, _)| path.clone())
         .collect();
-    stale.extend(stale_error_pages(&root, &pages)?.iter().map(|p| p.display().to_string()));
+    stale.extend(
+        stale_error_pages(&root, &pages)?
+            .iter()
+            .map(|p| p.display().to_string()),
+    );
     if !stale.is_empty() {
-        bail!("docs/reference is out of date, run `make docs`: {}", stale.join(", "));
+        bail!(
+            "docs/reference is out of date, run `make docs`: {}",
+            stale.join(", ")
+        );
     }
     Ok(format!("{} reference pages are current", pages.len()))
 }
@@ -47,11 +54,17 @@ fn reference_dir() -> PathBuf {
 }
 
 fn stale_error_pages(root: &Path, pages: &BTreeMap<String, String>) -> Result<Vec<PathBuf>> {
-    let Ok(entries) = fs::read_dir(root.join("errors")) else { return Ok(Vec::new()) };
+    let Ok(entries) = fs::read_dir(root.join("errors")) else {
+        return Ok(Vec::new());
+    };
     let mut stale = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default()
+            .to_owned();
         if !pages.contains_key(&format!("errors/{name}")) {
             stale.push(path);
         }
@@ -77,7 +90,13 @@ fn error_index() -> Result<String> {
     );
     for code in Code::ALL {
         let info = code.info();
-        writeln!(out, "| [{code}]({code}.md) | {} | {} | {} |", info.title, info.status, retry_word(info.retry))?;
+        writeln!(
+            out,
+            "| [{code}]({code}.md) | {} | {} | {} |",
+            info.title,
+            info.status,
+            retry_word(info.retry)
+        )?;
     }
     Ok(out)
 }
@@ -87,7 +106,12 @@ fn error_page(code: Code) -> Result<String> {
     let mut out = format!("# {code}: {}\n\n", info.title);
     writeln!(out, "**Cause.** {}\n", info.cause)?;
     writeln!(out, "**Cure.** {}\n", info.cure)?;
-    writeln!(out, "HTTP status {}. Trying again: {}.", info.status, retry_word(info.retry))?;
+    writeln!(
+        out,
+        "HTTP status {}. Trying again: {}.",
+        info.status,
+        retry_word(info.retry)
+    )?;
     Ok(out)
 }
 
@@ -116,8 +140,16 @@ fn units_page() -> Result<String> {
     )?;
     for kind in HostCharge::ALL {
         let price = s.price(kind);
-        let per_kib = if price.per_kib == 0 { String::new() } else { format!(" + {} per started KiB", price.per_kib) };
-        let note = if kind == HostCharge::Invoke { ", and the callee's own" } else { "" };
+        let per_kib = if price.per_kib == 0 {
+            String::new()
+        } else {
+            format!(" + {} per started KiB", price.per_kib)
+        };
+        let note = if kind == HostCharge::Invoke {
+            ", and the callee's own"
+        } else {
+            ""
+        };
         writeln!(out, "| {} | {}{per_kib}{note} |", charge_name(kind), price.units)?;
     }
     Ok(out)
@@ -144,8 +176,16 @@ fn validator_page() -> Result<String> {
          are shown. The validator is advice; the sandbox is the boundary.\n",
     );
     for rule in neofn_compiler::rules::RULES {
-        writeln!(out, "\n## {} {}\n\nSeverity: {:?}.\n\n{}\n", rule.code, rule.name, rule.severity, rule.summary)?;
-        writeln!(out, "Refused or warned of:\n\n```ts\n{}\n```\n", rule.example_bad.trim_end())?;
+        writeln!(
+            out,
+            "\n## {} {}\n\nSeverity: {:?}.\n\n{}\n",
+            rule.code, rule.name, rule.severity, rule.summary
+        )?;
+        writeln!(
+            out,
+            "Refused or warned of:\n\n```ts\n{}\n```\n",
+            rule.example_bad.trim_end()
+        )?;
         writeln!(out, "Instead:\n\n```ts\n{}\n```", rule.example_good.trim_end())?;
     }
     Ok(out)

@@ -53,13 +53,28 @@ fn rank(floor: &str) -> Option<usize> {
     FLOORS.iter().position(|f| *f == floor)
 }
 
-fn arrow_fault(name: &str, from: &Crate, dependency: &str, crates: &BTreeMap<String, Crate>) -> Option<String> {
+fn arrow_fault(
+    name: &str,
+    from: &Crate,
+    dependency: &str,
+    crates: &BTreeMap<String, Crate>,
+) -> Option<String> {
     let to = crates.get(dependency)?;
     match (rank(&from.floor), rank(&to.floor)) {
         (None, _) => None,
-        (Some(_), None) => Some(format!("{name} -> {dependency}: only tests may use what stands beside the house")),
+        (Some(_), None) => Some(format!(
+            "{name} -> {dependency}: only tests may use what stands beside the house"
+        )),
         (Some(a), Some(b)) if a > b => None,
-        (Some(a), Some(b)) if a == b && from.within.iter().any(|w| w.split(':').next() == Some(dependency)) => None,
+        (Some(a), Some(b))
+            if a == b
+                && from
+                    .within
+                    .iter()
+                    .any(|w| w.split(':').next() == Some(dependency)) =>
+        {
+            None
+        }
         (Some(_), Some(_)) => Some(format!(
             "{name} ({}) -> {dependency} ({}): arrows point down only; within a floor give a reason in `within`",
             from.floor, to.floor
@@ -72,7 +87,10 @@ fn vendor_fault(name: &str, dependency: &str) -> Option<String> {
     if allowed.contains(&name) {
         return None;
     }
-    Some(format!("{name} -> {dependency}: only {} may use this vendor", allowed.join(", ")))
+    Some(format!(
+        "{name} -> {dependency}: only {} may use this vendor",
+        allowed.join(", ")
+    ))
 }
 
 fn read_workspace() -> Result<BTreeMap<String, Crate>> {
@@ -84,12 +102,19 @@ fn read_workspace() -> Result<BTreeMap<String, Crate>> {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
     let metadata: Value = serde_json::from_slice(&output.stdout).context("read cargo metadata")?;
-    let packages = metadata.get("packages").and_then(Value::as_array).context("no packages")?;
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .context("no packages")?;
     packages.iter().map(read_crate).collect()
 }
 
 fn read_crate(package: &Value) -> Result<(String, Crate)> {
-    let name = package.get("name").and_then(Value::as_str).context("a package without a name")?.to_owned();
+    let name = package
+        .get("name")
+        .and_then(Value::as_str)
+        .context("a package without a name")?
+        .to_owned();
     let own = package.pointer("/metadata/neofn");
     let floor = own
         .and_then(|m| m.get("layer"))
@@ -97,7 +122,13 @@ fn read_crate(package: &Value) -> Result<(String, Crate)> {
         .with_context(|| format!("{name}: add [package.metadata.neofn] layer = \"…\""))?
         .to_owned();
     let strings = |value: Option<&Value>| -> Vec<String> {
-        value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        value
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let dependencies = package
         .get("dependencies")
@@ -107,5 +138,12 @@ fn read_crate(package: &Value) -> Result<(String, Crate)> {
         .filter(|d| d.get("kind").is_none_or(Value::is_null))
         .filter_map(|d| d.get("name").and_then(Value::as_str).map(str::to_owned))
         .collect();
-    Ok((name, Crate { floor, within: strings(own.and_then(|m| m.get("within"))), dependencies }))
+    Ok((
+        name,
+        Crate {
+            floor,
+            within: strings(own.and_then(|m| m.get("within"))),
+            dependencies,
+        },
+    ))
 }

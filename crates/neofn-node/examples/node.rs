@@ -28,7 +28,12 @@ fn run() -> Result<(), neofn_types::Error> {
     }
     neofn_node::runtime()?.block_on(async {
         let node = Node::start(options).await?;
-        let _ = writeln!(std::io::stdout(), "{} {}", node.url(), node.admin_key_file().display());
+        let _ = writeln!(
+            std::io::stdout(),
+            "{} {}",
+            node.url(),
+            node.admin_key_file().display()
+        );
         neofn_node::terminated().await?;
         node.drain(Duration::from_secs(20)).await;
         Ok(())

@@ -46,7 +46,10 @@ fn runtime_files(dir: &Path) -> [bool; 2] {
 }
 
 fn key(node: &Node) -> String {
-    std::fs::read_to_string(node.admin_key_file()).unwrap().trim().to_owned()
+    std::fs::read_to_string(node.admin_key_file())
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 /// One request over a connection of its own, as text.
@@ -67,7 +70,10 @@ fn exchange(url: &str, key: &str, request: &str, body: &str) -> String {
 fn read(answer: &str) -> (u16, Value) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}")))
+    (
+        status,
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}")),
+    )
 }
 
 async fn call(node: &Node, request: &str, body: &str) -> (u16, Value) {
@@ -88,12 +94,19 @@ async fn deploys_runs_and_comes_back(dir: PathBuf) {
     assert_eq!(runtime_files(&dir), [true, true]);
     let told: Value = serde_json::from_slice(&std::fs::read(dir.join("data/runtime.json")).unwrap()).unwrap();
     let pid = u64::from(std::process::id());
-    assert_eq!((told["url"].as_str(), told["pid"].as_u64()), (Some(node.url()), Some(pid)));
-    let source = "export const handler = (e: {name: string}) => { console.log('hi'); return `Hello, ${e.name}`; }";
+    assert_eq!(
+        (told["url"].as_str(), told["pid"].as_u64()),
+        (Some(node.url()), Some(pid))
+    );
+    let source =
+        "export const handler = (e: {name: string}) => { console.log('hi'); return `Hello, ${e.name}`; }";
     deploy(&node, "hello", source).await;
     let path = "POST /api/v1/functions/demo/hello";
     let (status, first) = call(&node, path, r#"{"name":"Neo"}"#).await;
-    assert_eq!((status, &first["result"], &first["logs"]), (200, &json!("Hello, Neo"), &json!(["[LOG] hi"])));
+    assert_eq!(
+        (status, &first["result"], &first["logs"]),
+        (200, &json!("Hello, Neo"), &json!(["[LOG] hi"]))
+    );
     let first_key = key(&node);
     assert!(node.drain(Duration::from_secs(20)).await);
     assert_eq!(runtime_files(&dir), [false, false]);
@@ -101,14 +114,25 @@ async fn deploys_runs_and_comes_back(dir: PathBuf) {
     let node = Node::start(options(&dir)).await.unwrap();
     assert_eq!(key(&node), first_key);
     let (_, again) = call(&node, path, r#"{"name":"Neo"}"#).await;
-    assert_eq!((&again["result"], &again["units"]), (&first["result"], &first["units"]));
+    assert_eq!(
+        (&again["result"], &again["units"]),
+        (&first["result"], &first["units"])
+    );
     let id = first["invocationId"].as_str().unwrap();
     let (_, replay) = call(&node, &format!("POST /api/v1/invocations/{id}/replay"), "").await;
     assert_eq!(replay["identical"], true, "{replay}");
-    deploy(&node, "broken", "export function handler() {\n  return nope.x;\n}\n").await;
+    deploy(
+        &node,
+        "broken",
+        "export function handler() {\n  return nope.x;\n}\n",
+    )
+    .await;
     let (status, failed) = call(&node, "POST /api/v1/functions/demo/broken", "").await;
     assert_eq!((status, &failed["code"]), (500, &json!("NF0201")));
-    assert!(failed["stack"][0].as_str().unwrap().contains("index.ts:2:"), "{failed}");
+    assert!(
+        failed["stack"][0].as_str().unwrap().contains("index.ts:2:"),
+        "{failed}"
+    );
     assert!(node.drain(Duration::from_secs(20)).await);
 }
 
@@ -120,7 +144,10 @@ async fn drains_what_runs(dir: PathBuf) {
     let (url, key) = (node.url().to_owned(), key(&node));
     let running = tokio::task::spawn_blocking(move || {
         let answer = exchange(&url, &key, "POST /api/v1/functions/demo/busy", "3000000");
-        (read(&answer), TcpStream::connect(url.trim_start_matches("http://")).is_err())
+        (
+            read(&answer),
+            TcpStream::connect(url.trim_start_matches("http://")).is_err(),
+        )
     });
     while !running.is_finished() {
         let (url, key) = (node.url().to_owned(), self::key(&node));
@@ -131,7 +158,11 @@ async fn drains_what_runs(dir: PathBuf) {
     }
     assert!(node.drain(Duration::from_secs(20)).await);
     let ((status, answer), nobody_listens) = running.await.unwrap();
-    assert_eq!((status, &answer["result"], nobody_listens), (200, &json!("done"), true), "{answer}");
+    assert_eq!(
+        (status, &answer["result"], nobody_listens),
+        (200, &json!("done"), true),
+        "{answer}"
+    );
 }
 
 async fn one_node_to_a_directory(dir: PathBuf) {

@@ -25,7 +25,11 @@ impl Output {
     /// Asserts the exit code.
     #[must_use]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 }
@@ -39,12 +43,18 @@ impl Cli {
             ("NEOFN_API_KEY".to_owned(), node.key().to_owned()),
             ("NO_COLOR".to_owned(), "1".to_owned()),
         ];
-        Self { dir: dir.to_owned(), env }
+        Self {
+            dir: dir.to_owned(),
+            env,
+        }
     }
     /// The same in a directory below.
     #[must_use]
     pub fn inside(&self, dir: &str) -> Self {
-        Self { dir: self.dir.join(dir), env: self.env.clone() }
+        Self {
+            dir: self.dir.join(dir),
+            env: self.env.clone(),
+        }
     }
     /// Runs `neofn ARGS`.
     #[must_use]

@@ -32,7 +32,10 @@ impl Answer {
     /// A header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
     /// Asserts the status.
     #[must_use]
@@ -43,7 +46,11 @@ impl Answer {
     /// The `code` of a problem document.
     #[must_use]
     pub fn code(&self) -> String {
-        self.json().get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.json()
+            .get("code")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -56,13 +63,19 @@ impl Http {
             .timeout_global(Some(Duration::from_secs(120)))
             .build()
             .into();
-        Self { agent, url: url.to_owned(), key: key.map(str::to_owned) }
+        Self {
+            agent,
+            url: url.to_owned(),
+            key: key.map(str::to_owned),
+        }
     }
 
     /// Sends a request. A connection that the node closes early is status 0 with the error as body.
     #[must_use]
     pub fn send(&self, method: &str, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
@@ -76,13 +89,30 @@ impl Http {
                 let headers = response
                     .headers()
                     .iter()
-                    .map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+                    .map(|(n, v)| {
+                        (
+                            n.as_str().to_owned(),
+                            String::from_utf8_lossy(v.as_bytes()).into_owned(),
+                        )
+                    })
                     .collect();
                 let mut bytes = Vec::new();
-                let _ = response.into_body().into_reader().take(64 << 20).read_to_end(&mut bytes);
-                Answer { status, headers, body: String::from_utf8_lossy(&bytes).into_owned() }
+                let _ = response
+                    .into_body()
+                    .into_reader()
+                    .take(64 << 20)
+                    .read_to_end(&mut bytes);
+                Answer {
+                    status,
+                    headers,
+                    body: String::from_utf8_lossy(&bytes).into_owned(),
+                }
             }
-            Err(error) => Answer { status: 0, headers: Vec::new(), body: error.to_string() },
+            Err(error) => Answer {
+                status: 0,
+                headers: Vec::new(),
+                body: error.to_string(),
+            },
         }
     }
     /// GET.
@@ -93,7 +123,12 @@ impl Http {
     /// POST with a JSON body.
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, body.to_string().as_bytes(), &[("content-type", "application/json")])
+        self.send(
+            "POST",
+            path,
+            body.to_string().as_bytes(),
+            &[("content-type", "application/json")],
+        )
     }
     /// Deploys one file as `project/function`.
     #[must_use]

@@ -1,8 +1,16 @@
 //! What end-to-end tests stand on: the real binary as a process of its own, plain HTTP, the command line.
 //!
 //! Knows the product only from outside: its binary, its paths, its answers.
-#![expect(clippy::disallowed_methods, reason = "tests wait for the real world with real deadlines")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop loudly")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait for the real world with real deadlines"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop loudly"
+)]
 
 mod cli;
 mod http;

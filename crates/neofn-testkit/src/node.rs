@@ -16,7 +16,11 @@ pub fn binary() -> PathBuf {
         dir.pop();
     }
     let binary = dir.join("neofn");
-    assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build --workspace",
+        binary.display()
+    );
     binary
 }
 
@@ -44,7 +48,8 @@ impl NodeProcess {
     /// A node on a given data directory, with more arguments.
     #[must_use]
     pub fn start_in(data: &Path, more: &[&str]) -> Self {
-        Self::try_start_in(data, more).unwrap_or_else(|stderr| panic!("the node did not become ready:\n{stderr}"))
+        Self::try_start_in(data, more)
+            .unwrap_or_else(|stderr| panic!("the node did not become ready:\n{stderr}"))
     }
 
     /// As `start_in`; `Err` with its standard error when it ends instead of becoming ready.
@@ -75,9 +80,25 @@ impl NodeProcess {
         }
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         let ready: serde_json::Value = serde_json::from_str(&line).expect("the ready line is JSON");
-        let text = |name: &str| ready.get(name).and_then(|v| v.as_str()).expect("a member of the ready line").to_owned();
-        let key = std::fs::read_to_string(text("admin_key_file")).expect("read the admin key").trim().to_owned();
-        Ok(Self { child, url: text("url"), key, data: data.to_owned(), stderr, own_dir: None })
+        let text = |name: &str| {
+            ready
+                .get(name)
+                .and_then(|v| v.as_str())
+                .expect("a member of the ready line")
+                .to_owned()
+        };
+        let key = std::fs::read_to_string(text("admin_key_file"))
+            .expect("read the admin key")
+            .trim()
+            .to_owned();
+        Ok(Self {
+            child,
+            url: text("url"),
+            key,
+            data: data.to_owned(),
+            stderr,
+            own_dir: None,
+        })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -126,7 +147,9 @@ impl NodeProcess {
     pub fn terminate(mut self) -> Option<i32> {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         signal(pid, libc::SIGTERM);
-        let status = eventually("the node ends after SIGTERM", Duration::from_secs(60), || self.child.try_wait().ok()?);
+        let status = eventually("the node ends after SIGTERM", Duration::from_secs(60), || {
+            self.child.try_wait().ok()?
+        });
         status.code()
     }
 
@@ -154,18 +177,28 @@ impl Drop for NodeProcess {
             let tail: Vec<&str> = tail.into_iter().rev().collect();
             let _ = std::io::Write::write_all(
                 &mut std::io::stderr(),
-                format!("--- the node's standard error, last lines ---\n{}\n", tail.join("\n")).as_bytes(),
+                format!(
+                    "--- the node's standard error, last lines ---\n{}\n",
+                    tail.join("\n")
+                )
+                .as_bytes(),
             );
         }
     }
 }
 
 fn children_of(parent: u32) -> Vec<u32> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
+        return Vec::new();
+    };
     tasks
         .flatten()
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|list| list.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<u32>>())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|p| p.parse().ok())
+                .collect::<Vec<u32>>()
+        })
         .collect()
 }
 
@@ -182,5 +215,8 @@ fn collect(mut from: impl std::io::Read + Send + 'static, into: Arc<Mutex<String
 /// Sends a signal to a process that the test started.
 pub(crate) fn signal(pid: i32, signal: i32) {
     // std can only kill; `kill(1)` keeps this crate free of unsafe code
-    let _ = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();
+    let _ = Command::new("kill")
+        .arg(format!("-{signal}"))
+        .arg(pid.to_string())
+        .status();
 }

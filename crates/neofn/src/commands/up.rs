@@ -2,6 +2,7 @@
 
 use crate::cli::Up;
 use crate::failure::{Exit, Failure};
+use crate::render;
 use crate::ui::{Tone, Ui};
 use neofn_node::{Node, NodeOptions};
 use neofn_types::Code;
@@ -13,8 +14,16 @@ const DRAIN: Duration = Duration::from_secs(35);
 /// How long the threads of a node that was told twice may take to notice.
 const ABANDON: Duration = Duration::from_millis(200);
 
-/// Serves until a signal comes.
+/// Serves until a signal comes. What goes wrong is said on standard error, with `--json` too: whoever reads the
+/// ready line from standard output reads nothing else there.
 pub fn run(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
+    up(ui, args).or_else(|failure| {
+        render::problem(ui, &failure.problem);
+        Ok(failure.exit)
+    })
+}
+
+fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
     neofn_node::log_to_stderr(args.log_format, &args.log)?;
     let mut options = NodeOptions::new(&args.data)?;
     options.listen = args.listen;
