@@ -2,18 +2,6 @@
 //!
 //! Ratios are taken in one run on one machine: rounds of each server alternate, the load generator (wrk) shares the
 //! cores with them. Servers that are not installed are left out and said to be.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a benchmark prints its table"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a benchmark measures real time and stops loudly"
-)]
-#![expect(clippy::indexing_slicing, reason = "JSON members by name")]
 
 use neofn_testkit::{NodeProcess, eventually};
 use serde_json::json;

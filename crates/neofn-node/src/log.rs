@@ -38,5 +38,5 @@ pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), Error> {
         LogFormat::Text => builder.with_ansi(!plain).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    started.map_err(|e| Error::internal(e))
+    started.map_err(Error::internal)
 }

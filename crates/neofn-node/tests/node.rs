@@ -1,5 +1,13 @@
 //! Whole nodes in this process, with their real children, over real sockets. This program also plays the children's
 //! roles, which is why it has a `main` of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should stop loudly, and waits for the real world"
+)]
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use neofn_node::{Node, NodeOptions};

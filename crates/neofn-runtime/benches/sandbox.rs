@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p neofn-runtime --bench sandbox`. Rows are interleaved over several rounds, so that a busy machine
 //! slows all of them; compare rows, not runs.
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use bytes::Bytes;
 use neofn_runtime::port::{JobContext, JobLimits};

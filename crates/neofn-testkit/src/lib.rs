@@ -6,7 +6,6 @@
     reason = "tests wait for the real world with real deadlines"
 )]
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     reason = "a test that cannot go on should stop loudly"

@@ -1,6 +1,13 @@
 //! The edge over the real engine and the real store. Only what runs and compiles code is scripted, by the event and
 //! by the source, so that every answer of the edge can be brought about.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on should stop loudly"
+)]
 
 use async_trait::async_trait;
 use axum::body::Body;
