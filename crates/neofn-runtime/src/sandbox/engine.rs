@@ -361,8 +361,8 @@ impl Cleanup for Used {
         }
     }
     #[cfg(test)]
-    fn wrong_bytes(&self) -> usize {
-        test_access::wrong(
+    fn wrong_pages(&self) -> usize {
+        test_access::wrong_pages(
             self.instance.memory.data(&self.instance.store),
             &self.seat.hot.image,
         )
@@ -421,8 +421,8 @@ pub(super) mod test_access {
         };
         Finished::new(completed, Some(seat.cleanup(instance)))
     }
-    /// Bytes of the first idle instance that differ from the image.
-    pub fn wrong_bytes_of_idle(version: &Version, engine: &Engine) -> Option<usize> {
+    /// Pages of the first idle instance that differ from the image.
+    pub fn wrong_pages_of_idle(version: &Version, engine: &Engine) -> Option<usize> {
         let hot = version.0.hot.lock().clone()?;
         let mut idle = hot.idle.lock();
         let live = idle.first_mut()?;
@@ -430,19 +430,29 @@ pub(super) mod test_access {
             live.instance.stack_pointer(),
             Some(engine.0.base.stack_pointer.cast_signed())
         );
-        Some(wrong(live.instance.memory.data(&live.instance.store), &hot.image))
+        Some(wrong_pages(
+            live.instance.memory.data(&live.instance.store),
+            &hot.image,
+        ))
     }
-    /// Compares page by page; beyond the image there are zeros.
-    pub fn wrong(memory: &[u8], image: &Image) -> usize {
-        let zeros = [0u8; 4096];
+    /// Pages that differ from the image; beyond its end there are zeros.
+    pub fn wrong_pages(memory: &[u8], image: &Image) -> usize {
+        let zeros = vec![0u8; STRIDE];
         let (inside, beyond) = memory.split_at(image.bytes().len());
-        let wanted = image.bytes().chunks(4096).chain(std::iter::repeat(&zeros[..]));
+        let inside = inside.chunks(STRIDE).zip(image.bytes().chunks(STRIDE));
+        let beyond = beyond.chunks(STRIDE).map(|m| (m, zeros.split_at(m.len()).0));
         inside
-            .chunks(4096)
-            .chain(beyond.chunks(4096))
-            .zip(wanted)
-            .filter(|(page, wanted)| page != wanted)
-            .map(|(page, wanted)| page.iter().zip(wanted).filter(|(a, b)| a != b).count())
+            .chain(beyond)
+            .filter(|(m, i)| m != i)
+            .map(|(m, i)| pages(m, i))
             .sum()
+    }
+    const STRIDE: usize = 1 << 20;
+    fn pages(memory: &[u8], image: &[u8]) -> usize {
+        memory
+            .chunks(4096)
+            .zip(image.chunks(4096))
+            .filter(|(m, i)| m != i)
+            .count()
     }
 }

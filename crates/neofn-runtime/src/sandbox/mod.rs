@@ -155,7 +155,7 @@ pub trait Suspended: Send {
 pub trait Cleanup: Send {
     /// Makes the instance ready for another run of the same version.
     fn recycle(self: Box<Self>);
-    /// Bytes of its memory that differ from the image of its version.
+    /// Pages of its memory that differ from the image of its version.
     #[cfg(test)]
-    fn wrong_bytes(&self) -> usize;
+    fn wrong_pages(&self) -> usize;
 }
