@@ -8,7 +8,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: run test build setup bench fmt lint layers deny docs types clean-cache
+.PHONY: run test build setup bench fmt lint deny docs types
 
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/neofn
 # A target directory outside the checkout is shared by every checkout on this machine, when one exists.
@@ -33,20 +33,17 @@ build: setup
 run: build
 	@scripts/run.sh
 
-test: setup fmt lint layers deny types
+test: setup fmt lint deny types
 	@cargo build --locked --workspace --all-targets
+	@$(TARGET)/debug/xtask layers
+	@$(TARGET)/debug/xtask docs --check
 	@cargo nextest run --locked --workspace --no-fail-fast
-	@cargo test --locked --workspace --doc --quiet
 
 fmt:
 	@cargo fmt --all -- --check
 
 lint:
 	@cargo clippy --locked --workspace --all-targets -- --deny warnings
-
-layers:
-	@cargo xtask layers
-	@cargo xtask docs --check
 
 deny:
 	@scripts/deny.sh

@@ -34,7 +34,7 @@ fn http() -> Http {
 
 /// Deploys `source` with tight limits, so that an attack ends soon.
 fn deploy(name: &str, source: &str) -> Answer {
-    let limits = json!({"units": 5_000_000, "time": "5s"});
+    let limits = json!({"units": 5_000_000, "time": "30s"});
     http().deploy_with(
         "demo",
         json!({"function_name": name, "source": source, "limits": limits}),
@@ -776,7 +776,7 @@ fn deploy_module(name: &str, bytes: &[u8]) -> Answer {
     http().deploy_with(
         "demo",
         json!({"function_name": name, "runtime": "wasm", "module": base64(bytes),
-        "limits": {"units": 5_000_000, "time": "5s"}}),
+        "limits": {"units": 5_000_000, "time": "30s"}}),
     )
 }
 

@@ -74,7 +74,8 @@ fn it_becomes_a_deployment() {
     let name = "guard".parse().expect("name");
     let files = [("src/guard.ts".to_owned(), "x".to_owned())].into();
     let request = manifest.functions[&name].deploy_request(&name, Source::Files(files));
-    insta::assert_json_snapshot!(request);
+    // as text: how a number is kept in memory depends on features that other crates of the binary switch on
+    insta::assert_snapshot!(serde_json::to_string_pretty(&request).expect("is JSON"));
 }
 
 #[test]
@@ -151,8 +152,10 @@ fn the_schema_in_the_docs_is_current() {
         std::fs::write(path, &schema).expect("writes");
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
+    // the order of members depends on features that other crates of the binary switch on
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     assert!(
-        kept == schema,
+        parse(&kept) == parse(&schema),
         "docs/reference/manifest.schema.json is stale: run with NEOFN_UPDATE=1"
     );
 }

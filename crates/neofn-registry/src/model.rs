@@ -67,9 +67,24 @@ impl VersionSpec {
     /// The digest of a version: the spec and the engine that runs it.
     #[must_use]
     pub fn digest(&self, engine: Digest) -> Digest {
-        // struct fields serialise in declaration order and serde_json's map keeps its keys sorted
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        Digest::of_parts(&[b"neofn/version/v1", &json, &engine.0])
+        let value = serde_json::to_value(self).map(sorted).unwrap_or_default();
+        Digest::of_parts(&[b"neofn/version/v1", value.to_string().as_bytes(), &engine.0])
+    }
+}
+
+/// Objects with their members by name: whether a map keeps the order it was written in depends on features that
+/// other crates of the binary switch on, and a digest must not.
+fn sorted(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<(String, Value)> =
+                members.into_iter().map(|(k, v)| (k, sorted(v))).collect();
+            members.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
     }
 }
 

@@ -219,7 +219,7 @@ catalogue! {
     // NF03: why a request was not taken
     FunctionNotFound = "NF0301", 404, Never, "function not found",
         "There is no such function, or these credentials may not see it.",
-        "Check project and name: `neofn functions`. Was it deployed?";
+        "Check project and name with `neofn functions`, and whether it was deployed.";
     FunctionDisabled = "NF0302", 409, Never, "function disabled",
         "The function was switched off.",
         "`neofn enable NAME`.";
