@@ -71,8 +71,7 @@ impl Drop for Server {
 
 fn http() {
     let node = NodeProcess::start();
-    let request = json!({"function_name": "bench", "source": HANDLER, "public": true,
-        "limits": {"concurrency": 1000}});
+    let request = json!({"function_name": "bench", "source": HANDLER, "public": true});
     let _ = node.http().deploy_with("demo", request).expect(201);
     let server = |name, url, child| Server {
         name,
