@@ -45,6 +45,9 @@ fn main() -> ExitCode {
         test("a_hostile_top_level_is_refused_and_hurts_nobody", hostile_prepare),
         test("artifacts_of_another_engine_are_refused", other_engine),
         test("children_end_with_the_pool", end),
+        test("a_users_module_is_compiled_and_run_in_children", wasm),
+        test("a_damaged_engine_cache_is_built_again", damaged_cache),
+        test("a_child_above_its_memory_bound_is_replaced_without_losing_a_call", watchdog),
     ];
     // each test starts processes of its own and measures them
     let mut args = Arguments::from_args();
@@ -458,6 +461,87 @@ async fn other_engine() {
     let done = pool.invoke(job(&Arc::new(damaged), "null")).await;
     assert_eq!(code(&done), Some(Code::EngineMismatch), "{}", text(&done));
     assert_eq!(pool.status().restarts, 0);
+}
+
+const MODULE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64))
+    (i32.store (i32.const 4) (i32.const 1024))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (if (i32.eq (i32.load8_u (i32.const 64)) (i32.const 48)) (then (loop $l (br $l))))
+    (i32.store (i32.const 4) (i32.load (i32.const 8)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+async fn wasm() {
+    let pool = pool(1).await;
+    let request = |code: Vec<u8>| neofn_runtime::port::Prepare {
+        kind: neofn_types::RuntimeKind::Wasm,
+        code: code.into(),
+        memory_bytes: 16 << 20,
+        time: Duration::from_secs(10),
+        fuel: 1_000_000_000,
+    };
+    let (artifact, _) = pool.prepare(request(wat::parse_str(MODULE).unwrap())).await.unwrap();
+    let a = Arc::new(artifact);
+    for _ in 0..5 {
+        let done = pool.invoke(job(&a, r#"{"echo":[1,2]}"#)).await;
+        assert_eq!(text(&done), r#"{"echo":[1,2]}"#);
+        assert_eq!(done.layout, Layout::Wasm);
+    }
+    let mut j = job(&a, "0");
+    j.time = Duration::from_millis(200);
+    j.units = u64::MAX / 2_000;
+    let done = pool.invoke(j).await;
+    assert_eq!(code(&done), Some(Code::TimedOut), "{}", text(&done));
+    match pool.prepare(request(b"no module".to_vec())).await {
+        Err(PrepareError::Refused(f)) => assert_eq!(f.code, Code::WasmInvalid, "{f:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn damaged_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut o = support::options(1);
+    let shared = std::mem::replace(&mut o.cache_dir, dir.path().join("cache"));
+    drop(pool(1).await);
+    std::fs::DirBuilder::new().create(&o.cache_dir).unwrap();
+    let mut files = std::fs::read_dir(&shared).unwrap();
+    let name = files.find_map(|f| f.ok()).unwrap().file_name();
+    let mut bytes = std::fs::read(shared.join(&name)).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half] ^= 1;
+    std::fs::write(o.cache_dir.join(&name), &bytes).unwrap();
+    let cached = o.cache_dir.join(&name);
+    let pool = support::start(o).await;
+    assert!(std::fs::read(&cached).unwrap() != bytes, "the damaged file is still there");
+    let a = prepare(&pool, SOURCE).await;
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+}
+
+async fn watchdog() {
+    let mut o = support::options(1);
+    o.child_bytes_max = 1 << 20;
+    let pool = support::start(o).await;
+    let a = prepare(&pool, SOURCE).await;
+    let first = pool.children();
+    let mut calls = 0;
+    let replaced = async {
+        while pool.status().restarts == 0 {
+            let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+            assert!(done.outcome.is_ok(), "{}", text(&done));
+            calls += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), replaced).await.expect("never replaced");
+    assert!(calls > 1);
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    assert_ne!(pool.children(), first);
 }
 
 async fn end() {

@@ -61,13 +61,18 @@ fn run(shared: &Arc<Shared>, seat: &Seat) {
             head: &mut head,
         }
         .serve(packet.get(..n).unwrap_or_default());
+        if served.is_err() {
+            // the node is gone, or speaks another protocol: nothing here can go on
+            std::process::abort();
+        }
         match shared.crew.leave(seat) {
-            After::Stay if served.is_ok() => {}
+            After::Stay => {}
+            After::Leave => return,
             After::Replace => {
+                // without a replacement the ticker adds a thread when one is missed
                 let _ = spawn(shared);
                 return;
             }
-            _ => return,
         }
     }
 }

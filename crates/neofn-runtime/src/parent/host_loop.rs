@@ -84,7 +84,7 @@ async fn answer(link: &Link, id: u64, index: u32, seq: u32, reply: HostReply) {
 fn decode(raw: &Raw, job: &Job, asked: &mut u32) -> Option<Vec<HostCall>> {
     let heads: Vec<HostCallHead> = postcard::from_bytes(raw.head()).ok()?;
     *asked = asked.saturating_add(u32::try_from(heads.len()).ok()?);
-    if *asked > job.limits.host_calls {
+    if heads.is_empty() || *asked > job.limits.host_calls {
         return None;
     }
     let mut body = raw.body();
