@@ -17,4 +17,4 @@ pub use clock::{OsEntropy, SystemClock};
 pub use log::{LogFormat, log_to_stderr};
 pub use node::Node;
 pub use options::{NodeOptions, state_directory};
-pub use signal::{runtime, terminated};
+pub use signal::{Termination, runtime};

@@ -1,7 +1,7 @@
 //! The process around a node: its threads and its signals.
 
 use neofn_types::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The runtime that a node needs. Blocking calls are few: files at the start and at the end.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
@@ -12,13 +12,25 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
         .map_err(Error::internal)
 }
 
-/// Ready when the process is asked to end: SIGTERM, or Ctrl-C. Call again for a second signal.
-pub async fn terminated() -> Result<(), Error> {
-    let mut term = signal(SignalKind::terminate()).map_err(Error::internal)?;
-    let mut int = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM and Ctrl-C, caught from the moment that this is made: make it before anybody is told to send one.
+pub struct Termination {
+    term: Signal,
+    int: Signal,
+}
+
+impl Termination {
+    /// Catches the signals from here on. Needs the runtime.
+    pub fn listen() -> Result<Self, Error> {
+        Ok(Self {
+            term: signal(SignalKind::terminate()).map_err(Error::internal)?,
+            int: signal(SignalKind::interrupt()).map_err(Error::internal)?,
+        })
     }
-    Ok(())
+    /// Ready when the process is asked to end. Call again for a second signal.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }

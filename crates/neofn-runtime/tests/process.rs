@@ -47,7 +47,10 @@ fn main() -> ExitCode {
         test("children_end_with_the_pool", end),
         test("a_users_module_is_compiled_and_run_in_children", wasm),
         test("a_damaged_engine_cache_is_built_again", damaged_cache),
-        test("a_child_above_its_memory_bound_is_replaced_without_losing_a_call", watchdog),
+        test(
+            "a_child_above_its_memory_bound_is_replaced_without_losing_a_call",
+            watchdog,
+        ),
     ];
     // each test starts processes of its own and measures them
     let mut args = Arguments::from_args();
@@ -484,7 +487,10 @@ async fn wasm() {
         time: Duration::from_secs(10),
         fuel: 1_000_000_000,
     };
-    let (artifact, _) = pool.prepare(request(wat::parse_str(MODULE).unwrap())).await.unwrap();
+    let (artifact, _) = pool
+        .prepare(request(wat::parse_str(MODULE).unwrap()))
+        .await
+        .unwrap();
     let a = Arc::new(artifact);
     for _ in 0..5 {
         let done = pool.invoke(job(&a, r#"{"echo":[1,2]}"#)).await;
@@ -517,7 +523,10 @@ async fn damaged_cache() {
     std::fs::write(o.cache_dir.join(&name), &bytes).unwrap();
     let cached = o.cache_dir.join(&name);
     let pool = support::start(o).await;
-    assert!(std::fs::read(&cached).unwrap() != bytes, "the damaged file is still there");
+    assert!(
+        std::fs::read(&cached).unwrap() != bytes,
+        "the damaged file is still there"
+    );
     let a = prepare(&pool, SOURCE).await;
     let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
     assert!(done.outcome.is_ok(), "{}", text(&done));
@@ -537,7 +546,9 @@ async fn watchdog() {
             calls += 1;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), replaced).await.expect("never replaced");
+    tokio::time::timeout(Duration::from_secs(60), replaced)
+        .await
+        .expect("never replaced");
     assert!(calls > 1);
     let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
     assert!(done.outcome.is_ok(), "{}", text(&done));

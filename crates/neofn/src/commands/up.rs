@@ -4,7 +4,7 @@ use crate::cli::Up;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
-use neofn_node::{Node, NodeOptions};
+use neofn_node::{Node, NodeOptions, Termination};
 use neofn_types::Code;
 use neofn_wire::ReadyLine;
 use std::time::Duration;
@@ -35,19 +35,17 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
 }
 
 async fn serve(ui: &Ui, options: NodeOptions) -> Result<Exit, Failure> {
+    let mut termination = Termination::listen()?;
     let mut node = Node::start(options).await?;
     announce(ui, &node);
     tokio::select! {
-        signal = neofn_node::terminated() => signal?,
+        () = termination.asked() => {}
         () = node.stopped() => return Err(Failure::new(Code::Internal, "the node stopped answering", "see the log")),
     }
     ui.note("draining: running calls may end; a second signal stops at once");
     tokio::select! {
         in_time = node.drain(DRAIN) => Ok(if in_time { Exit::Done } else { Exit::Failed }),
-        signal = neofn_node::terminated() => {
-            signal?;
-            Ok(Exit::Failed)
-        }
+        () = termination.asked() => Ok(Exit::Failed),
     }
 }
 

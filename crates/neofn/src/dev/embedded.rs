@@ -2,7 +2,7 @@
 
 use super::Event;
 use crate::failure::Failure;
-use neofn_node::{Node, NodeOptions};
+use neofn_node::{Node, NodeOptions, Termination};
 use neofn_types::Code;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -59,8 +59,12 @@ async fn serve(
     mut stopped: oneshot::Receiver<()>,
     events: &mpsc::Sender<Event>,
 ) {
-    let node = match Node::start(options).await {
-        Ok(node) => node,
+    let started = match Termination::listen() {
+        Ok(termination) => Node::start(options).await.map(|node| (node, termination)),
+        Err(error) => Err(error),
+    };
+    let (node, mut termination) = match started {
+        Ok(started) => started,
         Err(error) => {
             let _ = ready.send(Err(error.into()));
             return;
@@ -69,7 +73,7 @@ async fn serve(
     let _ = ready.send(Ok((node.url().to_owned(), node.admin_key_file().to_owned())));
     tokio::select! {
         _ = &mut stopped => {}
-        _ = neofn_node::terminated() => {
+        () = termination.asked() => {
             let _ = events.send(Event::Stop);
             let _ = stopped.await;
         }
