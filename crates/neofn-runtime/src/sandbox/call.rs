@@ -112,12 +112,12 @@ impl Running {
     fn deliver(&mut self, seq: u32, reply: HostReply) -> wasmtime::Result<u32> {
         let store = &mut self.instance.store;
         let run = &mut store.data_mut().run;
-        run.now = reply.now;
         let op = usize::try_from(seq)
             .ok()
             .and_then(|i| run.waiting.get_mut(i))
             .and_then(Option::take);
         let Some(op) = op else { return Ok(PARKED) };
+        run.now = reply.now;
         let (failed, json) = match reply.result {
             Ok(json) => (0, json),
             Err(e) => {

@@ -43,6 +43,10 @@ pub fn bootstrap() -> Config {
     config
 }
 
+/// Written pages that a pooled slot keeps, each to be rewritten after every later call whoever wrote it first:
+/// enough for a small version and its call, few enough that a large one does not burden those after it.
+const KEEP_RESIDENT: usize = 512 << 10;
+
 /// For layout d3: slots that are reused, with the engine's image as their start.
 pub fn pooled(slots: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
@@ -52,7 +56,7 @@ pub fn pooled(slots: u32) -> Config {
         .max_unused_warm_slots(slots)
         .max_memory_size(LINEAR_BYTES)
         .table_elements(20_000)
-        .linear_memory_keep_resident(4 << 20)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut config = common();

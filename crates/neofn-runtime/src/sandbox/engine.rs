@@ -263,7 +263,7 @@ impl Engine {
             .ok()
             .zip(u32::try_from(memory_bytes).ok());
         let (size, memory_max) = sizes.ok_or_else(|| internal("the code is too large"))?;
-        let mut instance = self.0.pooled.make().map_err(|error| {
+        let mut instance = self.0.mapped.make().map_err(|error| {
             tracing::warn!(error = format!("{error:#}"), "no sandbox for loading");
             failure::plain(Code::Overloaded, "the node has no free sandbox")
         })?;

@@ -29,6 +29,41 @@ const FUNCTION: &str = r"
     }";
 
 #[test]
+fn nothing_but_memory_and_the_stack_pointer_can_change() {
+    use wasmparser::{Operator, Parser, Payload};
+    let mut mutable = 0;
+    for payload in Parser::new(0).parse_all(artefact::GUEST) {
+        match payload.unwrap() {
+            Payload::GlobalSection(globals) => {
+                mutable += globals
+                    .into_iter()
+                    .filter(|g| g.as_ref().unwrap().ty.mutable)
+                    .count();
+            }
+            Payload::CodeSectionEntry(body) => {
+                for op in body.get_operators_reader().unwrap() {
+                    let op = op.unwrap();
+                    let changes_tables = matches!(
+                        op,
+                        Operator::TableSet { .. }
+                            | Operator::TableGrow { .. }
+                            | Operator::TableFill { .. }
+                            | Operator::TableCopy { .. }
+                            | Operator::TableInit { .. }
+                            | Operator::ElemDrop { .. }
+                            | Operator::DataDrop { .. }
+                            | Operator::MemoryInit { .. }
+                    );
+                    assert!(!changes_tables, "{op:?}");
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(mutable, 1);
+}
+
+#[test]
 fn memory_is_the_image_again_byte_for_byte() {
     let versions = deploy(FUNCTION);
     on_big_stack(move || {

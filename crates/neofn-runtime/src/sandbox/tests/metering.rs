@@ -125,3 +125,11 @@ fn a_callees_units_are_charged_and_a_list_by_its_size() {
         assert_eq!(finished.completed.units.total, UNITS);
     });
 }
+
+/// Pooled instances copy these in before each call.
+#[test]
+fn a_small_version_changes_few_pages() {
+    let artifact = prepare("export const handler = (e) => ({ hello: e.name })").unwrap();
+    let pages = artifact.len() / 4_100;
+    assert!(pages <= 40, "{pages}");
+}
