@@ -5,6 +5,7 @@ use crate::error::Fault;
 use neofn_types::Digest;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +31,7 @@ impl Blobs {
         let root = dir.join("artifacts");
         let temporary = root.join("tmp");
         let fail = |e| Fault::file(format!("open {}", root.display()), e);
-        fs::create_dir_all(&temporary).map_err(fail)?;
+        make_dir(&temporary).map_err(fail)?;
         for entry in fs::read_dir(&temporary).map_err(fail)? {
             fs::remove_file(entry.map_err(fail)?.path()).map_err(fail)?;
         }
@@ -66,7 +67,7 @@ impl Blobs {
     }
 
     fn write(&self, shelf: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        fs::create_dir_all(shelf)?;
+        make_dir(shelf)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let temporary = self.temporary.join(number.to_string());
         let written = File::create(&temporary).and_then(|mut file| {
@@ -95,6 +96,12 @@ impl Blobs {
     }
 }
 
-fn sync_dir(dir: &Path) -> std::io::Result<()> {
+/// Tenants' sources are for the owner's eyes, whatever the mode of the directory above.
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -1,6 +1,6 @@
 //! Opening a data directory: lock, migrate, recover what a dead process held, start the writer.
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, sync_dir};
 use crate::error::Fault;
 use crate::invocations;
 use crate::lock::DirLock;
@@ -93,6 +93,10 @@ fn make_private(dir: &Path) -> Result<(), Fault> {
     if !dir.is_dir() {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(dir).map_err(fail)?;
+        // a directory that a power cut takes away takes everything in it along
+        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+            sync_dir(parent).map_err(fail)?;
+        }
     }
     let mode = std::fs::metadata(dir).map_err(fail)?.permissions().mode();
     if mode & 0o022 != 0 {

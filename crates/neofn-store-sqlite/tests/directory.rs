@@ -104,6 +104,7 @@ async fn the_directory_is_private_and_a_file_in_its_place_is_an_error() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join("neofn.db")), 0o600);
+    assert_eq!(mode(&dir.join("artifacts")), 0o700);
     store.close().await.unwrap();
     let file = parent.path().join("file");
     std::fs::write(&file, b"").unwrap();
