@@ -5,6 +5,7 @@
 mod admin_key;
 mod child;
 mod clock;
+mod engines;
 mod files;
 mod log;
 mod node;
@@ -14,6 +15,7 @@ mod signal;
 
 pub use child::{CHILD_ARGUMENT, child_role};
 pub use clock::{OsEntropy, SystemClock};
+pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use node::Node;
 pub use options::{NodeOptions, state_directory};

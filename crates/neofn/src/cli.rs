@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Serverless functions for the Neo N3 blockchain, in one binary.
 #[derive(Debug, Parser)]
-#[command(name = "neofn", version = crate::commands::version::long(), disable_help_subcommand = true)]
+#[command(name = "neofn", version = crate::commands::version::VERSION, disable_help_subcommand = true)]
 #[command(
     after_help = "Exit codes: 0 ok, 1 a function failed or problems were found, 2 usage or configuration, \
 3 credentials, 4 not available, 5 a limit or the units are exhausted."
@@ -273,7 +273,11 @@ pub fn parse() -> Result<Cli, Exit> {
 }
 
 fn refuse(error: &clap::Error, json: bool) -> Exit {
-    let shown = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if error.kind() == ErrorKind::DisplayVersion {
+        crate::commands::version::show(&Ui::new(json));
+        return Exit::Done;
+    }
+    let shown = error.kind() == ErrorKind::DisplayHelp;
     if json && !shown {
         let text = error.to_string();
         // The first paragraph says what is wrong; usage and tips follow.

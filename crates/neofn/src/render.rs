@@ -99,7 +99,11 @@ pub fn problem(ui: &Ui, problem: &Problem) {
     } else {
         &problem.code
     };
-    ui.say(Tone::Bad, &format!("error[{code}]: {}", problem.message));
+    // A refusal with one finding says the same in its summary.
+    let said = matches!(findings, [one] if one.code == *code && one.message == problem.message);
+    if !said {
+        ui.say(Tone::Bad, &format!("error[{code}]: {}", problem.message));
+    }
     for line in problem.stack.as_deref().unwrap_or_default() {
         ui.say(Tone::Dim, &format!("    {}", line.trim_start()));
     }

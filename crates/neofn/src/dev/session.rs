@@ -123,9 +123,14 @@ impl Session {
         Ok(())
     }
 
-    /// Streams the log of a function into the queue of events.
-    fn follow(&self, key: &FunctionKey) {
-        let mut follow = self.client.follow(key, None);
+    /// Streams the log of a function into the queue of events, from what ran before we came: that one `r` replays.
+    fn follow(&mut self, key: &FunctionKey) {
+        let before = self.client.logs(key, 1).ok();
+        let newest = before.as_ref().and_then(|list| list.logs.last());
+        if let Some(id) = newest.and_then(|entry| entry.invocation_id.parse().ok()) {
+            self.last = Some((key.clone(), id));
+        }
+        let mut follow = self.client.follow(key, before.and_then(|list| list.last));
         let (events, name) = (self.events.clone(), key.to_string());
         // Connected before anything can be invoked, so that nothing is missed.
         let connected = follow.connect();

@@ -167,3 +167,16 @@ fn doctor_finds_and_mends() {
     let human = String::from_utf8_lossy(&place.run(&["doctor"]).stderr).into_owned();
     assert!(human.contains("jail"), "{human}");
 }
+
+#[test]
+fn the_version_names_the_engines() {
+    let place = Place::new();
+    let text = place.see(&["--version"]);
+    assert!(
+        text.contains("neofn 0.") && text.contains("engine js") && text.contains("engine wasm"),
+        "{text}"
+    );
+    let output = place.run(&["--version", "--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(document["engines"]["js"].as_str().map(str::len), Some(64));
+}
