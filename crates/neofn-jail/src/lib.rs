@@ -14,6 +14,7 @@ mod probe;
 mod resident;
 mod shim;
 mod sys;
+mod tether;
 
 pub use confine::{Confined, confine};
 #[doc(hidden)]
@@ -22,3 +23,4 @@ pub use error::JailError;
 pub use policy::{Class, Policy, Tier};
 pub use probe::{Finding, Probe, probe, require};
 pub use resident::resident_bytes;
+pub use tether::Tether;

@@ -329,6 +329,53 @@ catalogue! {
         "The engine on disk is not the one that this binary was built with.",
         "Remove the cache directory that the message names; it is rebuilt.";
 
+    // NF08: the chain
+    ChainUnreachable = "NF0801", 503, Later, "no chain node answers",
+        "None of the configured nodes answered in time, or all of them were put aside: behind, on another network, or on another chain of blocks.",
+        "The message names each node and what is wrong with it; check the addresses given to --chain.";
+    ChainAnswer = "NF0802", 502, Later, "answer of a chain node not understood",
+        "A node answered something that is not the JSON-RPC of its kind, or more than is read.",
+        "Check that the address is an RPC endpoint of a Neo N3 node; use another node if it stays.";
+    ChainNetwork = "NF0803", 503, Never, "chain node on another network",
+        "The node's network number is not that of this installation.",
+        "Give --chain only nodes of one network; data of another network belongs into another data directory.";
+    ChainForked = "NF0804", 503, Later, "blocks do not continue each other",
+        "A block names another parent than the block before it has: a node went to another chain, or a development chain was made anew.",
+        "For a development chain, start with a new data directory; otherwise remove the node that disagrees with the others.";
+    ChainRefused = "NF0805", 502, Never, "request refused by the chain node",
+        "The node understood the request and refused it.",
+        "The message is the node's own reason.";
+    BlockNotFound = "NF0806", 404, Never, "block not found",
+        "The chain has no block of this height yet, or the node no longer keeps it.",
+        "`neofn chain height` shows the newest one.";
+    TransactionNotFound = "NF0807", 404, Never, "transaction not found",
+        "No node knows a transaction of this hash.",
+        "Check the hash and the network; one that was just sent may need a moment.";
+    ContractNotFound = "NF0808", 404, Never, "contract not found",
+        "There is no contract of this hash on this network.",
+        "Check the hash and the network; a contract that was destroyed is gone.";
+    ContractMethod = "NF0809", 422, Never, "no such method, or other arguments",
+        "The contract's manifest has no method of this name that takes these arguments.",
+        "The message lists the method's parameters or the methods that there are.";
+    ScriptFault = "NF0810", 422, Never, "script would fault",
+        "Run against the present state, the script ends with an exception; on chain it would burn its fees and change nothing.",
+        "The message is the virtual machine's exception.";
+    InsufficientFunds = "NF0811", 422, Never, "not enough GAS",
+        "The account that pays has less GAS than the fees of this transaction and of those still waiting.",
+        "Send GAS to the account, or wait for the pending transactions.";
+    TransactionExpired = "NF0812", 409, Never, "transaction expired",
+        "The last block in which the transaction was valid has passed, or it lies too far ahead.",
+        "Build and sign a new one.";
+    TransactionInvalid = "NF0813", 422, Never, "transaction not valid",
+        "A node refused the transaction: a fee too low, a bad signature, another network, a rule of its pool.",
+        "The message is the node's own reason.";
+    IteratorEnded = "NF0814", 410, Never, "iterator session ended",
+        "The node forgot the session of an iterator: they live for a short time, on one node.",
+        "Make the call again and read the iterator at once.";
+    DevChainFailed = "NF0815", 503, Never, "development chain does not start",
+        "The node of the private development chain is missing, or ended while it was starting.",
+        "`make setup` installs it; the message has its last words.";
+
     // NF09: ours
     Internal = "NF0901", 500, Later, "internal error",
         "A defect of neofn. The log has the details under the same invocation or trace id.",

@@ -3,25 +3,31 @@
 //! Knows no vendor, no transport and no storage; nothing here does I/O.
 
 mod catalogue;
+mod datoshi;
 mod diagnostic;
 mod error;
 mod grants;
+mod hash256;
 mod ids;
 mod limits;
 mod names;
 mod runtime_kind;
+mod script_hash;
 mod time;
 mod trace;
 mod units;
 
 pub use catalogue::{Code, CodeInfo, Retry};
+pub use datoshi::Datoshi;
 pub use diagnostic::{Diagnostic, Severity};
 pub use error::Error;
 pub use grants::Grants;
+pub use hash256::Hash256;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
 pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms};
 pub use names::{FunctionName, NameError, ProjectName};
 pub use runtime_kind::{ParseRuntimeKindError, RuntimeKind};
+pub use script_hash::{ParseScriptHashError, ScriptHash};
 pub use time::{Clock, Entropy, UnixMillis};
 pub use trace::{TraceContext, TraceParseError};
 pub use units::{Units, UnitsBill};

@@ -1,0 +1,112 @@
+//! The port: what neofn asks of a chain. Another chain would implement it; [`crate::pool::Pool`] does for Neo N3.
+
+use crate::error::ChainError;
+use crate::model::{
+    Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
+    Presence, Sent, Session,
+};
+use crate::stack::StackItem;
+use async_trait::async_trait;
+use neofn_types::{Datoshi, Hash256, ScriptHash};
+use std::ops::Range;
+use tokio::sync::watch;
+
+/// Whose witness a script may count on when it is tried out. Mirrors what a transaction would carry.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Caller {
+    /// The account.
+    pub account: ScriptHash,
+    /// As nodes write it: `CalledByEntry`, `CustomContracts`, `Global`, `None`.
+    pub scopes: String,
+    /// With `CustomContracts`: where it counts.
+    #[serde(rename = "allowedcontracts", skip_serializing_if = "Vec::is_empty")]
+    pub contracts: Vec<ScriptHash>,
+}
+impl Caller {
+    /// A witness that counts in the contract that is called first, and nowhere else.
+    #[must_use]
+    pub fn by_entry(account: ScriptHash) -> Self {
+        Self {
+            account,
+            scopes: "CalledByEntry".to_owned(),
+            contracts: Vec::new(),
+        }
+    }
+}
+
+/// A chain. Every method may be called at any time from anywhere; what fails because of one node has been tried on
+/// others before it fails here.
+#[async_trait]
+pub trait Chain: Send + Sync + 'static {
+    /// Which network this is.
+    fn network(&self) -> NetworkId;
+
+    /// Follows the newest block. A wake-up and no more: heights may be skipped, and the first value is that of the start.
+    fn watch(&self) -> watch::Receiver<Head>;
+
+    /// How each node does.
+    fn nodes(&self) -> Vec<NodeStatus>;
+
+    /// The newest block that is known here, without asking anybody.
+    fn head(&self) -> Head {
+        *self.watch().borrow()
+    }
+
+    /// One block with all that happened in it.
+    async fn block(&self, height: u64) -> Result<Block, ChainError>;
+
+    /// Blocks in order of height, each continuing the one before; at most [`BLOCKS_MAX`] are answered, fewer at the
+    /// head and at least one when the first exists.
+    async fn blocks(&self, heights: Range<u64>) -> Result<Vec<Block>, ChainError>;
+
+    /// A transaction, wherever it is.
+    async fn transaction(&self, hash: Hash256) -> Result<FoundTransaction, ChainError>;
+
+    /// What a transaction in a block did.
+    async fn application_log(&self, transaction: Hash256) -> Result<Vec<Execution>, ChainError>;
+
+    /// Whether nodes know a transaction. Absence counts only when nodes that have the block `after` say so, two of
+    /// them where two are configured; with fewer this is an error, because it is not known.
+    async fn presence(&self, transaction: Hash256, after: u64) -> Result<Presence, ChainError>;
+
+    /// Tries a script against the present state.
+    async fn invoke_script(&self, script: &[u8], callers: &[Caller]) -> Result<Invocation, ChainError>;
+
+    /// Calls a method against the present state, read-only.
+    async fn invoke_read(
+        &self,
+        contract: ScriptHash,
+        method: &str,
+        arguments: &[StackItem],
+    ) -> Result<Invocation, ChainError>;
+
+    /// The next items of an iterator; fewer than `count` at its end.
+    async fn iterate(
+        &self,
+        session: &Session,
+        iterator: &str,
+        count: u32,
+    ) -> Result<Vec<StackItem>, ChainError>;
+
+    /// Gives an iterator's session up.
+    async fn end_session(&self, session: &Session) -> Result<(), ChainError>;
+
+    /// Sends signed bytes to two or more nodes where there are so many. Sending the same bytes again is harmless.
+    async fn send(&self, transaction: &[u8]) -> Result<Sent, ChainError>;
+
+    /// What a node computes as the network fee of a transaction.
+    async fn network_fee(&self, transaction: &[u8]) -> Result<Datoshi, ChainError>;
+
+    /// Fees and times as they are now; at most some seconds old.
+    async fn policy(&self) -> Result<Policy, ChainError>;
+
+    /// A contract; none when there is none.
+    async fn contract_state(&self, contract: ScriptHash) -> Result<Option<ContractState>, ChainError>;
+
+    /// How much of a fungible token an account has, in the token's smallest unit.
+    async fn balance(&self, token: ScriptHash, account: ScriptHash)
+    -> Result<num_bigint::BigInt, ChainError>;
+}
+
+/// Blocks that one call of [`Chain::blocks`] answers at most.
+pub const BLOCKS_MAX: u64 = 500;
