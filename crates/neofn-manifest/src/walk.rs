@@ -1,8 +1,6 @@
 //! Collects findings while a document is walked, so that a user sees all of them at once.
 
-use crate::frame::{Place, frame};
-use crate::similar::closest;
-use neofn_types::{Code, Diagnostic, Severity};
+use neofn_types::{Code, Diagnostic, Place, Severity, closest, frame};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

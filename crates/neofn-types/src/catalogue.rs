@@ -329,6 +329,29 @@ catalogue! {
         "The engine on disk is not the one that this binary was built with.",
         "Remove the cache directory that the message names; it is rebuilt.";
 
+    // NF07: triggers and events
+    TriggerInvalid = "NF0701", 422, Never, "invalid trigger",
+        "A member of a trigger under `on` is unknown, missing or cannot be what it says.",
+        "Correct the member that the message names; docs/reference/triggers.md lists all of them.";
+    FilterSyntax = "NF0702", 422, Never, "filter cannot be read",
+        "The text of `where` or `order_by` is not an expression of the filter language.",
+        "Mend the place that the code frame points at.";
+    FilterType = "NF0703", 422, Never, "filter does not fit the event",
+        "The filter names something that the event does not have, or compares values that can never be compared.",
+        "Use the parameters of the contract's manifest; without one they are arg0, arg1 and so on.";
+    FilterTooLarge = "NF0704", 422, Never, "filter too large",
+        "A filter has at most 4 096 bytes, 500 parts and 40 levels of nesting.",
+        "Let the filter choose roughly, and the function decide.";
+    ScheduleInvalid = "NF0705", 422, Never, "invalid schedule",
+        "The schedule of a cron trigger is not a cron expression, never comes true, or its time zone is unknown.",
+        "Write five fields such as `0 9 * * 1-5`, or @hourly, @daily, @every 30s; time zones like Europe/Berlin.";
+    TriggerContract = "NF0706", 422, Never, "trigger on an unknown contract or event",
+        "The trigger names a contract that is not on this chain, or a notification that its manifest does not declare.",
+        "Check the hash and the network; the message lists the notifications that the contract has.";
+    EventInvalid = "NF0707", 400, Never, "invalid CloudEvent",
+        "The event is not a CloudEvent 1.0: an attribute is missing, empty or of the wrong form.",
+        "The message names the attribute. specversion, id, source and type are needed.";
+
     // NF08: the chain
     ChainUnreachable = "NF0801", 503, Later, "no chain node answers",
         "None of the configured nodes answered in time, or all of them were put aside: behind, on another network, or on another chain of blocks.",

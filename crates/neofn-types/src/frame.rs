@@ -1,4 +1,4 @@
-//! Where a span lies in a text, and the lines around it with a marker. Knows no TOML.
+//! Where a span lies in a text, and the lines around it with a marker. Knows no file format.
 
 use std::ops::Range;
 
