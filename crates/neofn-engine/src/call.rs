@@ -8,6 +8,7 @@ use crate::error::{draining, of_commit, of_gate, of_store, stored, unstored};
 use crate::follow::LogEntry;
 use crate::gate::Slot;
 use crate::host::Effects;
+use crate::neo::Effect;
 use crate::port::{
     Admitted, Finish, Idempotency, InvocationRecord, NewInvocation, Outcome, Record, Start, Status,
     StoreError,
@@ -120,7 +121,7 @@ impl Inner {
             new: new.clone(),
             finish: self.finish(new.id, Fence(0), final_outcome(ended), ended),
         };
-        if ended.kv.is_empty() {
+        if ended.kv.is_empty() && ended.emitted.is_empty() {
             self.recorder.record(record(ended)).await;
         } else {
             match self.ports.invocations.record(record(ended)).await {
@@ -232,6 +233,7 @@ impl Inner {
             duration_us: u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
             recording: ended.recording.clone(),
             kv: ended.kv.clone(),
+            emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
             at: self.options.clock.now(),
         }
@@ -306,6 +308,7 @@ pub(crate) fn first_run(loaded: &Arc<Loaded>, id: InvocationId, event: Bytes, tr
         units_max: u64::MAX,
         time_max: Duration::MAX,
         effects: Effects::Kept,
+        effect: Effect::of(id),
         debug: None,
     }
 }

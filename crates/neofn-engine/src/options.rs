@@ -1,6 +1,7 @@
 //! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
 
-use crate::port::{Compile, InvocationStore, KvQuota, KvStore, Retention};
+use crate::port::{ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Retention};
+use neofn_chain::port::Chain;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
 use neofn_sched::Backoff;
@@ -104,4 +105,8 @@ pub struct Ports {
     pub runtime: Arc<dyn Runtime>,
     /// The compiler.
     pub compiler: Arc<dyn Compile>,
+    /// The chain that functions read; none on a node without one.
+    pub chain: Option<Arc<dyn Chain>>,
+    /// Sends what functions send; none on a node without an account.
+    pub writer: Option<Arc<dyn ChainWriter>>,
 }

@@ -117,6 +117,7 @@ impl Inner {
             units: UnitsBill::default(),
             duration: Duration::ZERO,
             kv: Vec::new(),
+            emitted: Vec::new(),
             recording: crate::port::Recording {
                 seed: [0; 32],
                 started_at: self.options.clock.now(),

@@ -3,10 +3,12 @@
 use crate::cache::Loaded;
 use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
+use crate::neo::Effect;
 use crate::port::{KvWrite, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
 use bytes::Bytes;
+use neofn_event::CloudEvent;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{Attempt, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(crate) struct Run {
     /// At the most; the version's own limit holds too.
     pub(crate) time_max: Duration,
     pub(crate) effects: Effects,
+    /// What brought it about: the same for every try.
+    pub(crate) effect: Effect,
     /// Sources of a version that is not stored yet.
     pub(crate) debug: Option<Arc<DebugInfo>>,
 }
@@ -37,6 +41,7 @@ pub(crate) struct Ended {
     pub(crate) units: UnitsBill,
     pub(crate) duration: Duration,
     pub(crate) kv: Vec<KvWrite>,
+    pub(crate) emitted: Vec<CloudEvent>,
     pub(crate) recording: Recording,
 }
 
@@ -45,6 +50,7 @@ impl Ended {
     pub(crate) fn refuse_commit(&mut self, failure: RunFailure) {
         self.outcome = Err(failure);
         self.kv = Vec::new();
+        self.emitted = Vec::new();
     }
 }
 
@@ -83,6 +89,7 @@ impl Inner {
                     units: UnitsBill::default(),
                     duration: clock.monotonic().saturating_sub(begun),
                     kv: Vec::new(),
+                    emitted: Vec::new(),
                     recording,
                 };
             }
@@ -97,6 +104,8 @@ impl Inner {
                 deadline: begun.saturating_add(time),
                 trace: run.trace,
                 effects: run.effects,
+                effect: run.effect,
+                callees: Arc::default(),
                 lent: Arc::new(AtomicBool::new(false)),
             },
         ));
@@ -110,8 +119,8 @@ impl Inner {
             time,
         };
         let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
-        let (kv, replies) = host.take();
-        recording.replies = replies;
+        let left = host.take();
+        recording.replies = left.replies;
         let outcome = match completed.outcome {
             Ok(result) => Ok(result),
             Err(failure) => Err(match run.debug {
@@ -120,7 +129,8 @@ impl Inner {
             }),
         };
         Ended {
-            kv: if outcome.is_ok() { kv } else { Vec::new() },
+            kv: if outcome.is_ok() { left.kv } else { Vec::new() },
+            emitted: if outcome.is_ok() { left.emitted } else { Vec::new() },
             outcome,
             logs: completed.logs,
             units: completed.units,

@@ -195,6 +195,8 @@ fn engine(
         kv: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
+        chain: None,
+        writer: None,
     };
     Engine::build(engine, ports)
 }

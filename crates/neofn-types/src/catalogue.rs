@@ -215,6 +215,15 @@ catalogue! {
     HttpReplyInvalid = "NF0217", 502, Never, "invalid HTTP response from the function",
         "The function was called over its own HTTP endpoint, and its result is not a response.",
         "Return `{statusCode, headers, body, isBase64Encoded}`: a number, an object of strings, a string, a boolean.";
+    FeeOverGrant = "NF0218", 500, Never, "fees over the grant",
+        "The transactions of this run would cost more fees together than `gas` of its `write` grant allows.",
+        "Send fewer or cheaper transactions, or raise `gas` in the manifest and deploy.";
+    NoChain = "NF0219", 503, Never, "node without a chain",
+        "The function uses ctx.neo, and the node that runs it was started without a chain, or without an account to sign with.",
+        "Start it with `--dev-chain`, or with `--chain URL`; for ctx.neo.invoke it also needs an account.";
+    EmitInvalid = "NF0220", 500, Never, "event cannot be emitted",
+        "What was given to ctx.emit is not an event: the type is missing, a member has the wrong form, or it is too large.",
+        "The message names the member. `await ctx.emit({type: \"order.paid\", data: {…}})`.";
 
     // NF03: why a request was not taken
     FunctionNotFound = "NF0301", 404, Never, "function not found",

@@ -206,6 +206,8 @@ impl World {
             kv: store.clone(),
             runtime: runtime.clone(),
             compiler: Arc::new(Lenient),
+            chain: None,
+            writer: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);

@@ -67,7 +67,10 @@ pub fn publish_of(key: &FunctionKey, content: &str, at: i64) -> Publish {
         source: Digest::of(content.as_bytes()),
         public: false,
         limits: Limits::default(),
-        grants: Grants { kv: true },
+        grants: Grants {
+            kv: true,
+            ..Grants::default()
+        },
         test: None,
     };
     let engine = Digest::of(b"engine");
@@ -155,6 +158,7 @@ pub fn finish(id: InvocationId, fence: Fence, outcome: Outcome, at: i64) -> Fini
         duration_us: 1234,
         recording: recording(),
         kv: Vec::new(),
+        emitted: Vec::new(),
         kv_quota: quota(),
         at: UnixMillis(at),
     }
