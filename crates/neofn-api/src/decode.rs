@@ -7,8 +7,8 @@ use bytes::Bytes;
 use neofn_engine::request::{Bundle, Deploy};
 use neofn_registry::{SmokeTest, VersionSpec};
 use neofn_types::{
-    Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units, parse_bytes,
-    parse_duration_ms,
+    ChainGrant, Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units,
+    parse_bytes, parse_duration_ms,
 };
 use neofn_wire::{DeployRequest, LimitsRequest, PatchRequest, SmokeTestRequest};
 use serde_json::Value;
@@ -23,7 +23,7 @@ const MAIN_DEFAULT: &str = "index.ts";
 /// What a module is called when nothing names it.
 const MODULE_DEFAULT: &str = "module.wasm";
 /// Services of the design that this build does not give.
-const GRANTS_ELSEWHERE: [&str; 6] = ["net", "secrets", "chain", "oracle", "tee", "emit"];
+const GRANTS_ELSEWHERE: [&str; 5] = ["net", "secrets", "oracle", "tee", "emit"];
 /// Kinds of triggers of the design; this build has none of them.
 const TRIGGER_KINDS: [&str; 8] = [
     "block",
@@ -264,21 +264,31 @@ fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
         match (name.as_str(), value) {
             ("kv", Value::Bool(kv)) => grants.kv = *kv,
             ("kv", _) => return Err(invalid("`allow.kv` is true or false")),
+            ("chain", Value::Null) => {}
+            ("chain", value) => grants.chain = chain(value)?,
             (other, _) if GRANTS_ELSEWHERE.contains(&other) => {
                 return Err(invalid(format!(
-                    "`allow.{other}`: this build does not have the service; it grants `kv`"
+                    "`allow.{other}`: this build does not have the service; it grants `kv` and `chain`"
                 ))
                 .hint("Remove the grant, or deploy to a node that has the service."));
             }
             (other, _) => {
                 let shown: String = other.chars().take(40).collect();
                 return Err(invalid(format!(
-                    "`allow.{shown}` is unknown; this build grants `kv`"
+                    "`allow.{shown}` is unknown; this build grants `kv` and `chain`"
                 )));
             }
         }
     }
     Ok(grants)
+}
+
+fn chain(value: &Value) -> Result<ChainGrant, Error> {
+    let grants = serde_json::from_value::<Grants>(serde_json::json!({ "chain": value }));
+    grants.map(|g| g.chain).map_err(|e| {
+        invalid(format!("`allow.chain`: {e}"))
+            .hint("Write \"read\", or {\"write\": {\"contracts\": [\"0x…\"], \"gas\": \"0.5\"}}.")
+    })
 }
 
 /// An empty list of triggers says the same as none; anything else would be accepted and never fire.
@@ -376,7 +386,8 @@ mod tests {
             json!({"limits": {"concurrency": 0}}),
             json!({"allow": {"net": ["https://x"]}}),
             json!({"allow": {"secrets": []}}),
-            json!({"allow": {"chain": "read"}}),
+            json!({"allow": {"chain": "write"}}),
+            json!({"allow": {"chain": {"write": {"contracts": ["GAS"], "gas": "lots"}}}}),
             json!({"allow": {"kvv": true}}),
             json!({"allow": {"kv": "yes"}}),
             json!({"allow": ["kv"]}),
@@ -406,7 +417,10 @@ mod tests {
                 time_ms: 1_000,
                 ..Limits::default()
             },
-            grants: Grants { kv: true },
+            grants: Grants {
+                kv: true,
+                ..Grants::default()
+            },
             test: None,
         };
         let stored = || Bundle::Files(BTreeMap::from([("a.ts".to_owned(), "old".to_owned())]));

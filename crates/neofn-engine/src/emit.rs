@@ -38,7 +38,9 @@ impl Emitted {
         }
         if input.len() > EVENT_BYTES_MAX || self.bytes.saturating_add(input.len()) > BYTES_MAX {
             let (one, all) = (EVENT_BYTES_MAX >> 20, BYTES_MAX >> 20);
-            return Err(bad(format!("an event may have {one} MiB, those of a run {all} MiB")));
+            return Err(bad(format!(
+                "an event may have {one} MiB, those of a run {all} MiB"
+            )));
         }
         let mut given: Map<String, Value> =
             serde_json::from_slice(input).map_err(|e| bad(format!("the event is not understood: {e}")))?;
@@ -81,11 +83,22 @@ mod tests {
     #[test]
     fn events_get_what_they_do_not_say() {
         let mut emitted = Emitted::default();
-        let first = push(&mut emitted, &json!({"type": "a", "data": {"n": 1}, "subject": null})).unwrap();
-        let second = push(&mut emitted, &json!({"type": "a", "id": "mine", "source": "/neofn/other/f"})).unwrap();
+        let first = push(
+            &mut emitted,
+            &json!({"type": "a", "data": {"n": 1}, "subject": null}),
+        )
+        .unwrap();
+        let second = push(
+            &mut emitted,
+            &json!({"type": "a", "id": "mine", "source": "/neofn/other/f"}),
+        )
+        .unwrap();
         assert!(first.ends_with("-0") && second == "mine");
         let events = emitted.into_events();
-        assert_eq!((events[0].source.as_str(), events[1].source.as_str()), ("/neofn/demo/pay", "/neofn/demo/pay"));
+        assert_eq!(
+            (events[0].source.as_str(), events[1].source.as_str()),
+            ("/neofn/demo/pay", "/neofn/demo/pay")
+        );
         assert_eq!(events[0].to_json()["data"], json!({"n": 1}));
         assert_eq!(events[0].time.as_deref(), Some("1970-01-01T00:00:00.000Z"));
     }
@@ -98,7 +111,10 @@ mod tests {
             (json!({"data": 1}), "type"),
             (json!({"type": ""}), "type"),
             (json!({"type": "a", "time": "yesterday"}), "time"),
-            (json!({"type": "a", "id": "one"}), "has emitted an event with the id"),
+            (
+                json!({"type": "a", "id": "one"}),
+                "has emitted an event with the id",
+            ),
             (json!([1]), "not understood"),
             (json!({"type": "a", "data": "x".repeat(1 << 20)}), "1 MiB"),
         ] {

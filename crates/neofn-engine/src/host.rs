@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_event::CloudEvent;
 use neofn_runtime::port::{HostCall, HostCalls, HostError, HostOp, HostReply};
-use neofn_types::{ChainGrant, ChainWrite, Code, Datoshi, Digest, FunctionKey, Grants, InvocationId, TraceContext, UnixMillis, parse_contract};
+use neofn_types::{
+    ChainGrant, ChainWrite, Code, Datoshi, Digest, FunctionKey, Grants, InvocationId, TraceContext,
+    UnixMillis, parse_contract,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -120,7 +123,10 @@ impl Host {
             HostOp::Emit => {
                 let (key, id) = (&self.caller.key, self.caller.id);
                 let pushed = self.emitted.lock().push(&call.input, key, id, now);
-                (pushed.map(|id| Bytes::from(serde_json::json!({ "id": id }).to_string())), 0)
+                (
+                    pushed.map(|id| Bytes::from(serde_json::json!({ "id": id }).to_string())),
+                    0,
+                )
             }
             op => self.neo.call(op, &call.input, call.units_left).await,
         }
@@ -200,7 +206,8 @@ fn check_write(caller: &Caller, input: &[u8]) -> Result<(), Refusal> {
 
 fn denied(caller: &Caller, what: &str, line: &str) -> Refusal {
     let function = &caller.key.function;
-    let message = format!("{what} is not granted: add `allow = {{ {line} }}` to [function.{function}] in neofn.toml");
+    let message =
+        format!("{what} is not granted: add `allow = {{ {line} }}` to [function.{function}] in neofn.toml");
     (Code::Denied, message)
 }
 

@@ -38,7 +38,7 @@ impl FunctionConfig {
                 memory: limits.memory_bytes.map(|bytes| format!("{bytes}B")),
                 concurrency: limits.concurrency,
             }),
-            allow: Some(serde_json::json!({ "kv": self.allow.kv })),
+            allow: serde_json::to_value(&self.allow).ok(),
             on: None,
             test: self.test.as_ref().map(|test| SmokeTestRequest {
                 event: test.event.clone(),

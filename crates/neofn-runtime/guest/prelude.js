@@ -481,6 +481,7 @@
   const neo = Object.freeze({
     head: async () => chain("head", NEO_HEAD, {}),
     blockCount: async () => (await chain("blockCount", NEO_HEAD, {})).height + 1,
+    account: async () => (await chain("account", NEO_HEAD, {})).account,
     block: async (height) => chain("block", NEO_BLOCK, { height }),
     transaction: async (hash) => chain("transaction", NEO_TRANSACTION, { hash: textOf("transaction", "the hash", hash) }),
     applicationLog: async (hash) => chain("applicationLog", NEO_LOG, { hash: textOf("applicationLog", "the hash", hash) }),

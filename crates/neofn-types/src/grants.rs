@@ -98,7 +98,10 @@ impl ChainWrite {
                 "`gas` is {shown:?}, but must be an amount of GAS such as \"0.5\""
             ))
         })?;
-        Ok(Self { contracts: hashes, gas })
+        Ok(Self {
+            contracts: hashes,
+            gas,
+        })
     }
     /// Whether the contract may be called.
     #[must_use]
@@ -188,7 +191,10 @@ impl<'de> Deserialize<'de> for Grants {
                     gas: Datoshi(gas),
                 }),
             };
-            return Ok(Self { kv: compact.kv, chain });
+            return Ok(Self {
+                kv: compact.kv,
+                chain,
+            });
         }
         let readable = Readable::deserialize(d)?;
         let chain = match readable.chain {
@@ -199,7 +205,10 @@ impl<'de> Deserialize<'de> for Grants {
                 ChainGrant::Write(write.map_err(de::Error::custom)?)
             }
         };
-        Ok(Self { kv: readable.kv, chain })
+        Ok(Self {
+            kv: readable.kv,
+            chain,
+        })
     }
 }
 impl schemars::JsonSchema for Grants {

@@ -292,9 +292,15 @@ mod tests {
         assert_eq!(items[0], items[1]);
         assert_eq!(items[2].to_integer().unwrap().to_string(), big);
         let data = items[3].as_items().unwrap();
-        assert_eq!(data[..4], ["text".into(), 5.into(), StackItem::Boolean(true), StackItem::Null]);
+        assert_eq!(
+            data[..4],
+            ["text".into(), 5.into(), StackItem::Boolean(true), StackItem::Null]
+        );
         assert_eq!(data[4], StackItem::ByteString(vec![1, 2]));
-        assert_eq!(plain(ParameterType::Any, &data[5])["k"].as_str().unwrap().len(), 42);
+        assert_eq!(
+            plain(ParameterType::Any, &data[5])["k"].as_str().unwrap().len(),
+            42
+        );
     }
 
     #[test]
@@ -304,12 +310,20 @@ mod tests {
         let good = [json!("GAS"), json!("NEO"), json!(1), json!(null)];
         let digits = "9".repeat(100_000);
         for (at, bad, says) in [
-            (0, json!("nobody"), "`from` (Hash160): neither an address nor a script hash"),
+            (
+                0,
+                json!("nobody"),
+                "`from` (Hash160): neither an address nor a script hash",
+            ),
             (1, json!(7), "`to` (Hash160): a number cannot be Hash160"),
             (2, json!(1.5), "`amount` (Integer): a whole number"),
             (2, json!(digits), "`amount` (Integer): a whole number"),
             (2, json!(true), "`amount` (Integer): a boolean cannot be Integer"),
-            (3, json!({"type": "ByteArray", "value": "0xzz"}), "`data` (Any): not hexadecimal"),
+            (
+                3,
+                json!({"type": "ByteArray", "value": "0xzz"}),
+                "`data` (Any): not hexadecimal",
+            ),
         ] {
             let mut given = good.clone();
             given[at] = bad;
@@ -318,8 +332,16 @@ mod tests {
             assert_eq!(code, Code::ContractMethod);
         }
         for (name, count, says) in [
-            ("transfer", 3, "given 3 arguments, but it is transfer(from: Hash160, to: Hash160, amount: Integer, data: Any)"),
-            ("transfre", 4, "no method \"transfre\"; it has, among others, transfer, symbol"),
+            (
+                "transfer",
+                3,
+                "given 3 arguments, but it is transfer(from: Hash160, to: Hash160, amount: Integer, data: Any)",
+            ),
+            (
+                "transfre",
+                4,
+                "no method \"transfre\"; it has, among others, transfer, symbol",
+            ),
         ] {
             let message = found.find(name, count).unwrap_err().1;
             assert!(message.contains(says), "{message}");
@@ -336,12 +358,20 @@ mod tests {
             (P::Boolean, 1.into(), json!(true)),
             (P::Boolean, bytes(&[]), json!(false)),
             (P::String, "GAS".into(), json!("GAS")),
-            (P::Hash160, bytes(&[0; 20]), json!("0x0000000000000000000000000000000000000000")),
+            (
+                P::Hash160,
+                bytes(&[0; 20]),
+                json!("0x0000000000000000000000000000000000000000"),
+            ),
             (P::Hash160, StackItem::Null, json!(null)),
             (P::ByteArray, bytes(b"ab"), json!("0x6162")),
             (P::Any, bytes(b"ab"), json!("ab")),
             (P::Any, bytes(&[0xff]), json!("0xff")),
-            (P::Array, StackItem::Struct(vec![1.into(), StackItem::Map(vec![(2.into(), "x".into())])]), json!(["1", {"2": "x"}])),
+            (
+                P::Array,
+                StackItem::Struct(vec![1.into(), StackItem::Map(vec![(2.into(), "x".into())])]),
+                json!(["1", {"2": "x"}]),
+            ),
         ] {
             assert_eq!(plain(ty, &item), shown);
         }

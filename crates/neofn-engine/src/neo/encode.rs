@@ -2,9 +2,11 @@
 //!
 //! What does not fit is left out and said to be: `truncated`.
 
-use neofn_chain::model::{Block, Execution, ExecutionTrigger, FoundTransaction, Invocation, Notification, TransactionInfo};
-use neofn_chain::stack::StackItem;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use neofn_chain::model::{
+    Block, Execution, ExecutionTrigger, FoundTransaction, Invocation, Notification, TransactionInfo,
+};
+use neofn_chain::stack::StackItem;
 use serde_json::{Value, json};
 
 /// Bytes of one answer.
@@ -68,7 +70,10 @@ fn notification(notification: &Notification) -> Value {
 
 fn execution(room: &mut Room, execution: &Execution) -> Value {
     // two lists that were paid for are not paid for again by the list that they are in
-    let mut inner = Room { left: room.left, truncated: room.truncated };
+    let mut inner = Room {
+        left: room.left,
+        truncated: room.truncated,
+    };
     let stack = inner.list(&execution.stack, |_, i| item(i));
     let notifications = inner.list(&execution.notifications, |_, n| notification(n));
     room.truncated = inner.truncated;
@@ -195,7 +200,10 @@ mod tests {
         };
         let shown = block(&many);
         assert!(shown.to_string().len() <= ANSWER_BYTES_MAX);
-        assert_eq!((&shown["truncated"], &shown["transactionCount"]), (&json!(true), &json!(20_000)));
+        assert_eq!(
+            (&shown["truncated"], &shown["transactionCount"]),
+            (&json!(true), &json!(20_000))
+        );
         assert!(shown["transactions"].as_array().unwrap().len() > 1_000);
 
         let chatty = log(&transaction(500, 30_000).executions);
@@ -206,9 +214,15 @@ mod tests {
 
     #[test]
     fn a_transaction_is_shown_whole() {
-        let found = FoundTransaction { transaction: transaction(1, 1), included: None };
+        let found = FoundTransaction {
+            transaction: transaction(1, 1),
+            included: None,
+        };
         let shown = super::transaction(&found);
         assert_eq!(shown["script"], json!("QEBA"));
-        assert_eq!((&shown["height"], &shown["systemFee"], &shown["state"]), (&Value::Null, &json!("5"), &json!("HALT")));
+        assert_eq!(
+            (&shown["height"], &shown["systemFee"], &shown["state"]),
+            (&Value::Null, &json!("5"), &json!("HALT"))
+        );
     }
 }

@@ -31,7 +31,8 @@ impl Manifests {
             return Ok(methods.clone());
         }
         let state = chain.contract_state(contract).await.map_err(super::refused)?;
-        let state = state.ok_or_else(|| (Code::ContractNotFound, format!("there is no contract {contract}")))?;
+        let state =
+            state.ok_or_else(|| (Code::ContractNotFound, format!("there is no contract {contract}")))?;
         let methods = Arc::new(Methods::of(&state.manifest));
         let mut kept = self.0.lock();
         if kept.len() >= KEPT_MAX {

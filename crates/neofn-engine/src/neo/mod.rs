@@ -164,7 +164,10 @@ impl Neo {
                 let mut answer = encode::invocation(&ended);
                 if let Some(members) = answer.as_object_mut() {
                     let result = ended.stack.first().filter(|_| ended.state == VmState::Halt);
-                    members.insert("result".into(), json!(result.map(|item| abi::plain(returns, item))));
+                    members.insert(
+                        "result".into(),
+                        json!(result.map(|item| abi::plain(returns, item))),
+                    );
                 }
                 Ok(answer)
             }
@@ -201,7 +204,10 @@ impl Neo {
     /// The contract, the type of the result, and the arguments in the machine's form.
     async fn prepare(&self, a: &CallArgs) -> Result<(ScriptHash, ParameterType, Vec<StackItem>), Refusal> {
         let contract = contract(&a.contract)?;
-        let methods = self.manifests.of(&**self.chain()?, contract, &*self.clock).await?;
+        let methods = self
+            .manifests
+            .of(&**self.chain()?, contract, &*self.clock)
+            .await?;
         let method = methods.find(&a.method, a.args.len())?;
         Ok((contract, method.returns, method.arguments(&a.args)?))
     }
@@ -209,7 +215,10 @@ impl Neo {
     async fn read(&self, a: CallArgs) -> Result<Value, Refusal> {
         let (contract, returns, items) = self.prepare(&a).await?;
         let chain = self.chain()?;
-        let ended = chain.invoke_read(contract, &a.method, &items).await.map_err(refused)?;
+        let ended = chain
+            .invoke_read(contract, &a.method, &items)
+            .await
+            .map_err(refused)?;
         if ended.state == VmState::Fault {
             let why = ended.exception.unwrap_or_else(|| "no reason given".to_owned());
             return Err((Code::ScriptFault, format!("{}: {why}", a.method)));
@@ -232,7 +241,10 @@ async fn iterator(chain: &dyn Chain, ended: &Invocation) -> Result<Option<Vec<St
     let (Some(session), Some(name)) = (&ended.session, &interop.iterator) else {
         return Ok(Some(interop.items.clone()));
     };
-    let items = chain.iterate(session, name, ITERATOR_ITEMS_MAX).await.map_err(refused)?;
+    let items = chain
+        .iterate(session, name, ITERATOR_ITEMS_MAX)
+        .await
+        .map_err(refused)?;
     if let Err(error) = chain.end_session(session).await {
         tracing::debug!(%error, "iterator session left to its time-out");
     }

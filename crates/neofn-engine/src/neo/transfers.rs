@@ -52,7 +52,8 @@ pub(super) async fn read(
     let price = SCHEDULE_V1.host_units(HostCharge::ChainRead, 0);
     let more = price.saturating_mul((to - from) / SPAN_PRICED);
     if more > units_left {
-        let message = format!("ctx.neo.transfers: blocks {from} to {to} cost {more} units, and {units_left} are left");
+        let message =
+            format!("ctx.neo.transfers: blocks {from} to {to} cost {more} units, and {units_left} are left");
         return Err((Code::UnitLimit, message));
     }
     let (mut found, mut next) = (Vec::new(), from);

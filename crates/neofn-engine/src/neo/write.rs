@@ -131,7 +131,10 @@ impl Neo {
         let mut spent = self.sending.spent.lock().await;
         let left = granted.gas.checked_sub(*spent).unwrap_or_default();
         if left.0 <= 0 {
-            let message = format!("ctx.neo.invoke: this run's transactions cost {spent} GAS, all that it may spend", spent = *spent);
+            let message = format!(
+                "ctx.neo.invoke: this run's transactions cost {spent} GAS, all that it may spend",
+                spent = *spent
+            );
             return Err((Code::FeeOverGrant, message));
         }
         request.fee_max = asked.min(left);
@@ -144,7 +147,9 @@ impl Neo {
         if !a.confirm {
             return Ok(shown(&receipt));
         }
-        let id = receipt.id.ok_or_else(|| (Code::Internal, "a transaction without an id".to_owned()))?;
+        let id = receipt
+            .id
+            .ok_or_else(|| (Code::Internal, "a transaction without an id".to_owned()))?;
         writer.confirm(&id).await.map(|r| shown(&r)).map_err(error)
     }
 }

@@ -307,7 +307,10 @@ fn request(mut cx: Caller<'_, HostState>, op: u32, at: u32, len: u32) -> Result<
     let Some(call) = &run.call else {
         return Ok(NOT_IN_A_CALL);
     };
-    if op.grant().is_some_and(|g| !call.context.grants.iter().any(|have| have == g)) {
+    if op
+        .grant()
+        .is_some_and(|g| !call.context.grants.iter().any(|have| have == g))
+    {
         return Ok(NOT_GRANTED);
     }
     if run.waiting.len() >= call.limits.host_calls as usize {

@@ -60,11 +60,13 @@ fn a_denial_prints_the_line_to_add() {
         json(&run_granted(code, &[], &Value::Null)),
         j!([
             [
-                "HostError", "NF0210",
+                "HostError",
+                "NF0210",
                 "ctx.neo.blockCount is not granted: add `allow = { chain = \"read\" }` to this function in neofn.toml"
             ],
             [
-                "HostError", "NF0210",
+                "HostError",
+                "NF0210",
                 "ctx.neo.invoke is not granted: add `allow = { chain = { write = { contracts = [\"GAS\"], gas = \"0.5\" } } }` to this function in neofn.toml"
             ]
         ])
