@@ -3,6 +3,7 @@
 use crate::json::to_json;
 use crate::walk::{Walk, shorten};
 use crate::{FunctionConfig, FunctionLimits, SmokeTest};
+use neofn_event::Triggers;
 use neofn_types::{
     ChainGrant, ChainWrite, Code, FunctionName, Grants, RuntimeKind, Units, parse_bytes, parse_duration_ms,
 };
@@ -20,17 +21,6 @@ const WRITE_EXAMPLE: &str = "chain = { write = { contracts = [\"0x…\"], gas = 
 pub(crate) const TEST: &[&str] = &["event", "expect"];
 /// Grants that neofn knows by name and this build does not serve.
 const ALLOW_ELSEWHERE: &[&str] = &["net", "secrets", "oracle", "tee"];
-/// Triggers that neofn knows by name and this build does not serve.
-const ON_ELSEWHERE: &[&str] = &[
-    "block",
-    "transaction",
-    "notification",
-    "execution",
-    "cron",
-    "event",
-    "http",
-    "price",
-];
 const RUNTIMES: &[&str] = &["js", "wasm"];
 const RUNTIMES_ELSEWHERE: &[&str] = &["deno", "python", "go", "plugin"];
 /// As much as a path component may be on the systems we build for.
@@ -51,6 +41,7 @@ pub(crate) fn read(
         public: false,
         limits: FunctionLimits::default(),
         allow: Grants::default(),
+        on: Triggers::default(),
         test: None,
     };
     let mut main_span = None;
@@ -64,7 +55,7 @@ pub(crate) fn read(
             "public" => config.public = walk.boolean("public", value).unwrap_or(false),
             "limits" => config.limits = limits(walk, value),
             "allow" => config.allow = allow(walk, value),
-            "on" => on(walk, value),
+            "on" => config.on = crate::on::on(walk, value),
             "test" => config.test = test(walk, &span, value),
             other => walk.unknown(span, other, &format!("[function.{name}]"), FUNCTION),
         }
@@ -276,24 +267,6 @@ fn texts<'t>(walk: &mut Walk<'_>, key: &str, value: &'t Spanned<DeValue<'_>>) ->
         .iter()
         .map(|item| walk.string(key, item, WRITE_EXAMPLE))
         .collect()
-}
-
-/// This build runs functions on request only, and says so instead of never firing.
-fn on(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) {
-    let Some(table) = walk.table("on", value, "[[function.hello.on.cron]]") else {
-        return;
-    };
-    for (span, key, _) in Walk::members(table) {
-        if ON_ELSEWHERE.contains(&key) {
-            walk.wrong(
-                span,
-                format!("the trigger `{key}` is not in this build"),
-                "functions of this build run on request: remove the trigger",
-            );
-        } else {
-            walk.unknown(span, key, "on", ON_ELSEWHERE);
-        }
-    }
 }
 
 fn test(walk: &mut Walk<'_>, key_span: &Range<usize>, value: &Spanned<DeValue<'_>>) -> Option<SmokeTest> {

@@ -5,6 +5,7 @@
 mod function;
 mod json;
 mod model;
+mod on;
 mod parse;
 mod request;
 mod schema;

@@ -39,7 +39,7 @@ impl FunctionConfig {
                 concurrency: limits.concurrency,
             }),
             allow: serde_json::to_value(&self.allow).ok(),
-            on: None,
+            on: (!self.on.is_empty()).then(|| self.on.to_json()),
             test: self.test.as_ref().map(|test| SmokeTestRequest {
                 event: test.event.clone(),
                 expect: test.expect.clone(),
