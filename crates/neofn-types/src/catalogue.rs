@@ -407,6 +407,27 @@ catalogue! {
     DevChainFailed = "NF0815", 503, Never, "development chain does not start",
         "The node of the private development chain is missing, or ended while it was starting.",
         "`make setup` installs it; the message has its last words.";
+    SignerRefused = "NF0820", 403, Never, "signature refused by policy",
+        "The policy of the signing account does not allow the transaction: a cap, a contract or method that it does not list, or a scope wider than asked.",
+        "The message says which rule; the operator changes it with `neofn signer policy`.";
+    SignerNoAccount = "NF0821", 422, Never, "no such signing account",
+        "The signer holds no key for the account that is to sign.",
+        "Import its key with `neofn signer import`, or name another account.";
+    SignerUnavailable = "NF0822", 503, Later, "signer not available",
+        "The process that holds the keys does not answer, or cannot open its journal.",
+        "The message has the reason; the log has more. Nothing was signed.";
+    FeeTooHigh = "NF0823", 422, Never, "fee over the limit",
+        "The transaction would cost more than the request allows.",
+        "Allow more, or let it do less.";
+    NoSuchTransaction = "NF0824", 404, Never, "no transaction of this id",
+        "This node manages no transaction of this id in this project.",
+        "`neofn tx` lists them.";
+    NotReplaceable = "NF0825", 409, Never, "transaction cannot be replaced",
+        "Only one that was sent and is not yet in a block can be replaced, and only once.",
+        "Look at its state; what is in a block stays.";
+    CosignatureInvalid = "NF0826", 422, Never, "co-signature not valid",
+        "The witness is not that of an account whose signature the transaction waits for, or does not sign this transaction.",
+        "Sign the transaction's hash for this network with the account's key.";
 
     // NF09: ours
     Internal = "NF0901", 500, Later, "internal error",
