@@ -1,5 +1,6 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
+use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
 use crate::options::NodeOptions;
 use crate::runtime_file::Published;
@@ -36,6 +37,8 @@ pub struct Node {
     server: JoinHandle<()>,
     service: JoinHandle<()>,
     published: Published,
+    // last: the others ask it until they have ended
+    chain: Option<Connected>,
 }
 
 impl Node {
@@ -48,6 +51,7 @@ impl Node {
         let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &*entropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
+        let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let (pool, compiler) = children(&options, clock.clone()).await?;
 
         let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler);
@@ -93,6 +97,7 @@ impl Node {
             server,
             service,
             published,
+            chain,
         })
     }
 
@@ -110,6 +115,11 @@ impl Node {
     #[must_use]
     pub fn jail_tier(&self) -> Tier {
         self.tier
+    }
+    /// How to reach its chain; none when it has none.
+    #[must_use]
+    pub fn chain(&self) -> Option<&ChainFacts> {
+        self.chain.as_ref().map(|c| &c.facts)
     }
     /// Ready when the node no longer answers, which without [`Node::drain`] is a defect.
     pub async fn stopped(&mut self) {
@@ -136,6 +146,9 @@ impl Node {
         let closed = self.store.close().await;
         if let Err(e) = &closed {
             tracing::error!(error = %e, "the store did not close");
+        }
+        if let Some(chain) = self.chain.take() {
+            chain.close().await;
         }
         tracing::info!(runs_ended, answered, "stopped");
         runs_ended && closed.is_ok()

@@ -17,5 +17,5 @@ pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
-pub use node::{Estimate, Health, JailView, Ready, ReadyLine, RuntimeFile};
+pub use node::{Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};
