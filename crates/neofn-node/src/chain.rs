@@ -3,6 +3,7 @@
 use crate::options::ChainChoice;
 use neofn_chain::dev::{DEV_PASSWORD, DevChain, DevChainOptions, Keep};
 use neofn_chain::pool::{Pool, PoolOptions};
+use neofn_chain::port::Chain;
 use neofn_types::{Clock, Error};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,6 +96,11 @@ impl Connected {
         })
     }
 
+    /// As the port that the engine asks.
+    pub(crate) fn port(&self) -> Arc<dyn Chain> {
+        self.pool.clone()
+    }
+
     /// Ends a development chain in order, so that it keeps what it has made.
     pub(crate) async fn close(self) {
         drop(self.pool);
@@ -104,6 +110,6 @@ impl Connected {
     }
 }
 
-fn without_credentials(chain: &dyn neofn_chain::port::Chain) -> Option<String> {
+fn without_credentials(chain: &dyn Chain) -> Option<String> {
     chain.nodes().into_iter().next().map(|node| node.url)
 }

@@ -6,6 +6,7 @@ use crate::options::NodeOptions;
 use crate::runtime_file::Published;
 use crate::{OsEntropy, SystemClock, admin_key};
 use neofn_api::{Api, ApiOptions, NodeFacts};
+use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
@@ -54,7 +55,8 @@ impl Node {
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let (pool, compiler) = children(&options, clock.clone()).await?;
 
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler);
+        let port = chain.as_ref().map(Connected::port);
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, port);
         let (going, gone) = (CancellationToken::new(), CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         let api = Api::new(ApiOptions {
@@ -197,6 +199,7 @@ fn engine(
     store: &Arc<Store>,
     pool: &Arc<Pool>,
     compiler: Compiler,
+    chain: Option<Arc<dyn Chain>>,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -208,7 +211,7 @@ fn engine(
         kv: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
-        chain: None,
+        chain,
         writer: None,
     };
     Engine::build(engine, ports)
