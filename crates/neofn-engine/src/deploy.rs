@@ -11,6 +11,7 @@ use crate::request::{Bundle, Deploy, DeployError, Deployed, Stage};
 use crate::stack::DebugInfo;
 use crate::stats::count;
 use bytes::Bytes;
+use neofn_event::spec::Finding;
 use neofn_registry::port::{Publish, RegistryStoreError};
 use neofn_registry::{ArtifactRef, SmokeTest, VersionRecord, VersionSpec};
 use neofn_runtime::port::{Artifact, PrepareError};
@@ -37,6 +38,14 @@ impl DeployError {
             diagnostics: Vec::new(),
             logs: Vec::new(),
         }
+    }
+    /// Refused for its triggers.
+    #[must_use]
+    pub fn triggers(findings: &[Finding]) -> Self {
+        Self::findings(
+            Stage::Validate,
+            findings.iter().map(Finding::diagnostic).collect(),
+        )
     }
     fn findings(stage: Stage, diagnostics: Vec<Diagnostic>) -> Self {
         let error = match diagnostics.first() {
@@ -177,6 +186,7 @@ impl Inner {
             public: deploy.public,
             limits: deploy.limits,
             grants: deploy.grants.clone(),
+            on: deploy.on.clone(),
             test: deploy.test.clone(),
         })
     }

@@ -360,6 +360,9 @@ catalogue! {
     EventInvalid = "NF0707", 400, Never, "invalid CloudEvent",
         "The event is not a CloudEvent 1.0: an attribute is missing, empty or of the wrong form.",
         "The message names the attribute. specversion, id, source and type are needed.";
+    HttpNotWanted = "NF0720", 404, Never, "no http trigger takes the request",
+        "The function has http triggers, and none of them has this method and path.",
+        "Call a path that one of them names, or add an `on.http`; without any, the function gets every request.";
 
     // NF08: the chain
     ChainUnreachable = "NF0801", 503, Later, "no chain node answers",

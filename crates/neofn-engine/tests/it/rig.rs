@@ -46,6 +46,7 @@ pub fn deploy_of(name: &str, code: &str) -> Deploy {
             kv: true,
             ..Grants::default()
         },
+        on: Default::default(),
         test: None,
     }
 }

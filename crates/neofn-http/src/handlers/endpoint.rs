@@ -16,14 +16,17 @@ pub(crate) async fn call(
     params: RawPathParams,
     request: Request,
 ) -> Result<Response, Refusal> {
-    // also tells whether the caller's credentials are for us or for the function
-    let public = edge.api().endpoint(&caller.who, &key).await?;
-    let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
     let rest = params
         .iter()
         .find(|(name, _)| *name == "rest")
         .map_or("", |(_, rest)| rest);
+    // also tells whether the caller's credentials are for us or for the function
+    let public = edge
+        .api()
+        .endpoint(&caller.who, &key, request.method().as_str(), &format!("/{rest}"))
+        .await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
     let call = Call {
         body: gateway::event(&parts, rest, &body, public),
         idempotency_key: header_text(&parts.headers, "idempotency-key")?.map(str::to_owned),

@@ -71,6 +71,7 @@ pub fn publish_of(key: &FunctionKey, content: &str, at: i64) -> Publish {
             kv: true,
             ..Grants::default()
         },
+        on: Default::default(),
         test: None,
     };
     let engine = Digest::of(b"engine");
