@@ -54,7 +54,7 @@ impl Inner {
         let (recorded, event, recording) = (stored.record, stored.event, stored.recording);
         let version = version.unwrap_or(recorded.version);
         let loaded = self.version(&recorded.key, version).await?;
-        let artifact = self.artifact(&loaded).await?;
+        let (artifact, held) = self.artifact(&loaded).await?;
         let slot = self.take(&loaded, Share::Own)?;
         let limits = loaded.record.spec.limits;
         let same = version == recorded.version;
@@ -74,7 +74,7 @@ impl Inner {
             },
         };
         let completed = self.complete(&loaded, artifact, inputs, host.clone()).await;
-        drop(slot);
+        drop((slot, held));
         let outcome = match completed.outcome {
             Ok(result) => Ok(result),
             Err(failure) => Err(self.explain(&loaded.record.artifact, failure).await),

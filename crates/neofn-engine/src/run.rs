@@ -77,8 +77,8 @@ impl Inner {
             replies: Vec::new(),
         };
         self.options.entropy.fill(&mut recording.seed);
-        let artifact = match self.artifact(&run.loaded).await {
-            Ok(artifact) => artifact,
+        let (artifact, held) = match self.artifact(&run.loaded).await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, source = ?error.source, "compiled form not to be had");
                 return Ended {
@@ -114,6 +114,7 @@ impl Inner {
             time,
         };
         let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        drop(held);
         let (kv, replies) = host.take();
         recording.replies = replies;
         let outcome = match completed.outcome {

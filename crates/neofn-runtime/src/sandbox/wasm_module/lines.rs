@@ -1,24 +1,24 @@
-//! Standard error as log lines: cut into lines, bounded like the console of a JavaScript function.
-
-use crate::sandbox::logs::Logs;
+//! Standard error as log lines: cut into lines, bounded, charged like a console call each.
 
 /// Standard error of one run.
+#[derive(Debug)]
 pub(super) struct Lines {
-    logs: Logs,
+    kept: Vec<String>,
+    bytes_left: usize,
     open: Vec<u8>,
-    open_max: usize,
+    cut: u64,
 }
 
-/// `[LOG] `: a module has no levels.
-const LEVEL: u32 = 0;
+/// How each line begins: a module has no levels.
+const PREFIX: &str = "[LOG] ";
 
 impl Lines {
     pub(super) fn new(bytes_max: u32) -> Self {
         Self {
-            logs: Logs::new(bytes_max),
+            kept: Vec::new(),
+            bytes_left: usize::try_from(bytes_max).unwrap_or(usize::MAX),
             open: Vec::new(),
-            // one byte more than can be kept shows that the line is too long
-            open_max: usize::try_from(bytes_max).unwrap_or(usize::MAX).saturating_add(1),
+            cut: 0,
         }
     }
     /// Takes what was written.
@@ -33,19 +33,34 @@ impl Lines {
         self.extend(rest);
     }
     fn extend(&mut self, bytes: &[u8]) {
-        let room = self.open_max.saturating_sub(self.open.len());
-        self.open.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        // One byte more than is kept shows later that the line is too long.
+        let room = (self.bytes_left + 1).saturating_sub(self.open.len());
+        self.open.extend(bytes.iter().take(room));
     }
     fn close(&mut self) {
-        self.logs.push(LEVEL, &self.open);
-        self.open.clear();
+        let line = std::mem::take(&mut self.open);
+        if line.len() + PREFIX.len() > self.bytes_left {
+            // Nothing is kept after the first cut, so that what is kept has no holes.
+            self.bytes_left = 0;
+            self.cut += 1;
+            return;
+        }
+        self.bytes_left -= line.len() + PREFIX.len();
+        self.kept
+            .push(format!("{PREFIX}{}", String::from_utf8_lossy(&line)));
     }
     /// All lines; the last one need not end with a line break.
     pub(super) fn finish(mut self) -> Vec<String> {
         if !self.open.is_empty() {
             self.close();
         }
-        self.logs.finish()
+        if self.cut > 0 {
+            self.kept.push(format!(
+                "[WARN] {} more log lines were cut: the limit is reached",
+                self.cut
+            ));
+        }
+        self.kept
     }
 }
 
@@ -55,7 +70,7 @@ mod tests {
 
     #[test]
     fn lines_are_cut_at_the_limit_and_counted() {
-        let mut lines = Lines::new(40);
+        let mut lines = Lines::new(30);
         lines.write(b"one\ntw");
         lines.write(b"o\n\xff\nthis one is far too long to be kept\n");
         lines.write(b"never\nopen");
@@ -63,8 +78,7 @@ mod tests {
             "[LOG] one",
             "[LOG] two",
             "[LOG] \u{fffd}",
-            "[LOG] this on",
-            "[WARN] the log limit of 40 bytes was reached: 3 lines were cut",
+            "[WARN] 3 more log lines were cut: the limit is reached",
         ];
         assert_eq!(lines.finish(), expected);
         let mut lines = Lines::new(1000);
