@@ -9,6 +9,9 @@
     reason = "a test that cannot go on should stop loudly, and waits for the real world"
 )]
 
+#[path = "node_cases/stacks.rs"]
+mod stacks;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use neofn_node::{Node, NodeOptions};
 use serde_json::{Value, json};
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("deploys_runs_and_comes_back", deploys_runs_and_comes_back),
         trial("keys_do_not_reach_tenants", keys_do_not_reach_tenants),
+        trial("stacks_point_at_the_line", stacks::stacks_point_at_the_line),
         trial("drains_what_runs", drains_what_runs),
         trial("one_node_to_a_directory", one_node_to_a_directory),
         trial("slow_heads_are_given_up", slow_heads_are_given_up),
