@@ -1,6 +1,8 @@
 //! ctx.invoke: another function of the same project, charged to its caller, committed on its own.
 //!
 //! A callee never waits for a slot, so calls that go round in a circle cannot block each other: they are refused.
+//! It may use three quarters of the units that its caller has left, beside what other callees under way may use; calls
+//! that are made together share them. So a chain of calls is bounded by its first caller's limit, however it branches.
 
 use crate::call::span;
 use crate::engine::Inner;
@@ -11,12 +13,13 @@ use crate::port::{NewInvocation, Origin, Start};
 use crate::run::Run;
 use bytes::Bytes;
 use neofn_gas::SCHEDULE_V1;
+use neofn_runtime::port::HostCall;
 use neofn_sched::Share;
 use neofn_types::{Attempt, Code, Error, FunctionKey, FunctionName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tracing::Instrument as _;
 
 #[derive(Deserialize)]
@@ -48,15 +51,51 @@ impl Drop for Lent {
     }
 }
 
+/// Units that a callee may use, kept from others until it has ended.
+struct Units {
+    all: Arc<AtomicU64>,
+    lent: u64,
+    /// Lent to other callees at that time.
+    others: u64,
+}
+
+impl Units {
+    fn lend(all: &Arc<AtomicU64>, call: &HostCall) -> Self {
+        let all = all.clone();
+        let share = |others: u64| {
+            let free = call.units_left.saturating_sub(others);
+            (free - free / 4) / u64::from(call.sharing.max(1))
+        };
+        let mut others = all.load(Ordering::Acquire);
+        while let Err(now) = all.compare_exchange(
+            others,
+            others.saturating_add(share(others)),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            others = now;
+        }
+        Self {
+            all,
+            lent: share(others),
+            others,
+        }
+    }
+}
+impl Drop for Units {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.lent, Ordering::AcqRel);
+    }
+}
+
 impl Inner {
     /// The callee's result and what it used.
     pub(crate) async fn chain(
         self: &Arc<Self>,
         caller: &Caller,
-        input: &[u8],
-        units_left: u64,
+        call: &HostCall,
     ) -> (Result<Bytes, Refusal>, u64) {
-        match self.begin_chain(caller, input, units_left).await {
+        match self.begin_chain(caller, call).await {
             Ok(run) => run,
             Err(error) => (Err((error.code, error.message)), 0),
         }
@@ -65,10 +104,9 @@ impl Inner {
     async fn begin_chain(
         self: &Arc<Self>,
         caller: &Caller,
-        input: &[u8],
-        units_left: u64,
+        call: &HostCall,
     ) -> Result<(Result<Bytes, Refusal>, u64), Error> {
-        let args: InvokeArgs = args(input).map_err(|(code, message)| Error::new(code, message))?;
+        let args: InvokeArgs = args(&call.input).map_err(|(code, message)| Error::new(code, message))?;
         let name: FunctionName = args
             .function
             .parse()
@@ -80,10 +118,15 @@ impl Inner {
                 format!("{name} would be called more than {depth} deep"),
             ));
         }
-        if units_left < SCHEDULE_V1.base {
+        let units = Units::lend(&caller.lent_units, call);
+        if units.lent < SCHEDULE_V1.base {
+            let (left, lent) = (call.units_left, units.others);
             return Err(Error::new(
                 Code::UnitLimit,
-                format!("{units_left} units are left, too few to call {name}"),
+                format!(
+                    "{left} units are left ({lent} of them lent to calls under way); a callee gets at most \
+                     three quarters of the rest: too few to call {name}"
+                ),
             ));
         }
         let time_left = caller.deadline.saturating_sub(self.options.clock.monotonic());
@@ -110,7 +153,7 @@ impl Inner {
             event: event.clone(),
             trace,
             depth: caller.depth + 1,
-            units_max: units_left,
+            units_max: units.lent,
             time_max: time_left,
             effects: caller.effects,
             debug: None,
@@ -137,7 +180,7 @@ impl Inner {
             async move {
                 let effects = run.effects;
                 let mut ended = inner.run(run).await;
-                drop((slot, lent));
+                drop((slot, lent, units));
                 let settled = match effects {
                     Effects::Kept => inner.settle(new, &mut ended).await,
                     Effects::Discarded => Ok(()),
@@ -153,5 +196,38 @@ impl Inner {
             .instrument(span),
         );
         task.await.map_err(Error::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neofn_runtime::port::HostOp;
+
+    fn call(units_left: u64, sharing: u32) -> HostCall {
+        HostCall {
+            seq: 0,
+            op: HostOp::Invoke,
+            input: Bytes::new(),
+            units_left,
+            sharing,
+        }
+    }
+
+    #[test]
+    fn callees_under_way_together_never_get_more_than_their_caller_has() {
+        let all = Arc::default();
+        let together: Vec<_> = (1..=8)
+            .rev()
+            .map(|n| Units::lend(&all, &call(5_000_000, n)))
+            .collect();
+        let lent: Vec<u64> = together.iter().map(|u| u.lent).collect();
+        assert!(lent.iter().sum::<u64>() <= 5_000_000, "{lent:?}");
+        assert!(lent.iter().all(|n| *n > 400_000), "{lent:?}");
+        // one more finds only what is left
+        assert!(Units::lend(&all, &call(5_000_000, 1)).lent < 1_000_000);
+        drop(together);
+        assert_eq!(all.load(Ordering::Acquire), 0);
+        assert_eq!(Units::lend(&all, &call(5_000_000, 1)).lent, 3_750_000);
     }
 }

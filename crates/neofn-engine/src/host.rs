@@ -12,7 +12,7 @@ use neofn_runtime::port::{HostCall, HostCalls, HostError, HostOp, HostReply};
 use neofn_types::{Code, Digest, FunctionKey, Grants, InvocationId, TraceContext, UnixMillis};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 /// Bytes of answers that one run may get: they are kept for its replay.
@@ -40,6 +40,8 @@ pub(crate) struct Caller {
     pub(crate) effects: Effects,
     /// Whether a callee stands on this run's place on the node.
     pub(crate) lent: Arc<AtomicBool>,
+    /// Units that callees under way may still use.
+    pub(crate) lent_units: Arc<AtomicU64>,
 }
 
 pub(crate) struct Host {
@@ -80,7 +82,7 @@ impl Host {
             return (Err(denied), 0);
         }
         if call.op == HostOp::Invoke {
-            return self.inner.chain(&self.caller, &call.input, call.units_left).await;
+            return self.inner.chain(&self.caller, call).await;
         }
         let now = self.inner.options.clock.now();
         (self.kv.call(call.op, &call.input, now).await, 0)

@@ -404,6 +404,8 @@ pub struct Retention {
     pub per_function: u32,
     /// Idempotency keys older than this go.
     pub idempotency: Duration,
+    /// When all that is stored takes more, the oldest ended invocations go, whosever they are.
+    pub bytes: u64,
 }
 
 /// Counts that survive a restart.

@@ -102,6 +102,7 @@ impl Inner {
                 trace: run.trace,
                 effects: run.effects,
                 lent: Arc::new(AtomicBool::new(false)),
+                lent_units: Arc::default(),
             },
         ));
         let inputs = Inputs {

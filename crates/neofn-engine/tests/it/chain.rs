@@ -78,17 +78,17 @@ async fn a_caller_with_too_few_units_left_cannot_call() {
     rig.deploy("inner", "echo").await;
     let deploy = Deploy {
         limits: Limits {
-            units: Units(20_000 - 1 + 1),
+            units: Units(24_000),
             ..Limits::default()
         },
         ..deploy_of("middle", "catch inner")
     };
     rig.engine.deploy(deploy).await.unwrap();
-    // exactly enough for the callee's base
+    // three quarters of what its own base leaves are enough for the callee's
     assert_eq!(rig.result("middle", "7").await, 7);
     rig.deploy("outer", "catch middle").await;
     let limits = Limits {
-        units: Units(25_000),
+        units: Units(30_000),
         ..Limits::default()
     };
     let deploy = Deploy {
@@ -96,7 +96,7 @@ async fn a_caller_with_too_few_units_left_cannot_call() {
         ..deploy_of("outer", "catch middle")
     };
     rig.engine.deploy(deploy).await.unwrap();
-    // middle has 15 000, of which its own base leaves 5 000
+    // middle gets 15 000, of which its own base leaves 5 000
     assert_eq!(rig.result("outer", "7").await["code"], "NF0203");
 }
 

@@ -161,6 +161,7 @@ impl Vm<'_> {
                 op,
                 input: Bytes::from(input.to_string()),
                 units_left: self.job.units.saturating_sub(10_000 + self.spent),
+                sharing: 1,
             })
             .await;
         self.seq += 1;

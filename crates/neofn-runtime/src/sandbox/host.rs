@@ -332,6 +332,8 @@ fn request(mut cx: Caller<'_, HostState>, op: u32, at: u32, len: u32) -> Result<
         op,
         input: surrogates::mended(slice(memory, at, len)?),
         units_left,
+        // the node counts
+        sharing: 1,
     });
     run.waiting.push(Some(op));
     Ok(i32::try_from(seq)?)
