@@ -89,6 +89,9 @@ pub struct Estimate {
     pub units: crate::UnitsView,
     /// Whether that run succeeded.
     pub success: bool,
+    /// Of a failure, from the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
