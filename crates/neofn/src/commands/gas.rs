@@ -13,7 +13,10 @@ pub fn run(global: &Global, ui: &Ui, args: &Estimate) -> Result<Exit, Failure> {
     let key = context::function_key(global, &args.name)?;
     let event = event(args.event.as_deref())?;
     let estimate = context::client(global)?.estimate(&key, event.as_bytes())?;
-    let code = estimate.code.as_deref().and_then(|code| code.parse::<Code>().ok());
+    let code = estimate
+        .code
+        .as_deref()
+        .and_then(|code| code.parse::<Code>().ok());
     let exit = match code {
         _ if estimate.success => Exit::Done,
         Some(code) => Exit::of(code),
