@@ -110,10 +110,13 @@ export interface HostCrypto {
    * both as bytes or hex. The message is what was signed, before hashing.
    */
   verifySecp256r1(publicKey: Bytes, signature: Bytes, message: Bytes): boolean;
+  /** At most 128 bytes: base58 takes quadratic time. */
   base58Encode(data: Bytes): string;
+  /** At most 200 characters. */
   base58Decode(text: string): Uint8Array;
-  /** With a checksum: addresses and WIF. */
+  /** With a checksum: addresses and WIF. At most 128 bytes. */
   base58CheckEncode(data: Bytes): string;
+  /** At most 200 characters. */
   base58CheckDecode(text: string): Uint8Array;
   base64Encode(data: Bytes): string;
   base64Decode(text: string): Uint8Array;

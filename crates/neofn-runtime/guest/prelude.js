@@ -10,12 +10,17 @@
   // ---- errors that come from the host ------------------------------------------------------------------------
 
   class HostError extends Error {
+    // the code that counts: functions can neither write it nor reach what does
+    #code;
     constructor(code, message) {
       super(message);
+      this.#code = code;
       define(this, "code", code);
     }
+    static codeOf(value) { return typeof value === "object" && value !== null && #code in value ? value.#code : undefined; }
   }
   define(HostError.prototype, "name", "HostError");
+  define(HostError.prototype, "constructor", Error);
   const makeHostError = ({ code, message }) => new HostError(code, message);
 
   const NOT_IN_A_CALL = "not available while the module is loaded: use it inside the handler";
@@ -355,6 +360,19 @@
     const text = value.startsWith("0x") ? value.slice(2) : value;
     return serve(name, HEX_DECODE, text.length, false, text.toWellFormed());
   };
+  // Base58 takes quadratic time, and what is written in it (addresses, keys) is short. The limits are the host's.
+  const BASE58_BYTES_MAX = 128, BASE58_CHARACTERS_MAX = 200;
+  const tooLong = (name, most, unit) => new RangeError(`${name}: at most ${most} ${unit} can be given`);
+  const base58Encode = (name, op, data) => {
+    const input = typeof data === "string" ? utf8Encode(data.toWellFormed()) : bytesOf(data);
+    if (input.length > BASE58_BYTES_MAX) throw tooLong(name, BASE58_BYTES_MAX, "bytes");
+    return serve(name, op, BASE58_BYTES_MAX * 2, true, input);
+  };
+  const base58Decode = (name, op, data) => {
+    const text = String(data).toWellFormed();
+    if (text.length > BASE58_CHARACTERS_MAX) throw tooLong(name, BASE58_CHARACTERS_MAX, "characters");
+    return serve(name, op, BASE58_CHARACTERS_MAX, false, text);
+  };
   const ctxCrypto = Object.freeze({
     sha256: digest("sha256", SHA256, 32),
     sha512: digest("sha512", SHA512, 64),
@@ -368,10 +386,10 @@
     verifySecp256r1: (publicKey, signature, message) =>
       serve("verifySecp256r1", VERIFY_SECP256R1, 1, false, fromHex("publicKey", publicKey),
         fromHex("signature", signature), inputOf(message))[0] === 1,
-    base58Encode: (data) => { const input = inputOf(data); return serve("base58Encode", BASE58_ENCODE, sizeOf(input) * 2 + 8, true, input); },
-    base58Decode: (text) => serve("base58Decode", BASE58_DECODE, String(text).length + 8, false, String(text).toWellFormed()),
-    base58CheckEncode: (data) => { const input = inputOf(data); return serve("base58CheckEncode", BASE58CHECK_ENCODE, sizeOf(input) * 2 + 16, true, input); },
-    base58CheckDecode: (text) => serve("base58CheckDecode", BASE58CHECK_DECODE, String(text).length + 8, false, String(text).toWellFormed()),
+    base58Encode: (data) => base58Encode("base58Encode", BASE58_ENCODE, data),
+    base58Decode: (text) => base58Decode("base58Decode", BASE58_DECODE, text),
+    base58CheckEncode: (data) => base58Encode("base58CheckEncode", BASE58CHECK_ENCODE, data),
+    base58CheckDecode: (text) => base58Decode("base58CheckDecode", BASE58CHECK_DECODE, text),
     base64Encode: (data) => { const input = inputOf(data); return serve("base64Encode", BASE64_ENCODE, sizeOf(input) * 2 + 4, true, input); },
     base64Decode: (text) => serve("base64Decode", BASE64_DECODE, String(text).length + 4, false, String(text).toWellFormed()),
     hexEncode: (data) => { const input = inputOf(data); return hex(typeof input === "string" ? utf8Encode(input) : input); },
@@ -441,5 +459,5 @@
   };
   for (const name of Object.keys(globals)) define(globalThis, name, globals[name]);
 
-  return { contextProto, makeHostError, HostError };
+  return { contextProto, makeHostError, hostCodeOf: HostError.codeOf };
 })

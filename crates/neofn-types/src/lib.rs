@@ -19,7 +19,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use error::Error;
 pub use grants::Grants;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
-pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms};
+pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory};
 pub use names::{FunctionName, NameError, ProjectName};
 pub use runtime_kind::{ParseRuntimeKindError, RuntimeKind};
 pub use time::{Clock, Entropy, UnixMillis};
