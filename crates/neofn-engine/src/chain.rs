@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 #[derive(Deserialize)]
@@ -51,23 +52,48 @@ impl Drop for Lent {
     }
 }
 
+/// What one caller's callees may use and have used.
+#[derive(Default)]
+pub(crate) struct Callees {
+    /// Units lent to those under way.
+    lent: AtomicU64,
+    /// Units used by those whose answers did not reach the caller's sandbox, so that it was not charged for them there.
+    untold: AtomicU64,
+    ended: Notify,
+}
+
+impl Callees {
+    /// Waits until none is under way; answers what is still to be charged.
+    pub(crate) async fn settled(&self) -> u64 {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.lent.load(Ordering::Acquire) == 0 {
+                return self.untold.load(Ordering::Acquire);
+            }
+            ended.await;
+        }
+    }
+}
+
 /// Units that a callee may use, kept from others until it has ended.
 struct Units {
-    all: Arc<AtomicU64>,
+    all: Arc<Callees>,
     lent: u64,
     /// Lent to other callees at that time.
     others: u64,
 }
 
 impl Units {
-    fn lend(all: &Arc<AtomicU64>, call: &HostCall) -> Self {
+    fn lend(all: &Arc<Callees>, call: &HostCall) -> Self {
         let all = all.clone();
         let share = |others: u64| {
             let free = call.units_left.saturating_sub(others);
             (free - free / 4) / u64::from(call.sharing.max(1))
         };
-        let mut others = all.load(Ordering::Acquire);
-        while let Err(now) = all.compare_exchange(
+        let mut others = all.lent.load(Ordering::Acquire);
+        while let Err(now) = all.lent.compare_exchange(
             others,
             others.saturating_add(share(others)),
             Ordering::AcqRel,
@@ -84,7 +110,8 @@ impl Units {
 }
 impl Drop for Units {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.lent, Ordering::AcqRel);
+        self.all.lent.fetch_sub(self.lent, Ordering::AcqRel);
+        self.all.ended.notify_waiters();
     }
 }
 
@@ -118,7 +145,7 @@ impl Inner {
                 format!("{name} would be called more than {depth} deep"),
             ));
         }
-        let units = Units::lend(&caller.lent_units, call);
+        let units = Units::lend(&caller.callees, call);
         if units.lent < SCHEDULE_V1.base {
             let (left, lent) = (call.units_left, units.others);
             return Err(Error::new(
@@ -180,7 +207,7 @@ impl Inner {
             async move {
                 let effects = run.effects;
                 let mut ended = inner.run(run).await;
-                drop((slot, lent, units));
+                drop((slot, lent));
                 let settled = match effects {
                     Effects::Kept => inner.settle(new, &mut ended).await,
                     Effects::Discarded => Ok(()),
@@ -191,11 +218,17 @@ impl Inner {
                         .map_err(|f| (f.code, format!("{key}: {}", f.message))),
                     Err(error) => Err((error.code, format!("{key}: {}", error.message))),
                 };
-                (result, ended.units.total)
+                let used = ended.units.total;
+                units.all.untold.fetch_add(used, Ordering::AcqRel);
+                drop(units);
+                (result, used)
             }
             .instrument(span),
         );
-        task.await.map_err(Error::internal)
+        let (result, used) = task.await.map_err(Error::internal)?;
+        // from here on it is the sandbox that charges
+        caller.callees.untold.fetch_sub(used, Ordering::AcqRel);
+        Ok((result, used))
     }
 }
 
@@ -216,7 +249,7 @@ mod tests {
 
     #[test]
     fn callees_under_way_together_never_get_more_than_their_caller_has() {
-        let all = Arc::default();
+        let all: Arc<Callees> = Arc::default();
         let together: Vec<_> = (1..=8)
             .rev()
             .map(|n| Units::lend(&all, &call(5_000_000, n)))
@@ -227,7 +260,7 @@ mod tests {
         // one more finds only what is left
         assert!(Units::lend(&all, &call(5_000_000, 1)).lent < 1_000_000);
         drop(together);
-        assert_eq!(all.load(Ordering::Acquire), 0);
+        assert_eq!(all.lent.load(Ordering::Acquire), 0);
         assert_eq!(Units::lend(&all, &call(5_000_000, 1)).lent, 3_750_000);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The sandbox is not trusted to have checked anything.
 
+use crate::chain::Callees;
 use crate::engine::Inner;
 use crate::kv::Kv;
 use crate::overlay::{Overlay, Refusal};
@@ -12,7 +13,7 @@ use neofn_runtime::port::{HostCall, HostCalls, HostError, HostOp, HostReply};
 use neofn_types::{Code, Digest, FunctionKey, Grants, InvocationId, TraceContext, UnixMillis};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Bytes of answers that one run may get: they are kept for its replay.
@@ -40,8 +41,8 @@ pub(crate) struct Caller {
     pub(crate) effects: Effects,
     /// Whether a callee stands on this run's place on the node.
     pub(crate) lent: Arc<AtomicBool>,
-    /// Units that callees under way may still use.
-    pub(crate) lent_units: Arc<AtomicU64>,
+    /// Callees under way, and what they cost.
+    pub(crate) callees: Arc<Callees>,
 }
 
 pub(crate) struct Host {

@@ -271,6 +271,8 @@ pub struct Recording {
     pub time_max_ms: u64,
     /// Host calls and their replies, in the order of delivery.
     pub replies: Vec<RecordedCall>,
+    /// What callees used whose answers the run did not wait for.
+    pub callees_units: u64,
 }
 
 /// A host call that was answered.

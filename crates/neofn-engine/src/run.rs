@@ -1,6 +1,7 @@
 //! One attempt: sandbox, host calls, and the end in the user's own terms. Writes nothing down.
 
 use crate::cache::Loaded;
+use crate::chain::Callees;
 use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
 use crate::port::{KvWrite, Recording};
@@ -59,6 +60,15 @@ pub(crate) struct Inputs {
     pub(crate) time: Duration,
 }
 
+/// A bill with what callees used beside it, within the limit.
+pub(crate) fn with_callees(mut units: UnitsBill, used: u64, most: u64) -> UnitsBill {
+    let room = most.saturating_sub(units.total);
+    let charged = used.min(room);
+    units.host += charged;
+    units.total += charged;
+    units
+}
+
 impl Inner {
     pub(crate) async fn run(self: &Arc<Self>, run: Run) -> Ended {
         let spec = &run.loaded.record.spec;
@@ -75,6 +85,7 @@ impl Inner {
             units_max: spec.limits.units.0.min(run.units_max),
             time_max_ms,
             replies: Vec::new(),
+            callees_units: 0,
         };
         self.options.entropy.fill(&mut recording.seed);
         let (artifact, held) = match self.artifact(&run.loaded).await {
@@ -91,6 +102,7 @@ impl Inner {
                 };
             }
         };
+        let callees = Arc::new(Callees::default());
         let host = Arc::new(Host::new(
             self.clone(),
             Caller {
@@ -102,7 +114,7 @@ impl Inner {
                 trace: run.trace,
                 effects: run.effects,
                 lent: Arc::new(AtomicBool::new(false)),
-                lent_units: Arc::default(),
+                callees: callees.clone(),
             },
         ));
         let inputs = Inputs {
@@ -116,6 +128,9 @@ impl Inner {
         };
         let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
         drop(held);
+        // a caller that ends first pays for its callees all the same; they end with its time at the latest
+        recording.callees_units = callees.settled().await;
+        let units = with_callees(completed.units, recording.callees_units, recording.units_max);
         let (kv, replies) = host.take();
         recording.replies = replies;
         let outcome = match completed.outcome {
@@ -129,7 +144,7 @@ impl Inner {
             kv: if outcome.is_ok() { kv } else { Vec::new() },
             outcome,
             logs: completed.logs,
-            units: completed.units,
+            units,
             duration: clock.monotonic().saturating_sub(begun),
             recording,
         }

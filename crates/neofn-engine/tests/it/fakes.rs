@@ -243,6 +243,23 @@ impl Vm<'_> {
                 let call = json!({"function": word, "event": event});
                 self.host(HostOp::Invoke, call).await.map_err(thrown)
             }
+            "abandon" => {
+                let call = json!({"function": word, "event": event});
+                let under_way = runtime.invoked.load(Ordering::SeqCst);
+                tokio::select! {
+                    _ = self.host(HostOp::Invoke, call) => {}
+                    () = async {
+                        // in a replay no callee begins
+                        for _ in 0..100_000 {
+                            if runtime.invoked.load(Ordering::SeqCst) != under_way {
+                                break;
+                            }
+                            tokio::task::yield_now().await;
+                        }
+                    } => {}
+                }
+                Err(failure(Code::Uncaught, "Error: gave up"))
+            }
             "catch" => {
                 let call = json!({"function": word, "event": event});
                 Ok(match self.host(HostOp::Invoke, call).await {
