@@ -50,8 +50,8 @@ export interface Context {
 export interface KvEntry<T = Json> {
   readonly key: string;
   readonly value: T;
-  /** Grows with every write of the key; for compare-and-set. */
-  readonly revision: number;
+  /** Grows with every write of the key; for compare-and-set. Null for what this very run wrote: it has none before its commit. */
+  readonly revision: number | null;
 }
 
 /**
@@ -62,7 +62,7 @@ export interface Kv {
   /** The value of a key, or null. */
   get<T = Json>(key: string): Promise<T | null>;
   /** The value of a key with its revision, or null. */
-  getWithRevision<T = Json>(key: string): Promise<{ value: T; revision: number } | null>;
+  getWithRevision<T = Json>(key: string): Promise<{ value: T; revision: number | null } | null>;
   /** Writes a value of at most 256 KiB of JSON. */
   put<T>(key: string, value: Storable<T>, options?: KvPutOptions): Promise<void>;
   /** Deletes a key; answers whether there was one. */

@@ -401,9 +401,18 @@
   // ---- ctx ----------------------------------------------------------------------------------------------------
 
   const KV_GET = 0, KV_PUT = 1, KV_DELETE = 2, KV_LIST = 3, KV_COUNTER = 4, INVOKE = 5;
+  // An error that comes back later shows where the call was made: where it comes back there is nobody's code.
+  const placed = async (answer, place) => {
+    try {
+      return await answer;
+    } catch (error) {
+      define(error, "stack", place.stack);
+      throw error;
+    }
+  };
   const call = (service, op, input) => {
     const answer = request(op, stringify(input));
-    if (typeof answer !== "number") return answer;
+    if (typeof answer !== "number") return placed(answer, new Error());
     switch (answer) {
       case -1: throw new HostError("NF0210", `ctx.${service} is not granted: add \`allow = { ${service} = true }\` to this function in neofn.toml`);
       case -2: throw new HostError("NF0211", "this run has made as many host calls as it may");
@@ -415,19 +424,48 @@
     if (typeof key !== "string") throw new HostError("NF0502", `ctx.kv: a key is a string, not ${typeof key}`);
     return key;
   };
+  // A misspelt option would be an option that is silently not there.
+  const options = (what, given, names) => {
+    if (given === undefined) return {};
+    if (typeof given !== "object" || given === null)
+      throw new HostError("NF0216", `${what}: the options are an object`);
+    for (const name of Object.keys(given)) {
+      let known = false;
+      for (let i = 0; i < names.length; i++) known ||= names[i] === name;
+      if (!known) throw new HostError("NF0216", `${what}: there is no option \`${name}\`, but ${names.join(", ")}`);
+    }
+    return given;
+  };
+  // JSON has neither NaN nor Infinity: they would arrive as null, which means something else.
+  const whole = (what, name, value) => {
+    if (value !== undefined && !Number.isSafeInteger(value))
+      throw new HostError("NF0216", `${what}: ${name} is ${String(value)}, but must be a whole number`);
+    return value;
+  };
+  const revision = (what, value) => (value === null ? null : whole(what, "ifRevision", value));
   const kv = Object.freeze({
     async get(key) { return (await call("kv", KV_GET, { key: keyOf(key) }))?.value ?? null; },
     async getWithRevision(key) { return call("kv", KV_GET, { key: keyOf(key) }); },
-    async put(key, value, { ifRevision, ttlMs } = {}) {
+    async put(key, value, given) {
+      const { ifRevision, ttlMs } = options("ctx.kv.put", given, ["ifRevision", "ttlMs"]);
       if (value === undefined || typeof value === "function" || typeof value === "symbol")
         throw new HostError("NF0503", `ctx.kv.put: ${typeof value} is not JSON`);
-      await call("kv", KV_PUT, { key: keyOf(key), value, ifRevision, ttlMs });
+      await call("kv", KV_PUT, {
+        key: keyOf(key), value,
+        ifRevision: revision("ctx.kv.put", ifRevision), ttlMs: whole("ctx.kv.put", "ttlMs", ttlMs),
+      });
     },
-    async delete(key, { ifRevision } = {}) {
-      return (await call("kv", KV_DELETE, { key: keyOf(key), ifRevision })).deleted;
+    async delete(key, given) {
+      const { ifRevision } = options("ctx.kv.delete", given, ["ifRevision"]);
+      return (await call("kv", KV_DELETE, { key: keyOf(key), ifRevision: revision("ctx.kv.delete", ifRevision) })).deleted;
     },
-    async list({ prefix = "", cursor, limit } = {}) { return call("kv", KV_LIST, { prefix, cursor, limit }); },
-    async increment(key, by = 1) { return (await call("kv", KV_COUNTER, { key: keyOf(key), by })).value; },
+    async list(given) {
+      const { prefix = "", cursor, limit } = options("ctx.kv.list", given, ["prefix", "cursor", "limit"]);
+      return call("kv", KV_LIST, { prefix, cursor, limit: whole("ctx.kv.list", "limit", limit) });
+    },
+    async increment(key, by = 1) {
+      return (await call("kv", KV_COUNTER, { key: keyOf(key), by: whole("ctx.kv.increment", "by", by) })).value;
+    },
   });
 
   // The context is read when it is first asked for: most calls never do.

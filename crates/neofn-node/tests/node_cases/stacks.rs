@@ -11,6 +11,12 @@ type Case = (&'static str, &'static str, u32, &'static str);
 
 const CASES: &[Case] = &[
     (
+        "rejected-host-call",
+        "handler",
+        0,
+        "export async function handler(e, ctx) {\n  const a = await ctx.kv?.missing;\n  return await ctx.invoke('no-such-function', a); // HERE\n}\n",
+    ),
+    (
         "property",
         "handler",
         17,
