@@ -123,7 +123,9 @@ impl Inner {
                 started_at: self.options.clock.now(),
                 attempt: claimed.attempt.0,
                 units_max: 0,
+                time_max_ms: 0,
                 replies: Vec::new(),
+                callees_units: 0,
             },
         };
         self.end_claim(claimed, ended).await;

@@ -16,7 +16,7 @@ mod signal;
 
 pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
-pub use clock::{OsEntropy, SystemClock};
+pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use neofn_chain::dev::Keep;

@@ -9,6 +9,9 @@
     reason = "a test that cannot go on should stop loudly, and waits for the real world"
 )]
 
+#[path = "node_cases/stacks.rs"]
+mod stacks;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use neofn_node::{Node, NodeOptions};
 use serde_json::{Value, json};
@@ -25,6 +28,8 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         trial("deploys_runs_and_comes_back", deploys_runs_and_comes_back),
+        trial("keys_do_not_reach_tenants", keys_do_not_reach_tenants),
+        trial("stacks_point_at_the_line", stacks::stacks_point_at_the_line),
         trial("drains_what_runs", drains_what_runs),
         trial("one_node_to_a_directory", one_node_to_a_directory),
         trial("slow_heads_are_given_up", slow_heads_are_given_up),
@@ -144,6 +149,43 @@ async fn deploys_runs_and_comes_back(dir: PathBuf) {
     assert!(node.drain(Duration::from_secs(20)).await);
 }
 
+/// Whether any file of the data directory but the key's own holds `text`.
+fn on_disk(dir: &Path, text: &str) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return on_disk(&path, text);
+        }
+        path.file_name().unwrap() != "admin.key"
+            && std::fs::read(&path)
+                .unwrap()
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+    })
+}
+
+async fn keys_do_not_reach_tenants(dir: PathBuf) {
+    let node = Node::start(options(&dir)).await.unwrap();
+    let source = "export const handler = (e) => ({body: JSON.stringify(e.headers)})";
+    let body = json!({"function_name": "open", "source": source, "public": true}).to_string();
+    let (status, answer) = call(&node, "POST /api/functions/projects/demo", &body).await;
+    assert_eq!(status, 201, "{answer}");
+    let (status, seen) = call(&node, "GET /f/demo/open/a?marker=kept-in-history", "").await;
+    assert_eq!((status, &seen["host"]), (200, &json!("x")), "{seen}");
+    assert_eq!(seen.get("authorization"), None, "{seen}");
+    // a credential that is not ours is the function's own
+    let url = node.url().to_owned();
+    let foreign = tokio::task::spawn_blocking(move || exchange(&url, "theirs", "GET /f/demo/open", ""));
+    let (_, seen) = read(&foreign.await.unwrap());
+    assert_eq!(seen["authorization"], "Bearer theirs");
+    let key = key(&node);
+    assert!(node.drain(Duration::from_secs(20)).await);
+    let data = dir.join("data");
+    assert!(on_disk(&data, "kept-in-history"), "events are kept as they are");
+    let secret = key.split('_').nth(2).unwrap();
+    assert!(!on_disk(&data, secret));
+}
+
 async fn drains_what_runs(dir: PathBuf) {
     let node = Node::start(options(&dir)).await.unwrap();
     // runs for some hundred milliseconds: long enough to be seen running, short enough for its limits
@@ -151,11 +193,12 @@ async fn drains_what_runs(dir: PathBuf) {
     deploy(&node, "busy", source).await;
     let (url, key) = (node.url().to_owned(), key(&node));
     let running = tokio::task::spawn_blocking(move || {
-        let answer = exchange(&url, &key, "POST /api/v1/functions/demo/busy", "3000000");
-        (
-            read(&answer),
-            TcpStream::connect(url.trim_start_matches("http://")).is_err(),
-        )
+        read(&exchange(
+            &url,
+            &key,
+            "POST /api/v1/functions/demo/busy",
+            "3000000",
+        ))
     });
     while !running.is_finished() {
         let (url, key) = (node.url().to_owned(), self::key(&node));
@@ -164,13 +207,30 @@ async fn drains_what_runs(dir: PathBuf) {
             break;
         }
     }
-    assert!(node.drain(Duration::from_secs(20)).await);
-    let ((status, answer), nobody_listens) = running.await.unwrap();
-    assert_eq!(
-        (status, &answer["result"], nobody_listens),
-        (200, &json!("done"), true),
-        "{answer}"
-    );
+    let (url, key) = (node.url().to_owned(), self::key(&node));
+    let address = url.trim_start_matches("http://").to_owned();
+    let draining = tokio::spawn(node.drain(Duration::from_secs(20)));
+    // while the call runs others are told to come back, on connections of their own
+    let told = tokio::task::spawn_blocking(move || {
+        ["GET /ready", "POST /api/v1/functions/demo/busy"].map(|request| {
+            let mut answer = exchange(&url, &key, request, "1");
+            while answer.starts_with("HTTP/1.1 200") {
+                answer = exchange(&url, &key, request, "1");
+            }
+            answer.to_lowercase()
+        })
+    });
+    for answer in told.await.unwrap() {
+        assert!(
+            answer.starts_with("http/1.1 503") && answer.contains("\r\nretry-after: "),
+            "{answer}"
+        );
+    }
+    assert!(!running.is_finished(), "told while it ran");
+    assert!(draining.await.unwrap());
+    let (status, answer) = running.await.unwrap();
+    assert_eq!((status, &answer["result"]), (200, &json!("done")), "{answer}");
+    assert!(TcpStream::connect(address).is_err(), "nobody listens");
 }
 
 async fn one_node_to_a_directory(dir: PathBuf) {

@@ -40,6 +40,13 @@ pub(super) struct Entry {
 /// Keeps an entry from being evicted.
 pub(super) struct Use(pub(super) Arc<Entry>);
 
+impl Clone for Use {
+    fn clone(&self) -> Self {
+        self.0.active.fetch_add(1, Ordering::Acquire);
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl Drop for Use {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Release);
@@ -65,6 +72,15 @@ impl Versions {
             table: Mutex::default(),
             places,
         }
+    }
+    /// The entry of an artifact that is here, kept from being evicted.
+    pub(super) fn hold(&self, digest: &Digest, now_ms: u64) -> Option<Use> {
+        let table = self.table.lock();
+        table.entries.get(digest).map(|entry| take(entry, now_ms))
+    }
+    /// Whether there is more than there should be.
+    pub(super) fn is_over(&self, bytes_max: u64) -> bool {
+        self.table.lock().bytes > bytes_max
     }
     /// The entry of an artifact; made on its first use.
     pub(super) fn get(&self, artifact: &Artifact, kind: RuntimeKind, now_ms: u64) -> io::Result<Use> {
