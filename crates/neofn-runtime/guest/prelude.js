@@ -556,7 +556,7 @@
       typeof contract === "object" && contract !== null
         ? neoInvoke(contract.contract, contract.method, contract.args, contract)
         : neoInvoke(contract, method, args, options),
-    decode: async (script) => (await chain("decode", NEO_DECODE, { script: typeof script === "string" ? script : base64(bytesOf(script)) })).instructions,
+    decode: async (script) => chain("decode", NEO_DECODE, { script: typeof script === "string" ? script : base64(bytesOf(script)) }),
     toScriptHash: (value) => `0x${hex(reversed(hashOf("toScriptHash", value)))}`,
     toAddress: (value) => ctxCrypto.base58CheckEncode(Uint8Array.of(ADDRESS_VERSION, ...hashOf("toAddress", value))),
     isAddress: (value) => typeof value === "string" && value[0] === "N" && hashBytes(value) !== null,
