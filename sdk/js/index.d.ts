@@ -37,6 +37,8 @@ export interface Context {
   readonly deadline: string;
   /** The project's key-value store. Needs `allow = { kv = true }`. */
   readonly kv: Kv;
+  /** The chain. Needs `allow = { chain = "read" }`; {@link Neo.invoke} needs `chain = { write = … }`. */
+  readonly neo: Neo;
   /** Hashes, signatures and encodings, computed by the host at a fixed price. */
   readonly crypto: HostCrypto;
   /**
@@ -44,7 +46,335 @@ export interface Context {
    * calls may be 8 deep. Rejects with a {@link HostError} when the other function fails.
    */
   invoke<Result = Json>(name: string, event?: unknown): Promise<Result>;
+  /**
+   * Tells the project's functions with an `event` trigger. Events are committed together with the result of this
+   * run, or not at all. At most 100 a run, 1 MiB each.
+   */
+  emit(event: EmittedEvent): Promise<{ id: string }>;
+  emit(type: string, data?: unknown, options?: Omit<EmittedEvent, "type" | "data">): Promise<{ id: string }>;
 }
+
+/** What {@link Context.emit} takes; `source` is always this function. */
+export interface EmittedEvent {
+  /** What kind of thing happened, like `com.example.order.paid`. */
+  type: string;
+  /** JSON. */
+  data?: unknown;
+  /** What it is about. */
+  subject?: string;
+  /** Unique among this function's events; made up when absent. */
+  id?: string;
+  /** When it happened, RFC 3339; now when absent. */
+  time?: string;
+}
+
+/** A whole number of any size, in decimal digits: JavaScript's own numbers end at 2^53. `BigInt(x)` computes with it. */
+export type Integer = string;
+/** `N…`. */
+export type Address = string;
+/** `0x` and 40 digits. */
+export type ScriptHash = string;
+/** A block's or a transaction's: `0x` and 64 digits. */
+export type Hash256 = string;
+
+/**
+ * An argument of a contract's method, converted by the type in its manifest. Integers: numbers, bigints or digits.
+ * Accounts and contracts: addresses, `0x…`, `"GAS"`, `"NEO"`. Bytes: a Uint8Array or `0x…`. Where the manifest says
+ * `Any`, a {@link TypedArgument} says what is meant.
+ */
+export type Argument =
+  | null
+  | undefined
+  | boolean
+  | number
+  | bigint
+  | string
+  | ArrayBuffer
+  | ArrayBufferView
+  | TypedArgument
+  | Argument[]
+  | Map<Argument, Argument>
+  | { [name: string]: Argument };
+/** An argument that carries its type. */
+export interface TypedArgument {
+  type: "Any" | "Boolean" | "Integer" | "ByteArray" | "String" | "Hash160" | "Hash256" | "PublicKey" | "Signature" | "Array" | "Map";
+  value: Argument;
+}
+
+/** A value of the virtual machine as nodes write it: bytes are base64, integers decimal strings. */
+export interface StackItem {
+  readonly type: string;
+  readonly value?: Json;
+}
+
+/** The newest block, and where this is. */
+export interface NeoHead {
+  readonly height: number;
+  readonly hash: Hash256;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly network: number;
+  /** The account in whose name {@link Neo.invoke} sends; null on a node without one. */
+  readonly account: Address | null;
+}
+/** A transaction in a block. */
+export interface NeoTransactionSummary {
+  readonly hash: Hash256;
+  readonly sender: Address;
+  /** Datoshi (10^-8 GAS). */
+  readonly systemFee: Integer;
+  /** Datoshi. */
+  readonly networkFee: Integer;
+  /** The last height at which a block can take it. */
+  readonly validUntil: number;
+  /** Bytes. */
+  readonly size: number;
+  /** How it ended; null while it waits. */
+  readonly state: "HALT" | "FAULT" | null;
+  /** What running it burnt, datoshi. */
+  readonly gas: Integer | null;
+}
+/** A block. */
+export interface NeoBlock {
+  readonly height: number;
+  readonly hash: Hash256;
+  readonly previousHash: Hash256;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly transactionCount: number;
+  readonly transactions: NeoTransactionSummary[];
+  /** Whether there were more transactions than fit into an answer. */
+  readonly truncated: boolean;
+}
+/** A transaction with its script. */
+export interface NeoTransaction extends NeoTransactionSummary {
+  readonly nonce: number;
+  readonly signers: { readonly account: Address; readonly scopes: string }[];
+  readonly attributes: string[];
+  /** Base64; see {@link Neo.decode}. */
+  readonly script: string;
+  /** The block that it is in; null while it waits. */
+  readonly height: number | null;
+  readonly block: Hash256 | null;
+  readonly time: number | null;
+}
+/** Something that a contract said. */
+export interface NeoNotification {
+  readonly contract: ScriptHash;
+  readonly name: string;
+  readonly state: StackItem[];
+}
+/** A script that ran. */
+export interface NeoExecution {
+  readonly trigger: "OnPersist" | "PostPersist" | "Application" | "Verification";
+  readonly state: "HALT" | "FAULT";
+  /** Datoshi. */
+  readonly gas: Integer;
+  readonly exception: string | null;
+  readonly stack: StackItem[];
+  readonly notifications: NeoNotification[];
+}
+/** How a call would end. */
+export interface NeoCall<T = Json> {
+  readonly state: "HALT" | "FAULT";
+  /** What it would burn, datoshi. */
+  readonly gas: Integer;
+  readonly exception: string | null;
+  /** The result by the manifest's type; null when it would fault. */
+  readonly result: T | null;
+  readonly stack: StackItem[];
+  readonly notifications: NeoNotification[];
+  readonly truncated: boolean;
+}
+/** A transfer of a token. */
+export interface NeoTransfer {
+  readonly height: number;
+  readonly time: number;
+  /** The transaction; null for what the block did by itself. */
+  readonly hash: Hash256 | null;
+  readonly token: ScriptHash;
+  /** Null: the tokens were made. */
+  readonly from: Address | null;
+  /** Null: the tokens were burnt. */
+  readonly to: Address | null;
+  /** In the token's smallest unit. */
+  readonly amount: Integer;
+}
+/** A transaction that a function sent. */
+export interface SentTransaction {
+  /** For `neofn tx`; null when it was only tried out (smoke tests and estimates send nothing). */
+  readonly id: string | null;
+  readonly hash: Hash256 | null;
+  readonly state: "reserved" | "signed" | "broadcast" | "halt" | "fault" | "expired" | "replaced" | "dry-run";
+  /** System and network fee, datoshi. */
+  readonly fee: Integer;
+  readonly validUntil: number | null;
+  readonly height: number | null;
+}
+/** How to send. */
+export interface InvokeOptions {
+  /** The most fees of this transaction, in GAS: `"0.1"`. The grant's `gas` bounds all of a run together. */
+  gas?: string | number;
+  /** Wait until the transaction is in a block; the run's time goes on meanwhile. */
+  confirm?: boolean;
+}
+
+/** A contract. Its manifest says how arguments and results are converted. */
+export interface NeoContract {
+  readonly hash: string;
+  /** Calls a method against the present state; rejects with NF0810 when it faults. Of an iterator the first 100 items. */
+  read<T = Json>(method: string, ...args: Argument[]): Promise<T>;
+  /** Tries a method out: says how it would end, and never rejects because of a fault. */
+  call<T = Json>(method: string, ...args: Argument[]): Promise<NeoCall<T>>;
+  /** Sends a transaction that calls the method; see {@link Neo.invoke}. */
+  invoke(method: string, ...args: Argument[]): Promise<SentTransaction>;
+}
+
+/** The chain. What it answers is recorded, so that a replay sees the same and sends nothing. */
+export interface Neo {
+  /** The newest block, the network and the account that sends. */
+  head(): Promise<NeoHead>;
+  /** How many blocks there are: the newest one's height and one. */
+  blockCount(): Promise<number>;
+  /** The account in whose name {@link Neo.invoke} sends; null on a node without one. */
+  account(): Promise<Address | null>;
+  /** A block; the newest without a height. */
+  block(height?: number): Promise<NeoBlock>;
+  transaction(hash: Hash256): Promise<NeoTransaction>;
+  /** What a transaction did. */
+  applicationLog(hash: Hash256): Promise<{ executions: NeoExecution[]; truncated: boolean }>;
+  /** How much of a token (GAS when none is named) an account has, in the token's smallest unit. */
+  balanceOf(account: Address | ScriptHash, token?: string): Promise<Integer>;
+  /**
+   * Transfers from and to an account, by blocks: the newest 100 unless `from` and `to` (heights) say others, 1 000 at
+   * the most. `next` is the height to go on at. Each 100 blocks cost what one read costs.
+   */
+  transfers(account: Address | ScriptHash, options?: { token?: string; from?: number; to?: number }): Promise<{
+    transfers: NeoTransfer[];
+    from: number;
+    to: number;
+    next: number;
+  }>;
+  /** A contract by script hash, or `"GAS"`, `"NEO"`. */
+  contract(hash: string): NeoContract;
+  /**
+   * Sends a transaction that calls a contract. Needs `chain = { write = { contracts = ["0x…"], gas = "0.5" } }`.
+   * However often a run is tried again, the same call of the same invocation is one transaction.
+   */
+  invoke(contract: string, method: string, args?: Argument[], options?: InvokeOptions): Promise<SentTransaction>;
+  invoke(call: { contract: string; method: string; args?: Argument[] } & InvokeOptions): Promise<SentTransaction>;
+  /** The instructions of a script: bytes, base64, or hexadecimal after `0x`. */
+  decode(script: string | ArrayBuffer | ArrayBufferView): Promise<{
+    instructions: { offset: number; opcode: string; operand?: string; meaning?: string }[];
+    calls: { contract: ScriptHash; method: string }[];
+    broken: boolean;
+  }>;
+  /** Of an address, a script hash, a public key, or 20 bytes as they are on chain. Needs no grant. */
+  toScriptHash(value: string | ArrayBuffer | ArrayBufferView): ScriptHash;
+  /** Of an address, a script hash, a public key, or 20 bytes as they are on chain. Needs no grant. */
+  toAddress(value: string | ArrayBuffer | ArrayBufferView): Address;
+  /** Whether this is an address, its checksum included. Needs no grant. */
+  isAddress(value: unknown): value is Address;
+  /**
+   * Checks a wallet's signature of a message, in any of the forms that wallets sign, or in the one that is named.
+   * Says nothing of whose key it is: compare `toAddress(publicKey)`. Needs no grant.
+   */
+  verifySignature(
+    publicKey: Bytes,
+    signature: Bytes,
+    message: string,
+    options?: { salt?: string; format?: "plain" | "classic" | "ledger" },
+  ): boolean;
+}
+
+/** What every event has, by the CloudEvents specification. */
+export interface CloudEvent<Data = Json> {
+  readonly specversion: "1.0";
+  /** Unique together with `source`. */
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly subject?: string;
+  /** RFC 3339. */
+  readonly time?: string;
+  readonly datacontenttype?: string;
+  readonly data: Data;
+}
+/** The block of a chain event. */
+export interface EventBlock {
+  readonly height: number;
+  readonly hash: Hash256;
+  /** ISO 8601. */
+  readonly time: string;
+  /** Their number. */
+  readonly transactions: number;
+}
+/** The transaction of a chain event. */
+export interface EventTransaction {
+  readonly hash: Hash256;
+  /** Its place in the block. */
+  readonly index: number;
+  readonly sender: Address;
+  readonly signers: Address[];
+  /** Datoshi. */
+  readonly systemFee: Integer;
+  /** Datoshi. */
+  readonly networkFee: Integer;
+}
+/** The execution of a chain event. */
+export interface EventExecution {
+  readonly index: number;
+  readonly phase: "onpersist" | "application" | "postpersist" | "verification";
+  readonly state: "HALT" | "FAULT";
+  /** Datoshi. */
+  readonly gasConsumed: Integer;
+  readonly exception?: string | null;
+  /** The stack. */
+  readonly result?: Json[];
+}
+/** The event of a `block` trigger. */
+export type BlockEvent = CloudEvent<{ readonly network: number; readonly block: EventBlock }>;
+/** The event of a `transaction` or an `execution` trigger. */
+export type TransactionEvent = CloudEvent<{
+  readonly network: number;
+  readonly block: EventBlock;
+  readonly transaction: EventTransaction;
+  readonly execution: EventExecution;
+}>;
+/** The event of an `execution` trigger. */
+export type ExecutionEvent = TransactionEvent;
+/** The event of a `notification` trigger; `Args` are the parameters by their names in the contract's manifest. */
+export type NotificationEvent<Args = { readonly [name: string]: Json }> = CloudEvent<{
+  readonly network: number;
+  readonly block: EventBlock;
+  /** Null for what the block did by itself. */
+  readonly transaction: EventTransaction | null;
+  readonly execution: EventExecution;
+  readonly contract: ScriptHash;
+  /** Of native contracts. */
+  readonly contractName?: string;
+  /** The notification's name. */
+  readonly event: string;
+  readonly index: number;
+  readonly args: Args;
+  /** The stack items as the node wrote them, where no manifest says what they mean. */
+  readonly state?: StackItem[];
+}>;
+/** `args` of a NEP-17 transfer. */
+export interface TransferArgs {
+  /** Null: the tokens were made. */
+  readonly from: Address | null;
+  /** Null: the tokens were burnt. */
+  readonly to: Address | null;
+  /** In the token's smallest unit. */
+  readonly amount: Integer;
+}
+/** The event of a `cron` trigger; `Data` is the trigger's `data`. */
+export type CronEvent<Data = undefined> = Omit<CloudEvent, "data"> & { readonly data: Data };
+/** The event of an `event` trigger: what was sent to the project, or emitted by one of its functions. */
+export type ReceivedEvent<Data = Json> = CloudEvent<Data>;
 
 /** What a key holds. */
 export interface KvEntry<T = Json> {

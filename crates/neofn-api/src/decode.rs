@@ -293,11 +293,17 @@ fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
 }
 
 fn chain(value: &Value) -> Result<ChainGrant, Error> {
+    const HINT: &str = "Write \"read\", or {\"write\": {\"contracts\": [\"0x…\"], \"gas\": \"0.5\"}}.";
+    let is_write = value
+        .as_object()
+        .is_some_and(|o| o.len() == 1 && o.get("write").is_some_and(Value::is_object));
+    if value != "read" && !is_write {
+        return Err(invalid("`allow.chain` is \"read\", or an object with `write`").hint(HINT));
+    }
     let grants = serde_json::from_value::<Grants>(serde_json::json!({ "chain": value }));
-    grants.map(|g| g.chain).map_err(|e| {
-        invalid(format!("`allow.chain`: {e}"))
-            .hint("Write \"read\", or {\"write\": {\"contracts\": [\"0x…\"], \"gas\": \"0.5\"}}.")
-    })
+    grants
+        .map(|g| g.chain)
+        .map_err(|e| invalid(format!("`allow.chain`: {e}")).hint(HINT))
 }
 
 /// Triggers, with every mistake in them; what only the chain knows is checked by the deployment itself.

@@ -3,6 +3,7 @@
 //! Knows no function, no trigger and no storage. Time is injected; the socket only ever wakes somebody up.
 
 pub mod contract;
+pub mod decode;
 pub mod dev;
 mod error;
 pub mod fee;

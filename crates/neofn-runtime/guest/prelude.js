@@ -496,7 +496,8 @@
     if (!Array.isArray(args)) throw bad(`ctx.neo.${name}: args is an array`);
     return { contract: textOf(name, "the contract", contract), method: textOf(name, "the method", method), args: argument(args) };
   };
-  const neoInvoke = (contract, method, args = [], { gas, confirm } = {}) => {
+  const neoInvoke = (contract, method, args = [], given) => {
+    const { gas, confirm } = options("ctx.neo.invoke", given, ["gas", "confirm"]);
     const input = { ...calling("invoke", contract, method, args), gas: gas === undefined ? undefined : String(gas), confirm };
     return call("neo.invoke", NEO_INVOKE, input, `chain = { write = { contracts = [${stringify(contract)}], gas = "0.5" } }`);
   };
@@ -544,23 +545,30 @@
     balanceOf: async (account, token = "GAS") => (await chain("balanceOf", NEO_BALANCE, {
       account: textOf("balanceOf", "the account", account), token: textOf("balanceOf", "the token", token),
     })).amount,
-    transfers: async (account, { token, from, to } = {}) =>
-      chain("transfers", NEO_TRANSFERS, { account: textOf("transfers", "the account", account), token, from, to }),
+    transfers: async (account, given) => {
+      const { token, from, to } = options("ctx.neo.transfers", given, ["token", "from", "to"]);
+      return chain("transfers", NEO_TRANSFERS, {
+        account: textOf("transfers", "the account", account), token,
+        from: whole("ctx.neo.transfers", "from", from), to: whole("ctx.neo.transfers", "to", to),
+      });
+    },
     contract: (hash) => Object.freeze({
       hash: textOf("contract", "the contract", hash),
       read: async (method, ...args) => (await chain("contract().read", NEO_READ, calling("contract().read", hash, method, args))).value,
       call: async (method, ...args) => chain("contract().call", NEO_CALL, calling("contract().call", hash, method, args)),
       invoke: async (method, ...args) => neoInvoke(hash, method, args),
     }),
-    invoke: async (contract, method, args, options) =>
-      typeof contract === "object" && contract !== null
-        ? neoInvoke(contract.contract, contract.method, contract.args, contract)
-        : neoInvoke(contract, method, args, options),
-    decode: async (script) => (await chain("decode", NEO_DECODE, { script: typeof script === "string" ? script : base64(bytesOf(script)) })).instructions,
+    invoke: async (contract, method, args, given) => {
+      if (typeof contract !== "object" || contract === null) return neoInvoke(contract, method, args, given);
+      const { gas, confirm, ...call } = options("ctx.neo.invoke", contract, ["contract", "method", "args", "gas", "confirm"]);
+      return neoInvoke(call.contract, call.method, call.args, { gas, confirm });
+    },
+    decode: async (script) => chain("decode", NEO_DECODE, { script: typeof script === "string" ? script : base64(bytesOf(script)) }),
     toScriptHash: (value) => `0x${hex(reversed(hashOf("toScriptHash", value)))}`,
     toAddress: (value) => ctxCrypto.base58CheckEncode(Uint8Array.of(ADDRESS_VERSION, ...hashOf("toAddress", value))),
     isAddress: (value) => typeof value === "string" && value[0] === "N" && hashBytes(value) !== null,
-    verifySignature: (publicKey, signature, message, { salt = "", format } = {}) => {
+    verifySignature: (publicKey, signature, message, given) => {
+      const { salt = "", format } = options("ctx.neo.verifySignature", given, ["salt", "format"]);
       const formats = format === undefined ? Object.keys(SIGNED) : [format];
       return formats.some((name) => {
         if (!Object.hasOwn(SIGNED, name)) throw new TypeError(`ctx.neo.verifySignature: the format is "plain", "classic" or "ledger", not ${show(name)}`);

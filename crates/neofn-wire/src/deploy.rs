@@ -32,7 +32,7 @@ pub struct DeployRequest {
     /// Limits; what is absent has the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsRequest>,
-    /// Grants: `{"kv": true}`.
+    /// Grants: `{"kv": true, "chain": "read"}`; to send: `{"chain": {"write": {"contracts": ["0x…"], "gas": "0.5"}}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub allow: Option<serde_json::Value>,

@@ -1,6 +1,7 @@
 //! A contract's methods, and values between JSON and the virtual machine by the types that its manifest names.
 //!
-//! Integers are decimal strings and bytes `0x…`, in both directions: nothing is lost, and what comes out goes in.
+//! Results are shown as events show parameters (`neofn_trigger::parameter_json`), and all of that is taken as an
+//! argument: integers as decimal strings, accounts as addresses, bytes as `0x…`.
 
 use crate::overlay::Refusal;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -8,7 +9,7 @@ use neofn_chain::stack::StackItem;
 use neofn_event::ParameterType;
 use neofn_types::{Code, Hash256, parse_contract};
 use num_bigint::BigInt;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Bits of the machine's largest integer, sign included.
 const INTEGER_BITS_MAX: u64 = 256;
@@ -203,68 +204,10 @@ fn plain_item(ty: ParameterType, value: &Value) -> Result<StackItem, String> {
     }
 }
 
-/// JSON of the machine's value.
-pub(crate) fn plain(ty: ParameterType, item: &StackItem) -> Value {
-    use ParameterType as P;
-    match (ty, item) {
-        (_, StackItem::Null) => Value::Null,
-        (P::Boolean, item) => match item.to_integer() {
-            Some(n) => Value::Bool(n != BigInt::ZERO),
-            None => untyped(item),
-        },
-        (P::Integer, item) => item
-            .to_integer()
-            .map_or_else(|| untyped(item), |n| Value::String(n.to_string())),
-        (P::Hash160, item) => item
-            .to_script_hash()
-            .map_or_else(|| untyped(item), |h| Value::String(h.to_string())),
-        (P::Hash256, StackItem::ByteString(bytes) | StackItem::Buffer(bytes)) => {
-            <[u8; 32]>::try_from(bytes.as_slice())
-                .map_or_else(|_| shown_bytes(bytes), |b| Value::String(Hash256(b).to_string()))
-        }
-        (P::PublicKey, StackItem::ByteString(bytes)) => Value::String(hex::encode(bytes)),
-        (P::ByteArray | P::Signature, StackItem::ByteString(bytes) | StackItem::Buffer(bytes)) => {
-            shown_bytes(bytes)
-        }
-        (P::String, item) => item.as_text().map_or_else(|| untyped(item), Value::from),
-        (_, item) => untyped(item),
-    }
-}
-
-fn shown_bytes(bytes: &[u8]) -> Value {
-    Value::String(format!("0x{}", hex::encode(bytes)))
-}
-
-/// Without a type, bytes are shown as text when they read as text.
-fn untyped(item: &StackItem) -> Value {
-    match item {
-        StackItem::Null => Value::Null,
-        StackItem::Boolean(b) => Value::Bool(*b),
-        StackItem::Integer(n) => Value::String(n.to_string()),
-        StackItem::ByteString(bytes) | StackItem::Buffer(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) if !text.chars().any(char::is_control) => Value::from(text),
-            _ => shown_bytes(bytes),
-        },
-        StackItem::Array(items) | StackItem::Struct(items) => items.iter().map(untyped).collect(),
-        StackItem::Map(pairs) => {
-            let mut object = Map::new();
-            for (key, value) in pairs {
-                let key = match untyped(key) {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                object.insert(key, untyped(value));
-            }
-            Value::Object(object)
-        }
-        StackItem::Pointer(at) => Value::from(*at),
-        StackItem::Interop(interop) => interop.items.iter().map(untyped).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neofn_trigger::parameter_json;
     use serde_json::json;
 
     fn methods() -> Methods {
@@ -298,7 +241,10 @@ mod tests {
         );
         assert_eq!(data[4], StackItem::ByteString(vec![1, 2]));
         assert_eq!(
-            plain(ParameterType::Any, &data[5])["k"].as_str().unwrap().len(),
+            parameter_json(&data[5], ParameterType::Any)["k"]
+                .as_str()
+                .unwrap()
+                .len(),
             42
         );
     }
@@ -345,35 +291,6 @@ mod tests {
         ] {
             let message = found.find(name, count).unwrap_err().1;
             assert!(message.contains(says), "{message}");
-        }
-    }
-
-    #[test]
-    fn results_are_shown_by_their_type() {
-        use ParameterType as P;
-        let bytes = |b: &[u8]| StackItem::ByteString(b.to_vec());
-        for (ty, item, shown) in [
-            (P::Integer, bytes(&[0, 1]), json!("256")),
-            (P::Integer, 5.into(), json!("5")),
-            (P::Boolean, 1.into(), json!(true)),
-            (P::Boolean, bytes(&[]), json!(false)),
-            (P::String, "GAS".into(), json!("GAS")),
-            (
-                P::Hash160,
-                bytes(&[0; 20]),
-                json!("0x0000000000000000000000000000000000000000"),
-            ),
-            (P::Hash160, StackItem::Null, json!(null)),
-            (P::ByteArray, bytes(b"ab"), json!("0x6162")),
-            (P::Any, bytes(b"ab"), json!("ab")),
-            (P::Any, bytes(&[0xff]), json!("0xff")),
-            (
-                P::Array,
-                StackItem::Struct(vec![1.into(), StackItem::Map(vec![(2.into(), "x".into())])]),
-                json!(["1", {"2": "x"}]),
-            ),
-        ] {
-            assert_eq!(plain(ty, &item), shown);
         }
     }
 }

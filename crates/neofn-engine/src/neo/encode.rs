@@ -89,7 +89,7 @@ fn execution(room: &mut Room, execution: &Execution) -> Value {
 fn summary(transaction: &TransactionInfo) -> Value {
     let ended = transaction.executions.first();
     json!({
-        "hash": transaction.hash, "sender": transaction.sender, "systemFee": transaction.system_fee,
+        "hash": transaction.hash, "sender": transaction.sender.to_address(), "systemFee": transaction.system_fee,
         "networkFee": transaction.network_fee, "validUntil": transaction.valid_until, "size": transaction.size,
         "state": ended.map(|e| e.state.as_str()), "gas": ended.map(|e| e.gas),
     })
@@ -112,7 +112,7 @@ pub(crate) fn transaction(found: &FoundTransaction) -> Value {
     let signers: Vec<Value> = t
         .signers
         .iter()
-        .map(|s| json!({ "account": s.account, "scopes": s.scopes }))
+        .map(|s| json!({ "account": s.account.to_address(), "scopes": s.scopes }))
         .collect();
     let mut value = summary(t);
     if let Some(members) = value.as_object_mut() {

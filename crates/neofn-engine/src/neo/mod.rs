@@ -16,13 +16,16 @@ use crate::host::Effects;
 use crate::kv::args;
 use crate::overlay::Refusal;
 use crate::port::ChainWriter;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use neofn_chain::ChainError;
+use neofn_chain::decode::{SCRIPT_BYTES_MAX, decode};
 use neofn_chain::model::{Invocation, VmState};
 use neofn_chain::port::Chain;
 use neofn_chain::stack::StackItem;
 use neofn_event::ParameterType;
 use neofn_runtime::port::HostOp;
+use neofn_trigger::parameter_json;
 use neofn_types::{ChainGrant, Clock, Code, FunctionKey, Hash256, InvocationId, ScriptHash, parse_contract};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,6 +62,10 @@ struct HashArgs {
 struct BalanceArgs {
     token: String,
     account: String,
+}
+#[derive(Deserialize)]
+struct DecodeArgs {
+    script: String,
 }
 #[derive(Deserialize)]
 struct CallArgs {
@@ -166,11 +173,12 @@ impl Neo {
                     let result = ended.stack.first().filter(|_| ended.state == VmState::Halt);
                     members.insert(
                         "result".into(),
-                        json!(result.map(|item| abi::plain(returns, item))),
+                        json!(result.map(|item| parameter_json(item, returns))),
                     );
                 }
                 Ok(answer)
             }
+            HostOp::NeoDecode => decoded(args(input)?),
             HostOp::NeoInvoke => self.send(args(input)?).await,
             other => Err((Code::Internal, format!("{other:?} is no call of ctx.neo"))),
         }
@@ -225,12 +233,30 @@ impl Neo {
         }
         let listed = iterator(&**chain, &ended).await?;
         let value = match (listed, ended.stack.first()) {
-            (Some(items), _) => items.iter().map(|i| abi::plain(ParameterType::Any, i)).collect(),
-            (None, Some(item)) => abi::plain(returns, item),
+            (Some(items), _) => items
+                .iter()
+                .map(|i| parameter_json(i, ParameterType::Any))
+                .collect(),
+            (None, Some(item)) => parameter_json(item, returns),
             (None, None) => Value::Null,
         };
         Ok(json!({ "value": value }))
     }
+}
+
+/// A script in base64, or in hexadecimal after `0x`.
+fn decoded(a: DecodeArgs) -> Result<Value, Refusal> {
+    if a.script.len() > SCRIPT_BYTES_MAX * 2 {
+        return Err(bad(format!(
+            "ctx.neo.decode: a script has at most {SCRIPT_BYTES_MAX} bytes"
+        )));
+    }
+    let script = match a.script.strip_prefix("0x") {
+        Some(digits) => hex::decode(digits).ok(),
+        None => BASE64.decode(&a.script).ok(),
+    };
+    let script = script.ok_or_else(|| bad("ctx.neo.decode: a script is base64, or hexadecimal after 0x"))?;
+    serde_json::to_value(decode(&script)).map_err(|e| (Code::Internal, e.to_string()))
 }
 
 /// The first items of the iterator that a call left, if it left one.

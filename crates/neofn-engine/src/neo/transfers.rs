@@ -100,7 +100,7 @@ impl Wanted {
             if let Some((from, to, amount)) = self.transfer(said) {
                 found.push(json!({
                     "height": block.height, "time": block.time.0, "hash": hash, "token": said.contract,
-                    "from": from, "to": to, "amount": amount,
+                    "from": from.map(|a| a.to_address()), "to": to.map(|a| a.to_address()), "amount": amount,
                 }));
             }
         }

@@ -267,6 +267,30 @@ impl Vm<'_> {
                     Err(e) => json!({"code": e.code.as_str(), "message": e.message}),
                 })
             }
+            // the event is a list of calls; answers the list of their answers
+            "host" | "host-throw-once" => {
+                let mut answers = Vec::new();
+                for call in event.as_array().unwrap() {
+                    let op: HostOp = serde_json::from_value(call[0].clone()).unwrap();
+                    answers.push(match self.host(op, call[1].clone()).await {
+                        Ok(answer) => answer,
+                        Err(e) => json!({"code": e.code.as_str(), "message": e.message}),
+                    });
+                }
+                if verb == "host-throw-once" && self.job.context.attempt == 1 {
+                    return Err(failure(Code::Uncaught, "Error: after the calls"));
+                }
+                Ok(Value::Array(answers))
+            }
+            // calls another function with its event, and throws the first time
+            "call-throw-once" => {
+                let call = json!({"function": word, "event": event});
+                let answer = self.host(HostOp::Invoke, call).await.map_err(thrown)?;
+                if self.job.context.attempt == 1 {
+                    return Err(failure(Code::Uncaught, "Error: after the call"));
+                }
+                Ok(answer)
+            }
             other => Err(failure(Code::Internal, &format!("the fake cannot {other:?}"))),
         }
     }

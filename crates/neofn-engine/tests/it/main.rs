@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod chain_fakes;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod invoke;
+#[cfg(test)]
+mod neo;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]

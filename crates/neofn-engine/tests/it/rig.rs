@@ -1,5 +1,6 @@
 //! An engine with everything around it, and shorthands.
 
+use crate::chain_fakes::{FakeChain, FakeWriter};
 use crate::fakes::{FakeCompiler, FakeRuntime, TestClock, TestEntropy};
 use crate::stores::Switched;
 use bytes::Bytes;
@@ -71,7 +72,30 @@ impl Rig {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         Self::at(dir, Arc::new(TestClock::new()), change)
     }
+    /// With a chain, and an account that can send.
+    pub fn on_chain() -> (Self, Arc<FakeChain>, Arc<FakeWriter>) {
+        let (chain, writer) = (Arc::new(FakeChain::default()), Arc::new(FakeWriter::default()));
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let rig = Self::built(
+            dir,
+            Arc::new(TestClock::new()),
+            |_| {},
+            |ports| {
+                ports.chain = Some(chain.clone());
+                ports.writer = Some(writer.clone());
+            },
+        );
+        (rig, chain, writer)
+    }
     pub fn at(dir: Arc<TempDir>, clock: Arc<TestClock>, change: impl FnOnce(&mut EngineOptions)) -> Self {
+        Self::built(dir, clock, change, |_| {})
+    }
+    fn built(
+        dir: Arc<TempDir>,
+        clock: Arc<TestClock>,
+        change: impl FnOnce(&mut EngineOptions),
+        equip: impl FnOnce(&mut Ports),
+    ) -> Self {
         let store = Store::open(StoreOptions::new(dir.path(), clock.clone())).unwrap();
         let store = Arc::new(Switched::new(Arc::new(store)));
         let runtime = Arc::new(FakeRuntime::default());
@@ -80,7 +104,7 @@ impl Rig {
         options.tick = Duration::from_millis(3);
         options.sweep_every = Duration::from_millis(5);
         change(&mut options);
-        let ports = Ports {
+        let mut ports = Ports {
             registry: store.clone(),
             invocations: store.clone(),
             kv: store.store.clone(),
@@ -89,6 +113,7 @@ impl Rig {
             chain: None,
             writer: None,
         };
+        equip(&mut ports);
         let (engine, service) = Engine::build(options, ports);
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();

@@ -1,5 +1,5 @@
 import type { Context } from "neofn";
 
 export async function handler(event: { name: string }, ctx: Context) {
-  return ctx.neo.blockCount(); // wrong
+  return ctx.oracle.price("GAS"); // wrong
 }

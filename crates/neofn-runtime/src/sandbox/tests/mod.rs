@@ -205,7 +205,6 @@ impl Host {
                 Ok(serde_json::json!({"amount": "340282366920938463463374607431768211456"}))
             }
             HostOp::NeoRead => Ok(serde_json::json!({"value": input})),
-            HostOp::NeoDecode => Ok(serde_json::json!({"instructions": input})),
             _ => Ok(input),
         };
         HostReply {

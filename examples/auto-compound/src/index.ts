@@ -1,0 +1,31 @@
+import type { BlockEvent, Context } from "neofn";
+
+/** Claim when what has accrued is worth so many times the fee. */
+const WORTH = 2n;
+
+/**
+ * NEO earns GAS, which is paid out when the account's NEO moves. Reads what has accrued, decides whether that is worth
+ * a transaction, and moves one NEO from the account to itself.
+ */
+export async function handler(event: BlockEvent | { test: true }, ctx: Context) {
+  if ("test" in event) return { claimed: false, why: "a test at deployment claims nothing" };
+  const account = await ctx.neo.account();
+  if (account === null) return { claimed: false, why: "this node has no account" };
+  const neo = ctx.neo.contract("NEO");
+  const { height } = event.data.block;
+  const [held, accrued] = await Promise.all([
+    neo.read<string>("balanceOf", account),
+    neo.read<string>("unclaimedGas", account, height + 1),
+  ]);
+  if (held === "0") return { claimed: false, why: `${account} holds no NEO` };
+  // a transaction may wait for some blocks, and must not be sent twice for the same GAS
+  const last = (await ctx.kv.get<number>("claimed-at")) ?? -1;
+  if (height - last < 10) return { claimed: false, why: `claimed at ${last}` };
+  const tried = await neo.call("transfer", account, account, 1, null);
+  if (BigInt(accrued) < WORTH * BigInt(tried.gas)) return { claimed: false, accrued, why: "not worth the fee yet" };
+  const { hash, fee } = await neo.invoke("transfer", account, account, 1, null);
+  await ctx.kv.put("claimed-at", height);
+  await ctx.emit("compound.claimed", { account, accrued, fee }, { subject: account });
+  console.log(`claimed ${accrued} datoshi for a fee of ${fee} in ${hash}`);
+  return { claimed: true, accrued, fee, hash };
+}
