@@ -291,6 +291,12 @@ async fn the_platform_pays_for_a_user_who_has_nothing() {
         ],
         ..rig.request("sponsored", transfer(account, rig.account(1).script_hash(), 50))
     };
+    let forgotten = Request {
+        valid_blocks: Some(3),
+        idempotency: Digest::of(b"forgotten"),
+        ..request.clone()
+    };
+    let forgotten = rig.transactions.submit(forgotten).await.unwrap();
     let record = rig.transactions.submit(request).await.unwrap();
     assert_eq!((record.state, record.awaited()), (TxState::Reserved, vec![account]));
     let message = |network| neofn_chain::tx::message(network, record.hash);
@@ -309,6 +315,8 @@ async fn the_platform_pays_for_a_user_who_has_nothing() {
     assert_eq!(record.outcome.as_ref().unwrap().state, VmState::Halt);
     assert_eq!(rig.balance(account).await, 0);
     assert_eq!(before - rig.balance(sponsor).await, record.fees().0);
+    let forgotten = rig.transactions.wait(forgotten.id, Until::Final, LONG).await.unwrap();
+    assert_eq!(forgotten.state, TxState::Expired, "nobody signed it: {forgotten:?}");
 }
 
 /// The real chain, to which nothing is sent until it is allowed.

@@ -41,7 +41,8 @@ pub(crate) fn reserve(conn: &Connection, record: &TxRecord, balance: Datoshi) ->
         write(conn, &old)?;
     }
     conn.prepare_cached(
-        "INSERT INTO tx SELECT ?1, ?2, coalesce((SELECT max(seq) FROM tx), 0) + 1, ?3, ?4, ?5, ?6, ?7, ?8",
+        "INSERT INTO tx (id, project, revision, open, sender, fees, hash, record)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         record.id.0,
