@@ -4,9 +4,7 @@ use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::NodeOptions;
 use async_trait::async_trait;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{
-    Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until,
-};
+use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
 use neofn_chain::port::{Chain, TxStore};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
@@ -151,7 +149,12 @@ impl ChainWriter for Writer {
 fn asked(request: ChainRequest) -> Result<Request, Error> {
     let mut script = ScriptBuilder::new();
     script
-        .call(request.contract, &request.method, CallFlags::All, &request.arguments)
+        .call(
+            request.contract,
+            &request.method,
+            CallFlags::All,
+            &request.arguments,
+        )
         .map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
     Ok(Request {
         fee_max: Some(request.fee_max),

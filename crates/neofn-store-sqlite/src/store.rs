@@ -17,7 +17,9 @@ use neofn_identity::port::{IdentityStore, IdentityStoreError};
 use neofn_identity::{KeyId, KeyRecord};
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
-use neofn_types::{Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
+use neofn_types::{
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version,
+};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -335,7 +337,9 @@ impl TxStore for Store {
         let bytes = record.unsigned.len();
         Ok(self
             .queue
-            .call(bytes, move |work| transactions::reserve(work.conn, &record, balance))
+            .call(bytes, move |work| {
+                transactions::reserve(work.conn, &record, balance)
+            })
             .await?)
     }
     async fn advance(&self, record: TxRecord) -> Result<bool, TxStoreError> {
@@ -353,10 +357,16 @@ impl TxStore for Store {
     }
     async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError> {
         // no barrier: whoever wrote was answered after the commit
-        Ok(self.readers.read(move |conn| transactions::by_id(conn, id)).await?)
+        Ok(self
+            .readers
+            .read(move |conn| transactions::by_id(conn, id))
+            .await?)
     }
     async fn open_transactions(&self, limit: u32) -> Result<Vec<TxRecord>, TxStoreError> {
-        Ok(self.readers.read(move |conn| transactions::open(conn, limit)).await?)
+        Ok(self
+            .readers
+            .read(move |conn| transactions::open(conn, limit))
+            .await?)
     }
     async fn transactions(
         &self,

@@ -35,7 +35,9 @@ pub(crate) fn reserve(conn: &Connection, record: &TxRecord, balance: Datoshi) ->
     };
     let pending = pending(conn, record)?.saturating_sub(beside).max(0);
     if pending.saturating_add(record.fees().0) > balance.0 {
-        return Ok(Reserved::OverBudget { pending: Datoshi(pending) });
+        return Ok(Reserved::OverBudget {
+            pending: Datoshi(pending),
+        });
     }
     if let Some(old) = replaced {
         write(conn, &old)?;
@@ -102,12 +104,18 @@ pub(crate) fn abandon(conn: &Connection, id: TxId, revision: u64) -> Result<bool
     if record.revision != revision || record.state != neofn_chain::manager::TxState::Reserved {
         return Ok(false);
     }
-    if let Some(mut old) = record.replaces.and_then(|old| by_id(conn, old).transpose()).transpose()? {
+    if let Some(mut old) = record
+        .replaces
+        .and_then(|old| by_id(conn, old).transpose())
+        .transpose()?
+    {
         old.replaced_by = None;
         old.revision += 1;
         write(conn, &old)?;
     }
-    let gone = conn.prepare_cached("DELETE FROM tx WHERE id = ?1")?.execute([id.0])?;
+    let gone = conn
+        .prepare_cached("DELETE FROM tx WHERE id = ?1")?
+        .execute([id.0])?;
     Ok(gone == 1)
 }
 
@@ -138,9 +146,8 @@ pub(crate) fn list(
             .optional()?,
         None => None,
     };
-    let mut statement = conn.prepare_cached(
-        "SELECT record FROM tx WHERE project = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
-    )?;
+    let mut statement = conn
+        .prepare_cached("SELECT record FROM tx WHERE project = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")?;
     let rows = statement.query_map(
         params![project.to_string(), seq.unwrap_or(i64::MAX), nat32(limit.into())],
         |row| row.get::<_, Vec<u8>>(0),

@@ -57,8 +57,15 @@ fn receiver() -> ScriptHash {
 fn payment(n: i64) -> Request {
     let mut script = ScriptBuilder::new();
     let from = DEV_ACCOUNTS[0].script_hash();
-    let arguments = [from.into(), receiver().into(), StackItem::from(1_000 + n), StackItem::Null];
-    script.call(gas(), "transfer", CallFlags::All, &arguments).unwrap();
+    let arguments = [
+        from.into(),
+        receiver().into(),
+        StackItem::from(1_000 + n),
+        StackItem::Null,
+    ];
+    script
+        .call(gas(), "transfer", CallFlags::All, &arguments)
+        .unwrap();
     let name = Digest::of(format!("payment {n}").as_bytes());
     Request {
         // short, so that some expire while nobody is there
@@ -86,7 +93,9 @@ async fn pay(directory: &Path, url: &str) {
         ..SigningPolicy::default()
     };
     signer.import(wif, "payer", policy).await.unwrap();
-    let pool = Pool::connect(PoolOptions::new(vec![url.to_owned()], Arc::new(Real))).await.unwrap();
+    let pool = Pool::connect(PoolOptions::new(vec![url.to_owned()], Arc::new(Real)))
+        .await
+        .unwrap();
     let transactions = Transactions::new(TransactionsOptions {
         chain: Arc::new(pool),
         signer: Arc::new(signer),
@@ -101,7 +110,11 @@ async fn pay(directory: &Path, url: &str) {
     }
     for n in 0..PAYMENTS {
         let ended = transactions
-            .wait(payment(n).id(), neofn_chain::manager::Until::Final, Duration::from_secs(60))
+            .wait(
+                payment(n).id(),
+                neofn_chain::manager::Until::Final,
+                Duration::from_secs(60),
+            )
             .await
             .unwrap();
         assert_eq!(ended.state, TxState::Mined, "{ended:?}");
@@ -127,7 +140,9 @@ fn each_payment_is_made_once() {
     eprintln!("seed {dice}");
     for _ in 0..KILLS {
         let mut child = payer(directory.path(), &neo.rpc());
-        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         // not to wait for anything: the moment is what is drawn
         let end = Instant::now() + Duration::from_millis((dice >> 33) % 900);
         while Instant::now() < end {
@@ -141,7 +156,9 @@ fn each_payment_is_made_once() {
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let pool = Pool::connect(PoolOptions::new(vec![neo.rpc()], Arc::new(Real))).await.unwrap();
+        let pool = Pool::connect(PoolOptions::new(vec![neo.rpc()], Arc::new(Real)))
+            .await
+            .unwrap();
         let received = pool.balance(gas(), receiver()).await.unwrap();
         let expected: i64 = (0..PAYMENTS).map(|n| 1_000 + n).sum();
         assert_eq!(received, expected.into(), "each payment once");
@@ -162,7 +179,10 @@ fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     match args.get(1) {
         Some(role) if role == SIGNER => {
-            let with = Surroundings { clock: Arc::new(Real), entropy: Arc::new(Real) };
+            let with = Surroundings {
+                clock: Arc::new(Real),
+                entropy: Arc::new(Real),
+            };
             return neofn_chain::signer::main(&args[2..], with);
         }
         Some(role) if role == PAYER => {

@@ -10,11 +10,15 @@ struct Real;
 #[expect(clippy::disallowed_methods, reason = "this binary is a composition root")]
 impl Clock for Real {
     fn now(&self) -> UnixMillis {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
     fn monotonic(&self) -> Duration {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
     }
 }
 impl Entropy for Real {
@@ -27,6 +31,9 @@ impl Entropy for Real {
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let with = neofn_chain::signer::Surroundings { clock: Arc::new(Real), entropy: Arc::new(Real) };
+    let with = neofn_chain::signer::Surroundings {
+        clock: Arc::new(Real),
+        entropy: Arc::new(Real),
+    };
     neofn_chain::signer::main(&args, with)
 }

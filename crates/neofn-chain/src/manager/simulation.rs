@@ -37,7 +37,10 @@ struct State {
 }
 impl State {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.dice = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.dice >> 33) % sides
     }
 }
@@ -84,7 +87,11 @@ impl World {
                 }
             }
         }
-        self.head.send_replace(Head { height, hash: Hash256::ZERO, time: UnixMillis(0) });
+        self.head.send_replace(Head {
+            height,
+            hash: Hash256::ZERO,
+            time: UnixMillis(0),
+        });
     }
 }
 fn dead() -> ChainError {
@@ -125,7 +132,11 @@ impl Chain for World {
         unused()
     }
     async fn transaction(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
-        let unknown = || ChainError::Refused { why: Refusal::UnknownTransaction, rpc: -103, message: String::new() };
+        let unknown = || ChainError::Refused {
+            why: Refusal::UnknownTransaction,
+            rpc: -103,
+            message: String::new(),
+        };
         self.operate(|state| {
             let included = state.mined.get(&hash).map(|height| Inclusion {
                 height: *height,
@@ -148,7 +159,10 @@ impl Chain for World {
                 attributes: vec![],
                 executions: vec![run(VmState::Halt)],
             };
-            Ok(FoundTransaction { transaction, included })
+            Ok(FoundTransaction {
+                transaction,
+                included,
+            })
         })
         .ok_or_else(dead)?
     }
@@ -158,7 +172,11 @@ impl Chain for World {
     async fn presence(&self, hash: Hash256, after: u64) -> Result<Presence, ChainError> {
         self.operate(|state| {
             if let Some(height) = state.mined.get(&hash) {
-                let place = Inclusion { height: *height, block: Hash256::ZERO, time: UnixMillis(0) };
+                let place = Inclusion {
+                    height: *height,
+                    block: Hash256::ZERO,
+                    time: UnixMillis(0),
+                };
                 return Ok(Presence::OnChain(place));
             }
             if state.pool.iter().any(|t| t.hash() == hash) {
@@ -196,9 +214,16 @@ impl Chain for World {
         let transaction = Transaction::read(bytes).unwrap();
         self.operate(|state| {
             let hash = transaction.hash();
-            let on_disk = state.records.values().any(|r| r.raw.as_deref() == Some(bytes) || r.earlier.contains(&hash));
+            let on_disk = state
+                .records
+                .values()
+                .any(|r| r.raw.as_deref() == Some(bytes) || r.earlier.contains(&hash));
             assert!(on_disk, "bytes were sent that are not on disk");
-            let refused = |rpc| ChainError::Refused { why: Refusal::Expired, rpc, message: "no".to_owned() };
+            let refused = |rpc| ChainError::Refused {
+                why: Refusal::Expired,
+                rpc,
+                message: "no".to_owned(),
+            };
             if state.mined.contains_key(&hash) {
                 return Ok(Sent::AlreadyOnChain);
             }
@@ -253,7 +278,10 @@ impl TxStore for World {
     }
     async fn advance(&self, record: TxRecord) -> Result<bool, TxStoreError> {
         self.operate(|state| {
-            let fits = state.records.get(&record.id).is_some_and(|r| r.revision + 1 == record.revision);
+            let fits = state
+                .records
+                .get(&record.id)
+                .is_some_and(|r| r.revision + 1 == record.revision);
             if fits {
                 state.records.insert(record.id, record.clone());
             }
@@ -262,16 +290,30 @@ impl TxStore for World {
         .ok_or_else(lost)
     }
     async fn abandon(&self, id: TxId, _: u64) -> Result<bool, TxStoreError> {
-        self.operate(|state| state.records.remove(&id).is_some()).ok_or_else(lost)
-    }
-    async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError> {
-        self.operate(|state| state.records.get(&id).cloned()).ok_or_else(lost)
-    }
-    async fn open_transactions(&self, _: u32) -> Result<Vec<TxRecord>, TxStoreError> {
-        self.operate(|state| state.records.values().filter(|r| !r.state.is_final()).cloned().collect())
+        self.operate(|state| state.records.remove(&id).is_some())
             .ok_or_else(lost)
     }
-    async fn transactions(&self, _: &ProjectName, _: Option<TxId>, _: u32) -> Result<Vec<TxRecord>, TxStoreError> {
+    async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError> {
+        self.operate(|state| state.records.get(&id).cloned())
+            .ok_or_else(lost)
+    }
+    async fn open_transactions(&self, _: u32) -> Result<Vec<TxRecord>, TxStoreError> {
+        self.operate(|state| {
+            state
+                .records
+                .values()
+                .filter(|r| !r.state.is_final())
+                .cloned()
+                .collect()
+        })
+        .ok_or_else(lost)
+    }
+    async fn transactions(
+        &self,
+        _: &ProjectName,
+        _: Option<TxId>,
+        _: u32,
+    ) -> Result<Vec<TxRecord>, TxStoreError> {
         Err(lost())
     }
 }
@@ -308,15 +350,26 @@ impl Entropy for Hands {
         let mut n = self.0.lock();
         *n += 1;
         let n = *n;
-        buf.iter_mut().zip(n.to_le_bytes()).for_each(|(to, from)| *to = from);
+        buf.iter_mut()
+            .zip(n.to_le_bytes())
+            .for_each(|(to, from)| *to = from);
     }
 }
 
 /// Submits the same request again and again, as a function that is retried does, through crashes and losses.
 async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>, TxId) {
-    let head = Head { height: 10, hash: Hash256::ZERO, time: UnixMillis(0) };
+    let head = Head {
+        height: 10,
+        hash: Hash256::ZERO,
+        time: UnixMillis(0),
+    };
     let world = Arc::new(World {
-        state: Mutex::new(State { height: 10, dice: seed, lossy, ..State::default() }),
+        state: Mutex::new(State {
+            height: 10,
+            dice: seed,
+            lossy,
+            ..State::default()
+        }),
         head: watch::Sender::new(head),
         key: crate::key::PrivateKey::from_bytes(&[7; 32]).unwrap(),
     });
@@ -346,7 +399,12 @@ async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>
             assert!(first.is_err() || first.is_ok_and(|found| found == id));
             drop(transactions.activate().await);
             world.tick();
-            let ended = world.state.lock().records.get(&id).is_some_and(|r| r.state.is_final());
+            let ended = world
+                .state
+                .lock()
+                .records
+                .get(&id)
+                .is_some_and(|r| r.state.is_final());
             if ended {
                 return (world, id);
             }
@@ -376,12 +434,19 @@ proptest! {
 
 #[test]
 fn a_kill_at_every_single_point_changes_nothing() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     for point in 0..30 {
         for after in [false, true] {
             let (world, id) = runtime.block_on(story(7, false, vec![(point, after)]));
             let state = world.state.lock();
-            assert_eq!((state.records[&id].state, state.mined.len()), (TxState::Mined, 1), "killed at {point}");
+            assert_eq!(
+                (state.records[&id].state, state.mined.len()),
+                (TxState::Mined, 1),
+                "killed at {point}"
+            );
         }
     }
 }

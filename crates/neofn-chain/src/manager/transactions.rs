@@ -396,7 +396,9 @@ impl Shared {
     async fn renew(&self, record: &TxRecord) -> Result<Fact, TxError> {
         if record.request.signers.iter().any(|s| s.verification.is_some()) {
             // whoever agreed to the old one has not agreed to a new one
-            return Ok(Fact::NotRenewed("it expired, and others would have to sign a new one".to_owned()));
+            return Ok(Fact::NotRenewed(
+                "it expired, and others would have to sign a new one".to_owned(),
+            ));
         }
         let instead = match record.replaces {
             Some(old) => {
