@@ -11,6 +11,7 @@ mod files;
 mod log;
 mod node;
 mod options;
+mod payments;
 mod runtime_file;
 mod signal;
 

@@ -2,12 +2,14 @@
 
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
-use crate::options::NodeOptions;
+use crate::options::{ChainChoice, NodeOptions};
+use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
 use neofn_api::{Api, ApiOptions, NodeFacts};
 use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
+use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
 use neofn_jail::Tier;
@@ -42,6 +44,7 @@ pub struct Node {
     server: JoinHandle<()>,
     service: JoinHandle<()>,
     published: Published,
+    payments: Option<Payments>,
     // last: the others ask it until they have ended
     chain: Option<Connected>,
 }
@@ -60,7 +63,26 @@ impl Node {
         let (pool, compiler) = children(&options, clock.clone()).await?;
 
         let port = chain.as_ref().map(Connected::port);
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, port);
+        let payments = match &port {
+            Some(chain) => {
+                let on = Footing {
+                    options: &options,
+                    data: &data,
+                    chain: chain.clone(),
+                    store: store.clone(),
+                    clock: clock.clone(),
+                    entropy: entropy.clone(),
+                };
+                let development = matches!(options.chain, ChainChoice::Dev { .. });
+                Some(Payments::open(on, development).await?)
+            }
+            None => None,
+        };
+        let chained = Chained {
+            chain: port,
+            writer: payments.as_ref().map(Payments::writer),
+        };
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         let api = Api::new(ApiOptions {
@@ -104,6 +126,7 @@ impl Node {
             server,
             service,
             published,
+            payments,
             chain,
         })
     }
@@ -128,6 +151,16 @@ impl Node {
     pub fn chain(&self) -> Option<&ChainFacts> {
         self.chain.as_ref().map(|c| &c.facts)
     }
+    /// Its transactions; none without a chain.
+    #[must_use]
+    pub fn transactions(&self) -> Option<&neofn_chain::manager::Transactions> {
+        self.payments.as_ref().map(|p| &p.transactions)
+    }
+    /// Its signer, for operators; none without a chain.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Arc<neofn_chain::signer::SignerProcess>> {
+        self.payments.as_ref().map(|p| &p.signer)
+    }
     /// Ready when the node no longer answers, which without [`Node::drain`] is a defect.
     pub async fn stopped(&mut self) {
         if let Err(e) = (&mut self.server).await {
@@ -150,6 +183,9 @@ impl Node {
         self.gone.cancel();
         if let Err(e) = (&mut self.service).await {
             tracing::error!(error = %e, "the engine's loops ended");
+        }
+        if let Some(payments) = self.payments.take() {
+            payments.close().await;
         }
         let closed = self.store.close().await;
         if let Err(e) = &closed {
@@ -199,6 +235,12 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
     Ok((Arc::new(pool?), compiler))
 }
 
+/// What the engine has of the chain.
+struct Chained {
+    chain: Option<Arc<dyn Chain>>,
+    writer: Option<Arc<dyn ChainWriter>>,
+}
+
 fn engine(
     options: &NodeOptions,
     clock: &Arc<dyn Clock>,
@@ -206,7 +248,7 @@ fn engine(
     store: &Arc<Store>,
     pool: &Arc<Pool>,
     compiler: Compiler,
-    chain: Option<Arc<dyn Chain>>,
+    chained: Chained,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -218,8 +260,8 @@ fn engine(
         kv: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
-        chain,
-        writer: None,
+        chain: chained.chain,
+        writer: chained.writer,
     };
     Engine::build(engine, ports)
 }

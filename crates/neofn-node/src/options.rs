@@ -47,6 +47,8 @@ pub struct NodeOptions {
     pub state_dir: Option<PathBuf>,
     /// The chain.
     pub chain: ChainChoice,
+    /// The file with the secret that encrypts the signer's keys; none: one is made in the data directory.
+    pub signer_secret: Option<PathBuf>,
     /// Where `make setup` leaves the programs that a development chain needs.
     pub tools_dir: PathBuf,
     /// Sandbox processes; 0: one per core.
@@ -63,6 +65,7 @@ impl NodeOptions {
             .map_err(|e| Error::new(Code::ConfigInvalid, "cannot find this program's own file").because(e))?;
         Ok(Self {
             chain: ChainChoice::None,
+            signer_secret: None,
             tools_dir: std::env::var_os("NEOFN_CACHE_DIR")
                 .map(PathBuf::from)
                 .or_else(|| user_directory("XDG_CACHE_HOME", ".cache"))

@@ -1,5 +1,6 @@
 //! Why the store itself failed, as against a command that was refused. Knows no port's refusals.
 
+use neofn_chain::port::TxStoreError;
 use neofn_engine::port::StoreError;
 use neofn_identity::port::IdentityStoreError;
 use neofn_registry::port::RegistryStoreError;
@@ -85,6 +86,11 @@ impl From<Fault> for RegistryStoreError {
     }
 }
 impl From<Fault> for IdentityStoreError {
+    fn from(f: Fault) -> Self {
+        Self(Box::new(f))
+    }
+}
+impl From<Fault> for TxStoreError {
     fn from(f: Fault) -> Self {
         Self(Box::new(f))
     }

@@ -4,9 +4,11 @@ use crate::blobs::BlobError;
 use crate::error::Fault;
 use crate::invocations::{self, Encoded};
 use crate::open::Store;
-use crate::{history, identity, kv, prune, registry};
+use crate::{history, identity, kv, prune, registry, transactions};
 use async_trait::async_trait;
 use bytes::Bytes;
+use neofn_chain::manager::{TxId, TxRecord};
+use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
     NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
@@ -15,7 +17,9 @@ use neofn_identity::port::{IdentityStore, IdentityStoreError};
 use neofn_identity::{KeyId, KeyRecord};
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
-use neofn_types::{Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
+use neofn_types::{
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version,
+};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -324,5 +328,56 @@ impl IdentityStore for Store {
     }
     async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
         Ok(self.readers.read(identity::keys).await?)
+    }
+}
+
+#[async_trait]
+impl TxStore for Store {
+    async fn reserve(&self, record: TxRecord, balance: Datoshi) -> Result<Reserved, TxStoreError> {
+        let bytes = record.unsigned.len();
+        Ok(self
+            .queue
+            .call(bytes, move |work| {
+                transactions::reserve(work.conn, &record, balance)
+            })
+            .await?)
+    }
+    async fn advance(&self, record: TxRecord) -> Result<bool, TxStoreError> {
+        let bytes = record.unsigned.len();
+        Ok(self
+            .queue
+            .call(bytes, move |work| transactions::advance(work.conn, &record))
+            .await?)
+    }
+    async fn abandon(&self, id: TxId, revision: u64) -> Result<bool, TxStoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| transactions::abandon(work.conn, id, revision))
+            .await?)
+    }
+    async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError> {
+        // no barrier: whoever wrote was answered after the commit
+        Ok(self
+            .readers
+            .read(move |conn| transactions::by_id(conn, id))
+            .await?)
+    }
+    async fn open_transactions(&self, limit: u32) -> Result<Vec<TxRecord>, TxStoreError> {
+        Ok(self
+            .readers
+            .read(move |conn| transactions::open(conn, limit))
+            .await?)
+    }
+    async fn transactions(
+        &self,
+        project: &ProjectName,
+        before: Option<TxId>,
+        limit: u32,
+    ) -> Result<Vec<TxRecord>, TxStoreError> {
+        let project = project.clone();
+        Ok(self
+            .readers
+            .read(move |conn| transactions::list(conn, &project, before, limit))
+            .await?)
     }
 }

@@ -412,10 +412,10 @@ catalogue! {
         "`make setup` installs it; the message has its last words.";
     SignerRefused = "NF0820", 403, Never, "signature refused by policy",
         "The policy of the signing account does not allow the transaction: a cap, a contract or method that it does not list, or a scope wider than asked.",
-        "The message says which rule; the operator changes it with `neofn signer policy`.";
+        "The message says which rule; only the operator of the node can change it.";
     SignerNoAccount = "NF0821", 422, Never, "no such signing account",
         "The signer holds no key for the account that is to sign.",
-        "Import its key with `neofn signer import`, or name another account.";
+        "Name an account that the signer holds, or give it the key.";
     SignerUnavailable = "NF0822", 503, Later, "signer not available",
         "The process that holds the keys does not answer, or cannot open its journal.",
         "The message has the reason; the log has more. Nothing was signed.";
@@ -424,7 +424,7 @@ catalogue! {
         "Allow more, or let it do less.";
     NoSuchTransaction = "NF0824", 404, Never, "no transaction of this id",
         "This node manages no transaction of this id in this project.",
-        "`neofn tx` lists them.";
+        "Check the id and the project; ids have 32 hexadecimal digits.";
     NotReplaceable = "NF0825", 409, Never, "transaction cannot be replaced",
         "Only one that was sent and is not yet in a block can be replaced, and only once.",
         "Look at its state; what is in a block stays.";

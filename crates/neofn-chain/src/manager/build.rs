@@ -7,7 +7,7 @@ use crate::fee::network_fee;
 use crate::port::Caller;
 use crate::signer::AccountInfo;
 use crate::tx::{Attribute, SIGNERS_MAX, Scope, Signer, TRANSACTION_BYTES_MAX, Transaction, script_hash};
-use neofn_types::{Datoshi, Hash256};
+use neofn_types::{Datoshi, Hash256, ScriptHash};
 
 /// For how long a transaction may be taken into a block where nobody says otherwise.
 const VALID_MS: u64 = 300_000;
@@ -25,14 +25,22 @@ pub(super) struct InPlaceOf {
 }
 
 impl Shared {
+    /// The account that pays where a request names none: the signer's first one for this network.
+    pub(super) async fn account(&self) -> Result<Option<ScriptHash>, TxError> {
+        let network = self.chain.network().0;
+        let mut accounts = self.signer.accounts().await?.into_iter();
+        Ok(accounts
+            .find(|a| a.policy.network.is_none_or(|n| n == network))
+            .map(|a| a.account))
+    }
     /// The request with its signers named.
     pub(super) async fn complete(&self, mut request: Request) -> Result<Request, TxError> {
         if request.signers.is_empty() {
-            let first = self.signer.accounts().await?.into_iter().next();
-            let first =
-                first.ok_or_else(|| TxError::Request("the signer has no account to pay with".to_owned()))?;
+            let account = self.account().await?.ok_or_else(|| {
+                TxError::Request("the signer has no account to pay with on this network".to_owned())
+            })?;
             request.signers.push(RequestSigner {
-                account: first.account,
+                account,
                 scope: Scope::CalledByEntry,
                 verification: None,
             });

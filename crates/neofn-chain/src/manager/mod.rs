@@ -6,6 +6,8 @@ mod cosign;
 pub mod machine;
 mod record;
 mod replace;
+#[cfg(test)]
+mod simulation;
 mod transactions;
 
 pub use record::{Outcome, Request, RequestSigner, TxId, TxRecord, TxState};

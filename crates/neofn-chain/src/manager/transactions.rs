@@ -101,6 +101,10 @@ impl Transactions {
         &self.0
     }
 
+    /// The account that pays and signs where a request names none; none when the signer has none for this network.
+    pub async fn account(&self) -> Result<Option<ScriptHash>, TxError> {
+        self.0.account().await
+    }
     /// What a request would cost and do: built and tried out, then forgotten.
     pub async fn predict(&self, request: Request) -> Result<Unsigned, TxError> {
         let request = self.0.complete(request).await?;
@@ -390,6 +394,12 @@ impl Shared {
     }
 
     async fn renew(&self, record: &TxRecord) -> Result<Fact, TxError> {
+        if record.request.signers.iter().any(|s| s.verification.is_some()) {
+            // whoever agreed to the old one has not agreed to a new one
+            return Ok(Fact::NotRenewed(
+                "it expired, and others would have to sign a new one".to_owned(),
+            ));
+        }
         let instead = match record.replaces {
             Some(old) => {
                 let old = self.get(old).await?;

@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 const INSECURE: &str = "--insecure-no-jail";
@@ -24,6 +25,8 @@ const DATA_BYTES_MAX: u64 = 256 << 20;
 /// Some two million signatures.
 const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 const SECRET_BYTES_MAX: u64 = 4_096;
+const LOCK_TRIES: u32 = 150;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the composition root gives the child.
 pub struct Surroundings {
@@ -112,16 +115,7 @@ fn open(directory: &Path, secret: Option<PathBuf>, entropy: &dyn Entropy) -> Res
         .mode(0o600)
         .open(&path)
         .map_err(failed(&path))?;
-    match journal.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err((
-                path.display().to_string(),
-                io::Error::other("another signer uses it"),
-            ));
-        }
-        Err(TryLockError::Error(e)) => return Err(failed(&path)(e)),
-    }
+    lock(&journal).map_err(failed(&path))?;
     let named = secret.is_some();
     let path = secret.unwrap_or_else(|| directory.join(SECRET_FILE));
     let secret = match File::open(&path) {
@@ -138,6 +132,18 @@ fn open(directory: &Path, secret: Option<PathBuf>, entropy: &dyn Entropy) -> Res
     let parent = File::open(directory).and_then(|d| d.sync_all());
     parent.map_err(failed(directory))?;
     Ok((journal, secret))
+}
+
+/// One signer at a time. That of a node that was just killed may not have noticed yet.
+fn lock(journal: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match journal.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Err(io::Error::other("another signer uses it"))
 }
 
 /// A new secret, whole or not at all.

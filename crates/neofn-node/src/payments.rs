@@ -1,0 +1,179 @@
+//! Signing and sending for functions: the signer's process, the transaction manager, and the engine's view of them.
+
+use crate::child::{CHILD_ARGUMENT, SIGNER};
+use crate::options::NodeOptions;
+use async_trait::async_trait;
+use neofn_chain::dev::DEV_ACCOUNTS;
+use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
+use neofn_chain::model::VmState;
+use neofn_chain::port::{Chain, TxStore};
+use neofn_chain::script::{CallFlags, ScriptBuilder};
+use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
+use neofn_chain::tx::Scope;
+use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
+use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Where the signer keeps its journal, below the data directory.
+const SIGNER_DIRECTORY: &str = "signer";
+/// How long a function's `confirm` waits; its own time limit is mostly shorter.
+const CONFIRM: Duration = Duration::from_secs(120);
+/// What the development account may spend: it is worth nothing, and a limit in the way of a developer helps nobody.
+const DEV_PER_TRANSACTION: Datoshi = Datoshi(100_000_000_000);
+const DEV_PER_DAY: Datoshi = Datoshi(10_000_000_000_000);
+
+/// What signs and sends.
+pub(crate) struct Payments {
+    pub(crate) signer: Arc<SignerProcess>,
+    pub(crate) transactions: Transactions,
+    stop: CancellationToken,
+    runner: Option<JoinHandle<()>>,
+}
+
+/// What payments stand on.
+pub(crate) struct Footing<'a> {
+    pub(crate) options: &'a NodeOptions,
+    pub(crate) data: &'a Path,
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) store: Arc<dyn TxStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Payments {
+    /// Starts the signer and goes on with what was open. On a development chain the first funded account signs.
+    pub(crate) async fn open(on: Footing<'_>, development: bool) -> Result<Self, Error> {
+        let signer = SignerProcess::start(SignerOptions {
+            exe: on.options.exe.clone(),
+            args: vec![CHILD_ARGUMENT.into(), SIGNER.into()],
+            directory: on.data.join(SIGNER_DIRECTORY),
+            secret: on.options.signer_secret.clone(),
+            insecure_no_jail: on.options.insecure_no_jail,
+        })
+        .await?;
+        let signer = Arc::new(signer);
+        if development && let Some(account) = DEV_ACCOUNTS.first() {
+            let policy = SigningPolicy {
+                per_transaction: DEV_PER_TRANSACTION,
+                per_day: DEV_PER_DAY,
+                calls: Calls::Any,
+                scope: Scope::CalledByEntry,
+                network: Some(on.chain.network().0),
+            };
+            let wif = Import::Wif(account.wif.to_owned().into());
+            signer.import(wif, "development", policy).await?;
+        }
+        let transactions = Transactions::new(TransactionsOptions {
+            chain: on.chain,
+            signer: signer.clone(),
+            store: on.store,
+            clock: on.clock,
+            entropy: on.entropy,
+        });
+        let stop = CancellationToken::new();
+        let (running, stopped) = (transactions.clone(), stop.clone());
+        let runner = tokio::spawn(async move { running.run(stopped.cancelled_owned()).await });
+        Ok(Self {
+            signer,
+            transactions,
+            stop,
+            runner: Some(runner),
+        })
+    }
+    /// As the port through which functions send.
+    pub(crate) fn writer(&self) -> Arc<dyn ChainWriter> {
+        Arc::new(Writer {
+            transactions: self.transactions.clone(),
+        })
+    }
+    /// Ends in order; what is open goes on with the next start.
+    pub(crate) async fn close(mut self) {
+        self.stop.cancel();
+        if let Some(runner) = self.runner.take()
+            && let Err(e) = runner.await
+        {
+            tracing::error!(error = %e, "the loop of transactions ended");
+        }
+    }
+}
+impl Drop for Payments {
+    fn drop(&mut self) {
+        if let Some(runner) = &self.runner {
+            runner.abort();
+        }
+    }
+}
+
+struct Writer {
+    transactions: Transactions,
+}
+
+#[async_trait]
+impl ChainWriter for Writer {
+    async fn account(&self, _: &ProjectName) -> Option<ScriptHash> {
+        self.transactions.account().await.ok().flatten()
+    }
+    async fn dry_run(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
+        let unsigned = self.transactions.predict(asked(request)?).await?;
+        Ok(ChainReceipt {
+            id: None,
+            hash: None,
+            state: "dry-run".to_owned(),
+            fee: unsigned
+                .system_fee
+                .checked_add(unsigned.network_fee)
+                .unwrap_or_default(),
+            valid_until: None,
+            height: None,
+        })
+    }
+    async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
+        let record = self.transactions.submit(asked(request)?).await?;
+        Ok(receipt(&record))
+    }
+    async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
+        let id: TxId = id
+            .parse()
+            .map_err(|_| Error::new(Code::NoSuchTransaction, format!("there is no transaction {id:?}")))?;
+        let record = self.transactions.wait(id, Until::Final, CONFIRM).await?;
+        Ok(receipt(&record))
+    }
+}
+
+/// One call, paid and agreed to by the signer's first account; its witness counts in the called contract alone. A
+/// result of false is no fault: what it means is the contract's business.
+fn asked(request: ChainRequest) -> Result<Request, Error> {
+    let mut script = ScriptBuilder::new();
+    script
+        .call(
+            request.contract,
+            &request.method,
+            CallFlags::All,
+            &request.arguments,
+        )
+        .map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
+    Ok(Request {
+        fee_max: Some(request.fee_max),
+        ..Request::new(request.key.project, request.idempotency, script.into_bytes())
+    })
+}
+
+fn receipt(record: &TxRecord) -> ChainReceipt {
+    let state = match (&record.outcome, record.state) {
+        (Some(outcome), TxState::Mined) if outcome.state == VmState::Halt => "halt",
+        (Some(_), TxState::Mined) => "fault",
+        (_, state) => state.as_str(),
+    };
+    ChainReceipt {
+        id: Some(record.id.to_string()),
+        hash: record.raw.is_some().then_some(record.hash),
+        state: state.to_owned(),
+        fee: record.fees(),
+        valid_until: Some(record.valid_until),
+        height: record.outcome.as_ref().map(|o| o.height),
+    }
+}
