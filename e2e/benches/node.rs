@@ -246,17 +246,26 @@ fn node_vm() -> Option<(String, Child)> {
 // --- asynchronous acceptance -----------------------------------------------------------------------------------------
 
 fn accepted() {
+    const SECONDS: u32 = 5;
     let node = NodeProcess::start();
-    // the function is as small as can be: what is measured is durable acceptance
-    let request = json!({"function_name": "bench", "source": "export function handler() {}", "public": true});
-    let _ = node.http().deploy_with("demo", request).expect(201);
+    let http = node.http();
+    // the functions are as small as can be: what is measured is durable acceptance
+    for n in 0..32 {
+        let name = format!("bench{n}");
+        let source = "export function handler() {}";
+        let request = json!({"function_name": name, "source": source, "public": true});
+        let _ = http.deploy_with("demo", request).expect(201);
+    }
     let output = Command::new("wrk")
-        .args(["-t1", "-c64", "-d3s", "--latency", "-s"])
-        .arg(peers().join("post.lua"))
-        .arg(format!("{}/api/v1/functions/demo/bench?mode=async", node.url()))
+        .args(["-t1", "-c64", &format!("-d{SECONDS}s"), "--latency", "-s"])
+        .arg(peers().join("async.lua"))
+        .arg(node.url())
         .output();
-    heading("Asynchronous invocations, durable with group commit, 64 connections");
+    heading("Asynchronous invocations of 32 functions, durable with group commit, 64 connections");
     let Ok(output) = output else { return };
+    let done = http.get("/health").expect(200).json()["totalInvocations"]
+        .as_f64()
+        .unwrap_or(f64::NAN);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let number = |name: &str| {
         text.lines()
@@ -264,11 +273,16 @@ fn accepted() {
             .and_then(|t| t.trim().parse::<f64>().ok())
     };
     let refused: f64 = number("Non-2xx or 3xx responses:").unwrap_or(0.0);
-    let rate = number("Requests/sec:").unwrap_or(0.0);
+    let rate = number("Requests/sec:").unwrap_or(0.0) - refused / f64::from(SECONDS);
     row(
-        "answers (the queue of a function holds 10 000)",
+        "accepted (202)",
         &format!("{rate:.0}/s, {refused:.0} refused"),
         ">= 10 000/s",
+    );
+    row(
+        "run meanwhile, on the same cores",
+        &format!("{:.0}/s", done / f64::from(SECONDS)),
+        "",
     );
 }
 

@@ -21,7 +21,7 @@ pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream};
 pub use neofn_engine::port::Totals;
 pub use neofn_engine::request::Invoked;
 pub use neofn_engine::{EngineStats, HistogramData};
-pub use neofn_identity::Principal;
+pub use neofn_identity::{ApiKey, Principal};
 pub use neofn_runtime::port::RuntimeStatus;
 pub use policy::Action;
 pub use view::{millis, units};

@@ -10,20 +10,46 @@ use bytes::Bytes;
 use neofn_gas::FUEL_PER_UNIT;
 use neofn_registry::port::RegistryStoreError;
 use neofn_registry::{ArtifactRef, VersionRecord};
-use neofn_runtime::port::{Artifact, Prepare, PrepareError};
+use neofn_runtime::port::{Artifact, Held, Prepare, PrepareError};
 use neofn_types::{Code, Error, FunctionKey, Version};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// A version in memory; its compiled form comes with the first run.
 pub(crate) struct Loaded {
     pub(crate) record: VersionRecord,
-    pub(crate) artifact: OnceCell<Arc<Artifact>>,
+    pub(crate) compiled: Compiled,
+}
+
+/// What is known of a compiled form. Its bytes are the runtime's to keep: here they live only while they are handed over.
+#[derive(Default)]
+pub(crate) struct Compiled {
+    /// Without bytes.
+    name: OnceLock<Arc<Artifact>>,
+    /// Locked while it is read, so that many first calls read it once.
+    full: tokio::sync::Mutex<Weak<Artifact>>,
+}
+
+impl Compiled {
+    /// One that was just made; `artifact` is to be kept while it shall be used without reading it again.
+    pub(crate) fn of(artifact: &Arc<Artifact>) -> Self {
+        Self {
+            name: OnceLock::from(named(artifact)),
+            full: tokio::sync::Mutex::new(Arc::downgrade(artifact)),
+        }
+    }
+}
+
+fn named(artifact: &Artifact) -> Arc<Artifact> {
+    Arc::new(Artifact {
+        bytes: Bytes::new(),
+        ..*artifact
+    })
 }
 
 /// A function's live state in memory.
@@ -192,7 +218,7 @@ impl Inner {
                     .ok_or(Error::from(Code::VersionNotFound))?;
                 Ok(Arc::new(Loaded {
                     record,
-                    artifact: OnceCell::new(),
+                    compiled: Compiled::default(),
                 }))
             })
             .await;
@@ -203,28 +229,45 @@ impl Inner {
     }
 
     /// The compiled form; made again from the stored code when another engine made it or it is damaged.
-    pub(crate) async fn artifact(&self, loaded: &Loaded) -> Result<Arc<Artifact>, Error> {
-        let load = || async {
-            let record = &loaded.record;
-            let engine = self.ports.runtime.engine(record.spec.runtime);
-            if record.artifact.engine == engine {
-                match self.ports.registry.blob(record.artifact.artifact).await {
-                    Ok(bytes) => {
-                        return Ok(Arc::new(Artifact {
-                            digest: record.artifact.artifact,
-                            engine,
-                            bytes,
-                        }));
-                    }
-                    Err(RegistryStoreError::ArtifactDamaged(digest)) => {
-                        tracing::warn!(function = %record.key, version = %record.version, %digest, "compiled form damaged; making it again");
-                    }
-                    Err(error) => return Err(of_registry(error)),
+    pub(crate) async fn artifact(&self, loaded: &Loaded) -> Result<(Arc<Artifact>, Option<Held>), Error> {
+        let compiled = &loaded.compiled;
+        if let Some(name) = compiled.name.get()
+            && name.engine == self.ports.runtime.engine(loaded.record.spec.runtime)
+            && let Some(held) = self.ports.runtime.hold(&name.digest)
+        {
+            return Ok((name.clone(), Some(held)));
+        }
+        let mut full = compiled.full.lock().await;
+        if let Some(artifact) = full.upgrade() {
+            return Ok((artifact, None));
+        }
+        let artifact = self.read_artifact(loaded).await?;
+        *full = Arc::downgrade(&artifact);
+        compiled.name.get_or_init(|| named(&artifact));
+        Ok((artifact, None))
+    }
+
+    async fn read_artifact(&self, loaded: &Loaded) -> Result<Arc<Artifact>, Error> {
+        let record = &loaded.record;
+        let engine = self.ports.runtime.engine(record.spec.runtime);
+        let made = loaded.compiled.name.get().filter(|name| name.engine == engine);
+        let digest = made.map_or(record.artifact.artifact, |name| name.digest);
+        if made.is_some() || record.artifact.engine == engine {
+            match self.ports.registry.blob(digest).await {
+                Ok(bytes) => {
+                    return Ok(Arc::new(Artifact {
+                        digest,
+                        engine,
+                        bytes,
+                    }));
                 }
+                Err(RegistryStoreError::ArtifactDamaged(digest)) => {
+                    tracing::warn!(function = %record.key, version = %record.version, %digest, "compiled form damaged; making it again");
+                }
+                Err(error) => return Err(of_registry(error)),
             }
-            self.prepare_again(record).await
-        };
-        loaded.artifact.get_or_try_init(load).await.cloned()
+        }
+        self.prepare_again(record).await
     }
 
     async fn prepare_again(&self, record: &VersionRecord) -> Result<Arc<Artifact>, Error> {

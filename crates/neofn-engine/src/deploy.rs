@@ -1,6 +1,6 @@
 //! The deployment pipeline: validate, compile, snapshot, test, publish. Whatever fails, what was live still is.
 
-use crate::cache::{Loaded, millis, prepare};
+use crate::cache::{Compiled, Loaded, millis, prepare};
 use crate::call::first_run;
 use crate::engine::Inner;
 use crate::error::{draining, of_registry};
@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
 /// Code on its way to a version.
 struct Built {
@@ -113,7 +112,7 @@ impl Inner {
         let artifact = Arc::new(artifact);
         if let Some(test) = &spec.test {
             let begun = self.options.clock.monotonic();
-            let candidate = self.candidate(&deploy.key, next, digest, &spec, artifact.clone());
+            let candidate = self.candidate(&deploy.key, next, digest, &spec, &artifact);
             self.smoke_test(candidate, test, &built, top_level_logs).await?;
             timings.push((Stage::Test, self.since(begun)));
         }
@@ -123,7 +122,7 @@ impl Inner {
         timings.push((Stage::Publish, self.since(begun)));
         let loaded = Loaded {
             record: published.version.clone(),
-            artifact: OnceCell::new_with(Some(artifact)),
+            compiled: Compiled::of(&artifact),
         };
         self.cache.put(
             Arc::new(loaded),
@@ -285,7 +284,7 @@ impl Inner {
         version: Version,
         digest: Digest,
         spec: &VersionSpec,
-        artifact: Arc<Artifact>,
+        artifact: &Arc<Artifact>,
     ) -> Arc<Loaded> {
         let reference = ArtifactRef {
             artifact: artifact.digest,
@@ -304,7 +303,7 @@ impl Inner {
         };
         Arc::new(Loaded {
             record,
-            artifact: OnceCell::new_with(Some(artifact)),
+            compiled: Compiled::of(artifact),
         })
     }
 

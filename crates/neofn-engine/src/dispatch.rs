@@ -1,13 +1,15 @@
 //! Claims due invocations in batches and starts them by turns, as slots allow.
 //!
-//! Claims of a function whose slots are taken wait here in a lane; while they do, no more of it are claimed.
+//! Of a function no more is claimed than it has free slots; what waits longer waits in the queue, where neither a crash
+//! nor a restart costs it an attempt. A claim whose slot a direct call took first waits here in a lane.
 
 use crate::engine::Inner;
-use crate::port::Claimed;
+use crate::port::{Claimed, Rooms};
 use crate::queue::{Held, poisoned};
 use crate::service::{Reconciler, Report};
 use neofn_sched::{Lanes, Share};
 use neofn_types::{Code, Error, FunctionKey, FunctionName, ProjectName};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,11 +19,15 @@ use tracing::Instrument as _;
 const BATCH: u32 = 16;
 /// Most claims that wait for a slot.
 const WAITING_MAX: usize = 1_024;
+/// Functions whose concurrency is remembered; of others one is claimed at a time.
+const LIMITS_MAX: usize = 1_024;
 
 pub(crate) struct Dispatcher {
     inner: Arc<Inner>,
     lanes: Lanes<ProjectName, FunctionName, Waiting>,
     running: Arc<AtomicU32>,
+    /// Concurrency of functions that were claimed lately.
+    limits: Arc<HashMap<FunctionKey, u32>>,
 }
 
 struct Waiting {
@@ -49,6 +55,43 @@ impl Dispatcher {
             inner,
             lanes: Lanes::default(),
             running: Arc::default(),
+            limits: Arc::default(),
+        }
+    }
+
+    /// Puts back what waits here: the node goes.
+    async fn release(&mut self) {
+        let waiting = self.lanes.drain();
+        if waiting.is_empty() {
+            return;
+        }
+        let held: Vec<_> = waiting.iter().map(|w| (w.claimed.id, w.claimed.fence)).collect();
+        if let Err(error) = self.inner.ports.invocations.release(&held).await {
+            tracing::warn!(%error, claims = held.len(), "claims wait for the end of their leases");
+        }
+    }
+
+    fn rooms(&self) -> Rooms {
+        let mut taken = self.inner.gate.running();
+        for (project, function) in self.lanes.lanes() {
+            // its slots are taken, and somebody waits for the next one already
+            taken.insert(FunctionKey::new(project.clone(), function.clone()), u32::MAX);
+        }
+        Rooms {
+            limits: self.limits.clone(),
+            other: Some(1),
+            taken,
+        }
+    }
+
+    fn learn(&mut self, loaded: &crate::cache::Loaded) {
+        let (key, limit) = (&loaded.record.key, loaded.record.spec.limits.concurrency);
+        if self.limits.get(key) != Some(&limit) {
+            let limits = Arc::make_mut(&mut self.limits);
+            if limits.len() >= LIMITS_MAX {
+                limits.clear();
+            }
+            limits.insert(key.clone(), limit);
         }
     }
 
@@ -104,18 +147,13 @@ impl Dispatcher {
         if limit == 0 || self.lanes.len() >= WAITING_MAX {
             return Ok(0);
         }
-        let mut busy = self.inner.gate.full();
-        for (project, function) in self.lanes.lanes() {
-            busy.push(FunctionKey::new(project.clone(), function.clone()));
-        }
-        busy.sort();
-        busy.dedup();
+        let rooms = self.rooms();
         let options = &self.inner.options;
         let claims = self
             .inner
             .ports
             .invocations
-            .claim(options.clock.now(), options.lease, limit, &busy)
+            .claim(options.clock.now(), options.lease, limit, &rooms)
             .await
             .map_err(crate::error::of_store)?;
         let claimed = claims.len();
@@ -132,6 +170,7 @@ impl Dispatcher {
         } else {
             match self.inner.claimable(&claimed).await {
                 Ok(loaded) => {
+                    self.learn(&loaded);
                     let (project, function) = (claimed.key.project.clone(), claimed.key.function.clone());
                     let waiting = Waiting {
                         claimed,
@@ -165,6 +204,10 @@ impl Inner {
 
 impl Reconciler for Dispatcher {
     const NAME: &'static str = "dispatcher";
+
+    async fn stop(&mut self) {
+        self.release().await;
+    }
 
     async fn activate(&mut self) -> Report {
         let mut report = Report::default();

@@ -3,6 +3,7 @@
 use neofn_sched::{Refused, Share, Slots};
 use neofn_types::FunctionKey;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
@@ -43,8 +44,10 @@ impl Gate {
             share,
         })
     }
-    pub(crate) fn full(&self) -> Vec<FunctionKey> {
-        self.slots.lock().full().cloned().collect()
+    /// Runs of each function that has any.
+    pub(crate) fn running(&self) -> HashMap<FunctionKey, u32> {
+        let slots = self.slots.lock();
+        slots.all().map(|(key, n)| (key.clone(), n)).collect()
     }
     pub(crate) fn total(&self) -> u64 {
         self.slots.lock().total()

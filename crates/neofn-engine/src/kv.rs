@@ -34,10 +34,13 @@ struct KeyArgs {
 #[serde(rename_all = "camelCase")]
 struct PutArgs {
     key: String,
-    // absent when JavaScript gave undefined, a function or a symbol
+    // absent when JavaScript gave undefined, a function or a symbol; null is a value
+    #[serde(default, deserialize_with = "present")]
     value: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "given")]
     if_revision: Option<Option<u64>>,
+    // null is what JavaScript makes of NaN and Infinity: refused, not taken for "no limit"
+    #[serde(default, deserialize_with = "present")]
     ttl_ms: Option<u64>,
 }
 #[derive(Deserialize)]
@@ -57,6 +60,7 @@ struct ListArgs {
 #[derive(Deserialize)]
 struct CounterArgs {
     key: String,
+    #[serde(default, deserialize_with = "present")]
     by: Option<i64>,
 }
 #[derive(Serialize)]
@@ -74,6 +78,11 @@ struct EntryOut<'a> {
 struct ListOut<'a> {
     entries: Vec<EntryOut<'a>>,
     cursor: Option<&'a str>,
+}
+
+/// A member that is there, whatever it holds.
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(d).map(Some)
 }
 
 /// Tells `null` (must be absent) from a member that is not there (no condition).
@@ -197,13 +206,15 @@ impl Kv {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut out: Vec<Seen> = Vec::new();
         let (mut after, mut bytes) = (a.cursor, 0);
+        // one more than is asked for shows whether there is more
+        let page_rows = PAGE.min(u32::try_from(limit).unwrap_or(PAGE).saturating_add(1));
         loop {
             let page = self
                 .store
-                .list(&self.project, &a.prefix, after.as_deref(), PAGE, now)
+                .list(&self.project, &a.prefix, after.as_deref(), page_rows, now)
                 .await
                 .map_err(unavailable)?;
-            let full = u32::try_from(page.len()).is_ok_and(|n| n >= PAGE);
+            let full = u32::try_from(page.len()).is_ok_and(|n| n >= page_rows);
             let upto = page.last().filter(|_| full).map(|e| e.key.clone());
             let merged = self
                 .overlay

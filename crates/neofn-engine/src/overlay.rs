@@ -1,6 +1,6 @@
 //! What an invocation has written to ctx.kv so far, and how its own reads see it. Pure: does no I/O.
 
-use crate::port::{KvEntry, KvExpect, KvWrite};
+use crate::port::{COUNTER_MAX, KvEntry, KvExpect, KvWrite};
 use bytes::Bytes;
 use neofn_types::{Code, UnixMillis};
 use std::collections::BTreeMap;
@@ -12,8 +12,6 @@ pub(crate) const KEY_BYTES_MAX: usize = 512;
 pub(crate) const VALUE_BYTES_MAX: usize = 256 << 10;
 /// Most bytes that one invocation may write.
 const WRITES_BYTES_MAX: usize = 8 << 20;
-/// Counters stay exact in JavaScript's numbers.
-pub(crate) const COUNTER_MAX: i64 = 1 << 53;
 
 /// A refused call: what its promise rejects with.
 pub(crate) type Refusal = (Code, String);

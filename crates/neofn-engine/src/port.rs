@@ -12,7 +12,8 @@ use neofn_types::{
     UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a command was not done.
@@ -33,8 +34,8 @@ pub enum StoreError {
     /// A compare-and-set was no longer true at the commit; nothing was written.
     #[error("key {0:?} changed meanwhile")]
     KvConflict(String),
-    /// A counter's key holds something else, or its sum would overflow; nothing was written.
-    #[error("key {0:?} is not a counter")]
+    /// A counter's key holds something else, or its sum would leave ±[`COUNTER_MAX`]; nothing was written.
+    #[error("key {0:?} is not a counter, or would leave ±2^53")]
     KvNotCounter(String),
     /// The project's quota; nothing was written.
     #[error("key-value quota exceeded")]
@@ -152,6 +153,27 @@ pub struct Claimed {
     pub created_at: UnixMillis,
 }
 
+/// How many more of each function may be claimed: what cannot run soon is better left in the queue, where a crash
+/// costs it no attempt.
+#[derive(Debug, Clone, Default)]
+pub struct Rooms {
+    /// Most claims of a function at once, where it is known.
+    pub limits: Arc<HashMap<FunctionKey, u32>>,
+    /// Of all other functions; none: as many as there are.
+    pub other: Option<u32>,
+    /// Claimed or running already.
+    pub taken: HashMap<FunctionKey, u32>,
+}
+
+impl Rooms {
+    /// Of one function.
+    #[must_use]
+    pub fn of(&self, key: &FunctionKey) -> u32 {
+        let most = self.limits.get(key).copied().or(self.other).unwrap_or(u32::MAX);
+        most.saturating_sub(self.taken.get(key).copied().unwrap_or(0))
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -222,6 +244,9 @@ pub enum KvExpect {
     Revision(u64),
 }
 
+/// Counters stay exact in JavaScript's numbers: at the most this far from zero.
+pub const COUNTER_MAX: i64 = 1 << 53;
+
 /// Quotas of a project's key-value namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvQuota {
@@ -242,6 +267,8 @@ pub struct Recording {
     pub attempt: u32,
     /// Most units the run could be charged: a callee's limit depends on its caller.
     pub units_max: u64,
+    /// Milliseconds that it had; a callee's too.
+    pub time_max_ms: u64,
     /// Host calls and their replies, in the order of delivery.
     pub replies: Vec<RecordedCall>,
 }
@@ -399,15 +426,17 @@ pub struct Totals {
 pub trait InvocationStore: Send + Sync + 'static {
     /// Writes down an invocation before it runs; durable when it returns.
     async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError>;
-    /// Claims due invocations, oldest `run_at` first, at most `limit`, of functions not in `busy`.
-    /// Each claim grows the fence and the attempt.
+    /// Claims due invocations, oldest `run_at` first, at most `limit`, and of each function no more than there is
+    /// room for. Each claim grows the fence and the attempt.
     async fn claim(
         &self,
         now: UnixMillis,
         lease: Duration,
         limit: u32,
-        busy: &[FunctionKey],
+        rooms: &Rooms,
     ) -> Result<Vec<Claimed>, StoreError>;
+    /// Puts back claims that never ran: their attempt does not count. Those that are lost are passed over.
+    async fn release(&self, held: &[(InvocationId, Fence)]) -> Result<(), StoreError>;
     /// Keeps claims alive; answers those that are lost.
     async fn renew(
         &self,
@@ -419,6 +448,8 @@ pub trait InvocationStore: Send + Sync + 'static {
     /// Writes down an invocation that ran without being admitted; durable when it returns. A caller that need
     /// not wait may drop the future after its first poll: the command is then still carried out.
     async fn record(&self, record: Record) -> Result<(), StoreError>;
+    /// As `record` for many in one transaction, an answer each. The outer error: none of them was written.
+    async fn record_all(&self, records: Arc<[Record]>) -> Result<Vec<Result<(), StoreError>>, StoreError>;
     /// Puts claims whose lease ended back to `Queued` (async) or `Failed` with `SandboxLost` (keyed sync);
     /// answers how many.
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError>;

@@ -122,6 +122,7 @@ impl Inner {
                 started_at: self.options.clock.now(),
                 attempt: claimed.attempt.0,
                 units_max: 0,
+                time_max_ms: 0,
                 replies: Vec::new(),
             },
         };

@@ -20,12 +20,25 @@ use tokio::sync::watch;
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Inner {
+    /// A task of its own, as every run: a client that goes away does not stop it half way.
     pub(crate) async fn replay(
         self: Arc<Self>,
         id: InvocationId,
         version: Option<Version>,
     ) -> Result<Replayed, Error> {
         self.open()?;
+        let tasks = self.tasks.clone();
+        tasks
+            .spawn(async move { self.run_again(id, version).await })
+            .await
+            .map_err(Error::internal)?
+    }
+
+    async fn run_again(
+        self: &Arc<Self>,
+        id: InvocationId,
+        version: Option<Version>,
+    ) -> Result<Replayed, Error> {
         self.recorder.flushed().await;
         let stored = self.ports.invocations.replayable(id).await.map_err(of_store)?;
         let Some(stored) = stored else {
@@ -41,11 +54,11 @@ impl Inner {
         let (recorded, event, recording) = (stored.record, stored.event, stored.recording);
         let version = version.unwrap_or(recorded.version);
         let loaded = self.version(&recorded.key, version).await?;
-        let artifact = self.artifact(&loaded).await?;
+        let (artifact, held) = self.artifact(&loaded).await?;
         let slot = self.take(&loaded, Share::Own)?;
         let limits = loaded.record.spec.limits;
         let same = version == recorded.version;
-        let host = Arc::new(Tape::new(recording.started_at, recording.replies));
+        let host = Arc::new(Tape::new(recording.started_at, recording.replies, same));
         let inputs = Inputs {
             id: recorded.id,
             attempt: Attempt(recording.attempt),
@@ -54,10 +67,14 @@ impl Inner {
             started_at: recording.started_at,
             // another version has limits of its own
             units: if same { recording.units_max } else { limits.units.0 },
-            time: limits.time(),
+            time: if same {
+                Duration::from_millis(recording.time_max_ms)
+            } else {
+                limits.time()
+            },
         };
         let completed = self.complete(&loaded, artifact, inputs, host.clone()).await;
-        drop(slot);
+        drop((slot, held));
         let outcome = match completed.outcome {
             Ok(result) => Ok(result),
             Err(failure) => Err(self.explain(&loaded.record.artifact, failure).await),
@@ -76,6 +93,8 @@ impl Inner {
 /// Answers host calls from a recording, in the recorded order.
 struct Tape {
     started_at: UnixMillis,
+    /// The code that was recorded runs: a call without an answer had none when the run ended.
+    same: bool,
     calls: BTreeMap<u32, (usize, RecordedCall)>,
     /// How many answers were delivered.
     turn: watch::Sender<usize>,
@@ -83,9 +102,10 @@ struct Tape {
 }
 
 impl Tape {
-    fn new(started_at: UnixMillis, replies: Vec<RecordedCall>) -> Self {
+    fn new(started_at: UnixMillis, replies: Vec<RecordedCall>, same: bool) -> Self {
         Self {
             started_at,
+            same,
             calls: replies
                 .into_iter()
                 .enumerate()
@@ -126,6 +146,9 @@ fn name(call: &HostCall) -> String {
 impl HostCalls for Tape {
     async fn call(&self, call: HostCall) -> HostReply {
         let Some((turn, recorded)) = self.calls.get(&call.seq) else {
+            if self.same {
+                return std::future::pending().await;
+            }
             self.diverge(&call, "is not in the recording");
             return self.unrecorded(&call);
         };

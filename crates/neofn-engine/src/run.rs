@@ -65,16 +65,20 @@ impl Inner {
         let clock = &self.options.clock;
         let begun = clock.monotonic();
         let time = spec.limits.time().min(run.time_max);
+        // whole milliseconds, as they are recorded: a replay shows the same deadline
+        let time_max_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let time = Duration::from_millis(time_max_ms);
         let mut recording = Recording {
             seed: [0; 32],
             started_at: clock.now(),
             attempt: run.attempt.0,
             units_max: spec.limits.units.0.min(run.units_max),
+            time_max_ms,
             replies: Vec::new(),
         };
         self.options.entropy.fill(&mut recording.seed);
-        let artifact = match self.artifact(&run.loaded).await {
-            Ok(artifact) => artifact,
+        let (artifact, held) = match self.artifact(&run.loaded).await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, source = ?error.source, "compiled form not to be had");
                 return Ended {
@@ -110,6 +114,7 @@ impl Inner {
             time,
         };
         let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        drop(held);
         let (kv, replies) = host.take();
         recording.replies = replies;
         let outcome = match completed.outcome {

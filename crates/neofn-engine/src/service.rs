@@ -31,6 +31,10 @@ pub(crate) trait Reconciler: Send + 'static {
     const NAME: &'static str;
     /// Does what is due.
     fn activate(&mut self) -> impl Future<Output = Report> + Send;
+    /// Gives back what it holds; called once, at the end.
+    fn stop(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Owns the engine's loops.
@@ -114,6 +118,7 @@ async fn drive<R: Reconciler, F: Future<Output = ()> + Send>(
             () = wake() => {}
         }
     }
+    reconciler.stop().await;
 }
 
 /// Renews what this process holds, and puts back what others have lost.

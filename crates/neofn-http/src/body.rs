@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// A body has to be here within this time.
 const READ_TIME_MAX: Duration = Duration::from_secs(30);
+/// A small body is copied out of the connection's read buffer: history keeps events for a while, and would keep the
+/// whole buffer with it, so that the connection needs a new one for each request.
+const COPIED_BYTES_MAX: usize = 4 << 10;
 /// Beyond a refusal so much is still read and dropped, for this long: a client that is still writing would see a
 /// broken connection instead of the answer.
 const DRAIN_BYTES_MAX: u64 = 64 << 20;
@@ -47,9 +50,13 @@ async fn collect(body: &mut Body, most: usize) -> Result<Option<Bytes>, Error> {
     if first.len() > most {
         return Ok(None);
     }
-    // nearly every event comes in one piece: no copy
+    // nearly every event comes in one piece
     let Some(second) = data(body).await? else {
-        return Ok(Some(first));
+        return Ok(Some(if first.len() <= COPIED_BYTES_MAX {
+            Bytes::copy_from_slice(&first)
+        } else {
+            first
+        }));
     };
     let mut all = BytesMut::from(first);
     let mut next = Some(second);

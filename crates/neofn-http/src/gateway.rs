@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use neofn_api::ApiKey;
 use neofn_types::{Code, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,15 +29,25 @@ struct Event<'a> {
     is_base64_encoded: bool,
 }
 
+/// Which of the caller's credentials are the function's own business.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    /// Not when we took it ourselves: tenants' code must never hold a key to the node.
+    pub(crate) authorization: bool,
+    pub(crate) cookie: bool,
+}
+
 /// The event of a request. `rest` is the path below the function's name, decoded. What comes more than once is
 /// joined by commas.
-pub(crate) fn event(request: &Parts, rest: &str, body: &[u8], credentials_too: bool) -> Bytes {
+pub(crate) fn event(request: &Parts, rest: &str, body: &[u8], passed: Credentials) -> Bytes {
     let headers = &request.headers;
     let mut seen: BTreeMap<&str, String> = BTreeMap::new();
     let named = connection_names(headers);
     for (name, value) in headers {
-        let ours = name == AUTHORIZATION || name == COOKIE;
-        if per_hop(name) || named.contains(&name.as_str().to_owned()) || (ours && !credentials_too) {
+        let kept_back = (name == AUTHORIZATION && !passed.authorization)
+            || (name == COOKIE && !passed.cookie)
+            || holds_our_key(value);
+        if per_hop(name) || named.contains(&name.as_str().to_owned()) || kept_back {
             continue;
         }
         join(
@@ -70,6 +81,14 @@ pub(crate) fn event(request: &Parts, rest: &str, body: &[u8], credentials_too: b
         ),
     };
     Bytes::from(serde_json::to_vec(&event).unwrap_or_default())
+}
+
+/// Whether an API key of ours is in a header, be it revoked, mistyped or sent under a name of the caller's own.
+fn holds_our_key(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .windows(ApiKey::PREFIX.len())
+        .any(|part| part.eq_ignore_ascii_case(ApiKey::PREFIX.as_bytes()))
 }
 
 fn join(all: &mut String, value: &str) {
@@ -226,7 +245,11 @@ mod tests {
         let uri = "/f/p/f/a%20b?q=1&q=2&e=%C3%A4";
         let (mut parts, ()) = http::Request::put(uri).body(()).unwrap().into_parts();
         parts.headers = headers;
-        let of = |body: &[u8], public| read(&event(&parts, "a b", body, public));
+        let passed = |public| Credentials {
+            authorization: public,
+            cookie: public,
+        };
+        let of = |body: &[u8], public| read(&event(&parts, "a b", body, passed(public)));
         assert_eq!(
             of(b"x\"y", false),
             json!({"method": "PUT", "path": "/a b", "query": {"q": "1,2", "e": "ä"}, "headers": {"x-a": "1,2"}, "body": "x\"y", "isBase64Encoded": false})
@@ -239,6 +262,36 @@ mod tests {
         assert_eq!(
             public["headers"],
             json!({"x-a": "1,2", "authorization": "Bearer x", "cookie": "a=1"})
+        );
+    }
+
+    #[test]
+    fn a_key_of_ours_is_nobodys_event() {
+        let (mut parts, ()) = http::Request::get("/f/p/f").body(()).unwrap().into_parts();
+        for (name, value) in [
+            ("authorization", "Basic x"),
+            ("authorization", "BEARER nfk_0101_02_03"),
+            ("x-api-key", "NFK_0101"),
+            ("cookie", "key=nfk_0101"),
+            ("x-a", "nfx_"),
+        ] {
+            parts.headers.append(name, HeaderValue::from_static(value));
+        }
+        let all = Credentials {
+            authorization: true,
+            cookie: true,
+        };
+        assert_eq!(
+            read(&event(&parts, "", b"", all))["headers"],
+            json!({"authorization": "Basic x", "x-a": "nfx_"})
+        );
+        let ours = Credentials {
+            authorization: false,
+            cookie: true,
+        };
+        assert_eq!(
+            read(&event(&parts, "", b"", ours))["headers"],
+            json!({"x-a": "nfx_"})
         );
     }
 

@@ -33,6 +33,9 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// What the text of every key begins with.
+    pub const PREFIX: &str = "nfk_";
+
     /// From random bytes.
     #[must_use]
     pub fn new(id: [u8; 8], secret: [u8; 24]) -> Self {
@@ -63,7 +66,8 @@ impl ApiKey {
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
         let body = Zeroizing::new(format!(
-            "nfk_{}_{}",
+            "{}{}_{}",
+            Self::PREFIX,
             hex::encode(self.id.0),
             hex::encode(*self.secret)
         ));
@@ -83,7 +87,7 @@ impl FromStr for ApiKey {
         if u32::from_str_radix(crc, 16) != Ok(crc32(body.as_bytes())) || crc.len() != 8 {
             return Err(KeyParseError);
         }
-        let rest = body.strip_prefix("nfk_").ok_or(KeyParseError)?;
+        let rest = body.strip_prefix(Self::PREFIX).ok_or(KeyParseError)?;
         let (id_hex, secret_hex) = rest.split_once('_').ok_or(KeyParseError)?;
         let (mut id, mut secret) = ([0u8; 8], [0u8; 24]);
         hex::decode_to_slice(id_hex, &mut id).map_err(|_| KeyParseError)?;

@@ -1,6 +1,7 @@
 //! The real clock and the real randomness. Everything else is given these.
 
 use neofn_types::{Clock, Entropy, UnixMillis};
+use rand::Rng as _;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The machine's clock.
@@ -44,7 +45,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The kernel's random source.
+/// The kernel's random source, for keys that live long.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsEntropy;
 
@@ -54,5 +55,16 @@ impl Entropy for OsEntropy {
             // keys and seeds without randomness would be worse than no node
             std::process::abort();
         }
+    }
+}
+
+/// A generator of each thread's own, seeded and reseeded by the kernel: for ids, traces and the seeds of calls, of
+/// which a busy node needs more than it can ask the kernel for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ThreadEntropy;
+
+impl Entropy for ThreadEntropy {
+    fn fill(&self, buf: &mut [u8]) {
+        rand::rng().fill_bytes(buf);
     }
 }

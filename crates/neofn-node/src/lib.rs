@@ -14,7 +14,7 @@ mod runtime_file;
 mod signal;
 
 pub use child::{CHILD_ARGUMENT, child_role};
-pub use clock::{OsEntropy, SystemClock};
+pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use node::Node;

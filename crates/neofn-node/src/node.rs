@@ -3,7 +3,7 @@
 use crate::child::CHILD_ARGUMENT;
 use crate::options::NodeOptions;
 use crate::runtime_file::Published;
-use crate::{OsEntropy, SystemClock, admin_key};
+use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
 use neofn_api::{Api, ApiOptions, NodeFacts};
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_engine::{Engine, EngineOptions, Ports};
@@ -43,10 +43,10 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, Error> {
         let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let entropy: Arc<dyn Entropy> = Arc::new(ThreadEntropy);
         let data = absolute(&options.data)?;
         let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
-        let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &*entropy).await?;
+        let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
         let (pool, compiler) = children(&options, clock.clone()).await?;
 

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     }
     let trials = vec![
         trial("deploys_runs_and_comes_back", deploys_runs_and_comes_back),
+        trial("keys_do_not_reach_tenants", keys_do_not_reach_tenants),
         trial("drains_what_runs", drains_what_runs),
         trial("one_node_to_a_directory", one_node_to_a_directory),
         trial("slow_heads_are_given_up", slow_heads_are_given_up),
@@ -142,6 +143,43 @@ async fn deploys_runs_and_comes_back(dir: PathBuf) {
         "{failed}"
     );
     assert!(node.drain(Duration::from_secs(20)).await);
+}
+
+/// Whether any file of the data directory but the key's own holds `text`.
+fn on_disk(dir: &Path, text: &str) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return on_disk(&path, text);
+        }
+        path.file_name().unwrap() != "admin.key"
+            && std::fs::read(&path)
+                .unwrap()
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+    })
+}
+
+async fn keys_do_not_reach_tenants(dir: PathBuf) {
+    let node = Node::start(options(&dir)).await.unwrap();
+    let source = "export const handler = (e) => ({body: JSON.stringify(e.headers)})";
+    let body = json!({"function_name": "open", "source": source, "public": true}).to_string();
+    let (status, answer) = call(&node, "POST /api/functions/projects/demo", &body).await;
+    assert_eq!(status, 201, "{answer}");
+    let (status, seen) = call(&node, "GET /f/demo/open/a?marker=kept-in-history", "").await;
+    assert_eq!((status, &seen["host"]), (200, &json!("x")), "{seen}");
+    assert_eq!(seen.get("authorization"), None, "{seen}");
+    // a credential that is not ours is the function's own
+    let url = node.url().to_owned();
+    let foreign = tokio::task::spawn_blocking(move || exchange(&url, "theirs", "GET /f/demo/open", ""));
+    let (_, seen) = read(&foreign.await.unwrap());
+    assert_eq!(seen["authorization"], "Bearer theirs");
+    let key = key(&node);
+    assert!(node.drain(Duration::from_secs(20)).await);
+    let data = dir.join("data");
+    assert!(on_disk(&data, "kept-in-history"), "events are kept as they are");
+    let secret = key.split('_').nth(2).unwrap();
+    assert!(!on_disk(&data, secret));
 }
 
 async fn drains_what_runs(dir: PathBuf) {

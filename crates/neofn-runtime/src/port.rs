@@ -7,6 +7,7 @@ use bytes::Bytes;
 use neofn_gas::HostCharge;
 use neofn_types::{Code, Digest, RuntimeKind, UnitsBill, UnixMillis};
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub struct Artifact {
 
 /// One run.
 pub struct Job {
-    /// What to run.
+    /// What to run. Its bytes may be left out while a [`Held`] of it is kept.
     pub artifact: Arc<Artifact>,
     /// JSON of the event.
     pub event: Bytes,
@@ -175,8 +176,27 @@ pub trait Runtime: Send + Sync + 'static {
     /// Runs a job in a fresh sandbox. Never fails otherwise than in `Completed::outcome`;
     /// a lost child is `Code::SandboxLost`, an artifact of another engine `Code::EngineMismatch`.
     async fn invoke(&self, job: Job) -> Completed;
+    /// Keeps an artifact that the runtime still has from being forgotten; none: it needs the bytes again.
+    fn hold(&self, artifact: &Digest) -> Option<Held>;
     /// How it is doing, for /health, /metrics and doctor.
     fn status(&self) -> RuntimeStatus;
+}
+
+/// An artifact that the runtime has, and does not forget while this is kept.
+pub struct Held(Box<dyn Any + Send + Sync>);
+
+impl Held {
+    /// Whatever stands for the claim; its drop ends it.
+    #[must_use]
+    pub fn new(claim: impl Any + Send + Sync) -> Self {
+        Self(Box::new(claim))
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Held").field(&self.0.type_id()).finish()
+    }
 }
 
 /// Counters and gauges of a runtime.

@@ -28,14 +28,7 @@ pub enum Share {
 pub struct Slots<K> {
     node_max: u32,
     node: u32,
-    functions: HashMap<K, Running>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Running {
-    now: u32,
-    // as the last take said: a new version may change it while older ones run
-    max: u32,
+    functions: HashMap<K, u32>,
 }
 
 impl<K: Hash + Eq + Clone> Slots<K> {
@@ -59,19 +52,14 @@ impl<K: Hash + Eq + Clone> Slots<K> {
             }
             self.node += 1;
         }
-        let running = self
-            .functions
-            .entry(key.clone())
-            .or_insert(Running { now: 0, max: 0 });
-        running.now += 1;
-        running.max = function_max;
+        *self.functions.entry(key.clone()).or_default() += 1;
         Ok(())
     }
     /// Gives a slot back.
     pub fn give_back(&mut self, key: &K, share: Share) {
         if let Some(running) = self.functions.get_mut(key) {
-            running.now -= 1;
-            if running.now == 0 {
+            *running -= 1;
+            if *running == 0 {
                 self.functions.remove(key);
             }
             if share == Share::Own {
@@ -82,7 +70,7 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     /// Runs of a function.
     #[must_use]
     pub fn running(&self, key: &K) -> u32 {
-        self.functions.get(key).map_or(0, |r| r.now)
+        self.functions.get(key).copied().unwrap_or(0)
     }
     /// Places that are left on the node.
     #[must_use]
@@ -92,14 +80,11 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     /// All runs, those on their caller's place too.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.functions.values().map(|r| u64::from(r.now)).sum()
+        self.functions.values().map(|n| u64::from(*n)).sum()
     }
-    /// Functions that run as often as they may.
-    pub fn full(&self) -> impl Iterator<Item = &K> {
-        self.functions
-            .iter()
-            .filter(|(_, r)| r.now >= r.max)
-            .map(|(k, _)| k)
+    /// Functions that run, and how often.
+    pub fn all(&self) -> impl Iterator<Item = (&K, u32)> {
+        self.functions.iter().map(|(k, n)| (k, *n))
     }
 }
 
@@ -112,7 +97,7 @@ mod tests {
         let mut s = Slots::new(2);
         s.take(&"a", 1, Share::Own).unwrap();
         assert_eq!(s.take(&"a", 1, Share::Own), Err(Refused::Function));
-        assert_eq!(s.full().collect::<Vec<_>>(), [&"a"]);
+        assert_eq!(s.all().collect::<Vec<_>>(), [(&"a", 1)]);
         s.take(&"b", 5, Share::Own).unwrap();
         assert_eq!(s.take(&"b", 5, Share::Own), Err(Refused::Node));
         assert_eq!(s.take(&"b", 5, Share::Callers), Ok(()));

@@ -13,7 +13,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use neofn_engine::port::InvocationStore;
+use neofn_engine::port::{InvocationStore, Rooms};
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{FunctionKey, UnixMillis};
 use std::future::Future;
@@ -122,7 +122,10 @@ async fn main() {
                             .admit(queued(&f, i64::try_from(n / 16).unwrap()))
                             .await
                             .unwrap();
-                        let claims = store.claim(UnixMillis(i64::MAX), LEASE, 1, &[]).await.unwrap();
+                        let claims = store
+                            .claim(UnixMillis(i64::MAX), LEASE, 1, &Rooms::default())
+                            .await
+                            .unwrap();
                         for claim in &claims {
                             store
                                 .finish(finish(claim.id, claim.fence, ok(), 5))
@@ -144,7 +147,7 @@ async fn drain(bench: &Bench) -> u64 {
     loop {
         let claims = bench
             .store
-            .claim(UnixMillis(i64::MAX), LEASE, 64, &[])
+            .claim(UnixMillis(i64::MAX), LEASE, 64, &Rooms::default())
             .await
             .unwrap();
         if claims.is_empty() {

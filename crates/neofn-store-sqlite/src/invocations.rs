@@ -12,59 +12,58 @@ use crate::kv;
 use crate::memory::{Place, Running};
 use crate::writer::Work;
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, NewInvocation, Outcome, Start, StoreError, StoredFailure,
+    Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError, StoredFailure,
 };
-use neofn_types::{Attempt, Code, Digest, Fence, FunctionKey, InvocationId, UnixMillis, Version};
+use neofn_types::{Attempt, Code, Digest, Fence, InvocationId, UnixMillis, Version};
 use rusqlite::params;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 /// The outer error fails the whole group, the inner one is this command's refusal.
 pub(crate) type Answer<T> = Result<Result<T, StoreError>, Fault>;
 
-/// A [`Finish`] whose blobs were encoded by the caller's thread.
-pub(crate) struct Ending {
-    pub finish: Finish,
+/// The blobs of a [`Finish`], encoded by the caller's thread.
+pub(crate) struct Encoded {
     detail: Vec<u8>,
     recording: Vec<u8>,
 }
 
-impl Ending {
-    pub(crate) fn new(finish: Finish) -> Result<Self, Fault> {
-        let detail = pack(&DetailRef {
-            failure: failure(&finish.outcome),
-            logs: &finish.logs,
-            units: finish.units,
-            duration_us: finish.duration_us,
-        })?;
-        let recording = pack(&finish.recording)?;
+impl Encoded {
+    pub(crate) fn of(finish: &Finish) -> Result<Self, Fault> {
         if !finish.kv.is_empty() && !matches!(finish.outcome, Outcome::Succeeded(_)) {
             return Err(Fault::Misuse("key-value writes of an attempt that failed"));
         }
         Ok(Self {
-            finish,
-            detail,
-            recording,
+            detail: pack(&DetailRef {
+                failure: failure(&finish.outcome),
+                logs: &finish.logs,
+                units: finish.units,
+                duration_us: finish.duration_us,
+            })?,
+            recording: pack(&finish.recording)?,
         })
     }
-    /// About what it carries.
-    pub(crate) fn bytes(&self) -> usize {
-        self.detail.len() + self.recording.len() + self.result().map_or(0, <[u8]>::len)
+    /// About what a command with it carries.
+    pub(crate) fn bytes(&self, finish: &Finish) -> usize {
+        self.detail.len() + self.recording.len() + result(finish).map_or(0, <[u8]>::len)
     }
-    fn result(&self) -> Option<&[u8]> {
-        match &self.finish.outcome {
-            Outcome::Succeeded(json) => Some(json),
-            _ => None,
-        }
+}
+
+fn result(finish: &Finish) -> Option<&[u8]> {
+    match &finish.outcome {
+        Outcome::Succeeded(json) => Some(json),
+        _ => None,
     }
-    /// The status column; none for a retry.
-    fn status(&self) -> Option<i64> {
-        match self.finish.outcome {
-            Outcome::Succeeded(_) => Some(SUCCEEDED),
-            Outcome::Failed(_) => Some(FAILED),
-            Outcome::Dead(_) => Some(DEAD),
-            Outcome::Retry { .. } => None,
-        }
+}
+
+/// The status column; none for a retry.
+fn status(finish: &Finish) -> Option<i64> {
+    match finish.outcome {
+        Outcome::Succeeded(_) => Some(SUCCEEDED),
+        Outcome::Failed(_) => Some(FAILED),
+        Outcome::Dead(_) => Some(DEAD),
+        Outcome::Retry { .. } => None,
     }
 }
 
@@ -148,7 +147,7 @@ pub(crate) fn admit(work: &mut Work<'_>, new: &NewInvocation) -> Answer<Admitted
     remember_key(work, place, new)?;
     let fence = match new.start {
         Start::Queued => {
-            insert_queue(work, place, new.at.0, new.id, &Entry::waiting(0, Fence(0)))?;
+            insert_queue(work, place, new.at.0, new.id, &QueueEntry::waiting(0, Fence(0)))?;
             work.memory.queued(place, new.at.0, new.id)?;
             None
         }
@@ -229,7 +228,7 @@ fn hold(
         lease_until: new.at.plus(lease).0,
         waits: true,
     };
-    let entry = Entry {
+    let entry = QueueEntry {
         state: 1,
         attempt,
         fence,
@@ -241,7 +240,7 @@ fn hold(
 }
 
 /// The columns of `queue` beside its key.
-struct Entry {
+struct QueueEntry {
     state: i64,
     attempt: u32,
     fence: Fence,
@@ -249,7 +248,7 @@ struct Entry {
     lease_until: Option<i64>,
 }
 
-impl Entry {
+impl QueueEntry {
     fn waiting(attempt: u32, fence: Fence) -> Self {
         Self {
             state: 0,
@@ -266,7 +265,7 @@ fn insert_queue(
     place: Place,
     run_at: i64,
     id: InvocationId,
-    entry: &Entry,
+    entry: &QueueEntry,
 ) -> Result<(), Fault> {
     work.conn
         .prepare_cached("INSERT INTO queue VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
@@ -301,25 +300,28 @@ pub(crate) fn claim(
     now: UnixMillis,
     lease: Duration,
     limit: u32,
-    busy: &[FunctionKey],
+    rooms: &Rooms,
 ) -> Answer<Vec<Claimed>> {
-    let mut skipped = HashSet::new();
-    for key in busy {
-        if let Some(place) = work.memory.find(work.conn, key)? {
-            skipped.insert(place.fid);
-        }
-    }
+    let mut left: HashMap<i64, u32> = HashMap::new();
     let mut claimed = Vec::new();
     let mut from = None;
-    for _ in 0..limit {
-        // heads before `from` all belong to busy functions
-        let next = work.memory.first_due(from, |fid| !skipped.contains(&fid));
+    while u32::try_from(claimed.len()).is_ok_and(|n| n < limit) {
+        // heads before `from` all belong to functions without room
+        let full = |fid| left.get(&fid) == Some(&0);
+        let next = work.memory.first_due(from, |fid| !full(fid));
         let Some((run_at, id, place)) = next else { break };
         if run_at > now.0 {
             break;
         }
         from = Some((run_at, id, place.fid));
-        claimed.push(claim_head(work, place, run_at, id, now.plus(lease))?);
+        let room = match left.entry(place.fid) {
+            Entry::Occupied(room) => room.into_mut(),
+            Entry::Vacant(unseen) => unseen.insert(rooms.of(&work.memory.state(place)?.key)),
+        };
+        if *room > 0 {
+            *room -= 1;
+            claimed.push(claim_head(work, place, run_at, id, now.plus(lease))?);
+        }
     }
     Ok(Ok(claimed))
 }
@@ -369,6 +371,30 @@ fn claim_head(
     Ok(claimed)
 }
 
+/// Puts claims back into the queue as if they had never been made, but for their fence.
+pub(crate) fn release(work: &mut Work<'_>, held: &[(InvocationId, Fence)]) -> Answer<()> {
+    for (id, fence) in held {
+        let claim = work.memory.running.get(id).copied();
+        let Some(claim) = claim.filter(|c| c.fence == *fence && !c.waits) else {
+            continue;
+        };
+        work.memory.unclaimed(*id)?;
+        work.conn
+            .prepare_cached(
+                "UPDATE queue SET state = 0, attempt = attempt - 1, lease_until = NULL \
+                 WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
+            )?
+            .execute(params![
+                claim.place.pid,
+                claim.place.fid,
+                claim.run_at,
+                id.as_bytes()
+            ])?;
+        work.memory.queued(claim.place, claim.run_at, *id)?;
+    }
+    Ok(Ok(()))
+}
+
 pub(crate) fn renew(
     work: &mut Work<'_>,
     held: &[(InvocationId, Fence)],
@@ -396,8 +422,7 @@ pub(crate) fn renew(
     Ok(Ok(lost))
 }
 
-pub(crate) fn finish(work: &mut Work<'_>, ending: &Ending) -> Answer<()> {
-    let finish = &ending.finish;
+pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) -> Answer<()> {
     let id = finish.id;
     let Some(claim) = work.memory.running.get(&id).copied() else {
         let known = history::exists(work.conn, id)?;
@@ -411,9 +436,9 @@ pub(crate) fn finish(work: &mut Work<'_>, ending: &Ending) -> Answer<()> {
         return Ok(Err(StoreError::Fenced));
     }
     if let Outcome::Retry { at, .. } = finish.outcome {
-        return retry(work, ending, &claim, at);
+        return retry(work, finish.id, encoded, &claim, at);
     }
-    let status = ending.status().unwrap_or(FAILED);
+    let status = status(finish).unwrap_or(FAILED);
     if let Err(refusal) = kv::commit(work, claim.place.pid, finish)? {
         return Ok(Err(refusal));
     }
@@ -431,9 +456,9 @@ pub(crate) fn finish(work: &mut Work<'_>, ending: &Ending) -> Answer<()> {
             claim.attempt,
             int(claim.fence.0),
             finish.at.0,
-            ending.detail,
-            ending.result(),
-            ending.recording
+            encoded.detail,
+            result(finish),
+            encoded.recording
         ])?;
     work.memory.unclaimed(id)?;
     work.memory.ended(claim.place, status == SUCCEEDED)?;
@@ -441,13 +466,18 @@ pub(crate) fn finish(work: &mut Work<'_>, ending: &Ending) -> Answer<()> {
 }
 
 /// The attempt failed; the invocation waits for its next one and shows why.
-fn retry(work: &mut Work<'_>, ending: &Ending, claim: &Running, at: UnixMillis) -> Answer<()> {
+fn retry(
+    work: &mut Work<'_>,
+    id: InvocationId,
+    encoded: &Encoded,
+    claim: &Running,
+    at: UnixMillis,
+) -> Answer<()> {
     if claim.waits {
         return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
     }
-    let id = ending.finish.id;
     delete_queue(work, claim, id)?;
-    let entry = Entry::waiting(claim.attempt, claim.fence);
+    let entry = QueueEntry::waiting(claim.attempt, claim.fence);
     insert_queue(work, claim.place, at.0, id, &entry)?;
     work.conn
         .prepare_cached(
@@ -459,19 +489,20 @@ fn retry(work: &mut Work<'_>, ending: &Ending, claim: &Running, at: UnixMillis) 
             claim.place.fid,
             id.as_bytes(),
             at.0,
-            ending.detail,
-            ending.recording
+            encoded.detail,
+            encoded.recording
         ])?;
     work.memory.unclaimed(id)?;
     work.memory.queued(claim.place, at.0, id)?;
     Ok(Ok(()))
 }
 
-pub(crate) fn record(work: &mut Work<'_>, new: &NewInvocation, ending: &Ending) -> Answer<()> {
+pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) -> Answer<()> {
+    let Record { new, finish } = record;
     let Some(place) = work.memory.find(work.conn, &new.key)? else {
         return Ok(Err(StoreError::NotFound));
     };
-    let Some(status) = ending.status() else {
+    let Some(status) = status(finish) else {
         return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
     };
     let key = new
@@ -487,7 +518,6 @@ pub(crate) fn record(work: &mut Work<'_>, new: &NewInvocation, ending: &Ending) 
             Err(StoreError::IdempotencyMismatch)
         });
     }
-    let finish = &ending.finish;
     if !finish.kv.is_empty() && history::exists(work.conn, new.id)? {
         return Ok(Err(StoreError::Fenced));
     }
@@ -511,10 +541,10 @@ pub(crate) fn record(work: &mut Work<'_>, new: &NewInvocation, ending: &Ending) 
             finish.at.0,
             key.map(|k| k.0),
             new.trace_id,
-            ending.detail,
-            ending.result(),
+            encoded.detail,
+            result(finish),
             &*new.event,
-            ending.recording
+            encoded.recording
         ])?;
     if inserted == 0 {
         return Ok(Err(StoreError::Fenced)); // it has ended

@@ -9,7 +9,7 @@ use crate::invocations::Answer;
 use crate::memory::Space;
 use crate::writer::Work;
 use bytes::Bytes;
-use neofn_engine::port::{Finish, KvEntry, KvExpect, KvQuota, KvWrite, StoreError};
+use neofn_engine::port::{COUNTER_MAX, Finish, KvEntry, KvExpect, KvQuota, KvWrite, StoreError};
 use neofn_types::{ProjectName, UnixMillis};
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
@@ -114,7 +114,9 @@ fn step(touched: &mut Touched, write: &KvWrite, revision: &mut u64) -> Result<()
             let (sum, expires_at) = match &touched.now {
                 None => (Some(*by), None),
                 Some(slot) => (
-                    counter(&slot.value).and_then(|n| n.checked_add(*by)),
+                    counter(&slot.value)
+                        .and_then(|n| n.checked_add(*by))
+                        .filter(|n| (-COUNTER_MAX..=COUNTER_MAX).contains(n)),
                     slot.expires_at,
                 ),
             };
@@ -302,9 +304,10 @@ macro_rules! page {
     ($from:literal) => {
         concat!(
             "SELECT key, value, revision, expires_at FROM kv \
-             WHERE pid = (SELECT pid FROM project WHERE name = ?1) AND key ",
+             WHERE pid = (SELECT pid FROM project WHERE name = ?1) \
+             AND (expires_at IS NULL OR expires_at > ?3) AND key ",
             $from,
-            " ?2 ORDER BY key"
+            " ?2 ORDER BY key LIMIT ?4"
         )
     };
 }
@@ -323,17 +326,14 @@ pub(crate) fn list(
         _ => (prefix, page!(">=")),
     };
     let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query(params![project.as_ref(), from])?;
+    let mut rows = statement.query(params![project.as_ref(), from, now.0, limit])?;
     let mut found = Vec::new();
-    while found.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
-        let Some(row) = rows.next()? else { break };
+    while let Some(row) = rows.next()? {
         let entry = entry(row)?;
         if !entry.key.starts_with(prefix) {
             break;
         }
-        if live(&entry, now) {
-            found.push(entry);
-        }
+        found.push(entry);
     }
     Ok(found)
 }

@@ -2,14 +2,14 @@
 
 use crate::blobs::BlobError;
 use crate::error::Fault;
-use crate::invocations::{self, Ending};
+use crate::invocations::{self, Encoded};
 use crate::open::Store;
 use crate::{history, identity, kv, prune, registry};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_engine::port::{
     Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    NewInvocation, Record, Replayable, Retention, StoreError, Totals,
+    NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_identity::port::{IdentityStore, IdentityStoreError};
 use neofn_identity::{KeyId, KeyRecord};
@@ -45,11 +45,17 @@ impl InvocationStore for Store {
         now: UnixMillis,
         lease: Duration,
         limit: u32,
-        busy: &[FunctionKey],
+        rooms: &Rooms,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let busy = busy.to_vec();
+        let rooms = rooms.clone();
         self.queue
-            .call(0, move |work| invocations::claim(work, now, lease, limit, &busy))
+            .call(0, move |work| invocations::claim(work, now, lease, limit, &rooms))
+            .await?
+    }
+    async fn release(&self, held: &[(InvocationId, Fence)]) -> Result<(), StoreError> {
+        let held = held.to_vec();
+        self.queue
+            .call(0, move |work| invocations::release(work, &held))
             .await?
     }
     async fn renew(
@@ -63,20 +69,40 @@ impl InvocationStore for Store {
             .await?
     }
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
-        let ending = Ending::new(finish)?;
+        let encoded = Encoded::of(&finish)?;
         self.queue
-            .call(ending.bytes(), move |work| invocations::finish(work, &ending))
+            .call(encoded.bytes(&finish), move |work| {
+                invocations::finish(work, &finish, &encoded)
+            })
             .await?
     }
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         // handed over before the first await: a caller may drop this future after its first poll
-        let Record { new, finish } = record;
-        let ending = Ending::new(finish)?;
-        let bytes = new.event.len() + ending.bytes();
+        let encoded = Encoded::of(&record.finish)?;
+        let bytes = record.new.event.len() + encoded.bytes(&record.finish);
         let answer = self
             .queue
-            .post(bytes, move |work| invocations::record(work, &new, &ending))?;
+            .post(bytes, move |work| invocations::record(work, &record, &encoded))?;
         answer.await.unwrap_or(Err(Fault::Closed))?
+    }
+    async fn record_all(&self, records: Arc<[Record]>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut encoded = Vec::with_capacity(records.len());
+        let mut bytes = 0;
+        for record in &*records {
+            let e = Encoded::of(&record.finish)?;
+            bytes += record.new.event.len() + e.bytes(&record.finish);
+            encoded.push(e);
+        }
+        let answers = self
+            .queue
+            .call(bytes, move |work| {
+                let pairs = records.iter().zip(&encoded);
+                pairs
+                    .map(|(record, encoded)| invocations::record(work, record, encoded))
+                    .collect::<Result<Vec<_>, Fault>>()
+            })
+            .await?;
+        Ok(answers)
     }
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
         let expired = move |lease_until| lease_until <= now;

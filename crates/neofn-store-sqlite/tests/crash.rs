@@ -69,7 +69,11 @@ async fn child_that_works_until_it_is_killed() {
                         say(&format!("admit {id}"));
                     }
                     3..5 => {
-                        for c in store.claim(UnixMillis(now()), LEASE, 4, &[]).await.unwrap() {
+                        for c in store
+                            .claim(UnixMillis(now()), LEASE, 4, &Rooms::default())
+                            .await
+                            .unwrap()
+                        {
                             let mut end = finish(c.id, c.fence, ok(), now());
                             end.kv = vec![add("finished", 1)];
                             store.finish(end).await.unwrap();

@@ -244,7 +244,11 @@ async fn a_poisoned_command_fails_alone() {
     }
     assert_eq!(store.totals().await.unwrap().queued, 195);
     assert_eq!(
-        store.claim(UnixMillis(999), LEASE, 999, &[]).await.unwrap().len(),
+        store
+            .claim(UnixMillis(999), LEASE, 999, &Rooms::default())
+            .await
+            .unwrap()
+            .len(),
         195
     );
     store.close().await.unwrap();

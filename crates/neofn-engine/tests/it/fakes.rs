@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_engine::port::{Compile, CompileRefusal, CompiledSource, Position, Positions, Source};
 use neofn_runtime::port::{
-    Artifact, Completed, Failure, Frame, HostCall, HostError, HostOp, HostReply, Job, Layout, Prepare,
+    Artifact, Completed, Failure, Frame, Held, HostCall, HostError, HostOp, HostReply, Job, Layout, Prepare,
     PrepareError, Runtime, RuntimeStatus,
 };
 use neofn_types::{Clock, Code, Diagnostic, Digest, Entropy, RuntimeKind, Severity, UnitsBill, UnixMillis};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -114,6 +116,8 @@ pub struct FakeRuntime {
     pub invoked: AtomicU32,
     pub running: AtomicU32,
     pub running_most: AtomicU32,
+    /// Artifacts that were run before.
+    pub known: Mutex<HashMap<Digest, Bytes>>,
     /// Permits let `block` go on.
     pub gate: Gate,
 }
@@ -284,10 +288,23 @@ impl Runtime for FakeRuntime {
         };
         Ok((artifact, vec!["[LOG] top".into()]))
     }
+    fn hold(&self, artifact: &Digest) -> Option<Held> {
+        self.known
+            .lock()
+            .unwrap()
+            .contains_key(artifact)
+            .then(|| Held::new(()))
+    }
     async fn invoke(&self, job: Job) -> Completed {
         self.invoked.fetch_add(1, Ordering::SeqCst);
         high_water(&self.running, &self.running_most);
-        let text = std::str::from_utf8(&job.artifact.bytes).unwrap();
+        let text = {
+            let mut known = self.known.lock().unwrap();
+            let bytes = known
+                .entry(job.artifact.digest)
+                .or_insert_with(|| job.artifact.bytes.clone());
+            String::from_utf8(bytes.to_vec()).unwrap()
+        };
         let (engine, code) = text.split_once('\n').unwrap();
         let mut vm = Vm {
             job: &job,

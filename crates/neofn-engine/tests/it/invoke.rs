@@ -56,6 +56,19 @@ async fn answers_wait_once_too_many_rows_are_pending() {
 }
 
 #[tokio::test]
+async fn a_batch_of_rows_that_fails_is_written_row_by_row() {
+    let rig = Rig::new();
+    rig.deploy("f", "echo").await;
+    rig.store.fail_records.store(true, Ordering::SeqCst);
+    for n in 0..5 {
+        rig.result("f", &n.to_string()).await;
+    }
+    assert_eq!(rig.engine.totals().await.unwrap().succeeded, 5);
+    let stats = rig.engine.stats();
+    assert_eq!((stats.records_pending, stats.records_lost), (0, 0));
+}
+
+#[tokio::test]
 async fn failures_are_in_the_users_terms() {
     let rig = Rig::new();
     rig.deploy("f", "throw").await;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_engine::port::{
     Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, NewInvocation, Record,
-    Replayable, Retention, StoreError, Totals,
+    Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
@@ -25,6 +25,7 @@ pub struct Switched {
     pub reads: AtomicU32,
     /// `record` waits for a permit while this is set.
     pub hold_records: AtomicBool,
+    pub fail_records: AtomicBool,
     pub records: Semaphore,
 }
 
@@ -37,6 +38,7 @@ impl Switched {
             fail_finish: AtomicU32::new(0),
             reads: AtomicU32::new(0),
             hold_records: AtomicBool::new(false),
+            fail_records: AtomicBool::new(false),
             records: Semaphore::new(0),
         }
     }
@@ -140,9 +142,12 @@ impl InvocationStore for Switched {
         now: UnixMillis,
         lease: Duration,
         limit: u32,
-        busy: &[FunctionKey],
+        rooms: &Rooms,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.store.claim(now, lease, limit, busy).await
+        self.store.claim(now, lease, limit, rooms).await
+    }
+    async fn release(&self, held: &[(InvocationId, Fence)]) -> Result<(), StoreError> {
+        self.store.release(held).await
     }
     async fn renew(
         &self,
@@ -167,6 +172,16 @@ impl InvocationStore for Switched {
             self.records.acquire().await.unwrap().forget();
         }
         self.store.record(record).await
+    }
+    async fn record_all(&self, records: Arc<[Record]>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        if self.hold_records.load(Ordering::SeqCst) {
+            let n = u32::try_from(records.len()).unwrap();
+            self.records.acquire_many(n).await.unwrap().forget();
+        }
+        if self.fail_records.load(Ordering::SeqCst) {
+            return Err(StoreError::Backend("one of them".into()));
+        }
+        self.store.record_all(records).await
     }
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
         self.store.requeue_expired(now).await

@@ -1,12 +1,13 @@
 //! A function's own HTTP endpoint under `/f/{project}/{function}`.
 
 use crate::extract::{Caller, KeyPath};
+use crate::gateway::Credentials;
 use crate::problem::Refusal;
 use crate::router::{Edge, header_text};
 use crate::{body, gateway};
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
-use neofn_api::{Call, json};
+use neofn_api::{Call, Principal, json};
 
 /// Calls the function with the request as its event, and answers with its result.
 pub(crate) async fn call(
@@ -16,7 +17,7 @@ pub(crate) async fn call(
     params: RawPathParams,
     request: Request,
 ) -> Result<Response, Refusal> {
-    // also tells whether the caller's credentials are for us or for the function
+    // tells whether credentials can be for the function; those that we took were for us, and stay with us
     let public = edge.api().endpoint(&caller.who, &key).await?;
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
@@ -24,8 +25,12 @@ pub(crate) async fn call(
         .iter()
         .find(|(name, _)| *name == "rest")
         .map_or("", |(_, rest)| rest);
+    let passed = Credentials {
+        authorization: public && caller.who == Principal::Anonymous,
+        cookie: public,
+    };
     let call = Call {
-        body: gateway::event(&parts, rest, &body, public),
+        body: gateway::event(&parts, rest, &body, passed),
         idempotency_key: header_text(&parts.headers, "idempotency-key")?.map(str::to_owned),
         trace: caller.trace,
     };

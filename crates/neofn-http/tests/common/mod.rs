@@ -21,7 +21,7 @@ use neofn_http::{Edge, EdgeService};
 use neofn_identity::port::IdentityStore as _;
 use neofn_identity::{ApiKey, KeyRecord, Scope};
 use neofn_runtime::port::{
-    Artifact, Completed, Failure, Job, Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
+    Artifact, Completed, Failure, Held, Job, Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{
@@ -69,6 +69,9 @@ impl Runtime for Scripted {
             bytes: request.code,
         };
         Ok((artifact, Vec::new()))
+    }
+    fn hold(&self, _: &Digest) -> Option<Held> {
+        None
     }
     async fn invoke(&self, job: Job) -> Completed {
         let event: Value = serde_json::from_slice(&job.event).unwrap();

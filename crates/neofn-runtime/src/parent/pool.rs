@@ -8,7 +8,7 @@ use super::process::Spawner;
 use super::promotion::HotSet;
 use super::versions::Versions;
 use super::{PoolOptions, run, watch};
-use crate::port::{Artifact, Completed, Job, Prepare, PrepareError, Runtime, RuntimeStatus};
+use crate::port::{Artifact, Completed, Held, Job, Prepare, PrepareError, Runtime, RuntimeStatus};
 use crate::sandbox::{artefact, wasm_module};
 use async_trait::async_trait;
 use neofn_types::{Code, Digest, Error, RuntimeKind};
@@ -164,6 +164,10 @@ impl Runtime for Pool {
     }
     async fn invoke(&self, job: Job) -> Completed {
         run::invoke(&self.inner, job).await
+    }
+    fn hold(&self, artifact: &Digest) -> Option<Held> {
+        let held = self.inner.versions.hold(artifact, self.inner.now_ms())?;
+        Some(Held::new(held))
     }
     fn status(&self) -> RuntimeStatus {
         let inner = &self.inner;

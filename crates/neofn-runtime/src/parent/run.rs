@@ -80,7 +80,7 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
     };
     let (place, link) = choose(inner, &entry, job.time).await?;
     load(inner, &entry.0, place, &link).await?;
-    heat(inner, &entry, job);
+    heat(inner, &entry);
 
     let id = inner.next_call.fetch_add(1, Ordering::Relaxed);
     let slot = Arc::new(Slot::new(deadline));
@@ -228,7 +228,7 @@ pub(super) async fn load(
     Ok(())
 }
 
-fn heat(inner: &Arc<Inner>, entry: &Use, job: &Job) {
+fn heat(inner: &Arc<Inner>, entry: &Use) {
     if entry.0.kind != RuntimeKind::Js {
         return;
     }
@@ -238,8 +238,8 @@ fn heat(inner: &Arc<Inner>, entry: &Use, job: &Job) {
     }
     let decision = inner.hot.lock().call(entry.0.id, entry.0.bytes, now);
     if let super::promotion::Decision::Promote { demote } = decision {
-        let (inner, entry, artifact) = (Arc::clone(inner), Arc::clone(&entry.0), Arc::clone(&job.artifact));
-        tokio::spawn(async move { super::watch::promote(&inner, &entry, artifact, demote).await });
+        let (inner, entry) = (Arc::clone(inner), Arc::clone(&entry.0));
+        tokio::spawn(async move { super::watch::promote(&inner, &entry, demote).await });
     }
 }
 

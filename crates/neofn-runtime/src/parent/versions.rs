@@ -66,6 +66,15 @@ impl Versions {
             places,
         }
     }
+    /// The entry of an artifact that is here, kept from being evicted.
+    pub(super) fn hold(&self, digest: &Digest, now_ms: u64) -> Option<Use> {
+        let table = self.table.lock();
+        table.entries.get(digest).map(|entry| take(entry, now_ms))
+    }
+    /// Whether there is more than there should be.
+    pub(super) fn is_over(&self, bytes_max: u64) -> bool {
+        self.table.lock().bytes > bytes_max
+    }
     /// The entry of an artifact; made on its first use.
     pub(super) fn get(&self, artifact: &Artifact, kind: RuntimeKind, now_ms: u64) -> io::Result<Use> {
         if let Some(entry) = self.table.lock().entries.get(&artifact.digest) {

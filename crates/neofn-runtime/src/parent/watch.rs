@@ -4,9 +4,10 @@ use super::link::Link;
 use super::pool::Inner;
 use super::slot::Event;
 use super::versions::Entry;
-use crate::port::Artifact;
 use crate::proto::control::Request;
+use crate::proto::fds;
 use crate::sandbox::image;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         if n.is_multiple_of(MEMORY_PERIODS) {
             memory(&inner, &mut strikes).await;
         }
-        if n.is_multiple_of(EVICT_PERIODS) {
+        if n.is_multiple_of(EVICT_PERIODS) || inner.versions.is_over(inner.options.artifact_bytes_max) {
             evict(&inner, IDLE_MS).await;
         }
     }
@@ -118,20 +119,20 @@ async fn evict(inner: &Arc<Inner>, idle_ms: u64) {
 }
 
 /// Gives a version live instances in every child that has it.
-pub(super) async fn promote(
-    inner: &Arc<Inner>,
-    entry: &Arc<Entry>,
-    artifact: Arc<Artifact>,
-    demote: Vec<u32>,
-) {
+pub(super) async fn promote(inner: &Arc<Inner>, entry: &Arc<Entry>, demote: Vec<u32>) {
     for id in demote {
         if let Some(other) = inner.versions.by_id(id) {
             demote_everywhere(inner, &other).await;
         }
     }
     let files = Arc::clone(&inner.engine.read());
-    let made =
-        tokio::task::spawn_blocking(move || image::write_memfd(&files.base_bytes, &artifact.bytes)).await;
+    let artifact = Arc::clone(entry);
+    let made = tokio::task::spawn_blocking(move || {
+        let file = File::from(artifact.file.try_clone()?);
+        let bytes = fds::read_all(&file, artifact.bytes)?;
+        image::write_memfd(&files.base_bytes, &bytes)
+    })
+    .await;
     match made {
         Ok(Ok(fd)) => *entry.image.lock() = Some(Arc::new(fd)),
         failed => {

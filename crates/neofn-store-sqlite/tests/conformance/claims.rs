@@ -3,10 +3,12 @@
 use super::Harness;
 use crate::support::*;
 use neofn_engine::port::{InvocationStore, Outcome, Status, StoreError};
+use neofn_types::FunctionKey;
 use neofn_types::{Attempt, Fence, InvocationId, UnixMillis};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub async fn queued_invocations_are_claimed_oldest_first<H: Harness>() {
@@ -23,17 +25,23 @@ pub async fn queued_invocations_are_claimed_oldest_first<H: Harness>() {
     }
     expected.sort_unstable();
     let ids = |claims: &[neofn_engine::port::Claimed]| claims.iter().map(|c| c.id).collect::<Vec<_>>();
-    let first = store.claim(UnixMillis(40), LEASE, 3, &[]).await.unwrap();
+    let first = store
+        .claim(UnixMillis(40), LEASE, 3, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!(ids(&first), expected[..3].iter().map(|e| e.1).collect::<Vec<_>>());
     // 50 is not due at 40, and what is claimed is not claimed again
-    let second = store.claim(UnixMillis(40), LEASE, 10, &[]).await.unwrap();
+    let second = store
+        .claim(UnixMillis(40), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!(ids(&second), [expected[3].1]);
     assert_eq!(first[0].event, queued(&f, 1).event);
     assert_eq!(first[0].trace_id, [7; 16]);
     assert_eq!(first[0].created_at, UnixMillis(10));
     assert!(
         store
-            .claim(UnixMillis(50), LEASE, 0, &[])
+            .claim(UnixMillis(50), LEASE, 0, &Rooms::default())
             .await
             .unwrap()
             .is_empty()
@@ -57,13 +65,70 @@ pub async fn busy_functions_are_skipped<H: Harness>() {
         }
     }
     ids.sort_unstable();
-    let busy = [keys[0].clone(), keys[2].clone(), key("demo", "unknown")];
-    let claims = store.claim(UnixMillis(100), LEASE, 100, &busy).await.unwrap();
+    let busy = [&keys[0], &keys[2], &key("demo", "unknown")];
+    let rooms = Rooms {
+        limits: Arc::new(busy.into_iter().map(|k| (k.clone(), 5)).collect()),
+        taken: busy.into_iter().map(|k| (k.clone(), 5)).collect(),
+        other: None,
+    };
+    let claims = store.claim(UnixMillis(100), LEASE, 100, &rooms).await.unwrap();
     let expected: Vec<_> = ids.iter().filter(|i| i.1 % 2 == 1).map(|i| i.2).collect();
     assert_eq!(claims.iter().map(|c| c.id).collect::<Vec<_>>(), expected);
-    let rest = store.claim(UnixMillis(100), LEASE, 100, &[]).await.unwrap();
+    let rest = store
+        .claim(UnixMillis(100), LEASE, 100, &Rooms::default())
+        .await
+        .unwrap();
     let expected: Vec<_> = ids.iter().filter(|i| i.1 % 2 == 0).map(|i| i.2).collect();
     assert_eq!(rest.iter().map(|c| c.id).collect::<Vec<_>>(), expected);
+    harness.stop(store).await;
+}
+
+pub async fn a_function_is_claimed_no_oftener_than_it_has_room<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let (f, g) = (key("demo", "f"), key("demo", "g"));
+    for k in [&f, &g] {
+        deploy(&store, k).await;
+        for n in 0..5 {
+            store.admit(queued(k, n)).await.unwrap();
+        }
+    }
+    let rooms = Rooms {
+        limits: Arc::new([(f.clone(), 3)].into()),
+        other: Some(1),
+        taken: [(f.clone(), 1)].into(),
+    };
+    let claims = store.claim(UnixMillis(100), LEASE, 100, &rooms).await.unwrap();
+    let of = |k: &FunctionKey| claims.iter().filter(|c| c.key == *k).count();
+    assert_eq!((of(&f), of(&g)), (2, 1));
+    harness.stop(store).await;
+}
+
+pub async fn a_claim_that_is_released_costs_no_attempt<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    for n in 0..2 {
+        store.admit(queued(&f, n)).await.unwrap();
+    }
+    let first = store
+        .claim(UnixMillis(9), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
+    let held: Vec<_> = first.iter().map(|c| (c.id, c.fence)).collect();
+    store.release(&held).await.unwrap();
+    // a stale release, and one of an unknown claim, change nothing
+    let again = store
+        .claim(UnixMillis(9), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
+    store.release(&held).await.unwrap();
+    let view = |cs: &[neofn_engine::port::Claimed]| cs.iter().map(|c| (c.id, c.attempt)).collect::<Vec<_>>();
+    assert_eq!(view(&first), view(&again));
+    assert!(first.iter().zip(&again).all(|(a, b)| b.fence > a.fence));
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.queued, totals.running), (0, 2));
     harness.stop(store).await;
 }
 
@@ -76,7 +141,10 @@ pub async fn a_claim_grows_fence_and_attempt<H: Harness>() {
     let mut fence = Fence(0);
     for n in 1..=4 {
         let now = UnixMillis(1000 * n);
-        let claims = store.claim(now, Duration::from_millis(10), 1, &[]).await.unwrap();
+        let claims = store
+            .claim(now, Duration::from_millis(10), 1, &Rooms::default())
+            .await
+            .unwrap();
         assert!(claims[0].fence > fence);
         assert_eq!(claims[0].attempt, Attempt(u32::try_from(n).unwrap()));
         fence = claims[0].fence;
@@ -92,7 +160,7 @@ pub async fn a_stale_fence_writes_nothing<H: Harness>() {
     deploy(&store, &f).await;
     store.admit(queued(&f, 1)).await.unwrap();
     let old = store
-        .claim(UnixMillis(1), Duration::from_millis(1), 1, &[])
+        .claim(UnixMillis(1), Duration::from_millis(1), 1, &Rooms::default())
         .await
         .unwrap()
         .remove(0);
@@ -104,7 +172,11 @@ pub async fn a_stale_fence_writes_nothing<H: Harness>() {
         store.finish(late.clone()).await,
         Err(StoreError::Fenced)
     ));
-    let new = store.claim(UnixMillis(2), LEASE, 1, &[]).await.unwrap().remove(0);
+    let new = store
+        .claim(UnixMillis(2), LEASE, 1, &Rooms::default())
+        .await
+        .unwrap()
+        .remove(0);
     assert!(matches!(store.finish(late).await, Err(StoreError::Fenced)));
     let found = store.invocation(old.id).await.unwrap().unwrap();
     assert_eq!(
@@ -126,7 +198,11 @@ pub async fn an_ended_invocation_stays_ended<H: Harness>() {
     let f = key("demo", "f");
     deploy(&store, &f).await;
     store.admit(queued(&f, 1)).await.unwrap();
-    let c = store.claim(UnixMillis(1), LEASE, 1, &[]).await.unwrap().remove(0);
+    let c = store
+        .claim(UnixMillis(1), LEASE, 1, &Rooms::default())
+        .await
+        .unwrap()
+        .remove(0);
     store
         .finish(finish(c.id, c.fence, Outcome::Failed(failure()), 3))
         .await
@@ -141,7 +217,7 @@ pub async fn an_ended_invocation_stays_ended<H: Harness>() {
     assert_eq!(found.finished_at, Some(UnixMillis(3)));
     assert!(
         store
-            .claim(UnixMillis(i64::MAX), LEASE, 10, &[])
+            .claim(UnixMillis(i64::MAX), LEASE, 10, &Rooms::default())
             .await
             .unwrap()
             .is_empty()
@@ -159,7 +235,10 @@ pub async fn expired_leases_are_given_up<H: Harness>() {
     let calling = keyed(&f, 1, "k", "body", claimed());
     store.admit(waiting.clone()).await.unwrap();
     store.admit(calling.clone()).await.unwrap();
-    store.claim(UnixMillis(1), LEASE, 1, &[]).await.unwrap();
+    store
+        .claim(UnixMillis(1), LEASE, 1, &Rooms::default())
+        .await
+        .unwrap();
     let end = UnixMillis(1).plus(LEASE);
     assert_eq!(store.requeue_expired(UnixMillis(end.0 - 1)).await.unwrap(), 0);
     assert_eq!(store.requeue_expired(end).await.unwrap(), 2);
@@ -184,7 +263,7 @@ pub async fn renewing_keeps_a_claim_and_tells_lost_ones<H: Harness>() {
         store.admit(queued(&f, at)).await.unwrap();
     }
     let c = store
-        .claim(UnixMillis(3), Duration::from_millis(100), 3, &[])
+        .claim(UnixMillis(3), Duration::from_millis(100), 3, &Rooms::default())
         .await
         .unwrap();
     store.finish(finish(c[1].id, c[1].fence, ok(), 4)).await.unwrap();
@@ -229,7 +308,10 @@ pub async fn a_full_queue_refuses<H: Harness>() {
     assert_eq!(store.invocation(refused.id).await.unwrap(), None);
     store.admit(small(&g, 3)).await.unwrap();
     // a claimed one does not wait any more
-    store.claim(UnixMillis(1), LEASE, 1, &[]).await.unwrap();
+    store
+        .claim(UnixMillis(1), LEASE, 1, &Rooms::default())
+        .await
+        .unwrap();
     store.admit(small(&f, 4)).await.unwrap();
     assert!(matches!(
         store.admit(small(&f, 5)).await,
@@ -250,7 +332,11 @@ pub async fn a_retry_waits_for_its_time<H: Harness>() {
     let f = key("demo", "f");
     deploy(&store, &f).await;
     store.admit(queued(&f, 1)).await.unwrap();
-    let c = store.claim(UnixMillis(1), LEASE, 1, &[]).await.unwrap().remove(0);
+    let c = store
+        .claim(UnixMillis(1), LEASE, 1, &Rooms::default())
+        .await
+        .unwrap()
+        .remove(0);
     let again = Outcome::Retry {
         at: UnixMillis(500),
         failure: failure(),
@@ -265,7 +351,7 @@ pub async fn a_retry_waits_for_its_time<H: Harness>() {
     assert_eq!((found.finished_at, found.logs.len()), (None, 1));
     assert!(
         store
-            .claim(UnixMillis(499), LEASE, 1, &[])
+            .claim(UnixMillis(499), LEASE, 1, &Rooms::default())
             .await
             .unwrap()
             .is_empty()
@@ -276,7 +362,7 @@ pub async fn a_retry_waits_for_its_time<H: Harness>() {
     ));
     assert_eq!(store.totals().await.unwrap().total, 0);
     let c2 = store
-        .claim(UnixMillis(500), LEASE, 1, &[])
+        .claim(UnixMillis(500), LEASE, 1, &Rooms::default())
         .await
         .unwrap()
         .remove(0);
@@ -316,7 +402,10 @@ pub async fn next_due_follows_the_queue<H: Harness>() {
     store.admit(queued(&f, 10)).await.unwrap();
     for expected in [10, 20, 30] {
         assert_eq!(store.next_due().await.unwrap(), Some(UnixMillis(expected)));
-        store.claim(UnixMillis(100), LEASE, 1, &[]).await.unwrap();
+        store
+            .claim(UnixMillis(100), LEASE, 1, &Rooms::default())
+            .await
+            .unwrap();
     }
     assert_eq!(store.next_due().await.unwrap(), None);
     harness.stop(store).await;
@@ -335,7 +424,10 @@ pub async fn a_restart_gives_up_every_claim<H: Harness>() {
     }
     let sync = keyed(&f, 6, "k", "b", claimed());
     store.admit(sync.clone()).await.unwrap();
-    let claims = store.claim(UnixMillis(3), LEASE, 10, &[]).await.unwrap();
+    let claims = store
+        .claim(UnixMillis(3), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!(claims.len(), 3);
     let before = store.totals().await.unwrap();
     assert_eq!((before.queued, before.running, before.total), (2, 4, 0));
@@ -356,7 +448,10 @@ pub async fn a_restart_gives_up_every_claim<H: Harness>() {
         store.finish(finish(claims[0].id, claims[0].fence, ok(), 8)).await,
         Err(StoreError::Fenced)
     ));
-    let again = store.claim(UnixMillis(9), LEASE, 10, &[]).await.unwrap();
+    let again = store
+        .claim(UnixMillis(9), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!(again.iter().map(|c| c.id).collect::<Vec<_>>(), ids);
     assert_eq!(again[0].attempt, Attempt(2));
     assert_eq!(again[4].attempt, Attempt(1));
@@ -418,7 +513,11 @@ async fn schedule<H: Harness>(steps: Vec<Step>) {
                 waiting += 1;
             }
             Step::Claim(limit) => {
-                for c in store.claim(UnixMillis(now), LEASE, limit, &[]).await.unwrap() {
+                for c in store
+                    .claim(UnixMillis(now), LEASE, limit, &Rooms::default())
+                    .await
+                    .unwrap()
+                {
                     let last = fences.insert(c.id, c.fence);
                     assert!(last.is_none_or(|last| c.fence > last), "a fence did not grow");
                     assert!(owned.insert(c.id, c.fence).is_none(), "claimed twice");

@@ -117,7 +117,10 @@ pub async fn listings_are_newest_first_and_filtered<H: Harness>() {
         };
         all.push((id, status));
     }
-    let waiting = store.claim(UnixMillis(99), LEASE, 99, &[]).await.unwrap();
+    let waiting = store
+        .claim(UnixMillis(99), LEASE, 99, &Rooms::default())
+        .await
+        .unwrap();
     for c in waiting {
         match all.iter().find(|(id, _)| *id == c.id).unwrap().1 {
             Status::Failed => store
@@ -224,7 +227,10 @@ pub async fn totals_count_every_end_once<H: Harness>() {
     for at in 1..=6 {
         store.admit(queued(&f, at)).await.unwrap();
     }
-    let claims = store.claim(UnixMillis(5), LEASE, 9, &[]).await.unwrap();
+    let claims = store
+        .claim(UnixMillis(5), LEASE, 9, &Rooms::default())
+        .await
+        .unwrap();
     for (n, c) in claims.iter().enumerate() {
         let outcome = match n {
             0 | 1 => ok(),

@@ -23,7 +23,10 @@ pub async fn the_same_request_is_answered_by_the_first_invocation<H: Harness>() 
         panic!("expected a replay");
     };
     assert_eq!((record.id, record.status), (first.id, Status::Queued));
-    let c = store.claim(UnixMillis(5), LEASE, 5, &[]).await.unwrap();
+    let c = store
+        .claim(UnixMillis(5), LEASE, 5, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!(c.len(), 1);
     store.finish(finish(first.id, c[0].fence, ok(), 6)).await.unwrap();
     let Admitted::Replay { record } = store
@@ -165,6 +168,13 @@ pub async fn admitting_the_same_id_twice_is_once<H: Harness>() {
     assert!(matches!(second, Admitted::Replay { record } if record.id == new.id));
     let stolen = neofn_engine::port::NewInvocation { key: g, ..new };
     assert!(store.admit(stolen).await.is_err());
-    assert_eq!(store.claim(UnixMillis(9), LEASE, 9, &[]).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .claim(UnixMillis(9), LEASE, 9, &Rooms::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     harness.stop(store).await;
 }

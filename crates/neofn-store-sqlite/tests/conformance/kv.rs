@@ -4,7 +4,7 @@ use super::Harness;
 use crate::support::*;
 use bytes::Bytes;
 use neofn_engine::port::{
-    InvocationStore, KvEntry, KvExpect, KvQuota, KvStore, KvWrite, Outcome, Status, StoreError,
+    COUNTER_MAX, InvocationStore, KvEntry, KvExpect, KvQuota, KvStore, KvWrite, Outcome, Status, StoreError,
 };
 use neofn_types::{FunctionKey, UnixMillis};
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ async fn commit(
     let id = new.id;
     store.admit(new).await.unwrap();
     let c = store
-        .claim(UnixMillis(i64::MAX), LEASE, 1, &[])
+        .claim(UnixMillis(i64::MAX), LEASE, 1, &Rooms::default())
         .await
         .unwrap()
         .remove(0);
@@ -529,7 +529,10 @@ impl Model {
                     None => 0,
                     Some(e) => serde_json::from_slice(&e.value).map_err(|_| "counter")?,
                 };
-                let sum = old.checked_add(*by).ok_or("counter")?;
+                let sum = old
+                    .checked_add(*by)
+                    .filter(|n| (-COUNTER_MAX..=COUNTER_MAX).contains(n))
+                    .ok_or("counter")?;
                 (Bytes::from(sum.to_string()), now.and_then(|e| e.expires_at))
             }
         };
@@ -543,6 +546,31 @@ impl Model {
         self.entries.insert(key.clone(), entry);
         Ok(())
     }
+}
+
+pub async fn counters_never_leave_the_range_of_exact_numbers<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    // each saw a value with room for its own; together they would leave the range
+    let mut ends = Vec::new();
+    for n in 0..3 {
+        let mut call = record(&f, n);
+        call.finish.kv = vec![KvWrite::Add {
+            key: "n".into(),
+            by: COUNTER_MAX / 4 * 3,
+        }];
+        ends.push(store.record(call).await.is_ok());
+    }
+    assert_eq!(ends, [true, false, false]);
+    let mut back = record(&f, 9);
+    back.finish.kv = vec![KvWrite::Add {
+        key: "n".into(),
+        by: -1,
+    }];
+    store.record(back).await.unwrap();
+    harness.stop(store).await;
 }
 
 pub async fn commits_agree_with_a_model<H: Harness>() {

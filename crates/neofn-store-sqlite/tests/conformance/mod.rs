@@ -46,6 +46,8 @@ macro_rules! suite {
         $crate::suite!(@each $harness, claims: [
             queued_invocations_are_claimed_oldest_first,
             busy_functions_are_skipped,
+            a_function_is_claimed_no_oftener_than_it_has_room,
+            a_claim_that_is_released_costs_no_attempt,
             a_claim_grows_fence_and_attempt,
             a_stale_fence_writes_nothing,
             an_ended_invocation_stays_ended,
@@ -77,6 +79,7 @@ macro_rules! suite {
             namespaces_are_apart,
             revisions_grow_over_the_namespace,
             commits_agree_with_a_model,
+            counters_never_leave_the_range_of_exact_numbers,
         ]);
         $crate::suite!(@each $harness, history: [
             a_record_reads_back_as_it_was,

@@ -186,7 +186,10 @@ pub async fn deleting_takes_everything_along<H: Harness>() {
     }
     let keyed_call = keyed(&f, 6, "k", "b", claimed());
     store.admit(keyed_call).await.unwrap();
-    let c = store.claim(UnixMillis(2), LEASE, 2, &[]).await.unwrap();
+    let c = store
+        .claim(UnixMillis(2), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
     store.finish(finish(c[0].id, c[0].fence, ok(), 3)).await.unwrap();
     store.admit(queued(&g, 9)).await.unwrap();
     store.delete_function(&f).await.unwrap();
@@ -236,7 +239,14 @@ pub async fn deleting_takes_everything_along<H: Harness>() {
         harness.stop(store).await;
         store = harness.open().await;
     }
-    assert_eq!(store.claim(UnixMillis(99), LEASE, 9, &[]).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .claim(UnixMillis(99), LEASE, 9, &Rooms::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     harness.stop(store).await;
 }
 

@@ -7,6 +7,7 @@
 )]
 
 use bytes::Bytes;
+pub use neofn_engine::port::Rooms;
 use neofn_engine::port::{
     Finish, Idempotency, KvExpect, KvQuota, KvWrite, NewInvocation, Origin, Outcome, Record, Recording,
     Start, StoredFailure,
@@ -136,6 +137,7 @@ pub fn recording() -> Recording {
         started_at: UnixMillis(5),
         attempt: 1,
         units_max: 10_000_000,
+        time_max_ms: 30_000,
         replies: Vec::new(),
     }
 }
