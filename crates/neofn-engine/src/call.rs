@@ -120,7 +120,7 @@ impl Inner {
             new: new.clone(),
             finish: self.finish(new.id, Fence(0), final_outcome(ended), ended),
         };
-        if ended.kv.is_empty() {
+        if ended.kv.is_empty() && ended.emitted.is_empty() {
             self.recorder.record(record(ended)).await;
         } else {
             match self.ports.invocations.record(record(ended)).await {
@@ -232,6 +232,7 @@ impl Inner {
             duration_us: u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
             recording: ended.recording.clone(),
             kv: ended.kv.clone(),
+            emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
             at: self.options.clock.now(),
         }
@@ -303,6 +304,7 @@ pub(crate) fn first_run(loaded: &Arc<Loaded>, id: InvocationId, event: Bytes, tr
         event,
         trace,
         depth: 0,
+        event_depth: 0,
         units_max: u64::MAX,
         time_max: Duration::MAX,
         effects: Effects::Kept,

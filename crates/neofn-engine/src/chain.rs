@@ -110,6 +110,7 @@ impl Inner {
             event: event.clone(),
             trace,
             depth: caller.depth + 1,
+            event_depth: caller.event_depth,
             units_max: units_left,
             time_max: time_left,
             effects: caller.effects,

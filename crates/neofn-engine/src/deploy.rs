@@ -11,6 +11,7 @@ use crate::request::{Bundle, Deploy, DeployError, Deployed, Stage};
 use crate::stack::DebugInfo;
 use crate::stats::count;
 use bytes::Bytes;
+use neofn_event::spec::Finding;
 use neofn_registry::port::{Publish, RegistryStoreError};
 use neofn_registry::{ArtifactRef, SmokeTest, VersionRecord, VersionSpec};
 use neofn_runtime::port::{Artifact, PrepareError};
@@ -29,13 +30,21 @@ struct Built {
 }
 
 impl DeployError {
-    fn at(stage: Stage, error: impl Into<Error>) -> Self {
+    pub(crate) fn at(stage: Stage, error: impl Into<Error>) -> Self {
         Self {
             stage,
             error: error.into(),
             diagnostics: Vec::new(),
             logs: Vec::new(),
         }
+    }
+    /// Refused for its triggers.
+    #[must_use]
+    pub fn triggers(findings: &[Finding]) -> Self {
+        Self::findings(
+            Stage::Validate,
+            findings.iter().map(Finding::diagnostic).collect(),
+        )
     }
     fn findings(stage: Stage, diagnostics: Vec<Diagnostic>) -> Self {
         let error = match diagnostics.first() {
@@ -83,8 +92,9 @@ impl Inner {
         }
     }
 
-    async fn pipeline(self: &Arc<Self>, deploy: Deploy) -> Result<Deployed, DeployError> {
+    async fn pipeline(self: &Arc<Self>, mut deploy: Deploy) -> Result<Deployed, DeployError> {
         let begun = self.options.clock.monotonic();
+        self.check_triggers(&mut deploy.on).await?;
         let spec = self
             .spec(&deploy)
             .map_err(|e| DeployError::at(Stage::Validate, e))?;
@@ -130,6 +140,8 @@ impl Inner {
             self.options.cache_entries_max,
         );
         self.cache.forget_live(&deploy.key);
+        // before the answer, so that "latest" is the newest block of this moment
+        self.triggers_changed().await;
         Ok(Deployed {
             function: published.function,
             version: published.version,
@@ -176,6 +188,7 @@ impl Inner {
             public: deploy.public,
             limits: deploy.limits,
             grants: deploy.grants.clone(),
+            on: deploy.on.clone(),
             test: deploy.test.clone(),
         })
     }

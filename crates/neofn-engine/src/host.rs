@@ -34,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) grants: Grants,
     /// 0 for a run that no function called.
     pub(crate) depth: u32,
+    /// How many functions caused each other, by events, to get here.
+    pub(crate) event_depth: u32,
     /// Monotonic time at which the run is over.
     pub(crate) deadline: Duration,
     pub(crate) trace: TraceContext,

@@ -1,6 +1,9 @@
 //! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
 
 use crate::port::{Compile, InvocationStore, KvQuota, KvStore, Retention};
+use crate::triggers::ChainSettings;
+use crate::triggers::port::TriggerStore;
+use neofn_chain::port::Chain;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
 use neofn_sched::Backoff;
@@ -49,6 +52,8 @@ pub struct EngineOptions {
     pub tick: Duration,
     /// How often history, keys and memory are swept.
     pub sweep_every: Duration,
+    /// How a chain is followed.
+    pub chain: ChainSettings,
 }
 
 impl EngineOptions {
@@ -87,6 +92,7 @@ impl EngineOptions {
             follow_entries_max: 256,
             tick: Duration::from_secs(1),
             sweep_every: Duration::from_secs(60),
+            chain: ChainSettings::default(),
         }
     }
 }
@@ -100,6 +106,10 @@ pub struct Ports {
     pub invocations: Arc<dyn InvocationStore>,
     /// Reads of ctx.kv.
     pub kv: Arc<dyn KvStore>,
+    /// States and deliveries of triggers.
+    pub triggers: Arc<dyn TriggerStore>,
+    /// The chain, if this node follows one.
+    pub chain: Option<Arc<dyn Chain>>,
     /// Sandboxes.
     pub runtime: Arc<dyn Runtime>,
     /// The compiler.

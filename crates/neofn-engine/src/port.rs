@@ -59,6 +59,20 @@ pub enum Origin {
     Http,
     /// `neofn replay`.
     Replay,
+    /// Something on chain that a trigger waited for.
+    Block,
+    /// Time.
+    Cron,
+    /// A CloudEvent.
+    Event,
+}
+
+impl Origin {
+    /// Whether a trigger brought it about, so that nobody waits for its answer.
+    #[must_use]
+    pub fn is_trigger(self) -> bool {
+        matches!(self, Self::Block | Self::Cron | Self::Event)
+    }
 }
 
 /// An idempotency key with the hash of its request.
@@ -151,6 +165,10 @@ pub struct Claimed {
     pub trace_id: [u8; 16],
     /// When it was admitted.
     pub created_at: UnixMillis,
+    /// What brought it about.
+    pub origin: Origin,
+    /// How many functions caused each other, by events, to get here.
+    pub depth: u32,
 }
 
 /// How many more of each function may be claimed: what cannot run soon is better left in the queue, where a crash
@@ -305,6 +323,8 @@ pub struct Finish {
     pub recording: Recording,
     /// Writes of ctx.kv; must be empty unless the outcome is `Succeeded`.
     pub kv: Vec<KvWrite>,
+    /// Events that it emitted, as triggers take them; must be empty unless the outcome is `Succeeded`.
+    pub emitted: Vec<crate::triggers::port::Delivery>,
     /// The quota that the writes are checked against.
     pub kv_quota: KvQuota,
     /// Now.

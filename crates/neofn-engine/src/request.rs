@@ -2,6 +2,7 @@
 
 use crate::port::{InvocationRecord, Origin, Status};
 use bytes::Bytes;
+use neofn_event::Triggers;
 use neofn_registry::{FunctionRecord, SmokeTest, VersionRecord};
 use neofn_types::{
     Diagnostic, Error, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, TraceContext, UnitsBill,
@@ -36,6 +37,8 @@ pub struct Deploy {
     pub limits: Limits,
     /// What it may reach.
     pub grants: Grants,
+    /// Events that run it, beside requests.
+    pub on: Triggers,
     /// Smoke test.
     pub test: Option<SmokeTest>,
 }

@@ -6,6 +6,7 @@ use crate::host::{Caller, Effects, Host, grant_names};
 use crate::port::{KvWrite, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
+use crate::triggers::port::Delivery;
 use bytes::Bytes;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{Attempt, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version};
@@ -21,6 +22,8 @@ pub(crate) struct Run {
     pub(crate) event: Bytes,
     pub(crate) trace: TraceContext,
     pub(crate) depth: u32,
+    /// How many functions caused each other, by events, to get here.
+    pub(crate) event_depth: u32,
     /// At the most; the version's own limit holds too.
     pub(crate) units_max: u64,
     /// At the most; the version's own limit holds too.
@@ -37,6 +40,8 @@ pub(crate) struct Ended {
     pub(crate) units: UnitsBill,
     pub(crate) duration: Duration,
     pub(crate) kv: Vec<KvWrite>,
+    /// What its events became.
+    pub(crate) emitted: Vec<Delivery>,
     pub(crate) recording: Recording,
 }
 
@@ -45,6 +50,7 @@ impl Ended {
     pub(crate) fn refuse_commit(&mut self, failure: RunFailure) {
         self.outcome = Err(failure);
         self.kv = Vec::new();
+        self.emitted = Vec::new();
     }
 }
 
@@ -87,6 +93,7 @@ impl Inner {
                     units: UnitsBill::default(),
                     duration: clock.monotonic().saturating_sub(begun),
                     kv: Vec::new(),
+                    emitted: Vec::new(),
                     recording,
                 };
             }
@@ -98,6 +105,7 @@ impl Inner {
                 key: run.loaded.record.key.clone(),
                 grants: spec.grants.clone(),
                 depth: run.depth,
+                event_depth: run.event_depth,
                 deadline: begun.saturating_add(time),
                 trace: run.trace,
                 effects: run.effects,
@@ -126,6 +134,7 @@ impl Inner {
         };
         Ended {
             kv: if outcome.is_ok() { kv } else { Vec::new() },
+            emitted: Vec::new(),
             outcome,
             logs: completed.logs,
             units: completed.units,

@@ -1,5 +1,6 @@
 //! What a version is made of, and what a function is beside its versions.
 
+use neofn_event::Triggers;
 use neofn_types::{Digest, FunctionKey, Grants, Limits, RuntimeKind, UnixMillis, Version};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct VersionSpec {
     pub limits: Limits,
     /// What it may reach.
     pub grants: Grants,
+    /// Events that run it, beside requests.
+    #[serde(default, skip_serializing_if = "Triggers::is_empty")]
+    pub on: Triggers,
     /// The smoke test.
     pub test: Option<SmokeTest>,
 }

@@ -20,6 +20,7 @@ mod reader;
 mod registry;
 mod store;
 mod submit;
+mod triggers;
 mod writer;
 
 pub use error::Fault;

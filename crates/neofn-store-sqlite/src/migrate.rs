@@ -5,7 +5,10 @@ use neofn_types::{Code, Error};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// In order; the version of the database is how many of these it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_triggers.sql"),
+];
 
 /// Brings the database up to this binary, or refuses one that is ahead of it.
 pub(crate) fn run(conn: &mut Connection) -> Result<(), Error> {

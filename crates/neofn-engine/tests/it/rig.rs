@@ -43,6 +43,7 @@ pub fn deploy_of(name: &str, code: &str) -> Deploy {
         public: false,
         limits: Limits::default(),
         grants: Grants { kv: true },
+        on: Default::default(),
         test: None,
     }
 }

@@ -69,6 +69,7 @@ pub fn publish_of(key: &FunctionKey, content: &str, at: i64) -> Publish {
         public: false,
         limits: Limits::default(),
         grants: Grants { kv: true },
+        on: Default::default(),
         test: None,
     };
     let engine = Digest::of(b"engine");
