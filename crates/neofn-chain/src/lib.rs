@@ -2,9 +2,13 @@
 //!
 //! Knows no function, no trigger and no storage. Time is injected; the socket only ever wakes somebody up.
 
+pub mod dev;
 mod error;
 pub mod model;
+pub mod pool;
 pub mod port;
+mod rpc;
+pub mod script;
 pub mod stack;
 
 pub use error::{ChainError, Refusal};

@@ -13,10 +13,12 @@
 
 mod cli;
 mod http;
+pub mod neo;
 mod node;
 mod wait;
 
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
+pub use neo::Neo;
 pub use node::{NodeProcess, binary};
 pub use wait::eventually;

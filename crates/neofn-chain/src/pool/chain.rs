@@ -1,0 +1,275 @@
+//! The port, answered by whichever node does best.
+
+use super::{Pool, Shared};
+use crate::error::{ChainError, Refusal};
+use crate::model::{
+    Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
+    Presence, Sent, Session,
+};
+use crate::port::{BLOCKS_MAX, Caller, Chain};
+use crate::rpc::Node;
+use crate::script::{CallFlags, ScriptBuilder};
+use crate::stack::StackItem;
+use async_trait::async_trait;
+use neofn_types::{Datoshi, Hash256, ScriptHash};
+use num_bigint::BigInt;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How old fees and times may be. They change by vote, a few times a year.
+const POLICY_AGE: Duration = Duration::from_secs(5);
+/// Nodes that must not know a transaction before it counts as absent, where so many are configured.
+const WITNESSES: usize = 2;
+
+impl Shared {
+    /// Asks the best node, and the next one while nodes fail. What one node does not know another may.
+    async fn ask<T, F>(&self, height: u64, question: impl Fn(Arc<Node>) -> F) -> Result<T, ChainError>
+    where
+        F: Future<Output = Result<T, ChainError>>,
+    {
+        let mut unknown = None;
+        let mut failed = None;
+        for index in self.candidates(height) {
+            let Some(node) = self.node(index) else { continue };
+            match question(node).await {
+                Err(e) if e.is_the_nodes_fault() => {
+                    self.update(index, |seen| seen.failed(&e.to_string()));
+                    self.judge();
+                    failed = Some(e);
+                }
+                Err(e) if is_unknown(&e) => unknown = Some(e),
+                settled => return settled,
+            }
+        }
+        // only what all nodes that answered agree on is an answer; one that failed may have known
+        Err(failed.or(unknown).unwrap_or_else(|| self.nobody()))
+    }
+    fn named(&self, url: &str) -> Option<Arc<Node>> {
+        self.nodes
+            .iter()
+            .map(|m| &m.node)
+            .find(|n| n.name() == url)
+            .cloned()
+    }
+}
+
+fn is_unknown(error: &ChainError) -> bool {
+    matches!(
+        error.refusal(),
+        Some(Refusal::UnknownBlock | Refusal::UnknownTransaction)
+    )
+}
+
+#[async_trait]
+impl Chain for Pool {
+    fn network(&self) -> NetworkId {
+        self.shared.network
+    }
+    fn watch(&self) -> watch::Receiver<Head> {
+        self.shared.head.subscribe()
+    }
+    fn nodes(&self) -> Vec<NodeStatus> {
+        self.shared.statuses()
+    }
+
+    async fn block(&self, height: u64) -> Result<Block, ChainError> {
+        let blocks = self.blocks(height..height.saturating_add(1)).await?;
+        blocks.into_iter().next().ok_or_else(|| unknown_block(height))
+    }
+    async fn blocks(&self, heights: Range<u64>) -> Result<Vec<Block>, ChainError> {
+        let end = heights.end.min(heights.start.saturating_add(BLOCKS_MAX));
+        let heights = heights.start..end;
+        if heights.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.shared
+            .ask(end.saturating_sub(1), |node| {
+                let heights = heights.clone();
+                async move { node.blocks(heights).await }
+            })
+            .await
+    }
+    async fn transaction(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
+        self.shared
+            .ask(0, |node| async move { node.transaction(hash).await })
+            .await
+    }
+    async fn application_log(&self, transaction: Hash256) -> Result<Vec<Execution>, ChainError> {
+        self.shared
+            .ask(0, |node| async move { node.application_log(transaction).await })
+            .await
+    }
+
+    async fn presence(&self, transaction: Hash256, after: u64) -> Result<Presence, ChainError> {
+        let shared = &self.shared;
+        let answers = futures_util::future::join_all(
+            shared
+                .candidates(after)
+                .into_iter()
+                .filter_map(|index| shared.node(index))
+                .map(|node| async move { knows(&node, transaction, after).await }),
+        )
+        .await;
+        let mut pooled = false;
+        let mut witnesses = 0usize;
+        for answer in answers {
+            match answer {
+                Ok(Some(Presence::OnChain(place))) => return Ok(Presence::OnChain(place)),
+                Ok(Some(Presence::Pooled)) => pooled = true,
+                Ok(Some(Presence::Absent { .. })) => witnesses += 1,
+                Ok(None) => {}
+                Err(e) => tracing::debug!(error = %e, "a node cannot say whether it knows a transaction"),
+            }
+        }
+        let needed = WITNESSES.min(shared.nodes.len());
+        match (pooled, u32::try_from(witnesses)) {
+            (true, _) => Ok(Presence::Pooled),
+            (false, Ok(count)) if witnesses >= needed => Ok(Presence::Absent { witnesses: count }),
+            _ => Err(ChainError::Unreachable(format!(
+                "{witnesses} of {needed} nodes with block {after} say that they do not know transaction {transaction}"
+            ))),
+        }
+    }
+
+    async fn invoke_script(&self, script: &[u8], callers: &[Caller]) -> Result<Invocation, ChainError> {
+        self.shared
+            .ask(0, |node| async move { node.invoke_script(script, callers).await })
+            .await
+    }
+    async fn invoke_read(
+        &self,
+        contract: ScriptHash,
+        method: &str,
+        arguments: &[StackItem],
+    ) -> Result<Invocation, ChainError> {
+        let mut script = ScriptBuilder::new();
+        script
+            .call(contract, method, CallFlags::ReadOnly, arguments)
+            .map_err(|e| ChainError::Contract(Refusal::Method, e.to_string()))?;
+        self.invoke_script(&script.into_bytes(), &[]).await
+    }
+    async fn iterate(
+        &self,
+        session: &Session,
+        iterator: &str,
+        count: u32,
+    ) -> Result<Vec<StackItem>, ChainError> {
+        let node = self.shared.named(&session.node).ok_or_else(no_session)?;
+        node.traverse(&session.id, iterator, count).await
+    }
+    async fn end_session(&self, session: &Session) -> Result<(), ChainError> {
+        match self.shared.named(&session.node) {
+            Some(node) => node.end_session(&session.id).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&self, transaction: &[u8]) -> Result<Sent, ChainError> {
+        let shared = &self.shared;
+        let sending = shared
+            .candidates(0)
+            .into_iter()
+            .take(shared.broadcast)
+            .filter_map(|index| Some((index, shared.node(index)?)))
+            .map(|(index, node)| async move {
+                let sent = node.send(transaction).await;
+                if let Err(e) = &sent
+                    && e.is_the_nodes_fault()
+                {
+                    shared.update(index, |seen| seen.failed(&e.to_string()));
+                }
+                sent
+            });
+        let mut refused = None;
+        let mut accepted = None;
+        for sent in futures_util::future::join_all(sending).await {
+            match (sent, &refused) {
+                // the first node's word, but for one that took it: another may only have heard of it meanwhile
+                (Ok(sent), _) if accepted.is_none() || sent == Sent::Accepted => accepted = Some(sent),
+                (Ok(_), _) => {}
+                // a refusal says more than a failure
+                (Err(e), None) => refused = Some(e),
+                (Err(e), Some(before)) if before.is_the_nodes_fault() => refused = Some(e),
+                (Err(_), Some(_)) => {}
+            }
+        }
+        accepted.ok_or_else(|| refused.unwrap_or_else(|| shared.nobody()))
+    }
+    async fn network_fee(&self, transaction: &[u8]) -> Result<Datoshi, ChainError> {
+        self.shared
+            .ask(0, |node| async move { node.network_fee(transaction).await })
+            .await
+    }
+    async fn policy(&self) -> Result<Policy, ChainError> {
+        let now = self.shared.clock.monotonic();
+        let known = *self.shared.policy.lock();
+        if let Some((at, policy)) = known
+            && now.saturating_sub(at) < POLICY_AGE
+        {
+            return Ok(policy);
+        }
+        let policy = self
+            .shared
+            .ask(0, |node| async move { node.policy().await })
+            .await?;
+        *self.shared.policy.lock() = Some((now, policy));
+        Ok(policy)
+    }
+
+    async fn contract_state(&self, contract: ScriptHash) -> Result<Option<ContractState>, ChainError> {
+        self.shared
+            .ask(0, |node| async move { node.contract_state(contract).await })
+            .await
+    }
+    async fn balance(&self, token: ScriptHash, account: ScriptHash) -> Result<BigInt, ChainError> {
+        let invocation = self
+            .invoke_read(token, "balanceOf", &[account.into()])
+            .await?
+            .halted()?;
+        invocation
+            .stack
+            .first()
+            .and_then(StackItem::to_integer)
+            .ok_or_else(|| {
+                ChainError::Contract(Refusal::Method, format!("balanceOf of {token} answers no number"))
+            })
+    }
+}
+
+impl Invocation {
+    /// Itself, or an error that says why it faulted.
+    pub fn halted(self) -> Result<Self, ChainError> {
+        match self.state {
+            crate::model::VmState::Halt => Ok(self),
+            crate::model::VmState::Fault => Err(ChainError::Fault(
+                self.exception.unwrap_or_else(|| "no reason is given".to_owned()),
+            )),
+        }
+    }
+}
+
+/// What a node says of a transaction; none when it does not have block `after` yet. Height first: what becomes known
+/// between the two questions is then found by the second.
+async fn knows(node: &Node, transaction: Hash256, after: u64) -> Result<Option<Presence>, ChainError> {
+    let count = node.block_count().await?;
+    match node.transaction(transaction).await {
+        Ok(found) => Ok(Some(found.included.map_or(Presence::Pooled, Presence::OnChain))),
+        Err(e) if e.refusal() == Some(Refusal::UnknownTransaction) => {
+            Ok((count > after).then_some(Presence::Absent { witnesses: 1 }))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn unknown_block(height: u64) -> ChainError {
+    ChainError::Contract(Refusal::UnknownBlock, format!("there is no block {height}"))
+}
+fn no_session() -> ChainError {
+    ChainError::Contract(
+        Refusal::Session,
+        "the node that keeps this iterator is not configured any more".to_owned(),
+    )
+}
