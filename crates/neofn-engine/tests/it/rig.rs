@@ -81,6 +81,8 @@ impl Rig {
             registry: store.clone(),
             invocations: store.clone(),
             kv: store.store.clone(),
+            triggers: store.store.clone(),
+            chain: None,
             runtime: runtime.clone(),
             compiler: Arc::new(FakeCompiler),
         };

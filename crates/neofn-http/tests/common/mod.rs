@@ -207,6 +207,8 @@ impl World {
             registry: store.clone(),
             invocations: store.clone(),
             kv: store.clone(),
+            triggers: store.clone(),
+            chain: None,
             runtime: runtime.clone(),
             compiler: Arc::new(Lenient),
         };
