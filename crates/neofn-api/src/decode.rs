@@ -2,13 +2,15 @@
 //!
 //! Knows no HTTP; the sizes of bodies are bounded before they come here.
 
+use crate::error::ApiError;
 use base64::Engine as _;
 use bytes::Bytes;
-use neofn_engine::request::{Bundle, Deploy};
+use neofn_engine::request::{Bundle, Deploy, DeployError};
+use neofn_event::Triggers;
 use neofn_registry::{SmokeTest, VersionSpec};
 use neofn_types::{
-    Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units, parse_bytes,
-    parse_duration_ms,
+    ChainGrant, Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units,
+    parse_bytes, parse_duration_ms,
 };
 use neofn_wire::{DeployRequest, LimitsRequest, PatchRequest, SmokeTestRequest};
 use serde_json::Value;
@@ -23,18 +25,7 @@ const MAIN_DEFAULT: &str = "index.ts";
 /// What a module is called when nothing names it.
 const MODULE_DEFAULT: &str = "module.wasm";
 /// Services of the design that this build does not give.
-const GRANTS_ELSEWHERE: [&str; 6] = ["net", "secrets", "chain", "oracle", "tee", "emit"];
-/// Kinds of triggers of the design; this build has none of them.
-const TRIGGER_KINDS: [&str; 8] = [
-    "block",
-    "transaction",
-    "notification",
-    "execution",
-    "cron",
-    "event",
-    "http",
-    "price",
-];
+const GRANTS_ELSEWHERE: [&str; 5] = ["net", "secrets", "oracle", "tee", "emit"];
 
 /// A function's name, from a path or a body.
 pub fn function_name(text: &str) -> Result<FunctionName, Error> {
@@ -54,18 +45,18 @@ pub fn function_key(project: &str, function: &str) -> Result<FunctionKey, Error>
 }
 
 /// A first or a full deployment.
-pub fn deploy(project: ProjectName, request: DeployRequest, most: &Limits) -> Result<Deploy, Error> {
+pub fn deploy(project: ProjectName, request: DeployRequest, most: &Limits) -> Result<Deploy, ApiError> {
     let key = FunctionKey::new(project, function_name(&request.function_name)?);
     let code = code(request.source, request.files, request.module, request.main)?.ok_or_else(|| {
         invalid("one of `source`, `files` and `module` is needed: the function has no code")
     })?;
     let runtime = runtime(request.runtime.as_deref(), &code.bundle)?;
-    triggers(request.on.as_ref())?;
     Ok(Deploy {
         key,
         bundle: code.bundle,
         main: code.main,
         runtime,
+        on: triggers(request.on.as_ref())?,
         public: request.public.unwrap_or(false),
         limits: limits(Limits::default(), request.limits.as_ref(), most)?,
         grants: grants(Grants::default(), request.allow.as_ref())?,
@@ -80,7 +71,7 @@ pub fn patch(
     stored: Bundle,
     request: PatchRequest,
     most: &Limits,
-) -> Result<Deploy, Error> {
+) -> Result<Deploy, ApiError> {
     let main = request.main.clone();
     let code = match code(request.source, request.files, request.module, request.main)? {
         Some(code) => code,
@@ -93,8 +84,12 @@ pub fn patch(
         }
     };
     let runtime = runtime(request.runtime.as_deref(), &code.bundle)?;
-    triggers(request.on.as_ref())?;
+    let on = match &request.on {
+        None => live.on.clone(),
+        Some(on) => triggers(Some(on))?,
+    };
     Ok(Deploy {
+        on,
         key,
         bundle: code.bundle,
         main: code.main,
@@ -264,16 +259,18 @@ fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
         match (name.as_str(), value) {
             ("kv", Value::Bool(kv)) => grants.kv = *kv,
             ("kv", _) => return Err(invalid("`allow.kv` is true or false")),
+            ("chain", Value::Null) => {}
+            ("chain", value) => grants.chain = chain(value)?,
             (other, _) if GRANTS_ELSEWHERE.contains(&other) => {
                 return Err(invalid(format!(
-                    "`allow.{other}`: this build does not have the service; it grants `kv`"
+                    "`allow.{other}`: this build does not have the service; it grants `kv` and `chain`"
                 ))
                 .hint("Remove the grant, or deploy to a node that has the service."));
             }
             (other, _) => {
                 let shown: String = other.chars().take(40).collect();
                 return Err(invalid(format!(
-                    "`allow.{shown}` is unknown; this build grants `kv`"
+                    "`allow.{shown}` is unknown; this build grants `kv` and `chain`"
                 )));
             }
         }
@@ -281,29 +278,20 @@ fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
     Ok(grants)
 }
 
-/// An empty list of triggers says the same as none; anything else would be accepted and never fire.
-fn triggers(on: Option<&Value>) -> Result<(), Error> {
-    let members = match on {
-        None | Some(Value::Null) => return Ok(()),
-        Some(Value::Object(members)) => members,
-        Some(_) => return Err(invalid("`on` is an object of triggers by kind")),
-    };
-    let Some(kind) = members
-        .iter()
-        .find(|(_, v)| !v.as_array().is_some_and(Vec::is_empty))
-        .map(|(k, _)| k)
-    else {
-        return Ok(());
-    };
-    Err(if TRIGGER_KINDS.contains(&kind.as_str()) {
-        invalid(format!(
-            "`on.{kind}`: this build has no triggers, so the function would never run by it"
-        ))
-        .hint("Remove `on`, and invoke the function over HTTP; or deploy to a node that has triggers.")
-    } else {
-        let shown: String = kind.chars().take(40).collect();
-        invalid(format!("`on.{shown}` is not a kind of trigger"))
+fn chain(value: &Value) -> Result<ChainGrant, Error> {
+    let grants = serde_json::from_value::<Grants>(serde_json::json!({ "chain": value }));
+    grants.map(|g| g.chain).map_err(|e| {
+        invalid(format!("`allow.chain`: {e}"))
+            .hint("Write \"read\", or {\"write\": {\"contracts\": [\"0x…\"], \"gas\": \"0.5\"}}.")
     })
+}
+
+/// Triggers, with every mistake in them; what only the chain knows is checked by the deployment itself.
+fn triggers(on: Option<&Value>) -> Result<Triggers, ApiError> {
+    match on {
+        None => Ok(Triggers::default()),
+        Some(on) => Triggers::read(on).map_err(|findings| DeployError::triggers(&findings).into()),
+    }
 }
 
 fn smoke_test(test: SmokeTestRequest) -> SmokeTest {
@@ -324,7 +312,8 @@ mod tests {
 
     fn decode(body: Value) -> Result<Deploy, String> {
         let request: DeployRequest = serde_json::from_value(body).unwrap();
-        deploy("demo".parse().unwrap(), request, &Limits::default()).map_err(|e| e.to_string())
+        deploy("demo".parse().unwrap(), request, &Limits::default())
+            .map_err(|e| format!("{}: {}", e.code(), e.chain()))
     }
 
     #[test]
@@ -376,7 +365,8 @@ mod tests {
             json!({"limits": {"concurrency": 0}}),
             json!({"allow": {"net": ["https://x"]}}),
             json!({"allow": {"secrets": []}}),
-            json!({"allow": {"chain": "read"}}),
+            json!({"allow": {"chain": "write"}}),
+            json!({"allow": {"chain": {"write": {"contracts": ["GAS"], "gas": "lots"}}}}),
             json!({"allow": {"kvv": true}}),
             json!({"allow": {"kv": "yes"}}),
             json!({"allow": ["kv"]}),
@@ -385,12 +375,13 @@ mod tests {
         ] {
             lines.push(with(extra));
         }
-        for kind in TRIGGER_KINDS {
-            let line = with(json!({"on": {kind: [{}]}}));
-            assert!(
-                line.starts_with("NF0123") && line.contains(&format!("`on.{kind}`")),
-                "{line}"
-            );
+        for on in [
+            json!({"cron": [{"schedule": "61 * * * *"}]}),
+            json!({"notification": [{"contract": "GAS", "event": "Transfer", "where": "amonut > 5"}]}),
+            json!({"price": [{}]}),
+            json!({"cron": {"schedule": "@daily", "where": "true"}}),
+        ] {
+            lines.push(with(json!({ "on": on })));
         }
         insta::assert_snapshot!(lines.join("\n"));
     }
@@ -406,7 +397,11 @@ mod tests {
                 time_ms: 1_000,
                 ..Limits::default()
             },
-            grants: Grants { kv: true },
+            grants: Grants {
+                kv: true,
+                ..Grants::default()
+            },
+            on: Triggers::read(&json!({"cron": [{"schedule": "@daily"}]})).unwrap(),
             test: None,
         };
         let stored = || Bundle::Files(BTreeMap::from([("a.ts".to_owned(), "old".to_owned())]));
@@ -428,6 +423,8 @@ mod tests {
         assert!(matches!(&d.bundle, Bundle::Files(f) if f["a.ts"] == "old"));
         let d = change(json!({"allow": {}, "source": "new"})).unwrap();
         assert!(!d.grants.kv && d.main == "index.ts");
+        assert_eq!(d.on.0.len(), 1);
+        assert!(change(json!({"on": {}})).unwrap().on.is_empty());
         assert!(change(json!({"main": "b.ts"})).is_err());
         let only = |body: Value| changes_version(&serde_json::from_value(body).unwrap());
         assert!(!only(json!({"is_active": false})) && only(json!({"public": false})));

@@ -4,11 +4,16 @@
 
 pub mod dev;
 mod error;
+pub mod fee;
+pub mod key;
+pub mod manager;
 pub mod model;
 pub mod pool;
 pub mod port;
 mod rpc;
 pub mod script;
+pub mod signer;
 pub mod stack;
+pub mod tx;
 
 pub use error::{ChainError, Refusal};

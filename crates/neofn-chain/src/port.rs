@@ -7,7 +7,8 @@ use crate::model::{
 };
 use crate::stack::StackItem;
 use async_trait::async_trait;
-use neofn_types::{Datoshi, Hash256, ScriptHash};
+use crate::manager::{TxId, TxRecord};
+use neofn_types::{Datoshi, Hash256, ProjectName, ScriptHash};
 use std::ops::Range;
 use tokio::sync::watch;
 
@@ -110,3 +111,47 @@ pub trait Chain: Send + Sync + 'static {
 
 /// Blocks that one call of [`Chain::blocks`] answers at most.
 pub const BLOCKS_MAX: u64 = 500;
+
+/// Storage of managed transactions failed.
+#[derive(Debug, thiserror::Error)]
+#[error("transaction store")]
+pub struct TxStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What came of a reservation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reserved {
+    /// It is new, and its fees are set aside.
+    New,
+    /// There was one of this id already; nothing changed.
+    Existing(Box<TxRecord>),
+    /// The sender's waiting transactions need so much already that this one does not fit.
+    OverBudget {
+        /// What they need.
+        pending: Datoshi,
+    },
+}
+
+/// Where managed transactions are kept. Every change is on disk when it is answered.
+#[async_trait]
+pub trait TxStore: Send + Sync + 'static {
+    /// Takes a new transaction, unless there is one of its id, or the fees of its sender's transactions that have not
+    /// ended would be more than `balance` with it. The fees of one that it replaces
+    /// do not count: only one of the two is ever paid. That one is marked as being replaced, in the same step; if it has
+    /// ended or is being replaced already, the answer is [`Reserved::Existing`] with it.
+    async fn reserve(&self, record: TxRecord, balance: Datoshi) -> Result<Reserved, TxStoreError>;
+    /// Replaces a transaction by its next revision; whether that was still the one before. Nothing changes otherwise.
+    async fn advance(&self, record: TxRecord) -> Result<bool, TxStoreError>;
+    /// Forgets a reserved transaction of this revision, which nobody signed; whether it was there.
+    async fn abandon(&self, id: TxId, revision: u64) -> Result<bool, TxStoreError>;
+    /// One transaction.
+    async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError>;
+    /// Those that have not ended, oldest first.
+    async fn open_transactions(&self, limit: u32) -> Result<Vec<TxRecord>, TxStoreError>;
+    /// A project's, newest first, from before one of them.
+    async fn transactions(
+        &self,
+        project: &ProjectName,
+        before: Option<TxId>,
+        limit: u32,
+    ) -> Result<Vec<TxRecord>, TxStoreError>;
+}

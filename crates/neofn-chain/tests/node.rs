@@ -1,4 +1,9 @@
 //! The port against a real Neo N3 node.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests stop loudly and wait for the real world"
+)]
 
 mod support;
 

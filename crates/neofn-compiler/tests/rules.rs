@@ -6,7 +6,7 @@ mod common;
 use common::{compiler, refusal};
 use neofn_compiler::rules::{RULES, Rule};
 use neofn_compiler::{CompileError, CompileRequest};
-use neofn_types::{Code, Diagnostic, Grants, Severity};
+use neofn_types::{ChainGrant, ChainWrite, Code, Diagnostic, Grants, Severity};
 
 /// `x…` stands for a lot of x, and `[…]` for a lot of both.
 fn expand(rule: &Rule, example: &str) -> String {
@@ -19,6 +19,7 @@ fn expand(rule: &Rule, example: &str) -> String {
 fn request(source: String) -> CompileRequest {
     let grants = Grants {
         kv: source.contains("allow = { kv = true }"),
+        ..Grants::default()
     };
     let mut request = CompileRequest::single(source, grants);
     request
@@ -142,4 +143,60 @@ async fn packages_are_checked_for_errors_only() {
     let (_, found) = refusal(common::project("index.ts", &files)).await;
     assert_eq!(common::codes(&found), ["NF0104"]);
     assert_eq!(found[0].file, "node_modules/p/i.js");
+}
+
+#[tokio::test]
+async fn grants_of_the_chain_are_compared_with_what_is_used() {
+    let write = || ChainGrant::Write(ChainWrite::new(["GAS"], "1").unwrap());
+    let cases: [(&str, ChainGrant, Option<(Code, &str)>); 10] = [
+        ("ctx.neo.blockCount()", ChainGrant::Read, None),
+        (
+            "ctx.neo.blockCount()",
+            ChainGrant::None,
+            Some((Code::MissingGrant, "chain = \"read\"")),
+        ),
+        ("ctx.neo.toAddress('0x')", ChainGrant::None, None),
+        (
+            "ctx.neo.invoke('GAS', 'm')",
+            ChainGrant::Read,
+            Some((Code::MissingGrant, "write = {")),
+        ),
+        ("ctx.neo.invoke('GAS', 'm')", write(), None),
+        ("ctx.neo.contract('GAS').invoke('m')", write(), None),
+        ("1", ChainGrant::Read, Some((Code::UnusedGrant, "Remove `chain`"))),
+        ("1", write(), Some((Code::UnusedGrant, "Remove `chain`"))),
+        (
+            "ctx.neo.head()",
+            write(),
+            Some((Code::UnusedGrant, "chain = \"read\"")),
+        ),
+        (
+            "ctx.neo.head(ctx.invoke('f'))",
+            write(),
+            Some((Code::UnusedGrant, "chain = \"read\"")),
+        ),
+    ];
+    for (expression, chain, expected) in cases {
+        let source = format!("export const handler = (event, ctx) => {expression};\n");
+        let grants = Grants { kv: false, chain };
+        let compiled = compiler()
+            .compile(CompileRequest::single(source, grants))
+            .await
+            .unwrap();
+        let found: Vec<_> = compiled
+            .warnings
+            .iter()
+            .map(|d| (d.code, d.hint.clone()))
+            .collect();
+        match expected {
+            None => assert!(found.is_empty(), "{expression}: {found:?}"),
+            Some((code, hint)) => {
+                assert_eq!(found.len(), 1, "{expression}: {found:?}");
+                assert!(
+                    found[0].0 == code && found[0].1.contains(hint),
+                    "{expression}: {found:?}"
+                );
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::error::{draining, of_commit, of_gate, of_store, stored, unstored};
 use crate::follow::LogEntry;
 use crate::gate::Slot;
 use crate::host::Effects;
+use crate::neo::Effect;
 use crate::port::{
     Admitted, Finish, Idempotency, InvocationRecord, NewInvocation, Outcome, Record, Start, Status,
     StoreError,
@@ -308,6 +309,7 @@ pub(crate) fn first_run(loaded: &Arc<Loaded>, id: InvocationId, event: Bytes, tr
         units_max: u64::MAX,
         time_max: Duration::MAX,
         effects: Effects::Kept,
+        effect: Effect::of(id),
         debug: None,
     }
 }

@@ -12,7 +12,7 @@ use crate::run::Run;
 use bytes::Bytes;
 use neofn_gas::SCHEDULE_V1;
 use neofn_sched::Share;
-use neofn_types::{Attempt, Code, Error, FunctionKey, FunctionName};
+use neofn_types::{Attempt, Code, Digest, Error, FunctionKey, FunctionName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -103,6 +103,10 @@ impl Inner {
             Some(event) => Bytes::copy_from_slice(event.get().as_bytes()),
             None => Bytes::from_static(b"null"),
         };
+        // a caller that is tried again makes its callees do again what they did, and not twice
+        let what: [&[u8]; 3] = [b"invoke", key.function.as_str().as_bytes(), &event];
+        let nth = caller.callees.next(Digest::of_parts(&what));
+        let effect = caller.effect.of_part(&what, nth);
         let run = Run {
             loaded: loaded.clone(),
             id,
@@ -114,6 +118,7 @@ impl Inner {
             units_max: units_left,
             time_max: time_left,
             effects: caller.effects,
+            effect,
             debug: None,
         };
         let new = NewInvocation {

@@ -5,6 +5,7 @@ use crate::error::of_registry;
 use crate::follow::Followers;
 use crate::gate::Gate;
 use crate::manage::Changes;
+use crate::neo::Manifests;
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
 use crate::queue::HeldClaims;
 use crate::recorder::Recorder;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) deploys: Semaphore,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
+    pub(crate) manifests: Arc<Manifests>,
     pub(crate) followers: Followers,
     pub(crate) triggers: Control,
     /// Everything that must end before the process does.
@@ -74,6 +76,7 @@ impl Engine {
                 options.records_pending_max,
             ),
             counters: Counters::new(),
+            manifests: Arc::default(),
             followers: Followers::new(options.follow_entries_max),
             triggers: Control::default(),
             tasks,

@@ -2,14 +2,20 @@
 //!
 //! The sandbox is not trusted to have checked anything.
 
+use crate::emit::Emitted;
 use crate::engine::Inner;
-use crate::kv::Kv;
+use crate::kv::{Kv, args};
+use crate::neo::{Effect, Neo, Ordinals, Sending};
 use crate::overlay::{Overlay, Refusal};
 use crate::port::{KvWrite, RecordedCall};
 use async_trait::async_trait;
 use bytes::Bytes;
+use neofn_event::CloudEvent;
 use neofn_runtime::port::{HostCall, HostCalls, HostError, HostOp, HostReply};
-use neofn_types::{Code, Digest, FunctionKey, Grants, InvocationId, TraceContext, UnixMillis};
+use neofn_types::{
+    ChainGrant, ChainWrite, Code, Datoshi, Digest, FunctionKey, Grants, InvocationId, TraceContext,
+    UnixMillis, parse_contract,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -40,6 +46,10 @@ pub(crate) struct Caller {
     pub(crate) deadline: Duration,
     pub(crate) trace: TraceContext,
     pub(crate) effects: Effects,
+    /// What brought the run about, for all that may happen once only.
+    pub(crate) effect: Effect,
+    /// Callees so far, so that each has its own effects.
+    pub(crate) callees: Arc<Ordinals>,
     /// Whether a callee stands on this run's place on the node.
     pub(crate) lent: Arc<AtomicBool>,
 }
@@ -48,7 +58,16 @@ pub(crate) struct Host {
     inner: Arc<Inner>,
     caller: Caller,
     kv: Kv,
+    neo: Neo,
+    emitted: Mutex<Emitted>,
     told: Mutex<Told>,
+}
+
+/// What a run leaves behind.
+pub(crate) struct Left {
+    pub(crate) kv: Vec<KvWrite>,
+    pub(crate) emitted: Vec<CloudEvent>,
+    pub(crate) replies: Vec<RecordedCall>,
 }
 
 #[derive(Default)]
@@ -65,27 +84,59 @@ impl Host {
             project: caller.key.project.clone(),
             overlay: Mutex::new(Overlay::default()),
         };
+        let neo = Neo {
+            chain: inner.ports.chain.clone(),
+            writer: inner.ports.writer.clone(),
+            manifests: inner.manifests.clone(),
+            clock: inner.options.clock.clone(),
+            key: caller.key.clone(),
+            id: caller.id,
+            grant: caller.grants.chain.clone(),
+            effects: caller.effects,
+            sending: Sending::new(caller.effect),
+        };
         Self {
             inner,
             caller,
             kv,
+            neo,
+            emitted: Mutex::default(),
             told: Mutex::default(),
         }
     }
     /// What the run wrote and was told; call once, after its end.
-    pub(crate) fn take(&self) -> (Vec<KvWrite>, Vec<RecordedCall>) {
-        let overlay = std::mem::take(&mut *self.kv.overlay.lock());
-        (overlay.into_writes(), std::mem::take(&mut self.told.lock().calls))
+    pub(crate) fn take(&self) -> Left {
+        Left {
+            kv: std::mem::take(&mut *self.kv.overlay.lock()).into_writes(),
+            emitted: std::mem::take(&mut *self.emitted.lock()).into_events(),
+            replies: std::mem::take(&mut self.told.lock().calls),
+        }
     }
     async fn answer(&self, call: &HostCall) -> (Result<Bytes, Refusal>, u64) {
-        if let Err(denied) = check_grant(&self.caller, call.op) {
+        if let Err(denied) = check_grant(&self.caller, call.op, &call.input) {
             return (Err(denied), 0);
         }
-        if call.op == HostOp::Invoke {
-            return self.inner.chain(&self.caller, &call.input, call.units_left).await;
-        }
         let now = self.inner.options.clock.now();
-        (self.kv.call(call.op, &call.input, now).await, 0)
+        match call.op {
+            HostOp::KvGet | HostOp::KvPut | HostOp::KvDelete | HostOp::KvList | HostOp::KvCounter => {
+                (self.kv.call(call.op, &call.input, now).await, 0)
+            }
+            HostOp::Invoke => self.inner.chain(&self.caller, &call.input, call.units_left).await,
+            HostOp::Emit if self.caller.event_depth >= self.inner.options.chain_depth_max => {
+                let depth = self.inner.options.chain_depth_max;
+                let message = format!("ctx.emit: events have caused each other {depth} times to get here");
+                (Err((Code::EventTooDeep, message)), 0)
+            }
+            HostOp::Emit => {
+                let (key, id) = (&self.caller.key, self.caller.id);
+                let pushed = self.emitted.lock().push(&call.input, key, id, now);
+                (
+                    pushed.map(|id| Bytes::from(serde_json::json!({ "id": id }).to_string())),
+                    0,
+                )
+            }
+            op => self.neo.call(op, &call.input, call.units_left).await,
+        }
     }
     /// Records an answer; one lock, so that the order of the record is the order of delivery.
     fn tell(&self, call: &HostCall, result: Result<Bytes, Refusal>, units: u64) -> HostReply {
@@ -120,24 +171,51 @@ impl Host {
     }
 }
 
-fn check_grant(caller: &Caller, op: HostOp) -> Result<(), Refusal> {
-    let granted = match op {
-        HostOp::KvGet | HostOp::KvPut | HostOp::KvDelete | HostOp::KvList | HostOp::KvCounter => {
-            caller.grants.kv
-        }
-        // calling a function of one's own project needs no grant: it can do nothing that its own grants forbid
-        HostOp::Invoke => true,
+/// The contract that a call would send to.
+#[derive(serde::Deserialize)]
+struct Target {
+    contract: String,
+}
+
+fn check_grant(caller: &Caller, op: HostOp, input: &[u8]) -> Result<(), Refusal> {
+    let granted = match op.grant() {
+        None => return Ok(()),
+        Some("kv") => caller.grants.kv,
+        Some("chain") => caller.grants.chain.reads(),
+        Some(_) => return check_write(caller, input),
     };
     if granted {
         return Ok(());
     }
-    Err((
-        Code::Denied,
-        format!(
-            "ctx.kv is not granted: add `allow = {{ kv = true }}` to [function.{}] in neofn.toml",
-            caller.key.function
-        ),
-    ))
+    Err(match op.grant() {
+        Some("kv") => denied(caller, "ctx.kv", "kv = true"),
+        _ => denied(caller, "ctx.neo", "chain = \"read\""),
+    })
+}
+
+/// A transaction needs the grant to send, and its contract named in it.
+fn check_write(caller: &Caller, input: &[u8]) -> Result<(), Refusal> {
+    let target: Target = args(input)?;
+    let contract =
+        parse_contract(&target.contract).map_err(|e| (Code::BadHostCall, format!("ctx.neo.invoke: {e}")))?;
+    let granted = caller.grants.chain.writes();
+    if granted.is_some_and(|w| w.names(contract)) {
+        return Ok(());
+    }
+    let mut wanted = granted.cloned().unwrap_or(ChainWrite {
+        contracts: Vec::new(),
+        gas: Datoshi(50_000_000),
+    });
+    wanted.contracts.push(contract);
+    let line = format!("chain = {}", ChainGrant::Write(wanted));
+    Err(denied(caller, &format!("ctx.neo.invoke of {contract}"), &line))
+}
+
+fn denied(caller: &Caller, what: &str, line: &str) -> Refusal {
+    let function = &caller.key.function;
+    let message =
+        format!("{what} is not granted: add `allow = {{ {line} }}` to [function.{function}] in neofn.toml");
+    (Code::Denied, message)
 }
 
 /// Names of granted services, as `ctx` shows them.
@@ -145,6 +223,12 @@ pub(crate) fn grant_names(grants: &Grants) -> Vec<String> {
     let mut names = vec!["invoke".to_owned()];
     if grants.kv {
         names.push("kv".to_owned());
+    }
+    if grants.chain.reads() {
+        names.push("chain".to_owned());
+    }
+    if grants.chain.writes().is_some() {
+        names.push("chain-write".to_owned());
     }
     names
 }

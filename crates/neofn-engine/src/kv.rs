@@ -128,7 +128,7 @@ impl Kv {
             HostOp::KvDelete => self.delete(args(input)?, now).await,
             HostOp::KvList => self.list(args(input)?, now).await,
             HostOp::KvCounter => self.counter(args(input)?, now).await,
-            HostOp::Invoke => Err((Code::Internal, "not a call of ctx.kv".to_owned())),
+            other => Err((Code::Internal, format!("{other:?} is no call of ctx.kv"))),
         }
     }
     async fn stored(&self, key: &str, now: UnixMillis) -> Result<Option<KvEntry>, Refusal> {

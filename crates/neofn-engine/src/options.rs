@@ -1,6 +1,6 @@
 //! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
 
-use crate::port::{Compile, InvocationStore, KvQuota, KvStore, Retention};
+use crate::port::{ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Retention};
 use crate::triggers::ChainSettings;
 use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
@@ -108,10 +108,12 @@ pub struct Ports {
     pub kv: Arc<dyn KvStore>,
     /// States and deliveries of triggers.
     pub triggers: Arc<dyn TriggerStore>,
-    /// The chain, if this node follows one.
-    pub chain: Option<Arc<dyn Chain>>,
     /// Sandboxes.
     pub runtime: Arc<dyn Runtime>,
     /// The compiler.
     pub compiler: Arc<dyn Compile>,
+    /// The chain that triggers follow and functions read; none on a node without one.
+    pub chain: Option<Arc<dyn Chain>>,
+    /// Sends what functions send; none on a node without an account.
+    pub writer: Option<Arc<dyn ChainWriter>>,
 }

@@ -3,6 +3,7 @@
 use crate::cache::Loaded;
 use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
+use crate::neo::Effect;
 use crate::port::{KvWrite, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
@@ -29,6 +30,8 @@ pub(crate) struct Run {
     /// At the most; the version's own limit holds too.
     pub(crate) time_max: Duration,
     pub(crate) effects: Effects,
+    /// What brought it about: the same for every try.
+    pub(crate) effect: Effect,
     /// Sources of a version that is not stored yet.
     pub(crate) debug: Option<Arc<DebugInfo>>,
 }
@@ -109,6 +112,8 @@ impl Inner {
                 deadline: begun.saturating_add(time),
                 trace: run.trace,
                 effects: run.effects,
+                effect: run.effect,
+                callees: Arc::default(),
                 lent: Arc::new(AtomicBool::new(false)),
             },
         ));
@@ -123,8 +128,16 @@ impl Inner {
         };
         let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
         drop(held);
-        let (kv, replies) = host.take();
-        recording.replies = replies;
+        let left = host.take();
+        recording.replies = left.replies;
+        let emitted = match run.effects {
+            Effects::Kept if completed.outcome.is_ok() => {
+                let project = &run.loaded.record.key.project;
+                let reached = self.reached(project, &left.emitted, run.event_depth + 1, Some(run.trace.trace_id));
+                reached.into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        };
         let outcome = match completed.outcome {
             Ok(result) => Ok(result),
             Err(failure) => Err(match run.debug {
@@ -133,8 +146,8 @@ impl Inner {
             }),
         };
         Ended {
-            kv: if outcome.is_ok() { kv } else { Vec::new() },
-            emitted: Vec::new(),
+            kv: if outcome.is_ok() { left.kv } else { Vec::new() },
+            emitted: if outcome.is_ok() { emitted } else { Vec::new() },
             outcome,
             logs: completed.logs,
             units: completed.units,

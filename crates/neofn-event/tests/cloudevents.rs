@@ -1,5 +1,7 @@
 //! The official cases of the JSON format, and the binary mode.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use neofn_event::{CloudEvent, Data};
 use proptest::prelude::*;
 use serde_json::Value;

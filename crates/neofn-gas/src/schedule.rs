@@ -40,11 +40,17 @@ pub enum HostCharge {
     Verify,
     /// Random bytes.
     Random,
+    /// A question to the chain.
+    ChainRead,
+    /// A transaction.
+    ChainWrite,
+    /// ctx.emit
+    Emit,
 }
 
 impl HostCharge {
     /// Every kind, in the order of the tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Log,
         Self::KvGet,
         Self::KvPut,
@@ -55,6 +61,9 @@ impl HostCharge {
         Self::Digest,
         Self::Verify,
         Self::Random,
+        Self::ChainRead,
+        Self::ChainWrite,
+        Self::Emit,
     ];
 }
 
@@ -104,6 +113,9 @@ impl Schedule {
             HostCharge::Digest => (50, 20),
             HostCharge::Verify => (20_000, 0),
             HostCharge::Random => (10, 1),
+            HostCharge::ChainRead => (20_000, 0),
+            HostCharge::ChainWrite => (100_000, 0),
+            HostCharge::Emit => (10_000, 0),
         };
         Price { units, per_kib }
     }

@@ -4,7 +4,7 @@ use crate::error::JailError;
 use crate::filter::Processes;
 use crate::namespaces::Plan;
 use crate::shim::{self, Side};
-use crate::{Policy, Tier, filter, limits, paths, sys};
+use crate::{LockedMemory, Policy, Tier, filter, limits, paths, sys};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -16,6 +16,8 @@ pub struct Confined {
     /// `/proc/self/pagemap`, where the policy allows the scan. Opened inside the jail: before the fork it would be
     /// another process's.
     pub pagemap: Option<OwnedFd>,
+    /// The memory for secrets that the policy asks for.
+    pub locked: Option<LockedMemory>,
 }
 
 /// Confines the calling process, for good. To be called first in `main`, while there is one thread.
@@ -79,6 +81,11 @@ pub fn confine_with(policy: &Policy, layers: Layers) -> Result<Confined, JailErr
     }
     // In the process that stays, before its file system goes.
     let pagemap = open_pagemap(policy)?;
+    // In the process that stays, before its limit of locked memory becomes zero.
+    let locked = match policy.locked_bytes {
+        0 => None,
+        bytes => Some(LockedMemory::new(bytes)?),
+    };
     let rooted = unshared && note(&mut missing, Plan::empty_root());
     if !rooted {
         // SAFETY: a C literal.
@@ -108,7 +115,11 @@ pub fn confine_with(policy: &Policy, layers: Layers) -> Result<Confined, JailErr
             why: missing.unwrap_or_default(),
         });
     }
-    Ok(Confined { tier, pagemap })
+    Ok(Confined {
+        tier,
+        pagemap,
+        locked,
+    })
 }
 
 fn step<T>(step: &'static str, result: Result<T, i32>) -> Result<(), JailError> {

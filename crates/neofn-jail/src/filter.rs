@@ -200,6 +200,11 @@ pub(crate) fn role(policy: &Policy, processes: Processes) -> Result<[BpfProgram;
         }
         rules.insert(libc::SYS_setpriority, vec![all_of(lowered)?]);
     }
+    if policy.class == Class::Signer {
+        // Its journal is on disk before a signature leaves, and a torn end of it is cut off.
+        rules.insert(libc::SYS_fdatasync, vec![]);
+        rules.insert(libc::SYS_ftruncate, vec![]);
+    }
     // The size of a file that it has: how the standard library and the engine ask for it. With a path beside the flag it
     // could ask for another file; an empty root has none, and elsewhere it learns that the file is there, not what is in it.
     let described = number(libc::AT_EMPTY_PATH);

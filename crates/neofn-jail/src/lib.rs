@@ -7,6 +7,7 @@ mod confine;
 mod error;
 mod filter;
 mod limits;
+mod locked;
 mod namespaces;
 mod paths;
 mod policy;
@@ -20,6 +21,7 @@ pub use confine::{Confined, confine};
 #[doc(hidden)]
 pub use confine::{Layers, confine_with};
 pub use error::JailError;
+pub use locked::LockedMemory;
 pub use policy::{Class, Policy, Tier};
 pub use probe::{Finding, Probe, probe, require};
 pub use resident::resident_bytes;

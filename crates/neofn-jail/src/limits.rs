@@ -14,13 +14,13 @@ pub(crate) fn apply(policy: &Policy, own_user: bool) -> Result<(), JailError> {
     let files = match policy.class {
         // one image descriptor for each loaded version
         Class::Sandbox => 4096,
-        Class::Compiler => 64,
+        Class::Compiler | Class::Signer => 64,
     };
     let highest = policy.keep_fds.iter().copied().max().unwrap_or(2);
     let files = files.max(u64::try_from(highest).unwrap_or(0) + 16);
     set(libc::RLIMIT_CORE, 0)?;
     set(libc::RLIMIT_NOFILE, files)?;
-    set(libc::RLIMIT_FSIZE, 0)?;
+    set(libc::RLIMIT_FSIZE, policy.file_bytes_max)?;
     set(libc::RLIMIT_MEMLOCK, 0)?;
     set(libc::RLIMIT_MSGQUEUE, 0)?;
     set(libc::RLIMIT_SIGPENDING, 64)?;

@@ -11,6 +11,8 @@ pub enum Class {
     Sandbox,
     /// Parses and compiles tenants' code: one job, then it ends.
     Compiler,
+    /// Holds keys and signs; runs nothing of tenants. It may append to the one file that it was given.
+    Signer,
 }
 
 /// How much of the jail holds. Ordered: each tier includes the ones before it.
@@ -64,6 +66,10 @@ pub struct Policy {
     pub allow_pagemap_scan: bool,
     /// Allow memory that holds machine code: the engine maps its compiled modules.
     pub exec_memory: bool,
+    /// Memory for secrets, locked inside the jail; 0: none.
+    pub locked_bytes: usize,
+    /// How large a file may become by writing (RLIMIT_FSIZE); 0: nothing is written.
+    pub file_bytes_max: u64,
 }
 
 impl Policy {
@@ -79,6 +85,8 @@ impl Policy {
             insecure: false,
             allow_pagemap_scan: false,
             exec_memory: false,
+            locked_bytes: 0,
+            file_bytes_max: 0,
         }
     }
 }

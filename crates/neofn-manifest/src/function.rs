@@ -3,28 +3,24 @@
 use crate::json::to_json;
 use crate::walk::{Walk, shorten};
 use crate::{FunctionConfig, FunctionLimits, SmokeTest};
-use neofn_types::{Code, FunctionName, Grants, RuntimeKind, Units, parse_bytes, parse_duration_ms};
+use neofn_event::Triggers;
+use neofn_types::{
+    ChainGrant, ChainWrite, Code, FunctionName, Grants, RuntimeKind, Units, parse_bytes, parse_duration_ms,
+};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
 pub(crate) const FUNCTION: &[&str] = &["main", "runtime", "public", "limits", "allow", "on", "test"];
 pub(crate) const LIMITS: &[&str] = &["units", "time", "memory", "concurrency"];
-pub(crate) const ALLOW: &[&str] = &["kv"];
+pub(crate) const ALLOW: &[&str] = &["kv", "chain"];
+const CHAIN: &[&str] = &["write"];
+const WRITE: &[&str] = &["contracts", "gas"];
+const CHAIN_EXAMPLE: &str = "chain = \"read\"";
+const WRITE_EXAMPLE: &str = "chain = { write = { contracts = [\"0x…\"], gas = \"0.5\" } }";
 pub(crate) const TEST: &[&str] = &["event", "expect"];
 /// Grants that neofn knows by name and this build does not serve.
-const ALLOW_ELSEWHERE: &[&str] = &["net", "secrets", "chain", "oracle", "tee"];
-/// Triggers that neofn knows by name and this build does not serve.
-const ON_ELSEWHERE: &[&str] = &[
-    "block",
-    "transaction",
-    "notification",
-    "execution",
-    "cron",
-    "event",
-    "http",
-    "price",
-];
+const ALLOW_ELSEWHERE: &[&str] = &["net", "secrets", "oracle", "tee"];
 const RUNTIMES: &[&str] = &["js", "wasm"];
 const RUNTIMES_ELSEWHERE: &[&str] = &["deno", "python", "go", "plugin"];
 /// As much as a path component may be on the systems we build for.
@@ -45,6 +41,7 @@ pub(crate) fn read(
         public: false,
         limits: FunctionLimits::default(),
         allow: Grants::default(),
+        on: Triggers::default(),
         test: None,
     };
     let mut main_span = None;
@@ -58,7 +55,7 @@ pub(crate) fn read(
             "public" => config.public = walk.boolean("public", value).unwrap_or(false),
             "limits" => config.limits = limits(walk, value),
             "allow" => config.allow = allow(walk, value),
-            "on" => on(walk, value),
+            "on" => config.on = crate::on::on(walk, value),
             "test" => config.test = test(walk, &span, value),
             other => walk.unknown(span, other, &format!("[function.{name}]"), FUNCTION),
         }
@@ -190,10 +187,11 @@ fn allow(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Grants {
     for (span, key, value) in Walk::members(table) {
         match key {
             "kv" => grants.kv = walk.boolean("kv", value).unwrap_or(false),
+            "chain" => grants.chain = chain(walk, value),
             absent if ALLOW_ELSEWHERE.contains(&absent) => walk.wrong(
                 span,
                 format!("the grant `{absent}` is not in this build"),
-                "this build grants `kv`; remove the key",
+                "this build grants `kv` and `chain`; remove the key",
             ),
             other => walk.unknown(span, other, "allow", ALLOW),
         }
@@ -201,22 +199,74 @@ fn allow(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Grants {
     grants
 }
 
-/// This build runs functions on request only, and says so instead of never firing.
-fn on(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) {
-    let Some(table) = walk.table("on", value, "[[function.hello.on.cron]]") else {
-        return;
+fn chain(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> ChainGrant {
+    if let Some(text) = value.get_ref().as_str() {
+        if text == "read" {
+            return ChainGrant::Read;
+        }
+        let hint = format!("write it like `{CHAIN_EXAMPLE}` or `{WRITE_EXAMPLE}`");
+        walk.wrong(
+            value.span(),
+            format!("`chain` cannot be \"{}\"", shorten(text)),
+            hint,
+        );
+        return ChainGrant::None;
+    }
+    let Some(table) = walk.table("chain", value, CHAIN_EXAMPLE) else {
+        return ChainGrant::None;
     };
-    for (span, key, _) in Walk::members(table) {
-        if ON_ELSEWHERE.contains(&key) {
-            walk.wrong(
-                span,
-                format!("the trigger `{key}` is not in this build"),
-                "functions of this build run on request: remove the trigger",
-            );
-        } else {
-            walk.unknown(span, key, "on", ON_ELSEWHERE);
+    let mut grant = None;
+    for (span, key, value) in Walk::members(table) {
+        match key {
+            "write" => grant = Some(write(walk, value)),
+            other => walk.unknown(span, other, "chain", CHAIN),
         }
     }
+    match grant {
+        Some(grant) => grant.map_or(ChainGrant::None, ChainGrant::Write),
+        None => {
+            let hint = format!("write it like `{CHAIN_EXAMPLE}` or `{WRITE_EXAMPLE}`");
+            walk.wrong(value.span(), "`chain` says neither read nor write", hint);
+            ChainGrant::None
+        }
+    }
+}
+
+fn write(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<ChainWrite> {
+    let table = walk.table("write", value, WRITE_EXAMPLE)?;
+    let (mut contracts, mut gas) = (None, None);
+    for (span, key, value) in Walk::members(table) {
+        match key {
+            "contracts" => contracts = Some(texts(walk, key, value)?),
+            "gas" => gas = Some(walk.string(key, value, "gas = \"0.5\"")?),
+            other => walk.unknown(span, other, "write", WRITE),
+        }
+    }
+    let (Some(contracts), Some(gas)) = (contracts, gas) else {
+        let hint = format!("write it like `{WRITE_EXAMPLE}`");
+        walk.wrong(value.span(), "`write` needs `contracts` and `gas`", hint);
+        return None;
+    };
+    match ChainWrite::new(contracts, gas) {
+        Ok(write) => Some(write),
+        Err(error) => {
+            let hint = format!("write it like `{WRITE_EXAMPLE}`");
+            walk.wrong(value.span(), error.to_string(), hint);
+            None
+        }
+    }
+}
+
+fn texts<'t>(walk: &mut Walk<'_>, key: &str, value: &'t Spanned<DeValue<'_>>) -> Option<Vec<&'t str>> {
+    let Some(items) = value.get_ref().as_array() else {
+        let hint = format!("write it like `{WRITE_EXAMPLE}`");
+        walk.wrong(value.span(), format!("`{key}` must be an array of strings"), hint);
+        return None;
+    };
+    items
+        .iter()
+        .map(|item| walk.string(key, item, WRITE_EXAMPLE))
+        .collect()
 }
 
 fn test(walk: &mut Walk<'_>, key_span: &Range<usize>, value: &Spanned<DeValue<'_>>) -> Option<SmokeTest> {

@@ -5,13 +5,14 @@
 mod function;
 mod json;
 mod model;
+mod on;
 mod parse;
 mod request;
 mod schema;
 mod walk;
 
 pub use model::{FunctionConfig, FunctionLimits, Manifest, SmokeTest};
+pub use neofn_types::{Place, closest, frame};
 pub use parse::{FINDINGS_MAX, FUNCTIONS_MAX, MANIFEST_BYTES_MAX, ManifestError, parse};
 pub use request::Source;
 pub use schema::json_schema;
-pub use neofn_types::{Place, closest, frame};

@@ -1,5 +1,6 @@
 //! What a manifest says, once it is known to be right.
 
+use neofn_event::Triggers;
 use neofn_types::{FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units};
 use std::collections::BTreeMap;
 
@@ -25,6 +26,8 @@ pub struct FunctionConfig {
     pub limits: FunctionLimits,
     /// Services that it may use.
     pub allow: Grants,
+    /// Events that run it, beside requests.
+    pub on: Triggers,
     /// A run that must succeed before a version goes live.
     pub test: Option<SmokeTest>,
 }

@@ -38,8 +38,8 @@ impl FunctionConfig {
                 memory: limits.memory_bytes.map(|bytes| format!("{bytes}B")),
                 concurrency: limits.concurrency,
             }),
-            allow: Some(serde_json::json!({ "kv": self.allow.kv })),
-            on: None,
+            allow: serde_json::to_value(&self.allow).ok(),
+            on: (!self.on.is_empty()).then(|| self.on.to_json()),
             test: self.test.as_ref().map(|test| SmokeTestRequest {
                 event: test.event.clone(),
                 expect: test.expect.clone(),

@@ -3,6 +3,7 @@
 //! The only place that reads the clock, the random source, the environment and the user's directories.
 
 mod admin_key;
+mod chain;
 mod child;
 mod clock;
 mod engines;
@@ -13,10 +14,12 @@ mod options;
 mod runtime_file;
 mod signal;
 
+pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
 pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
+pub use neofn_chain::dev::Keep;
 pub use node::Node;
-pub use options::{NodeOptions, state_directory};
+pub use options::{ChainChoice, NodeOptions, state_directory};
 pub use signal::{Termination, runtime};

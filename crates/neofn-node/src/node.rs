@@ -1,10 +1,12 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
+use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
 use crate::options::NodeOptions;
 use crate::runtime_file::Published;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
 use neofn_api::{Api, ApiOptions, NodeFacts};
+use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
@@ -36,6 +38,8 @@ pub struct Node {
     server: JoinHandle<()>,
     service: JoinHandle<()>,
     published: Published,
+    // last: the others ask it until they have ended
+    chain: Option<Connected>,
 }
 
 impl Node {
@@ -48,9 +52,11 @@ impl Node {
         let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
+        let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let (pool, compiler) = children(&options, clock.clone()).await?;
 
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler);
+        let port = chain.as_ref().map(Connected::port);
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, port);
         let (going, gone) = (CancellationToken::new(), CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         let api = Api::new(ApiOptions {
@@ -93,6 +99,7 @@ impl Node {
             server,
             service,
             published,
+            chain,
         })
     }
 
@@ -110,6 +117,11 @@ impl Node {
     #[must_use]
     pub fn jail_tier(&self) -> Tier {
         self.tier
+    }
+    /// How to reach its chain; none when it has none.
+    #[must_use]
+    pub fn chain(&self) -> Option<&ChainFacts> {
+        self.chain.as_ref().map(|c| &c.facts)
     }
     /// Ready when the node no longer answers, which without [`Node::drain`] is a defect.
     pub async fn stopped(&mut self) {
@@ -136,6 +148,9 @@ impl Node {
         let closed = self.store.close().await;
         if let Err(e) = &closed {
             tracing::error!(error = %e, "the store did not close");
+        }
+        if let Some(chain) = self.chain.take() {
+            chain.close().await;
         }
         tracing::info!(runs_ended, answered, "stopped");
         runs_ended && closed.is_ok()
@@ -184,6 +199,7 @@ fn engine(
     store: &Arc<Store>,
     pool: &Arc<Pool>,
     compiler: Compiler,
+    chain: Option<Arc<dyn Chain>>,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -193,8 +209,11 @@ fn engine(
         registry: store.clone(),
         invocations: store.clone(),
         kv: store.clone(),
+        triggers: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
+        chain,
+        writer: None,
     };
     Engine::build(engine, ports)
 }

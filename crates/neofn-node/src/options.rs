@@ -1,11 +1,28 @@
 //! What an operator decides about a node.
 
+use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
 use neofn_http::ServerOptions;
 use neofn_types::{Code, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Which chain functions see and act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainChoice {
+    /// None: chain services and chain triggers say so.
+    None,
+    /// The network of these nodes.
+    Nodes(Vec<String>),
+    /// A private net that starts and ends with this node.
+    Dev {
+        /// Where it lives; on disk: below the data directory.
+        keep: Keep,
+        /// Time between blocks.
+        block_ms: u64,
+    },
+}
 
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
@@ -28,6 +45,10 @@ pub struct NodeOptions {
     pub cache_dir: PathBuf,
     /// Where `runtime.json` is left beside the data directory; none: only there.
     pub state_dir: Option<PathBuf>,
+    /// The chain.
+    pub chain: ChainChoice,
+    /// Where `make setup` leaves the programs that a development chain needs.
+    pub tools_dir: PathBuf,
     /// Sandbox processes; 0: one per core.
     pub children: u32,
     /// Bounds of the HTTP server.
@@ -41,6 +62,12 @@ impl NodeOptions {
         let exe = std::env::current_exe()
             .map_err(|e| Error::new(Code::ConfigInvalid, "cannot find this program's own file").because(e))?;
         Ok(Self {
+            chain: ChainChoice::None,
+            tools_dir: std::env::var_os("NEOFN_CACHE_DIR")
+                .map(PathBuf::from)
+                .or_else(|| user_directory("XDG_CACHE_HOME", ".cache"))
+                .unwrap_or_else(|| data.join("cache"))
+                .join("tools"),
             cache_dir: user_directory("XDG_CACHE_HOME", ".cache")
                 .map_or_else(|| data.join("cache"), |d| d.join("engine")),
             state_dir: state_directory(),

@@ -383,11 +383,11 @@
   // ---- ctx ----------------------------------------------------------------------------------------------------
 
   const KV_GET = 0, KV_PUT = 1, KV_DELETE = 2, KV_LIST = 3, KV_COUNTER = 4, INVOKE = 5;
-  const call = (service, op, input) => {
+  const call = (service, op, input, grant = "kv = true") => {
     const answer = request(op, stringify(input));
     if (typeof answer !== "number") return answer;
     switch (answer) {
-      case -1: throw new HostError("NF0210", `ctx.${service} is not granted: add \`allow = { ${service} = true }\` to this function in neofn.toml`);
+      case -1: throw new HostError("NF0210", `ctx.${service} is not granted: add \`allow = { ${grant} }\` to this function in neofn.toml`);
       case -2: throw new HostError("NF0211", "this run has made as many host calls as it may");
       case -3: throw new HostError("NF0211", `ctx.${service}: the input of a host call is larger than it may be`);
       default: throw new Error(`ctx.${service} is ${NOT_IN_A_CALL}`);
@@ -412,6 +412,114 @@
     async increment(key, by = 1) { return (await call("kv", KV_COUNTER, { key: keyOf(key), by })).value; },
   });
 
+  // ---- ctx.neo ------------------------------------------------------------------------------------------------
+
+  const NEO_HEAD = 6, NEO_BLOCK = 7, NEO_TRANSACTION = 8, NEO_LOG = 9, NEO_BALANCE = 10, NEO_TRANSFERS = 11,
+    NEO_READ = 12, NEO_CALL = 13, NEO_DECODE = 14, NEO_INVOKE = 15, EMIT = 16;
+  const bad = (message) => new HostError("NF0216", message);
+  const chain = (name, op, input) => call(`neo.${name}`, op, input, 'chain = "read"');
+  const textOf = (name, what, value) => {
+    if (typeof value !== "string") throw bad(`ctx.neo.${name}: ${what} is a string, not ${value === null ? "null" : typeof value}`);
+    return value;
+  };
+  const base64 = (bytes) => ctxCrypto.base64Encode(bytes);
+  // What JSON cannot say travels with its type; the host knows the types of everything else from the manifest.
+  const argument = (value) => {
+    if (value === undefined) return null;
+    if (typeof value === "bigint") return { type: "Integer", value: String(value) };
+    if (typeof value !== "object" || value === null) return value;
+    if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { type: "ByteArray", value: base64(bytesOf(value)) };
+    if (Array.isArray(value)) return value.map(argument);
+    if (value instanceof Map)
+      return { type: "Map", value: Array.from(value, ([k, v]) => ({ key: argument(k), value: argument(v) })) };
+    const copy = {};
+    for (const key of Object.keys(value)) copy[key] = argument(value[key]);
+    return copy;
+  };
+  const calling = (name, contract, method, args) => {
+    if (!Array.isArray(args)) throw bad(`ctx.neo.${name}: args is an array`);
+    return { contract: textOf(name, "the contract", contract), method: textOf(name, "the method", method), args: argument(args) };
+  };
+  const neoInvoke = (contract, method, args = [], { gas, confirm } = {}) => {
+    const input = { ...calling("invoke", contract, method, args), gas: gas === undefined ? undefined : String(gas), confirm };
+    return call("neo.invoke", NEO_INVOKE, input, `chain = { write = { contracts = [${stringify(contract)}], gas = "0.5" } }`);
+  };
+  const ADDRESS_VERSION = 0x35;
+  const reversed = (bytes) => Uint8Array.from(bytes).reverse();
+  // The twenty bytes as they are on chain, or null.
+  const hashBytes = (value) => {
+    if (typeof value !== "string") {
+      const bytes = bytesOf(value);
+      if (bytes.length === 20) return bytes;
+      return bytes.length === 33 ? ctxCrypto.hash160(Uint8Array.of(0x0c, 0x21, ...bytes, 0x41, 0x56, 0xe7, 0xb3, 0x27), "bytes") : null;
+    }
+    if (/^(0x)?[0-9a-f]{40}$/i.test(value)) return reversed(ctxCrypto.hexDecode(value));
+    if (/^(0x)?0[23][0-9a-f]{64}$/i.test(value)) return hashBytes(ctxCrypto.hexDecode(value));
+    if (!/^N[1-9A-HJ-NP-Za-km-z]{33}$/.test(value)) return null;
+    const payload = service(BASE58CHECK_DECODE, 64, false, value);
+    return typeof payload !== "number" && payload.length === 21 && payload[0] === ADDRESS_VERSION ? payload.subarray(1) : null;
+  };
+  const hashOf = (name, value) => {
+    const bytes = hashBytes(value);
+    if (bytes === null) throw new TypeError(`ctx.neo.${name}: ${show(value).slice(0, 100)} is neither an address, a script hash nor a public key`);
+    return bytes;
+  };
+  // What wallets sign: see docs/guides/chain.md.
+  const framed = (text) => {
+    const body = utf8Encode(text), n = body.length;
+    const size = n < 0xfd ? [n] : n <= 0xffff ? [0xfd, n & 255, n >> 8] : [0xfe, n & 255, (n >> 8) & 255, (n >> 16) & 255, n >>> 24];
+    return [...size, ...body];
+  };
+  const SIGNED = {
+    plain: (_salt, message) => utf8Encode(message),
+    classic: (salt, message) => Uint8Array.from([1, 0, 1, 0xf0, ...framed(salt + message), 0, 0]),
+    ledger: (salt, message) => {
+      const inner = Uint8Array.from([...new Array(25).fill(0), 1, ...new Array(22).fill(0), ...framed(salt + message)]);
+      return Uint8Array.from([0, 0, 0, 0, ...ctxCrypto.sha256(inner, "bytes")]);
+    },
+  };
+  const neo = Object.freeze({
+    head: async () => chain("head", NEO_HEAD, {}),
+    blockCount: async () => (await chain("blockCount", NEO_HEAD, {})).height + 1,
+    account: async () => (await chain("account", NEO_HEAD, {})).account,
+    block: async (height) => chain("block", NEO_BLOCK, { height }),
+    transaction: async (hash) => chain("transaction", NEO_TRANSACTION, { hash: textOf("transaction", "the hash", hash) }),
+    applicationLog: async (hash) => chain("applicationLog", NEO_LOG, { hash: textOf("applicationLog", "the hash", hash) }),
+    balanceOf: async (account, token = "GAS") => (await chain("balanceOf", NEO_BALANCE, {
+      account: textOf("balanceOf", "the account", account), token: textOf("balanceOf", "the token", token),
+    })).amount,
+    transfers: async (account, { token, from, to } = {}) =>
+      chain("transfers", NEO_TRANSFERS, { account: textOf("transfers", "the account", account), token, from, to }),
+    contract: (hash) => Object.freeze({
+      hash: textOf("contract", "the contract", hash),
+      read: async (method, ...args) => (await chain("contract().read", NEO_READ, calling("contract().read", hash, method, args))).value,
+      call: async (method, ...args) => chain("contract().call", NEO_CALL, calling("contract().call", hash, method, args)),
+      invoke: async (method, ...args) => neoInvoke(hash, method, args),
+    }),
+    invoke: async (contract, method, args, options) =>
+      typeof contract === "object" && contract !== null
+        ? neoInvoke(contract.contract, contract.method, contract.args, contract)
+        : neoInvoke(contract, method, args, options),
+    decode: async (script) => (await chain("decode", NEO_DECODE, { script: typeof script === "string" ? script : base64(bytesOf(script)) })).instructions,
+    toScriptHash: (value) => `0x${hex(reversed(hashOf("toScriptHash", value)))}`,
+    toAddress: (value) => ctxCrypto.base58CheckEncode(Uint8Array.of(ADDRESS_VERSION, ...hashOf("toAddress", value))),
+    isAddress: (value) => typeof value === "string" && value[0] === "N" && hashBytes(value) !== null,
+    verifySignature: (publicKey, signature, message, { salt = "", format } = {}) => {
+      const formats = format === undefined ? Object.keys(SIGNED) : [format];
+      return formats.some((name) => {
+        if (!Object.hasOwn(SIGNED, name)) throw new TypeError(`ctx.neo.verifySignature: the format is "plain", "classic" or "ledger", not ${show(name)}`);
+        return ctxCrypto.verifySecp256r1(publicKey, signature, SIGNED[name](String(salt).toWellFormed(), String(message).toWellFormed()));
+      });
+    },
+  });
+  const emit = async (event, data, options) => {
+    const given = typeof event === "string" ? { ...options, type: event, data } : event;
+    if (typeof given !== "object" || given === null || typeof given.type !== "string")
+      throw new HostError("NF0220", "ctx.emit: an event has a type: `ctx.emit({ type: \"order.paid\", data })`");
+    const { type, subject, id, time } = given;
+    return call("emit", EMIT, { type, subject, id, time, data: given.data });
+  };
+
   // The context is read when it is first asked for: most calls never do.
   let read = null;
   const data = () => (read ??= context());
@@ -420,12 +528,13 @@
   const contextProto = {};
   for (const name of ["functionName", "projectId", "invocationId", "timestamp", "version", "attempt", "deadline"])
     Object.defineProperty(contextProto, name, { get: () => data()[name], enumerable: true, configurable: true });
-  for (const [name, value] of [["kv", kv], ["crypto", ctxCrypto]])
+  for (const [name, value] of [["kv", kv], ["neo", neo], ["crypto", ctxCrypto]])
     Object.defineProperty(contextProto, name, { value, enumerable: true, configurable: true, writable: true });
   define(contextProto, "invoke", async (name, event = null) => {
     if (typeof name !== "string") throw new HostError("NF0216", "ctx.invoke: the name of the function is a string");
     return call("invoke", INVOKE, { function: name, event });
   });
+  define(contextProto, "emit", emit);
   define(contextProto, "toJSON", () => ({ ...data() }));
 
   // ---- globals ------------------------------------------------------------------------------------------------

@@ -245,6 +245,28 @@ pub enum HostOp {
     KvCounter,
     /// `{function, event}` -> the callee's result
     Invoke,
+    /// `{}` -> `{height, hash, time, network}`
+    NeoHead,
+    /// `{height}` -> a block, bounded
+    NeoBlock,
+    /// `{hash}` -> a transaction, and where it is
+    NeoTransaction,
+    /// `{hash}` -> what a transaction did, bounded
+    NeoLog,
+    /// `{token, account}` -> `{amount}`
+    NeoBalance,
+    /// `{account, token?, from?, to?}` -> `{transfers, from, to}`
+    NeoTransfers,
+    /// `{contract, method, args}` -> `{value}`: the result by the manifest's type
+    NeoRead,
+    /// `{contract, method, args}` -> how the call would end
+    NeoCall,
+    /// `{script}` -> `{instructions}`
+    NeoDecode,
+    /// `{contract, method, args, gas?, confirm?}` -> the transaction
+    NeoInvoke,
+    /// `{type, data?, subject?, ...}` -> `{id}`
+    Emit,
 }
 
 impl HostOp {
@@ -258,7 +280,61 @@ impl HostOp {
             Self::KvList => HostCharge::KvList,
             Self::KvCounter => HostCharge::KvCounter,
             Self::Invoke => HostCharge::Invoke,
+            Self::NeoHead
+            | Self::NeoBlock
+            | Self::NeoTransaction
+            | Self::NeoLog
+            | Self::NeoBalance
+            | Self::NeoTransfers
+            | Self::NeoRead
+            | Self::NeoCall
+            | Self::NeoDecode => HostCharge::ChainRead,
+            Self::NeoInvoke => HostCharge::ChainWrite,
+            Self::Emit => HostCharge::Emit,
         }
+    }
+    /// The grant that it needs, by its name in [`JobContext::grants`].
+    #[must_use]
+    pub const fn grant(self) -> Option<&'static str> {
+        match self {
+            Self::KvGet | Self::KvPut | Self::KvDelete | Self::KvList | Self::KvCounter => Some("kv"),
+            // calling a function of one's own project, or telling it something, can do nothing that its own grants forbid
+            Self::Invoke | Self::Emit => None,
+            Self::NeoHead
+            | Self::NeoBlock
+            | Self::NeoTransaction
+            | Self::NeoLog
+            | Self::NeoBalance
+            | Self::NeoTransfers
+            | Self::NeoRead
+            | Self::NeoCall
+            | Self::NeoDecode => Some("chain"),
+            Self::NeoInvoke => Some("chain-write"),
+        }
+    }
+    /// By its number in prelude.js.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            0 => Self::KvGet,
+            1 => Self::KvPut,
+            2 => Self::KvDelete,
+            3 => Self::KvList,
+            4 => Self::KvCounter,
+            5 => Self::Invoke,
+            6 => Self::NeoHead,
+            7 => Self::NeoBlock,
+            8 => Self::NeoTransaction,
+            9 => Self::NeoLog,
+            10 => Self::NeoBalance,
+            11 => Self::NeoTransfers,
+            12 => Self::NeoRead,
+            13 => Self::NeoCall,
+            14 => Self::NeoDecode,
+            15 => Self::NeoInvoke,
+            16 => Self::Emit,
+            _ => return None,
+        })
     }
 }
 

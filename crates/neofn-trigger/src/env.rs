@@ -21,10 +21,11 @@ pub(crate) struct Item<'b> {
     pub(crate) notification: Option<(usize, &'b Notification)>,
 }
 
-/// An item for the filter of one trigger.
+/// An item for the filters of all triggers that know its parameters alike: they are converted once, when asked for.
 pub(crate) struct ItemEnv<'b> {
-    pub(crate) item: Item<'b>,
-    pub(crate) parameters: &'b [Parameter],
+    item: Item<'b>,
+    parameters: Option<&'b [Parameter]>,
+    args: OnceCell<Vec<Value>>,
 }
 
 fn hash(hash: ScriptHash) -> Value {
@@ -37,12 +38,25 @@ fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-impl ItemEnv<'_> {
-    fn parameter(&self, index: usize) -> Option<Value> {
-        let (_, notification) = self.item.notification?;
-        let item = notification.state.get(index)?;
-        let ty = self.parameters.get(index).map_or(ParameterType::Any, |p| p.ty);
-        Some(stack_value(item, ty))
+impl<'b> ItemEnv<'b> {
+    pub(crate) fn new(item: Item<'b>, parameters: Option<&'b [Parameter]>) -> Self {
+        Self {
+            item,
+            parameters,
+            args: OnceCell::new(),
+        }
+    }
+
+    fn args(&self) -> &[Value] {
+        self.args.get_or_init(|| {
+            let state = self
+                .item
+                .notification
+                .map_or(&[][..], |(_, n)| n.state.as_slice());
+            let named = |index: usize| self.parameters.and_then(|p| p.get(index));
+            let typed = |(index, item)| stack_value(item, named(index).map_or(ParameterType::Any, |p| p.ty));
+            state.iter().enumerate().map(typed).collect()
+        })
     }
 
     fn find(&self, field: Field) -> Option<Value> {
@@ -76,10 +90,7 @@ impl ItemEnv<'_> {
             }
             Field::Contract => hash(notification?.contract),
             Field::EventName => text(&notification?.name),
-            Field::Args => {
-                let count = notification?.state.len();
-                Value::Array((0..count).filter_map(|n| self.parameter(n)).collect())
-            }
+            Field::Args => Value::Array(self.args().to_vec()),
             Field::Id
             | Field::Type
             | Field::Source
@@ -93,7 +104,9 @@ impl ItemEnv<'_> {
 
 impl Env for ItemEnv<'_> {
     fn arg(&self, index: usize) -> Cow<'_, Value> {
-        Cow::Owned(self.parameter(index).unwrap_or(Value::Null))
+        self.args()
+            .get(index)
+            .map_or(Cow::Owned(Value::Null), Cow::Borrowed)
     }
     fn field(&self, field: Field) -> Cow<'_, Value> {
         Cow::Owned(self.find(field).unwrap_or(Value::Null))

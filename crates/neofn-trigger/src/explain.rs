@@ -4,7 +4,7 @@ use crate::chain_event::ids;
 use crate::env::{Item, ItemEnv};
 use crate::matcher::{Entry, Matcher};
 use neofn_chain::model::{Block, VmState};
-use neofn_event::filter::Program;
+use neofn_event::filter::{Parameter, Program};
 use neofn_event::spec::On;
 use neofn_event::{TriggerId, TriggerKind, native};
 use neofn_types::{Hash256, ScriptHash};
@@ -71,7 +71,14 @@ impl Matcher {
             .filter(|item| {
                 transaction.is_none_or(|hash| item.transaction.is_some_and(|(_, tx)| tx.hash == hash))
             })
-            .map(|item| candidate(entry, ids::of(self.network(), kind, &item), &item))
+            .map(|item| {
+                candidate(
+                    entry,
+                    self.parameters(entry),
+                    ids::of(self.network(), kind, &item),
+                    &item,
+                )
+            })
             .collect();
         candidates.sort_by_key(|c| c.conditions.iter().filter(|condition| !condition.held).count());
         let left_out = candidates.len().saturating_sub(CANDIDATES_MAX);
@@ -150,12 +157,14 @@ fn shown(hash: ScriptHash) -> String {
     }
 }
 
-fn candidate(entry: &Entry, event_id: String, item: &Item<'_>) -> Candidate {
+fn candidate(
+    entry: &Entry,
+    parameters: Option<&[Parameter]>,
+    event_id: String,
+    item: &Item<'_>,
+) -> Candidate {
     let mut conditions = structural(&entry.spec.on, item);
-    let env = ItemEnv {
-        item: *item,
-        parameters: entry.parameters.as_deref().unwrap_or_default(),
-    };
+    let env = ItemEnv::new(*item, parameters);
     // of another event's parameters the filter says nothing
     if conditions.iter().all(|c| c.held)
         && let Some(filter) = &entry.checked.filter

@@ -215,6 +215,15 @@ catalogue! {
     HttpReplyInvalid = "NF0217", 502, Never, "invalid HTTP response from the function",
         "The function was called over its own HTTP endpoint, and its result is not a response.",
         "Return `{statusCode, headers, body, isBase64Encoded}`: a number, an object of strings, a string, a boolean.";
+    FeeOverGrant = "NF0218", 500, Never, "fees over the grant",
+        "The transactions of this run would cost more fees together than `gas` of its `write` grant allows.",
+        "Send fewer or cheaper transactions, or raise `gas` in the manifest and deploy.";
+    NoChain = "NF0219", 503, Never, "node without a chain",
+        "The function uses ctx.neo, and the node that runs it was started without a chain, or without an account to sign with.",
+        "Start it with `--dev-chain`, or with `--chain URL`; for ctx.neo.invoke it also needs an account.";
+    EmitInvalid = "NF0220", 500, Never, "event cannot be emitted",
+        "What was given to ctx.emit is not an event: the type is missing, a member has the wrong form, or it is too large.",
+        "The message names the member. `await ctx.emit({type: \"order.paid\", data: {…}})`.";
 
     // NF03: why a request was not taken
     FunctionNotFound = "NF0301", 404, Never, "function not found",
@@ -413,6 +422,27 @@ catalogue! {
     ChainAbsent = "NF0816", 503, Never, "this node follows no chain",
         "The request is about a chain, or a trigger waits for one, and the node was started without.",
         "Start it with `--chain URL`, or with `--dev-chain` for a private one.";
+    SignerRefused = "NF0820", 403, Never, "signature refused by policy",
+        "The policy of the signing account does not allow the transaction: a cap, a contract or method that it does not list, or a scope wider than asked.",
+        "The message says which rule; the operator changes it with `neofn signer policy`.";
+    SignerNoAccount = "NF0821", 422, Never, "no such signing account",
+        "The signer holds no key for the account that is to sign.",
+        "Import its key with `neofn signer import`, or name another account.";
+    SignerUnavailable = "NF0822", 503, Later, "signer not available",
+        "The process that holds the keys does not answer, or cannot open its journal.",
+        "The message has the reason; the log has more. Nothing was signed.";
+    FeeTooHigh = "NF0823", 422, Never, "fee over the limit",
+        "The transaction would cost more than the request allows.",
+        "Allow more, or let it do less.";
+    NoSuchTransaction = "NF0824", 404, Never, "no transaction of this id",
+        "This node manages no transaction of this id in this project.",
+        "`neofn tx` lists them.";
+    NotReplaceable = "NF0825", 409, Never, "transaction cannot be replaced",
+        "Only one that was sent and is not yet in a block can be replaced, and only once.",
+        "Look at its state; what is in a block stays.";
+    CosignatureInvalid = "NF0826", 422, Never, "co-signature not valid",
+        "The witness is not that of an account whose signature the transaction waits for, or does not sign this transaction.",
+        "Sign the transaction's hash for this network with the account's key.";
 
     // NF09: ours
     Internal = "NF0901", 500, Later, "internal error",

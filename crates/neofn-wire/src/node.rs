@@ -67,6 +67,22 @@ pub struct ReadyLine {
     pub url: String,
     /// The file that holds the admin key alone.
     pub admin_key_file: String,
+    /// The chain, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ReadyChain>,
+}
+
+/// The chain of a node that is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyChain {
+    /// An address of JSON-RPC.
+    pub rpc: String,
+    /// Of a development chain: a NEP-6 file with a funded account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<String>,
+    /// Its password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 /// `runtime.json`, left by a running node in its data directory and in the user's state directory (0600).

@@ -112,6 +112,22 @@ pub struct Up {
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
+    /// Neo N3 nodes of the network that functions see, separated by commas
+    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "dev_chain")]
+    pub chain: Vec<String>,
+    /// Run a private Neo N3 net with funded accounts beside the node, kept in the data directory or in memory
+    #[arg(
+        long,
+        value_name = "WHERE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "disk",
+        value_parser = ["disk", "memory"]
+    )]
+    pub dev_chain: Option<String>,
+    /// Time between the blocks of the private net
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "dev_chain", value_parser = block_time)]
+    pub dev_block_time: u64,
     /// What to log, such as `warn` or `neofn_engine=debug,info`
     #[arg(
         long,
@@ -124,6 +140,16 @@ pub struct Up {
     /// How log lines look: `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: neofn_node::LogFormat,
+}
+
+/// A private net needs some time for a block; nobody waits longer than a minute.
+fn block_time(text: &str) -> Result<u64, String> {
+    let ms = neofn_types::parse_duration_ms(text).map_err(|e| e.to_string())?;
+    if (10..=60_000).contains(&ms) {
+        Ok(ms)
+    } else {
+        Err("between 10ms and 60s".to_owned())
+    }
 }
 
 /// `neofn dev`

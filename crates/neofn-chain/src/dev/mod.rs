@@ -122,7 +122,7 @@ impl DevChain {
         drop(ended.wait_for(|ended| *ended).await);
     }
     /// Ends it in order; what it made is kept when it lives on disk.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         drop(self.process.terminate());
         if tokio::time::timeout(STOP, self.ended()).await.is_err() {
             drop(self.process.kill());
@@ -130,7 +130,7 @@ impl DevChain {
         }
     }
     /// Ends it at once, as a machine that loses power.
-    pub async fn kill(self) {
+    pub async fn kill(&self) {
         drop(self.process.kill());
         self.ended().await;
     }

@@ -11,6 +11,8 @@ use crate::rpc::Node;
 use crate::script::{CallFlags, ScriptBuilder};
 use crate::stack::StackItem;
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use neofn_types::{Datoshi, Hash256, ScriptHash};
 use num_bigint::BigInt;
 use std::future::Future;
@@ -169,34 +171,24 @@ impl Chain for Pool {
 
     async fn send(&self, transaction: &[u8]) -> Result<Sent, ChainError> {
         let shared = &self.shared;
-        let sending = shared
+        let bytes: Arc<[u8]> = transaction.into();
+        // tasks of their own: the first node that takes it is the answer, and the others hear of it nevertheless
+        let mut sending: FuturesUnordered<_> = shared
             .candidates(0)
             .into_iter()
             .take(shared.broadcast)
-            .filter_map(|index| Some((index, shared.node(index)?)))
-            .map(|(index, node)| async move {
-                let sent = node.send(transaction).await;
-                if let Err(e) = &sent
-                    && e.is_the_nodes_fault()
-                {
-                    shared.update(index, |seen| seen.failed(&e.to_string()));
-                }
-                sent
-            });
-        let mut refused = None;
-        let mut accepted = None;
-        for sent in futures_util::future::join_all(sending).await {
-            match (sent, &refused) {
-                // the first node's word, but for one that took it: another may only have heard of it meanwhile
-                (Ok(sent), _) if accepted.is_none() || sent == Sent::Accepted => accepted = Some(sent),
-                (Ok(_), _) => {}
+            .map(|index| tokio::spawn(send_to(shared.clone(), index, bytes.clone())))
+            .collect();
+        let mut failed: Option<ChainError> = None;
+        while let Some(sent) = sending.next().await {
+            match sent.unwrap_or_else(|e| Err(ChainError::Unreachable(e.to_string()))) {
+                Ok(sent) => return Ok(sent),
                 // a refusal says more than a failure
-                (Err(e), None) => refused = Some(e),
-                (Err(e), Some(before)) if before.is_the_nodes_fault() => refused = Some(e),
-                (Err(_), Some(_)) => {}
+                Err(e) if failed.as_ref().is_none_or(ChainError::is_the_nodes_fault) => failed = Some(e),
+                Err(_) => {}
             }
         }
-        accepted.ok_or_else(|| refused.unwrap_or_else(|| shared.nobody()))
+        Err(failed.unwrap_or_else(|| shared.nobody()))
     }
     async fn network_fee(&self, transaction: &[u8]) -> Result<Datoshi, ChainError> {
         self.shared
@@ -249,6 +241,17 @@ impl Invocation {
             )),
         }
     }
+}
+
+async fn send_to(shared: Arc<Shared>, index: usize, transaction: Arc<[u8]>) -> Result<Sent, ChainError> {
+    let node = shared.node(index).ok_or_else(|| shared.nobody())?;
+    let sent = node.send(&transaction).await;
+    match &sent {
+        Err(e) if e.is_the_nodes_fault() => shared.update(index, |seen| seen.failed(&e.to_string())),
+        Err(e) => tracing::debug!(node = node.name(), error = %e, "transaction refused"),
+        Ok(_) => {}
+    }
+    sent
 }
 
 /// What a node says of a transaction; none when it does not have block `after` yet. Height first: what becomes known

@@ -14,6 +14,8 @@ const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 const CHECK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// Between attempts to listen to a node that has no socket, or is gone.
 const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// How long the answers to a look at a node may take, all together.
+const LOOK: Duration = Duration::from_secs(3);
 /// A node says anew what it is every so many questions: it may have been replaced by another one.
 const VERSION_EVERY: u32 = 20;
 
@@ -80,7 +82,7 @@ impl Shared {
     pub(super) async fn probe(&self, index: usize, all: bool) {
         let Some(node) = self.node(index) else { return };
         let unknown = self.nodes_seen(|seen| seen.get(index).is_some_and(|s| s.network.is_none()));
-        let result: Result<(), ChainError> = async {
+        let look = async {
             if all || unknown {
                 let version = node.version().await?;
                 self.introduced(index, &version);
@@ -88,18 +90,19 @@ impl Shared {
             let before = self.clock.monotonic();
             let count = node.block_count().await?;
             let took = self.clock.monotonic().saturating_sub(before);
-            self.update(index, |seen| seen.answered(took));
             let height = count.saturating_sub(1);
             let known = self.nodes_seen(|seen| seen.get(index).and_then(|s| s.head));
             if known.is_none_or(|head| head.height != height) {
                 let head = node.header(height).await?;
-                self.reported(index, head);
+                self.reported(index, head)?;
             }
-            self.compare(index).await
-        }
-        .await;
-        if let Err(e) = result {
-            self.update(index, |seen| seen.failed(&e.to_string()));
+            self.compare(index).await?;
+            Ok::<_, ChainError>(took)
+        };
+        match tokio::time::timeout(LOOK, look).await {
+            Ok(Ok(took)) => self.update(index, |seen| seen.answered(took)),
+            Ok(Err(e)) => self.update(index, |seen| seen.failed(&e.to_string())),
+            Err(_) => self.update(index, |seen| seen.hung("no answer within three seconds")),
         }
         self.judge();
     }
@@ -117,27 +120,30 @@ impl Shared {
         Ok(())
     }
 
-    /// A head that a node told when it was asked.
-    fn reported(&self, index: usize, head: Head) {
-        let known = self.seen_head();
-        let plausible = self.measure().plausible(known, head, self.clock.now());
-        self.update(index, |seen| {
-            if plausible {
-                seen.head = Some(head);
-                seen.witness(head.height, head.hash);
-            } else {
-                seen.failed(&format!(
-                    "claims block {} of {}, which cannot be",
+    /// A head that a node told.
+    fn reported(&self, index: usize, head: Head) -> Result<(), ChainError> {
+        if !self.measure().plausible(self.seen_head(), head, self.clock.now()) {
+            return Err(ChainError::Answer {
+                node: self.node(index).map_or_else(String::new, |n| n.name().to_owned()),
+                what: format!(
+                    "block {} of {}, which cannot be",
                     head.height,
                     head.time.to_iso8601()
-                ));
-            }
+                ),
+            });
+        }
+        self.update(index, |seen| {
+            seen.head = Some(head);
+            seen.witness(head.height, head.hash);
         });
+        Ok(())
     }
 
     /// A head that a node announced by itself.
     fn announced(&self, index: usize, head: Head) {
-        self.reported(index, head);
-        self.publish();
+        match self.reported(index, head) {
+            Ok(()) => self.publish(),
+            Err(e) => self.update(index, |seen| seen.failed(&e.to_string())),
+        }
     }
 }

@@ -48,6 +48,11 @@ impl Seen {
         self.failures = self.failures.saturating_add(1);
         why.clone_into(&mut self.last_failure);
     }
+    /// It took so long that nobody should wait for it again.
+    pub(super) fn hung(&mut self, why: &str) {
+        self.failed(why);
+        self.failures = self.failures.max(FAILURES_MAX);
+    }
     pub(super) fn witness(&mut self, height: u64, hash: Hash256) {
         self.witnessed.insert(height, hash);
         while self.witnessed.len() > WITNESSED_MAX {

@@ -124,8 +124,9 @@ impl Client {
             // one error for all of a batch: the node takes smaller ones, or none
             return match (calls, response.error) {
                 (2.., _) => Err(Exchange::Smaller("an error to a whole batch")),
+                // what could not even be read as a call is refused without its id
                 (_, error) => Ok(vec![Response {
-                    id: Some(0),
+                    id: response.id.or(error.is_some().then_some(0)),
                     error,
                     result: response.result,
                 }]),

@@ -1,5 +1,9 @@
 //! What the tests share: a clock, a pool, waiting with a deadline.
-#![allow(dead_code, reason = "not every test file uses all of it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests stop loudly and wait for the real world"
+)]
 
 use neofn_chain::pool::{Pool, PoolOptions};
 use neofn_types::{Clock, UnixMillis};

@@ -35,7 +35,7 @@ pub(crate) fn run(request: CompileRequest, clock: &dyn Clock) -> Answer {
     if has_error(&diagnostics) {
         return refused(Stage::Validate, diagnostics);
     }
-    diagnostics.extend(validate::unused_grants(&grants, walked.mentions_kv));
+    diagnostics.extend(validate::unused_grants(&grants, walked.mentions));
     let validated = clock.monotonic();
     let fs = export_main(fs, &main, &walked.entry);
     let bundled = match bundle::bundle(&fs, &main) {
@@ -69,7 +69,7 @@ struct Walked {
     diagnostics: Vec<Diagnostic>,
     entry: EntryExports,
     entry_is_broken: bool,
-    mentions_kv: bool,
+    mentions: validate::Mentions,
 }
 
 fn walk(fs: &ProjectFs, main: &str, grants: &Grants, limits: &SourceLimits) -> Walked {
@@ -99,7 +99,7 @@ fn walk(fs: &ProjectFs, main: &str, grants: &Grants, limits: &SourceLimits) -> W
                 Err(finding) => report.findings.push(*finding),
             }
         }
-        walked.mentions_kv |= report.mentions_kv;
+        walked.mentions.add(report.mentions);
         if path == main {
             walked.entry = report.exports;
             walked.entry_is_broken = is_broken;

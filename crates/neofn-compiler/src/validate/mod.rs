@@ -22,7 +22,7 @@ use oxc::semantic::SemanticBuilder;
 use oxc::span::{SourceType, Span};
 use std::path::Path;
 
-pub(crate) use grants::unused_grants;
+pub(crate) use grants::{Mentions, unused_grants};
 pub(crate) use handler::{EntryExports, judge};
 pub(crate) use imports::Import;
 
@@ -64,8 +64,8 @@ pub(crate) struct FileReport {
     pub imports: Vec<Import>,
     /// Export names and the like; filled for every file, read for the entry.
     pub exports: EntryExports,
-    /// Mentions a service by name.
-    pub mentions_kv: bool,
+    /// Services by name.
+    pub mentions: Mentions,
 }
 
 /// How to look at a file.

@@ -76,6 +76,13 @@ impl<'a> Visit<'a> for Depth {
     }
 }
 
+/// Members of `ctx.neo` that ask nobody.
+const NEO_PURE: [&str; 4] = ["toAddress", "toScriptHash", "isAddress", "verifySignature"];
+
+fn is_context(object: &Expression<'_>) -> bool {
+    matches!(object.get_inner_expression(), Expression::Identifier(id) if matches!(id.name.as_str(), "ctx" | "context"))
+}
+
 /// Applies the rules and notes what imports, grants and the handler need.
 pub(crate) fn visit(
     look: Look<'_>,
@@ -215,30 +222,45 @@ impl Rules<'_, '_> {
     }
 
     fn service(&mut self, object: &Expression<'_>, name: &str, span: Span) {
-        if name != "kv" {
-            return;
+        let of_context = is_context(object);
+        match name {
+            "kv" => {
+                self.report.mentions.kv = true;
+                if of_context {
+                    self.missing_kv(span);
+                }
+            }
+            "neo" => self.report.mentions.neo = true,
+            "invoke" if !of_context => self.report.mentions.sends = true,
+            _ => {}
         }
-        self.report.mentions_kv = true;
-        let Expression::Identifier(id) = object.get_inner_expression() else {
+        let Expression::StaticMemberExpression(outer) = object.get_inner_expression() else {
             return;
         };
-        if matches!(id.name.as_str(), "ctx" | "context") {
-            self.missing_grant(span);
+        if outer.property.name == "neo" && is_context(&outer.object) && !NEO_PURE.contains(&name) {
+            self.missing_chain(name, span);
         }
     }
 
-    fn missing_grant(&mut self, span: Span) {
+    fn missing_kv(&mut self, span: Span) {
         if !self.look.grants.kv {
-            let hint = "Add `kv = true` to `allow` in neofn.toml.";
-            self.warn(
-                Finding::new(
-                    Code::MissingGrant,
-                    span,
-                    "`kv` is used but not granted: the call will be denied",
-                )
-                .hint(hint),
-            );
+            self.missing("`kv`", "Add `kv = true` to `allow` in neofn.toml.", span);
         }
+    }
+
+    fn missing_chain(&mut self, name: &str, span: Span) {
+        let grant = &self.look.grants.chain;
+        if name == "invoke" && grant.writes().is_none() {
+            let hint = "Add `chain = { write = { contracts = [\"0x…\"], gas = \"0.5\" } }` to `allow` in neofn.toml.";
+            self.missing("`neo.invoke`", hint, span);
+        } else if !grant.reads() {
+            self.missing("`neo`", "Add `chain = \"read\"` to `allow` in neofn.toml.", span);
+        }
+    }
+
+    fn missing(&mut self, what: &str, hint: &str, span: Span) {
+        let message = format!("{what} is used but not granted: the call will be denied");
+        self.warn(Finding::new(Code::MissingGrant, span, message).hint(hint));
     }
 
     fn proto(&mut self, span: Span) {
@@ -352,11 +374,17 @@ impl<'a> Visit<'a> for Rules<'_, '_> {
         self.parameter_depth = self.parameter_depth.saturating_sub(1);
     }
     fn visit_binding_property(&mut self, it: &BindingProperty<'a>) {
-        if key_name(&it.key) == Some("kv") {
-            self.report.mentions_kv = true;
-            if self.parameter_depth > 0 {
-                self.missing_grant(it.key.span());
+        match key_name(&it.key) {
+            Some("kv") => {
+                self.report.mentions.kv = true;
+                if self.parameter_depth > 0 {
+                    self.missing_kv(it.key.span());
+                }
             }
+            // what of it is used, and whether that needs a grant, is not to be seen here
+            Some("neo") => self.report.mentions.neo = true,
+            Some("invoke") => self.report.mentions.sends = true,
+            _ => {}
         }
         walk::walk_binding_property(self, it);
     }

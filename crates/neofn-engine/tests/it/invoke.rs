@@ -245,7 +245,7 @@ async fn quotas_and_grants_hold_whatever_the_sandbox_says() {
     assert_eq!(failure.code, Code::KvQuota);
     assert_eq!(rig.kv("b").await, None);
     let deploy = Deploy {
-        grants: Grants { kv: false },
+        grants: Grants::default(),
         ..deploy_of("c", "get a")
     };
     rig.engine.deploy(deploy).await.unwrap();

@@ -42,7 +42,10 @@ pub fn deploy_of(name: &str, code: &str) -> Deploy {
         runtime: RuntimeKind::Js,
         public: false,
         limits: Limits::default(),
-        grants: Grants { kv: true },
+        grants: Grants {
+            kv: true,
+            ..Grants::default()
+        },
         on: Default::default(),
         test: None,
     }
@@ -82,9 +85,10 @@ impl Rig {
             invocations: store.clone(),
             kv: store.store.clone(),
             triggers: store.store.clone(),
-            chain: None,
             runtime: runtime.clone(),
             compiler: Arc::new(FakeCompiler),
+            chain: None,
+            writer: None,
         };
         let (engine, service) = Engine::build(options, ports);
         let stop = CancellationToken::new();

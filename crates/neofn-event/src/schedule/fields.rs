@@ -153,12 +153,12 @@ fn item_bits(field: &Field, item: &str, span: Range<usize>) -> Result<u64, Sched
         match (value(field, from), value(field, to)) {
             (Some(from), Some(to)) if from <= to => (from, to),
             (Some(_), Some(_)) => return Err(wrong(format!("`{item}` runs backwards"))),
-            _ => return Err(wrong(format!("`{item}` is not a {}", field.name))),
+            _ => return Err(wrong(format!("`{item}` cannot be the {}", field.name))),
         }
     } else {
         let Some(from) = value(field, range) else {
             let shown: String = item.chars().take(20).collect();
-            return Err(wrong(format!("`{shown}` is not a {}", field.name)));
+            return Err(wrong(format!("`{shown}` cannot be the {}", field.name)));
         };
         // `5/15` goes on to the end
         (from, if step.is_some() { field.most } else { from })

@@ -208,6 +208,7 @@ fn read_one(
     m: &mut Members<'_>,
     others: &[TriggerSpec],
 ) -> Option<TriggerSpec> {
+    let before = m.findings.len();
     let name = name(kind, index, m, others);
     let on = match kind {
         TriggerKind::Block => Some(On::Block(BlockOn {
@@ -240,7 +241,10 @@ fn read_one(
         filter,
         options,
     };
-    spec.check_offline(m);
+    // after another mistake a name may be unknown for that reason alone
+    if m.findings.len() == before {
+        spec.check_offline(m);
+    }
     Some(spec)
 }
 

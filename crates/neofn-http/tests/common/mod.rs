@@ -208,9 +208,10 @@ impl World {
             invocations: store.clone(),
             kv: store.clone(),
             triggers: store.clone(),
-            chain: None,
             runtime: runtime.clone(),
             compiler: Arc::new(Lenient),
+            chain: None,
+            writer: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);

@@ -300,20 +300,17 @@ fn request(mut cx: Caller<'_, HostState>, op: u32, at: u32, len: u32) -> Result<
     const TOO_MANY: i32 = -2;
     const TOO_LARGE: i32 = -3;
     const NOT_IN_A_CALL: i32 = -4;
-    let (op, grant) = match op {
-        0 => (HostOp::KvGet, Some("kv")),
-        1 => (HostOp::KvPut, Some("kv")),
-        2 => (HostOp::KvDelete, Some("kv")),
-        3 => (HostOp::KvList, Some("kv")),
-        4 => (HostOp::KvCounter, Some("kv")),
-        5 => (HostOp::Invoke, None),
-        _ => bail!("the guest asked for a host call that does not exist"),
+    let Some(op) = HostOp::from_number(op) else {
+        bail!("the guest asked for a host call that does not exist")
     };
     let run = &cx.data().run;
     let Some(call) = &run.call else {
         return Ok(NOT_IN_A_CALL);
     };
-    if grant.is_some_and(|g| !call.context.grants.iter().any(|have| have == g)) {
+    if op
+        .grant()
+        .is_some_and(|g| !call.context.grants.iter().any(|have| have == g))
+    {
         return Ok(NOT_GRANTED);
     }
     if run.waiting.len() >= call.limits.host_calls as usize {

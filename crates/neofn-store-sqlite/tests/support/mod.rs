@@ -68,7 +68,10 @@ pub fn publish_of(key: &FunctionKey, content: &str, at: i64) -> Publish {
         source: Digest::of(content.as_bytes()),
         public: false,
         limits: Limits::default(),
-        grants: Grants { kv: true },
+        grants: Grants {
+            kv: true,
+            ..Grants::default()
+        },
         on: Default::default(),
         test: None,
     };
@@ -158,6 +161,7 @@ pub fn finish(id: InvocationId, fence: Fence, outcome: Outcome, at: i64) -> Fini
         duration_us: 1234,
         recording: recording(),
         kv: Vec::new(),
+        emitted: Vec::new(),
         kv_quota: quota(),
         at: UnixMillis(at),
     }

@@ -11,7 +11,6 @@ use neofn_event::filter::{FilterError, Parameter};
 use neofn_event::spec::{Checked, NotificationOn, On};
 use neofn_event::{TriggerId, TriggerKind, TriggerSpec, native};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An event for a trigger.
@@ -40,14 +39,16 @@ pub(crate) struct Entry {
     pub(crate) id: Arc<TriggerId>,
     pub(crate) spec: TriggerSpec,
     pub(crate) checked: Checked,
-    /// Names and types of the notification's parameters, as far as they are known.
-    pub(crate) parameters: Option<Vec<Parameter>>,
+    /// Which of [`Matcher::parameters`] names its notification's parameters, when they are known.
+    parameters: Option<usize>,
 }
 
 /// Triggers on one chain, ready for blocks.
 pub struct Matcher {
     network: NetworkId,
     pub(crate) entries: Vec<Entry>,
+    /// Names and types of parameters, each set once.
+    parameters: Vec<Vec<Parameter>>,
     index: Index,
 }
 
@@ -61,6 +62,7 @@ impl Matcher {
         let mut matcher = Self {
             network,
             entries: Vec::new(),
+            parameters: Vec::new(),
             index: Index::default(),
         };
         let mut refused = Vec::new();
@@ -69,7 +71,7 @@ impl Matcher {
                 Ok(checked) => {
                     matcher.index.add(matcher.entries.len(), &spec.on);
                     let parameters = match &spec.on {
-                        On::Notification(on) => parameters(on),
+                        On::Notification(on) => parameters(on).map(|p| matcher.intern(p)),
                         _ => None,
                     };
                     matcher.entries.push(Entry {
@@ -194,26 +196,47 @@ impl Matcher {
         }
     }
 
+    fn intern(&mut self, parameters: Vec<Parameter>) -> usize {
+        let known = self.parameters.iter().position(|p| *p == parameters);
+        known.unwrap_or_else(|| {
+            self.parameters.push(parameters);
+            self.parameters.len().saturating_sub(1)
+        })
+    }
+
+    /// The parameters of an entry's notification, when they are known.
+    pub(crate) fn parameters(&self, entry: &Entry) -> Option<&[Parameter]> {
+        self.parameters.get(entry.parameters?).map(Vec::as_slice)
+    }
+
     fn offer(&self, kind: TriggerKind, item: Item<'_>, candidates: Vec<usize>, out: &mut Vec<Match>) {
-        // one JSON for all triggers that name the parameters alike
-        let mut made: HashMap<Option<&[Parameter]>, Arc<Value>> = HashMap::new();
+        // converted values and the event are shared by all triggers that know the parameters alike
+        let mut views: Vec<View<'_>> = Vec::new();
         for candidate in candidates {
             let Some(entry) = self.entries.get(candidate) else {
                 continue;
             };
-            let parameters = entry.parameters.as_deref();
-            let env = ItemEnv {
-                item,
-                parameters: parameters.unwrap_or_default(),
-            };
-            if !admits(&entry.spec.on, &item)
-                || !entry.checked.filter.as_ref().is_none_or(|f| f.matches(&env))
-            {
+            if !admits(&entry.spec.on, &item) {
                 continue;
             }
-            let event = made
-                .entry(parameters)
-                .or_insert_with(|| Arc::new(chain_event(self.network, kind, &item, parameters)));
+            let at = views
+                .iter()
+                .position(|view| view.of == entry.parameters)
+                .unwrap_or_else(|| {
+                    views.push(View {
+                        of: entry.parameters,
+                        env: ItemEnv::new(item, self.parameters(entry)),
+                        event: None,
+                    });
+                    views.len().saturating_sub(1)
+                });
+            let Some(view) = views.get_mut(at) else { continue };
+            if !entry.checked.filter.as_ref().is_none_or(|f| f.matches(&view.env)) {
+                continue;
+            }
+            let event = view.event.get_or_insert_with(|| {
+                Arc::new(chain_event(self.network, kind, &item, self.parameters(entry)))
+            });
             out.push(Match {
                 trigger: Arc::clone(&entry.id),
                 event_id: ids::of(self.network, kind, &item),
@@ -223,10 +246,17 @@ impl Matcher {
                     .checked
                     .key
                     .as_ref()
-                    .map(|key| key.of(&env).unwrap_or_default()),
+                    .map(|key| key.of(&view.env).unwrap_or_default()),
             });
         }
     }
+}
+
+/// An item as the triggers see it that know its parameters alike.
+struct View<'b> {
+    of: Option<usize>,
+    env: ItemEnv<'b>,
+    event: Option<Arc<Value>>,
 }
 
 fn parameters(on: &NotificationOn) -> Option<Vec<Parameter>> {

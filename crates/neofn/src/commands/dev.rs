@@ -22,6 +22,7 @@ pub fn run(global: &Global, ui: &Ui, args: &Dev) -> Result<Exit, Failure> {
         ui.document(&ReadyLine {
             url: node.url.clone(),
             admin_key_file,
+            chain: None,
         });
     }
     ui.say(Tone::Good, &format!("ready at {}", node.url));

@@ -4,9 +4,9 @@ use crate::cli::Up;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
-use neofn_node::{Node, NodeOptions, Termination};
+use neofn_node::{ChainChoice, Keep, Node, NodeOptions, Termination};
 use neofn_types::Code;
-use neofn_wire::ReadyLine;
+use neofn_wire::{ReadyChain, ReadyLine};
 use std::time::Duration;
 
 /// How long running calls may take to end; the longest time limit is shorter.
@@ -28,10 +28,26 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
     let mut options = NodeOptions::new(&args.data)?;
     options.listen = args.listen;
     options.insecure_no_jail = args.insecure_no_jail;
+    options.chain = chain(args);
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
     runtime.shutdown_timeout(ABANDON);
     exit
+}
+
+fn chain(args: &Up) -> ChainChoice {
+    match args.dev_chain.as_deref() {
+        Some(place) => ChainChoice::Dev {
+            keep: if place == "memory" {
+                Keep::InMemory
+            } else {
+                Keep::OnDisk
+            },
+            block_ms: args.dev_block_time,
+        },
+        None if args.chain.is_empty() => ChainChoice::None,
+        None => ChainChoice::Nodes(args.chain.clone()),
+    }
 }
 
 async fn serve(ui: &Ui, options: NodeOptions) -> Result<Exit, Failure> {
@@ -56,6 +72,11 @@ fn announce(ui: &Ui, node: &Node) {
         ui.document(&ReadyLine {
             url: node.url().to_owned(),
             admin_key_file,
+            chain: node.chain().map(|chain| ReadyChain {
+                rpc: chain.rpc.clone(),
+                wallet: chain.wallet.as_ref().map(|w| w.display().to_string()),
+                password: chain.password.clone(),
+            }),
         });
         return;
     }
@@ -67,4 +88,16 @@ fn announce(ui: &Ui, node: &Node) {
             node.jail_tier()
         ),
     );
+    if let Some(chain) = node.chain() {
+        ui.say(Tone::Dim, &format!("chain at {}", chain.rpc));
+        if let (Some(wallet), Some(password)) = (&chain.wallet, &chain.password) {
+            ui.say(
+                Tone::Dim,
+                &format!(
+                    "development only: worthless tokens, keys known to everybody, in {} with password {password}",
+                    wallet.display()
+                ),
+            );
+        }
+    }
 }

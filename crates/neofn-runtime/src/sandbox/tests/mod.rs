@@ -5,6 +5,7 @@
 mod behaviour;
 mod isolation;
 mod metering;
+mod neo;
 mod services;
 
 use super::config::LINEAR_BYTES;
@@ -196,6 +197,15 @@ impl Host {
             })),
             HostOp::KvCounter => Ok(serde_json::json!({"value": input["by"]})),
             HostOp::Invoke => Ok(serde_json::json!({"from": input["function"], "event": input["event"]})),
+            HostOp::NeoHead => {
+                Ok(serde_json::json!({"height": 41, "hash": "0x01", "time": 5, "network": 42}))
+            }
+            HostOp::NeoBalance => {
+                Ok(serde_json::json!({"amount": "340282366920938463463374607431768211456"}))
+            }
+            HostOp::NeoRead => Ok(serde_json::json!({"value": input})),
+            HostOp::NeoDecode => Ok(serde_json::json!({"instructions": input})),
+            _ => Ok(input),
         };
         HostReply {
             result: result.map(|v| Bytes::from(v.to_string())),

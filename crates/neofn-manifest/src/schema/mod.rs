@@ -1,5 +1,7 @@
 //! The JSON schema of the manifest, for editors. The shapes here describe the document; `parse` reads it.
 
+mod on;
+
 use neofn_types::Grants;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema as schema};
 use std::collections::BTreeMap;
@@ -38,9 +40,8 @@ struct Function {
     limits: Option<FunctionLimits>,
     /// Services that the function may use; everything else is denied.
     allow: Option<Grants>,
-    /// Triggers. This build has none: functions run on request.
-    #[schemars(schema_with = "nothing")]
-    on: Option<()>,
+    /// Events that run it, beside requests.
+    on: Option<on::On>,
     /// A run that must succeed before a version goes live.
     test: Option<Test>,
 }
@@ -103,10 +104,6 @@ fn functions(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-fn nothing(_: &mut SchemaGenerator) -> Schema {
-    schema!({ "type": "object", "additionalProperties": false })
-}
-
 /// The schema as a pretty-printed JSON document that ends with a newline.
 #[must_use]
 pub fn json_schema() -> String {
@@ -121,6 +118,7 @@ pub fn json_schema() -> String {
 mod tests {
     use super::json_schema;
     use crate::function::{ALLOW, FUNCTION, LIMITS, TEST};
+    use neofn_event::{TriggerKind, spec};
 
     fn keys(schema: &serde_json::Value, pointer: &str) -> Vec<String> {
         let mut keys: Vec<String> = schema
@@ -147,5 +145,20 @@ mod tests {
             known.sort();
             assert_eq!(keys(&schema, pointer), known, "{pointer}");
         }
+        let mut kinds = Vec::new();
+        for kind in TriggerKind::ALL {
+            let mut title = kind.as_str().to_owned();
+            title[..1].make_ascii_uppercase();
+            let mut known: Vec<String> = spec::keys(kind).iter().map(ToString::to_string).collect();
+            known.sort();
+            assert_eq!(
+                keys(&schema, &format!("/$defs/{title}/properties")),
+                known,
+                "{kind}"
+            );
+            kinds.push(kind.as_str().to_owned());
+        }
+        kinds.sort();
+        assert_eq!(keys(&schema, "/$defs/On/properties"), kinds);
     }
 }

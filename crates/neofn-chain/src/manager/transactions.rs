@@ -1,0 +1,397 @@
+//! The manager: takes requests, and moves what is open on with every block.
+
+use super::build::InPlaceOf;
+use super::machine::{self, Fact, Step, Unsigned, apply};
+use super::record::{Outcome, Request, TxId, TxRecord, TxState};
+use super::TxError;
+use crate::error::{ChainError, Refusal};
+use crate::model::{Execution, FoundTransaction, Presence};
+use crate::port::{Chain, Reserved, TxStore};
+use crate::signer::{Asked, Purpose, SignError, SignRequest, Signing};
+use crate::tx::{Transaction, Witness};
+use futures_util::StreamExt as _;
+use neofn_types::{Clock, Datoshi, Entropy, Hash256, ProjectName, ScriptHash};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The GAS contract: the same on every network.
+const GAS: ScriptHash = ScriptHash([
+    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3, 0xcf, 0xa4,
+    0xd2,
+]);
+/// Open transactions that one activation looks at.
+const OPEN_MAX: u32 = 1_000;
+/// Looked at side by side.
+const ABREAST: usize = 16;
+/// Steps that one transaction takes in one activation: more would be a defect.
+const STEPS_MAX: usize = 12;
+/// Without a new block, look again after this.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// What the manager stands on.
+pub struct TransactionsOptions {
+    /// The chain.
+    pub chain: Arc<dyn Chain>,
+    /// Who signs.
+    pub signer: Arc<dyn Signing>,
+    /// Where transactions are kept.
+    pub store: Arc<dyn TxStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The handle; cheap to clone.
+#[derive(Clone)]
+pub struct Transactions(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) chain: Arc<dyn Chain>,
+    pub(super) signer: Arc<dyn Signing>,
+    pub(super) store: Arc<dyn TxStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    changes: watch::Sender<u64>,
+}
+
+/// How far [`Transactions::wait`] waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// A node has taken it, or it ended.
+    Sent,
+    /// It ended.
+    Final,
+}
+
+/// What an activation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Looked at.
+    pub open: u32,
+    /// Of these, ended now.
+    pub ended: u32,
+    /// Of these, not moved because something failed; the log says what.
+    pub failed: u32,
+}
+
+impl Transactions {
+    /// Starts nothing: whoever has it runs [`Transactions::run`] beside it.
+    #[must_use]
+    pub fn new(options: TransactionsOptions) -> Self {
+        let TransactionsOptions { chain, signer, store, clock, entropy } = options;
+        Self(Arc::new(Shared { chain, signer, store, clock, entropy, changes: watch::Sender::new(0) }))
+    }
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// What a request would cost and do: built and tried out, then forgotten.
+    pub async fn predict(&self, request: Request) -> Result<Unsigned, TxError> {
+        let request = self.0.complete(request).await?;
+        self.0.build(&request, None).await
+    }
+
+    /// Takes a request; answers when its bytes are signed, on disk and sent, or as far as it came. The same project and
+    /// idempotency key give the same transaction for ever, whatever else the request says the second time.
+    pub async fn submit(&self, request: Request) -> Result<TxRecord, TxError> {
+        if let Some(found) = self.0.store.transaction(request.id()).await? {
+            return Ok(found);
+        }
+        let request = self.0.complete(request).await?;
+        let unsigned = self.0.build(&request, None).await?;
+        let record = self.0.reserve(request, unsigned, None).await?;
+        self.0.finish_submit(record).await
+    }
+
+    /// One transaction.
+    pub async fn get(&self, id: TxId) -> Result<TxRecord, TxError> {
+        self.0.get(id).await
+    }
+    /// A project's, newest first.
+    pub async fn list(
+        &self,
+        project: &ProjectName,
+        before: Option<TxId>,
+        limit: u32,
+    ) -> Result<Vec<TxRecord>, TxError> {
+        Ok(self.0.store.transactions(project, before, limit).await?)
+    }
+    /// Waits for a transaction; answers as it is at the latest after `within`.
+    pub async fn wait(&self, id: TxId, until: Until, within: Duration) -> Result<TxRecord, TxError> {
+        let mut changes = self.0.changes.subscribe();
+        let reached = async {
+            loop {
+                changes.mark_unchanged();
+                let record = self.0.get(id).await?;
+                let there = match until {
+                    Until::Sent => record.state.is_final() || record.state == TxState::Broadcast,
+                    Until::Final => record.state.is_final(),
+                };
+                if there || changes.changed().await.is_err() {
+                    return Ok(record);
+                }
+            }
+        };
+        match tokio::time::timeout(within, reached).await {
+            Ok(record) => record,
+            Err(_) => self.0.get(id).await,
+        }
+    }
+
+    /// Moves every open transaction as far as it goes at the present height. Harmless to repeat, at any time.
+    pub async fn activate(&self) -> Result<Report, TxError> {
+        let open = self.0.store.open_transactions(OPEN_MAX).await?;
+        let mut report = Report { open: u32::try_from(open.len()).unwrap_or(u32::MAX), ..Report::default() };
+        let moves = open.into_iter().map(|record| async move {
+            let id = record.id;
+            (id, self.0.drive(record).await)
+        });
+        let mut moves = futures_util::stream::iter(moves).buffer_unordered(ABREAST);
+        while let Some((id, moved)) = moves.next().await {
+            match moved {
+                Ok(record) if record.state.is_final() => {
+                    report.ended += 1;
+                    tracing::info!(tx = %id, hash = %record.hash, state = %record.state, "transaction ended");
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    report.failed += 1;
+                    tracing::warn!(tx = %id, error = %e, "transaction not moved");
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Activates with every block, until `stop`.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut head = self.0.chain.watch();
+        tokio::pin!(stop);
+        loop {
+            head.mark_unchanged();
+            if let Err(e) = self.activate().await {
+                tracing::warn!(error = %e, "transactions not looked at");
+            }
+            tokio::select! {
+                () = &mut stop => return,
+                changed = head.changed() => if changed.is_err() {
+                    tokio::select! { () = &mut stop => return, () = tokio::time::sleep(IDLE) => {} }
+                },
+                () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) async fn get(&self, id: TxId) -> Result<TxRecord, TxError> {
+        self.store.transaction(id).await?.ok_or(TxError::Unknown(id))
+    }
+
+    /// Sets the fees aside and puts the unsigned bytes on disk.
+    pub(super) async fn reserve(
+        &self,
+        request: Request,
+        unsigned: Unsigned,
+        replaces: Option<TxId>,
+    ) -> Result<TxRecord, TxError> {
+        let balance = self.chain.balance(GAS, unsigned.sender).await?;
+        let balance = Datoshi(i64::try_from(balance).unwrap_or(i64::MAX));
+        let now = self.clock.now();
+        let record = TxRecord {
+            id: request.id(),
+            request,
+            state: TxState::Reserved,
+            revision: 1,
+            hash: unsigned.hash,
+            sender: unsigned.sender,
+            unsigned: unsigned.bytes,
+            cosigned: Vec::new(),
+            raw: None,
+            system_fee: unsigned.system_fee,
+            network_fee: unsigned.network_fee,
+            valid_until: unsigned.valid_until,
+            outcome: None,
+            reason: None,
+            attempt: 1,
+            earlier: Vec::new(),
+            replaces,
+            replaced_by: None,
+            created_at: now,
+            updated_at: now,
+        };
+        match self.store.reserve(record.clone(), balance).await? {
+            Reserved::New => Ok(record),
+            Reserved::Existing(found) => Ok(*found),
+            Reserved::OverBudget { pending } => Err(TxError::Funds {
+                sender: record.sender.to_address(),
+                balance,
+                pending,
+                fees: record.fees(),
+            }),
+        }
+    }
+
+    /// Drives a transaction that was just reserved. Where the signer refuses, nothing was signed and nothing is kept.
+    pub(super) async fn finish_submit(&self, record: TxRecord) -> Result<TxRecord, TxError> {
+        let (id, revision, state) = (record.id, record.revision, record.state);
+        match self.drive(record).await {
+            Err(TxError::Sign(refused @ (SignError::Refused(_) | SignError::NoAccount(_)))) => {
+                if state == TxState::Reserved && self.store.abandon(id, revision).await? {
+                    return Err(refused.into());
+                }
+                self.get(id).await
+            }
+            // it is on disk and will be moved on with the next block
+            Err(TxError::Sign(_) | TxError::Chain(_)) => self.get(id).await,
+            driven => driven,
+        }
+    }
+
+    /// Moves a transaction as far as it goes at the present height.
+    pub(super) async fn drive(&self, mut record: TxRecord) -> Result<TxRecord, TxError> {
+        let head = self.chain.head().height;
+        let mut looked = false;
+        for _ in 0..STEPS_MAX {
+            if let Some(by) = self.superseded(&record).await? {
+                record = self.learn(record, Fact::Superseded(by)).await?;
+            }
+            let step = machine::next(&record, head, looked);
+            let fact = match step {
+                Step::Done | Step::Wait => return Ok(record),
+                Step::Sign => Fact::Signed(self.sign(&record).await?),
+                Step::Send => {
+                    looked = true;
+                    self.send(&record).await?
+                }
+                Step::Look => self.look(record.hash).await?,
+                Step::Prove => {
+                    looked = true;
+                    self.prove(&record).await?
+                }
+                Step::Renew => self.renew(&record).await?,
+            };
+            // what nodes have in their pools is waited for
+            looked |= step == Step::Look && !matches!(fact, Fact::Seen(Presence::Absent { .. }));
+            record = self.learn(record, fact).await?;
+        }
+        Ok(record)
+    }
+
+    /// Applies a fact and puts the result on disk; whoever was faster wins.
+    pub(super) async fn learn(&self, mut record: TxRecord, fact: Fact) -> Result<TxRecord, TxError> {
+        let before = record.clone();
+        apply(&mut record, fact)?;
+        if record == before {
+            return Ok(record);
+        }
+        record.revision += 1;
+        record.updated_at = self.clock.now();
+        if !self.store.advance(record.clone()).await? {
+            return self.get(record.id).await;
+        }
+        self.changes.send_modify(|n| *n = n.wrapping_add(1));
+        Ok(record)
+    }
+
+    /// Which transaction of the other kind (the one replaced, the one replacing) is in a block.
+    async fn superseded(&self, record: &TxRecord) -> Result<Option<String>, TxError> {
+        if record.state.is_final() {
+            return Ok(None);
+        }
+        let Some(rival) = record.replaces.or(record.replaced_by) else {
+            return Ok(None);
+        };
+        let rival = self.store.transaction(rival).await?;
+        Ok(rival
+            .filter(|r| r.state == TxState::Mined)
+            .map(|r| format!("transaction {} ({}) is in a block in its place", r.id, r.hash)))
+    }
+
+    async fn sign(&self, record: &TxRecord) -> Result<Vec<u8>, TxError> {
+        let mut transaction = Transaction::read(&record.unsigned).map_err(|e| TxError::Request(e.to_string()))?;
+        let mut witnesses: Vec<Witness> = Vec::with_capacity(transaction.signers.len());
+        for signer in &record.request.signers {
+            let given = record.cosigned.iter().find(|(account, _)| *account == signer.account);
+            witnesses.push(match given {
+                Some((_, witness)) => witness.clone(),
+                None => {
+                    let request = SignRequest {
+                        transaction: record.unsigned.clone(),
+                        network: self.chain.network().0,
+                        account: signer.account,
+                        asked: Asked {
+                            scope: signer.scope.clone(),
+                            fee_max: record.request.fee_max.unwrap_or(Datoshi(i64::MAX)),
+                        },
+                        purpose: Purpose {
+                            project: record.request.project.clone(),
+                            idempotency: record.request.idempotency,
+                        },
+                    };
+                    self.signer.sign(request).await?
+                }
+            });
+        }
+        transaction.witnesses = witnesses;
+        Ok(transaction.to_bytes())
+    }
+
+    async fn send(&self, record: &TxRecord) -> Result<Fact, TxError> {
+        let Some(raw) = &record.raw else {
+            return Err(TxError::Request("a signed transaction has no bytes".to_owned()));
+        };
+        match self.chain.send(raw).await {
+            Ok(sent) => Ok(Fact::Sent(sent)),
+            Err(ChainError::Refused { message, .. }) => Ok(Fact::NotTaken(message)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn look(&self, hash: Hash256) -> Result<Fact, TxError> {
+        match self.chain.transaction(hash).await {
+            Ok(found) => Ok(mined(&found).unwrap_or(Fact::Seen(Presence::Pooled))),
+            Err(e) if e.refusal() == Some(Refusal::UnknownTransaction) => {
+                Ok(Fact::Seen(Presence::Absent { witnesses: 1 }))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn prove(&self, record: &TxRecord) -> Result<Fact, TxError> {
+        match self.chain.presence(record.hash, record.valid_until).await? {
+            Presence::Absent { witnesses } => Ok(Fact::ProvedAbsent { witnesses }),
+            Presence::Pooled => Ok(Fact::Seen(Presence::Pooled)),
+            Presence::OnChain(_) => self.look(record.hash).await,
+        }
+    }
+
+    async fn renew(&self, record: &TxRecord) -> Result<Fact, TxError> {
+        let instead = match record.replaces {
+            Some(old) => {
+                let old = self.get(old).await?;
+                Some(InPlaceOf { hash: old.hash, network_fee: old.network_fee })
+            }
+            None => None,
+        };
+        match self.build(&record.request, instead).await {
+            Ok(new) => Ok(Fact::Renewed(new)),
+            Err(TxError::Chain(e)) if e.is_the_nodes_fault() => Err(e.into()),
+            Err(e @ (TxError::Sign(SignError::Unavailable(_)) | TxError::Store(_))) => Err(e),
+            Err(e) => Ok(Fact::NotRenewed(format!("cannot be built anew: {e}"))),
+        }
+    }
+}
+
+fn mined(found: &FoundTransaction) -> Option<Fact> {
+    let place = found.included?;
+    let run: &Execution = found.transaction.executions.first()?;
+    Some(Fact::Mined(Outcome {
+        state: run.state,
+        height: place.height,
+        exception: run.exception.clone(),
+    }))
+}

@@ -1,0 +1,179 @@
+//! What an account may be used for. Decided by the operator, kept in the signer's journal.
+
+use super::calls::{self, Call, Literal};
+use super::wire::{Asked, SignRequest};
+use crate::tx::{Scope, Transaction};
+use neofn_types::{Datoshi, ScriptHash};
+use serde::{Deserialize, Serialize};
+
+/// The GAS contract: the same on every network.
+const GAS: ScriptHash = ScriptHash([
+    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3, 0xcf, 0xa4,
+    0xd2,
+]);
+/// Rules that one list has at most.
+pub(super) const RULES_MAX: usize = 256;
+
+/// The policy of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningPolicy {
+    /// Fees and GAS given away by one transaction.
+    pub per_transaction: Datoshi,
+    /// The same, of all transactions of the last 24 hours.
+    pub per_day: Datoshi,
+    /// What may be called.
+    pub calls: Calls,
+    /// The widest scope.
+    pub scope: Scope,
+    /// The only network, by its number; none: any.
+    pub network: Option<u32>,
+}
+
+/// What may be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calls {
+    /// Everything, also scripts that are more than calls.
+    Any,
+    /// Only this, in scripts that are nothing but calls with literal arguments.
+    Only(Vec<MethodRule>),
+}
+
+/// A contract, or some of its methods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodRule {
+    /// Which contract.
+    pub contract: ScriptHash,
+    /// Which methods; none: all of them.
+    #[serde(default)]
+    pub methods: Option<Vec<String>>,
+}
+
+impl Default for SigningPolicy {
+    /// 1 GAS a transaction, 10 GAS a day, any call, witnesses that count in the called contract alone.
+    fn default() -> Self {
+        Self {
+            per_transaction: Datoshi(100_000_000),
+            per_day: Datoshi(1_000_000_000),
+            calls: Calls::Any,
+            scope: Scope::CalledByEntry,
+            network: None,
+        }
+    }
+}
+
+/// What the policy found in a transaction that it allows.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// Fees and GAS given away.
+    pub(super) spend: Datoshi,
+    /// What is called; none where it cannot be told.
+    pub(super) calls: Option<Vec<String>>,
+}
+
+impl SigningPolicy {
+    /// Whether one may sign; `spent` is what went in the last 24 hours. The error is the reason.
+    pub(super) fn judge(
+        &self,
+        request: &SignRequest,
+        transaction: &Transaction,
+        spent: Datoshi,
+    ) -> Result<Allowed, String> {
+        if let Some(network) = self.network
+            && network != request.network
+        {
+            return Err(format!("it signs for network {network}, not {}", request.network));
+        }
+        self.judge_scope(request, transaction)?;
+        let calls = calls::calls(&transaction.script);
+        self.judge_calls(calls.as_deref())?;
+        let too_large = || "the amounts do not fit".to_owned();
+        let mut spend = Datoshi::ZERO;
+        if transaction.sender() == Some(request.account) {
+            spend = transaction.fees().ok_or_else(too_large)?;
+            if spend > request.asked.fee_max {
+                return Err(format!(
+                    "fees of {spend} GAS are more than the {} GAS that were asked for",
+                    request.asked.fee_max
+                ));
+            }
+        }
+        for given in calls.iter().flatten().filter_map(|c| given_away(c, request.account)) {
+            spend = spend.checked_add(given?).ok_or_else(too_large)?;
+        }
+        if spend > self.per_transaction {
+            return Err(format!(
+                "{spend} GAS are more than the {} GAS that one transaction may cost",
+                self.per_transaction
+            ));
+        }
+        let day = spent.checked_add(spend).ok_or_else(too_large)?;
+        if day > self.per_day {
+            return Err(format!(
+                "{spend} GAS more would be {day} GAS within 24 hours; {} GAS are allowed",
+                self.per_day
+            ));
+        }
+        Ok(Allowed {
+            spend,
+            calls: calls.map(|c| c.iter().map(|c| format!("{}::{}", c.contract, c.method)).collect()),
+        })
+    }
+
+    fn judge_scope(&self, request: &SignRequest, transaction: &Transaction) -> Result<(), String> {
+        let Asked { scope: asked, .. } = &request.asked;
+        let signer = transaction
+            .signers
+            .iter()
+            .find(|s| s.account == request.account)
+            .ok_or_else(|| "the transaction does not name the account".to_owned())?;
+        for (bound, whose) in [(asked, "was asked for"), (&self.scope, "the policy allows")] {
+            if !signer.scope.within(bound) {
+                return Err(format!("scope {} is wider than {bound}, which {whose}", signer.scope));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_calls(&self, calls: Option<&[Call]>) -> Result<(), String> {
+        let Calls::Only(rules) = &self.calls else {
+            return Ok(());
+        };
+        let calls = calls.ok_or_else(|| {
+            "the script is more than calls with literal arguments, and the policy lists what may be called".to_owned()
+        })?;
+        let listed = |call: &Call| {
+            rules.iter().any(|rule| {
+                rule.contract == call.contract
+                    && rule.methods.as_ref().is_none_or(|methods| methods.contains(&call.method))
+            })
+        };
+        match calls.iter().find(|call| !listed(call)) {
+            Some(call) => Err(format!(
+                "the policy does not list method {:?} of contract {}",
+                call.method.chars().take(64).collect::<String>(),
+                call.contract
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The GAS that a call takes from `account` by a transfer; none when it is another call.
+fn given_away(call: &Call, account: ScriptHash) -> Option<Result<Datoshi, String>> {
+    if call.contract != GAS || call.method != "transfer" {
+        return None;
+    }
+    match call.arguments.as_slice() {
+        [Literal::Bytes(from), _, Literal::Integer(amount), ..] => {
+            (from.as_slice() == account.0).then(|| {
+                i64::try_from(amount)
+                    .map(|n| Datoshi(n.max(0)))
+                    .map_err(|_| "the amount of a transfer does not fit".to_owned())
+            })
+        }
+        _ => Some(Err("the amount of a transfer of GAS is not plain".to_owned())),
+    }
+}

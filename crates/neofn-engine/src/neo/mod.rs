@@ -1,0 +1,262 @@
+//! `ctx.neo`: the questions of one run to the chain, and the transactions that it sends.
+//!
+//! Every answer is recorded by the caller, so that a replay neither asks nor sends. Knows no node, no key and no fee:
+//! the chain and the writer behind the ports do.
+
+mod abi;
+mod encode;
+mod manifests;
+mod transfers;
+mod write;
+
+pub(crate) use manifests::Manifests;
+pub(crate) use write::{Effect, Ordinals, Sending};
+
+use crate::host::Effects;
+use crate::kv::args;
+use crate::overlay::Refusal;
+use crate::port::ChainWriter;
+use bytes::Bytes;
+use neofn_chain::ChainError;
+use neofn_chain::model::{Invocation, VmState};
+use neofn_chain::port::Chain;
+use neofn_chain::stack::StackItem;
+use neofn_event::ParameterType;
+use neofn_runtime::port::HostOp;
+use neofn_types::{ChainGrant, Clock, Code, FunctionKey, Hash256, InvocationId, ScriptHash, parse_contract};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one question may take; the run's own limit holds too.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// Items that are read of an iterator.
+const ITERATOR_ITEMS_MAX: u32 = 100;
+
+/// The chain as one run sees it.
+pub(crate) struct Neo {
+    pub(crate) chain: Option<Arc<dyn Chain>>,
+    pub(crate) writer: Option<Arc<dyn ChainWriter>>,
+    pub(crate) manifests: Arc<Manifests>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) key: FunctionKey,
+    pub(crate) id: InvocationId,
+    pub(crate) grant: ChainGrant,
+    pub(crate) effects: Effects,
+    pub(crate) sending: Sending,
+}
+
+#[derive(Deserialize)]
+struct BlockArgs {
+    height: Option<Value>,
+}
+#[derive(Deserialize)]
+struct HashArgs {
+    hash: String,
+}
+#[derive(Deserialize)]
+struct BalanceArgs {
+    token: String,
+    account: String,
+}
+#[derive(Deserialize)]
+struct CallArgs {
+    contract: String,
+    method: String,
+    #[serde(default)]
+    args: Vec<Value>,
+}
+
+fn refused(error: ChainError) -> Refusal {
+    let code = error.code();
+    (code, error.to_string())
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    (Code::BadHostCall, message.into())
+}
+
+fn contract(text: &str) -> Result<ScriptHash, Refusal> {
+    parse_contract(text).map_err(|e| bad(format!("ctx.neo: {e}")))
+}
+
+/// An account in either notation.
+fn account(text: &str) -> Result<ScriptHash, Refusal> {
+    text.parse().map_err(|e| bad(format!("ctx.neo: {e}")))
+}
+
+fn transaction_hash(text: &str) -> Result<Hash256, Refusal> {
+    text.parse().map_err(|e| bad(format!("ctx.neo: {e}")))
+}
+
+fn no_chain(what: &str) -> Refusal {
+    (Code::NoChain, format!("this node runs without {what}"))
+}
+
+impl Neo {
+    fn chain(&self) -> Result<&Arc<dyn Chain>, Refusal> {
+        self.chain.as_ref().ok_or_else(|| no_chain("a chain"))
+    }
+
+    /// The answer, and units on top of the price of the call.
+    pub(crate) async fn call(
+        &self,
+        op: HostOp,
+        input: &[u8],
+        units_left: u64,
+    ) -> (Result<Bytes, Refusal>, u64) {
+        let mut units = 0;
+        let answer = self.answer(op, input, units_left, &mut units);
+        // a transaction on its way is not given up: the run's own time bounds it
+        let answered = if op == HostOp::NeoInvoke {
+            answer.await
+        } else {
+            let late = || {
+                let seconds = ANSWER_TIME_MAX.as_secs();
+                let message = format!("the chain did not answer within {seconds} seconds");
+                Err((Code::HostUnavailable, message))
+            };
+            tokio::time::timeout(ANSWER_TIME_MAX, answer)
+                .await
+                .unwrap_or_else(|_| late())
+        };
+        (answered.and_then(bounded), units)
+    }
+
+    async fn answer(
+        &self,
+        op: HostOp,
+        input: &[u8],
+        units_left: u64,
+        units: &mut u64,
+    ) -> Result<Value, Refusal> {
+        match op {
+            HostOp::NeoHead => self.head().await,
+            HostOp::NeoBlock => self.block(args(input)?).await,
+            HostOp::NeoTransaction => {
+                let a: HashArgs = args(input)?;
+                let found = self.chain()?.transaction(transaction_hash(&a.hash)?).await;
+                found.map(|f| encode::transaction(&f)).map_err(refused)
+            }
+            HostOp::NeoLog => {
+                let a: HashArgs = args(input)?;
+                let log = self.chain()?.application_log(transaction_hash(&a.hash)?).await;
+                log.map(|executions| encode::log(&executions)).map_err(refused)
+            }
+            HostOp::NeoBalance => {
+                let a: BalanceArgs = args(input)?;
+                let (token, account) = (contract(&a.token)?, account(&a.account)?);
+                let amount = self.chain()?.balance(token, account).await.map_err(refused)?;
+                Ok(json!({ "amount": amount.to_string() }))
+            }
+            HostOp::NeoTransfers => {
+                let (answer, more) = transfers::read(&**self.chain()?, args(input)?, units_left).await?;
+                *units = more;
+                Ok(answer)
+            }
+            HostOp::NeoRead => self.read(args(input)?).await,
+            HostOp::NeoCall => {
+                let a: CallArgs = args(input)?;
+                let (contract, returns, items) = self.prepare(&a).await?;
+                let ended = self.chain()?.invoke_read(contract, &a.method, &items).await;
+                let ended = ended.map_err(refused)?;
+                let mut answer = encode::invocation(&ended);
+                if let Some(members) = answer.as_object_mut() {
+                    let result = ended.stack.first().filter(|_| ended.state == VmState::Halt);
+                    members.insert(
+                        "result".into(),
+                        json!(result.map(|item| abi::plain(returns, item))),
+                    );
+                }
+                Ok(answer)
+            }
+            HostOp::NeoInvoke => self.send(args(input)?).await,
+            other => Err((Code::Internal, format!("{other:?} is no call of ctx.neo"))),
+        }
+    }
+
+    async fn head(&self) -> Result<Value, Refusal> {
+        let chain = self.chain()?;
+        let head = chain.head();
+        let account = match &self.writer {
+            Some(writer) => writer.account(&self.key.project).await,
+            None => None,
+        };
+        Ok(json!({
+            "height": head.height, "hash": head.hash, "time": head.time.0, "network": chain.network(),
+            "account": account.map(|a| a.to_address()),
+        }))
+    }
+
+    async fn block(&self, a: BlockArgs) -> Result<Value, Refusal> {
+        let chain = self.chain()?;
+        let height = match &a.height {
+            None | Some(Value::Null) => chain.head().height,
+            Some(height) => height
+                .as_u64()
+                .ok_or_else(|| bad("ctx.neo.block: the height is a whole number, 0 or more"))?,
+        };
+        let block = chain.block(height).await.map_err(refused)?;
+        Ok(encode::block(&block))
+    }
+
+    /// The contract, the type of the result, and the arguments in the machine's form.
+    async fn prepare(&self, a: &CallArgs) -> Result<(ScriptHash, ParameterType, Vec<StackItem>), Refusal> {
+        let contract = contract(&a.contract)?;
+        let methods = self
+            .manifests
+            .of(&**self.chain()?, contract, &*self.clock)
+            .await?;
+        let method = methods.find(&a.method, a.args.len())?;
+        Ok((contract, method.returns, method.arguments(&a.args)?))
+    }
+
+    async fn read(&self, a: CallArgs) -> Result<Value, Refusal> {
+        let (contract, returns, items) = self.prepare(&a).await?;
+        let chain = self.chain()?;
+        let ended = chain
+            .invoke_read(contract, &a.method, &items)
+            .await
+            .map_err(refused)?;
+        if ended.state == VmState::Fault {
+            let why = ended.exception.unwrap_or_else(|| "no reason given".to_owned());
+            return Err((Code::ScriptFault, format!("{}: {why}", a.method)));
+        }
+        let listed = iterator(&**chain, &ended).await?;
+        let value = match (listed, ended.stack.first()) {
+            (Some(items), _) => items.iter().map(|i| abi::plain(ParameterType::Any, i)).collect(),
+            (None, Some(item)) => abi::plain(returns, item),
+            (None, None) => Value::Null,
+        };
+        Ok(json!({ "value": value }))
+    }
+}
+
+/// The first items of the iterator that a call left, if it left one.
+async fn iterator(chain: &dyn Chain, ended: &Invocation) -> Result<Option<Vec<StackItem>>, Refusal> {
+    let Some(StackItem::Interop(interop)) = ended.stack.first() else {
+        return Ok(None);
+    };
+    let (Some(session), Some(name)) = (&ended.session, &interop.iterator) else {
+        return Ok(Some(interop.items.clone()));
+    };
+    let items = chain
+        .iterate(session, name, ITERATOR_ITEMS_MAX)
+        .await
+        .map_err(refused)?;
+    if let Err(error) = chain.end_session(session).await {
+        tracing::debug!(%error, "iterator session left to its time-out");
+    }
+    Ok(Some(items))
+}
+
+fn bounded(answer: Value) -> Result<Bytes, Refusal> {
+    let text = answer.to_string();
+    if text.len() > encode::ANSWER_BYTES_MAX {
+        let (is, most) = (text.len(), encode::ANSWER_BYTES_MAX);
+        let message = format!("ctx.neo: the answer has {is} bytes, more than the {most} that are given");
+        return Err((Code::HostCallLimit, message));
+    }
+    Ok(Bytes::from(text))
+}
