@@ -7,7 +7,6 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::stack::StackItem;
-use neofn_event::CloudEvent;
 use neofn_runtime::port::{HostOp, HostReply};
 use neofn_types::{
     Attempt, Code, Datoshi, Diagnostic, Digest, Error, Fence, FunctionKey, Grants, Hash256, InvocationId,

@@ -205,6 +205,7 @@ fn engine(
     engine.limits_max = options.limits_max;
     engine.retention = options.retention;
     engine.kv_quota = options.kv_quota;
+    engine.chain.anew = options.chain.begins_anew();
     let ports = Ports {
         registry: store.clone(),
         invocations: store.clone(),

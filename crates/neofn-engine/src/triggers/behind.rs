@@ -16,12 +16,10 @@ impl ChainSource {
             return Ok(Step::More);
         };
         let set = self.inner.triggers.set();
-        let now = self.inner.options.clock.monotonic();
-        self.full.retain(|_, again| *again > now);
         let late: Vec<(&Arc<Armed>, u64)> = set
             .on_chain()
             .filter_map(|armed| Some((armed, armed.state.position?)))
-            .filter(|(armed, at)| *at < cursor.next && !self.full.contains_key(&armed.id))
+            .filter(|(armed, at)| *at < cursor.next && !self.full.contains(&armed.id))
             .collect();
         let Some(from) = late.iter().map(|(_, at)| *at).min() else {
             return Ok(Step::Idle);

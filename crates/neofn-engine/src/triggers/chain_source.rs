@@ -16,7 +16,7 @@ use neofn_chain::port::Chain;
 use neofn_event::TriggerId;
 use neofn_trigger::Matcher;
 use neofn_types::{Code, Error};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,8 @@ pub(crate) struct ChainSource {
     /// Blocks that are being read while those before them are written down.
     ahead: Option<(u64, JoinHandle<Result<Vec<Block>, ChainError>>)>,
     matching: Option<Matching>,
-    /// Triggers whose function was full, and when to look again.
-    pub(super) full: HashMap<TriggerId, Duration>,
+    /// Triggers whose function was full; looked at again after a pause.
+    pub(super) full: HashSet<TriggerId>,
     begun: bool,
 }
 
@@ -64,7 +64,7 @@ impl ChainSource {
             cursor: None,
             ahead: None,
             matching: None,
-            full: HashMap::new(),
+            full: HashSet::new(),
             begun: false,
         }
     }
@@ -91,8 +91,11 @@ impl ChainSource {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-                changed = heads.changed(), if follows => follows = changed.is_ok(),
+                () = tokio::time::sleep(pause) => self.full.clear(),
+                changed = heads.changed(), if follows => {
+                    self.full.clear();
+                    follows = changed.is_ok();
+                }
                 () = self.inner.triggers.chain_wake.notified() => {}
             }
         }
@@ -215,10 +218,9 @@ impl ChainSource {
 
     /// Remembers which functions were full.
     pub(super) fn hold(&mut self, advanced: &Advanced) {
-        let again = self.inner.options.clock.monotonic() + self.inner.options.tick;
         for (id, height) in &advanced.held {
             tracing::info!(trigger = %id, height, "the function's queue is full; the trigger waits and catches up");
-            self.full.insert(id.clone(), again);
+            self.full.insert(id.clone());
         }
     }
 

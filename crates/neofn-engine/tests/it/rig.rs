@@ -72,6 +72,14 @@ impl Rig {
         Self::at(dir, Arc::new(TestClock::new()), change)
     }
     pub fn at(dir: Arc<TempDir>, clock: Arc<TestClock>, change: impl FnOnce(&mut EngineOptions)) -> Self {
+        Self::following(dir, clock, None, change)
+    }
+    pub fn following(
+        dir: Arc<TempDir>,
+        clock: Arc<TestClock>,
+        chain: Option<Arc<dyn neofn_chain::port::Chain>>,
+        change: impl FnOnce(&mut EngineOptions),
+    ) -> Self {
         let store = Store::open(StoreOptions::new(dir.path(), clock.clone())).unwrap();
         let store = Arc::new(Switched::new(Arc::new(store)));
         let runtime = Arc::new(FakeRuntime::default());
@@ -87,7 +95,7 @@ impl Rig {
             triggers: store.store.clone(),
             runtime: runtime.clone(),
             compiler: Arc::new(FakeCompiler),
-            chain: None,
+            chain,
             writer: None,
         };
         let (engine, service) = Engine::build(options, ports);

@@ -15,7 +15,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 pub(super) const RUNNING: i64 = 0;
 const PAUSED: i64 = 1;
-const OFF: i64 = 2;
 
 fn key(row: &Row<'_>) -> Result<FunctionKey, Fault> {
     let name = |column| -> Result<String, Fault> { Ok(row.get(column)?) };
@@ -64,6 +63,7 @@ pub(crate) fn states(conn: &Connection) -> Result<Vec<TriggerState>, Fault> {
             status: match row.get(4)? {
                 RUNNING => TriggerStatus::Running,
                 PAUSED => TriggerStatus::Paused,
+                // 2
                 _ => TriggerStatus::Off,
             },
             reason: row.get(5)?,
