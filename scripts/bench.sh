@@ -9,6 +9,7 @@ if [ "$#" -eq 0 ]; then
     cargo bench --locked --quiet --package neofn-runtime --bench sandbox
     cargo bench --locked --quiet --package neofn-runtime --bench process
     cargo bench --locked --quiet --package neofn-store-sqlite --bench store
+    cargo bench --locked --quiet --package neofn-trigger --bench matcher
 fi
 cargo build --locked --release --quiet --package neofn
 cargo bench --locked --quiet --package e2e --bench node -- "$@"

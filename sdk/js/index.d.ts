@@ -155,6 +155,96 @@ export interface HttpResponse {
   isBase64Encoded?: boolean;
 }
 
+/** An event as triggers deliver it: a CloudEvent 1.0. */
+export interface CloudEvent<Data = Json, Type extends string = string> {
+  readonly specversion: "1.0";
+  /** Unique together with `source`. */
+  readonly id: string;
+  readonly source: string;
+  readonly type: Type;
+  readonly subject?: string;
+  /** When it happened, RFC 3339. */
+  readonly time?: string;
+  readonly datacontenttype?: string;
+  readonly dataschema?: string;
+  readonly data: Data;
+}
+
+/** What the events of a chain say of their block. */
+export interface BlockData {
+  readonly network: number;
+  readonly block: {
+    readonly height: number;
+    readonly hash: string;
+    /** Milliseconds since 1970. */
+    readonly time: number;
+    /** How many transactions it has. */
+    readonly transactions: number;
+  };
+}
+
+/** A transaction in an event. Amounts are decimal strings in datoshi (10^-8 GAS): `BigInt(transaction.systemFee)`. */
+export interface TransactionSummary {
+  readonly hash: string;
+  /** Position in the block, from 0. */
+  readonly index: number;
+  /** Address that pays the fees. */
+  readonly sender: string;
+  readonly signers: readonly string[];
+  readonly systemFee: string;
+  readonly networkFee: string;
+}
+
+/** An execution in an event. */
+export interface ExecutionSummary {
+  readonly index: number;
+  readonly trigger: "Application" | "OnPersist" | "PostPersist" | "Verification";
+  readonly state: "HALT" | "FAULT";
+  /** Decimal string in datoshi. */
+  readonly gas: string;
+  /** Why it faulted. */
+  readonly exception?: string | null;
+  /** What it left on its stack; not with notifications. */
+  readonly result?: readonly Json[];
+}
+
+/** `on.block` */
+export type BlockEvent = CloudEvent<BlockData, "neo.block">;
+
+/** `on.transaction` and `on.execution` */
+export type TransactionEvent = CloudEvent<
+  BlockData & { readonly transaction: TransactionSummary; readonly execution: ExecutionSummary },
+  "neo.transaction" | "neo.execution"
+>;
+
+/**
+ * `on.notification`. Parameters are by name: integers are decimal strings, accounts addresses, hashes `0x…`.
+ *
+ * ```ts
+ * type Transfer = NotificationEvent<{ from: string | null; to: string | null; amount: string }>;
+ * ```
+ */
+export type NotificationEvent<Args = { readonly [name: string]: Json }> = CloudEvent<
+  BlockData & {
+    /** Null for what the block does by itself. */
+    readonly transaction: TransactionSummary | null;
+    readonly execution: ExecutionSummary;
+    readonly contract: string;
+    /** Of native contracts: `GAS`. */
+    readonly contractName?: string;
+    readonly event: string;
+    /** Position among the notifications of its execution, from 0. */
+    readonly index: number;
+    readonly args: Args;
+    /** Stack items as nodes write them, where no manifest says what they mean. */
+    readonly state?: readonly Json[];
+  },
+  "neo.notification"
+>;
+
+/** `on.cron`; `time` is when it was due. `data` is the trigger's own. */
+export type CronEvent<Data = Json | undefined> = CloudEvent<Data, "neofn.cron">;
+
 declare global {
   /** What is written here is kept with the invocation: `neofn logs`. */
   interface Console {

@@ -68,8 +68,28 @@ impl Api {
         })
     }
 
-    /// Whether a function's own HTTP endpoint may be called, and whether anybody may: then its credentials are its own.
-    pub async fn endpoint(&self, who: &Principal, key: &FunctionKey) -> Result<bool, ApiError> {
+    /// Whether a function's own HTTP endpoint takes a request and may be called, and whether anybody may: then its
+    /// credentials are its own. `path` is that below the function, and begins with `/`.
+    pub async fn endpoint(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        method: &str,
+        path: &str,
+    ) -> Result<bool, ApiError> {
+        let public = self.may_call_endpoint(who, key).await?;
+        if self.engine().serves(key, method, path).await? {
+            return Ok(public);
+        }
+        let shown: String = path.chars().take(100).collect();
+        Err(Error::new(
+            Code::HttpNotWanted,
+            format!("no http trigger of {key} takes {method} {shown}"),
+        )
+        .into())
+    }
+
+    async fn may_call_endpoint(&self, who: &Principal, key: &FunctionKey) -> Result<bool, ApiError> {
         let public = self.is_public(key).await?;
         policy::authorise(
             who,
@@ -90,7 +110,7 @@ impl Api {
         key: FunctionKey,
         call: Call,
     ) -> Result<Invoked, ApiError> {
-        self.endpoint(who, &key).await?;
+        self.may_call_endpoint(who, &key).await?;
         let run = self.engine().invoke(checked(key, call, Origin::Http)?).await?;
         succeeded(run)
     }

@@ -120,6 +120,13 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+    /// Whether a function's own endpoint takes such a request: with `http` triggers those that one of them wants,
+    /// without any all of them. `path` begins with `/`.
+    pub async fn serves(&self, key: &FunctionKey, method: &str, path: &str) -> Result<bool, Error> {
+        let live = self.inner.live(key).await?;
+        let mut wanted = live.version.record.spec.on.http().peekable();
+        Ok(wanted.peek().is_none() || wanted.any(|http| http.admits(method, path)))
+    }
     /// The functions of a project by name, after that name.
     pub async fn functions(
         &self,

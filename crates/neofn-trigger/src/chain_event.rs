@@ -88,7 +88,7 @@ pub(crate) fn chain_event(
         json!({
             "height": block.height,
             "hash": block.hash,
-            "time": block.time.to_iso8601(),
+            "time": block.time.0,
             "transactions": block.transactions.len(),
         }),
     );
@@ -137,23 +137,23 @@ fn transaction(item: &Item<'_>) -> Value {
         "index": index,
         "sender": tx.sender.to_address(),
         "signers": tx.signers.iter().map(|s| s.account.to_address()).collect::<Vec<_>>(),
-        "systemFee": tx.system_fee.0.to_string(),
-        "networkFee": tx.network_fee.0.to_string(),
+        "systemFee": tx.system_fee,
+        "networkFee": tx.network_fee,
     })
 }
 
 fn execution_json(index: usize, execution: &neofn_chain::model::Execution, kind: TriggerKind) -> Value {
-    let phase = match execution.trigger {
-        ExecutionTrigger::OnPersist => "onpersist",
-        ExecutionTrigger::PostPersist => "postpersist",
-        ExecutionTrigger::Application => "application",
-        ExecutionTrigger::Verification => "verification",
+    let trigger = match execution.trigger {
+        ExecutionTrigger::OnPersist => "OnPersist",
+        ExecutionTrigger::PostPersist => "PostPersist",
+        ExecutionTrigger::Application => "Application",
+        ExecutionTrigger::Verification => "Verification",
     };
     let mut out = json!({
         "index": index,
-        "phase": phase,
+        "trigger": trigger,
         "state": execution.state.as_str(),
-        "gasConsumed": execution.gas.0.to_string(),
+        "gas": execution.gas,
     });
     if let Some(members) = out.as_object_mut() {
         if execution.state == VmState::Fault {

@@ -372,6 +372,9 @@ catalogue! {
     RangeTooLong = "NF0711", 400, Never, "too many blocks asked for",
         "A backtest or a listing was asked for over more blocks than it reads at once.",
         "Ask for a shorter range; the message has the limit.";
+    HttpNotWanted = "NF0720", 404, Never, "no http trigger takes the request",
+        "The function has http triggers, and none of them has this method and path.",
+        "Call a path that one of them names, or add an `on.http`; without any, the function gets every request.";
 
     // NF08: the chain
     ChainUnreachable = "NF0801", 503, Later, "no chain node answers",

@@ -17,14 +17,17 @@ pub(crate) async fn call(
     params: RawPathParams,
     request: Request,
 ) -> Result<Response, Refusal> {
-    // tells whether credentials can be for the function; those that we took were for us, and stay with us
-    let public = edge.api().endpoint(&caller.who, &key).await?;
-    let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
     let rest = params
         .iter()
         .find(|(name, _)| *name == "rest")
         .map_or("", |(_, rest)| rest);
+    // tells whether credentials can be for the function; those that we took were for us, and stay with us
+    let public = edge
+        .api()
+        .endpoint(&caller.who, &key, request.method().as_str(), &format!("/{rest}"))
+        .await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
     let passed = Credentials {
         authorization: public && caller.who == Principal::Anonymous,
         cookie: public,
