@@ -50,8 +50,8 @@ export interface Context {
 export interface KvEntry<T = Json> {
   readonly key: string;
   readonly value: T;
-  /** Grows with every write of the key; for compare-and-set. */
-  readonly revision: number;
+  /** Grows with every write of the key; for compare-and-set. Null for what this very run wrote: it has none before its commit. */
+  readonly revision: number | null;
 }
 
 /**
@@ -62,7 +62,7 @@ export interface Kv {
   /** The value of a key, or null. */
   get<T = Json>(key: string): Promise<T | null>;
   /** The value of a key with its revision, or null. */
-  getWithRevision<T = Json>(key: string): Promise<{ value: T; revision: number } | null>;
+  getWithRevision<T = Json>(key: string): Promise<{ value: T; revision: number | null } | null>;
   /** Writes a value of at most 256 KiB of JSON. */
   put<T>(key: string, value: Storable<T>, options?: KvPutOptions): Promise<void>;
   /** Deletes a key; answers whether there was one. */
@@ -110,10 +110,13 @@ export interface HostCrypto {
    * both as bytes or hex. The message is what was signed, before hashing.
    */
   verifySecp256r1(publicKey: Bytes, signature: Bytes, message: Bytes): boolean;
+  /** At most 128 bytes: base58 takes quadratic time. */
   base58Encode(data: Bytes): string;
+  /** At most 200 characters. */
   base58Decode(text: string): Uint8Array;
-  /** With a checksum: addresses and WIF. */
+  /** With a checksum: addresses and WIF. At most 128 bytes. */
   base58CheckEncode(data: Bytes): string;
+  /** At most 200 characters. */
   base58CheckDecode(text: string): Uint8Array;
   base64Encode(data: Bytes): string;
   base64Decode(text: string): Uint8Array;

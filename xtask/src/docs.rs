@@ -145,10 +145,10 @@ fn units_page() -> Result<String> {
         } else {
             format!(" + {} per started KiB", price.per_kib)
         };
-        let note = if kind == HostCharge::Invoke {
-            ", and the callee's own"
-        } else {
-            ""
+        let note = match kind {
+            HostCharge::Invoke => ", and the callee's own",
+            HostCharge::Digest => "; base58 + (bytes x bytes) / 64",
+            _ => "",
         };
         writeln!(out, "| {} | {}{per_kib}{note} |", charge_name(kind), price.units)?;
     }

@@ -10,7 +10,7 @@ use neofn_event::Triggers;
 use neofn_registry::{SmokeTest, VersionSpec};
 use neofn_types::{
     ChainGrant, Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units,
-    parse_bytes, parse_duration_ms,
+    parse_duration_ms, parse_memory,
 };
 use neofn_wire::{DeployRequest, LimitsRequest, PatchRequest, SmokeTestRequest};
 use serde_json::Value;
@@ -58,7 +58,7 @@ pub fn deploy(project: ProjectName, request: DeployRequest, most: &Limits) -> Re
         runtime,
         on: triggers(request.on.as_ref())?,
         public: request.public.unwrap_or(false),
-        limits: limits(Limits::default(), request.limits.as_ref(), most)?,
+        limits: limits(Limits::default(), request.limits.as_ref(), runtime, most)?,
         grants: grants(Grants::default(), request.allow.as_ref())?,
         test: request.test.map(smoke_test),
     })
@@ -95,7 +95,7 @@ pub fn patch(
         main: code.main,
         runtime,
         public: request.public.unwrap_or(live.public),
-        limits: limits(live.limits, request.limits.as_ref(), most)?,
+        limits: limits(live.limits, request.limits.as_ref(), runtime, most)?,
         grants: grants(live.grants.clone(), request.allow.as_ref())?,
         test: request.test.map(smoke_test).or_else(|| live.test.clone()),
     })
@@ -219,7 +219,12 @@ fn runtime(name: Option<&str>, bundle: &Bundle) -> Result<RuntimeKind, Error> {
     }))
 }
 
-fn limits(base: Limits, asked: Option<&LimitsRequest>, most: &Limits) -> Result<Limits, Error> {
+fn limits(
+    base: Limits,
+    asked: Option<&LimitsRequest>,
+    runtime: RuntimeKind,
+    most: &Limits,
+) -> Result<Limits, Error> {
     let mut limits = base;
     if let Some(asked) = asked {
         if let Some(units) = asked.units {
@@ -229,7 +234,7 @@ fn limits(base: Limits, asked: Option<&LimitsRequest>, most: &Limits) -> Result<
             limits.time_ms = parse_duration_ms(time).map_err(|e| invalid(format!("limits.time: {e}")))?;
         }
         if let Some(memory) = &asked.memory {
-            limits.memory_bytes = parse_bytes(memory).map_err(|e| invalid(format!("limits.memory: {e}")))?;
+            limits.memory_bytes = parse_memory(memory).map_err(|e| invalid(format!("limits.memory: {e}")))?;
         }
         if let Some(concurrency) = asked.concurrency {
             limits.concurrency = concurrency;
@@ -240,6 +245,15 @@ fn limits(base: Limits, asked: Option<&LimitsRequest>, most: &Limits) -> Result<
         limits.time_ms = limits.time_ms.min(most.time_ms);
         limits.memory_bytes = limits.memory_bytes.min(most.memory_bytes);
         limits.concurrency = limits.concurrency.min(most.concurrency);
+    }
+    let engine_max = runtime.memory_bytes_max();
+    if engine_max < most.memory_bytes && limits.memory_bytes > engine_max {
+        let mib = engine_max >> 20;
+        let asked = limits.memory_bytes;
+        return Err(invalid(format!(
+            "limits.memory: {asked} bytes are more than the {mib} MiB that runtime \"{runtime}\" has at the most"
+        ))
+        .hint(format!("Ask for \"{mib}MiB\" or less.")));
     }
     limits.check(most).map_err(|e| {
         invalid(format!("limits: {e}")).hint("Ask for less, or have the operator raise the node's limits.")
@@ -384,6 +398,31 @@ mod tests {
             lines.push(with(json!({ "on": on })));
         }
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn memory_is_rounded_up_and_bounded_by_the_engine() {
+        let most = Limits {
+            memory_bytes: 512 << 20,
+            ..Limits::default()
+        };
+        let of = |memory: &str, kind| {
+            let asked = LimitsRequest {
+                memory: Some(memory.to_owned()),
+                ..LimitsRequest::default()
+            };
+            limits(Limits::default(), Some(&asked), kind, &most).map(|l| l.memory_bytes)
+        };
+        assert_eq!(of("5MB", RuntimeKind::Js).unwrap(), 77 << 16);
+        assert_eq!(of("4194305", RuntimeKind::Js).unwrap(), (4 << 20) + (1 << 16));
+        assert_eq!(of("256MiB", RuntimeKind::Js).unwrap(), 256 << 20);
+        assert_eq!(of("300MiB", RuntimeKind::Wasm).unwrap(), 300 << 20);
+        let refused = of("300MiB", RuntimeKind::Js).unwrap_err().to_string();
+        assert!(
+            refused.contains("256 MiB that runtime \"js\" has at the most"),
+            "{refused}"
+        );
+        assert!(of("600MiB", RuntimeKind::Wasm).is_err());
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Api {
         Ok(Estimate {
             units: view::units(&run.units),
             success: failure.is_none(),
+            code: failure.map(|f| f.code.to_string()),
             message: failure.map(|f| format!("{}: {}", f.code, f.message)),
             version: run.version.0,
         })

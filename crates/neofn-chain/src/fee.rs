@@ -45,7 +45,8 @@ impl Verification {
             rest = after;
         }
         let (count, end) = small(rest)?;
-        (end.is_empty() && count == keys.len() && (1..=count).contains(&needed)).then_some(Self::Multi { needed, keys })
+        (end.is_empty() && count == keys.len() && (1..=count).contains(&needed))
+            .then_some(Self::Multi { needed, keys })
     }
     fn signatures(&self) -> usize {
         match self {
@@ -112,7 +113,12 @@ pub fn multisig_script(needed: usize, keys: &[crate::key::PublicKey]) -> Option<
     use num_bigint::BigUint;
     let mut sorted: Vec<[u8; 33]> = keys.iter().map(|k| k.to_bytes()).collect();
     // by x, then y, as numbers; the first byte says only whether y is odd
-    sorted.sort_by_key(|k| (BigUint::from_bytes_be(k.get(1..).unwrap_or_default()), k.first().copied()));
+    sorted.sort_by_key(|k| {
+        (
+            BigUint::from_bytes_be(k.get(1..).unwrap_or_default()),
+            k.first().copied(),
+        )
+    });
     let n = u8::try_from(sorted.len()).ok().filter(|n| (1..=16).contains(n))?;
     let m = u8::try_from(needed).ok().filter(|m| (1..=n).contains(m))?;
     let mut script = vec![0x10 + m];

@@ -38,7 +38,9 @@ pub struct PrivateKey(SigningKey);
 impl PrivateKey {
     /// From its thirty-two bytes, most significant first.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        SigningKey::from_slice(bytes).map(Self).map_err(|_| KeyError::Private)
+        SigningKey::from_slice(bytes)
+            .map(Self)
+            .map_err(|_| KeyError::Private)
     }
     /// From its WIF.
     pub fn from_wif(text: &str) -> Result<Self, KeyError> {
@@ -115,7 +117,9 @@ impl PublicKey {
         if bytes.len() != 33 {
             return Err(KeyError::Public);
         }
-        VerifyingKey::from_sec1_bytes(bytes).map(Self).map_err(|_| KeyError::Public)
+        VerifyingKey::from_sec1_bytes(bytes)
+            .map(Self)
+            .map_err(|_| KeyError::Public)
     }
     /// The compressed form: thirty-three bytes.
     #[must_use]
@@ -178,7 +182,8 @@ mod tests {
 
     #[test]
     fn the_account_of_a_public_key_is_that_of_other_wallets() {
-        let bytes = hex::decode("026d126a219b8be214c82953a3195b91c4e7d905f3fc91fcd14dc8d87fe843b3fb").unwrap();
+        let bytes =
+            hex::decode("026d126a219b8be214c82953a3195b91c4e7d905f3fc91fcd14dc8d87fe843b3fb").unwrap();
         let key = PublicKey::from_bytes(&bytes).unwrap();
         assert_eq!(key.account().to_address(), "NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd");
         assert_eq!(key.verification_script().len(), 40);

@@ -1,13 +1,13 @@
 //! The port: what neofn asks of a chain. Another chain would implement it; [`crate::pool::Pool`] does for Neo N3.
 
 use crate::error::ChainError;
+use crate::manager::{TxId, TxRecord};
 use crate::model::{
     Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
     Presence, Sent, Session,
 };
 use crate::stack::StackItem;
 use async_trait::async_trait;
-use crate::manager::{TxId, TxRecord};
 use neofn_types::{Datoshi, Hash256, ProjectName, ScriptHash};
 use std::ops::Range;
 use tokio::sync::watch;

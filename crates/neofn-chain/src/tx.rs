@@ -291,7 +291,9 @@ impl<'b> Reader<'b> {
         Ok(taken)
     }
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {
-        self.take(N)?.try_into().map_err(|_| ReadError("it ends too early"))
+        self.take(N)?
+            .try_into()
+            .map_err(|_| ReadError("it ends too early"))
     }
     fn byte(&mut self) -> Result<u8, ReadError> {
         self.array().map(|[byte]| byte)
@@ -303,7 +305,11 @@ impl<'b> Reader<'b> {
             0xff => usize::MAX,
             small => small.into(),
         };
-        if count > max { Err(ReadError("too many of something")) } else { Ok(count) }
+        if count > max {
+            Err(ReadError("too many of something"))
+        } else {
+            Ok(count)
+        }
     }
     fn bytes(&mut self, max: usize) -> Result<&'b [u8], ReadError> {
         let count = self.count(max)?;
@@ -322,9 +328,7 @@ impl<'b> Reader<'b> {
             Scope::NONE => Scope::None,
             Scope::BY_ENTRY => Scope::CalledByEntry,
             Scope::GLOBAL => Scope::Global,
-            Scope::CONTRACTS => {
-                Scope::Contracts(self.list(SUBITEMS_MAX, |r| r.array().map(ScriptHash))?)
-            }
+            Scope::CONTRACTS => Scope::Contracts(self.list(SUBITEMS_MAX, |r| r.array().map(ScriptHash))?),
             _ => return Err(ReadError("a scope that is not used here")),
         };
         Ok(Signer { account, scope })

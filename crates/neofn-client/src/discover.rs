@@ -49,17 +49,13 @@ fn is_private(path: &Path) -> bool {
         .is_ok_and(|m| m.is_file() && (m.uid() == own.uid() || m.uid() == 0) && m.mode() & 0o077 == 0)
 }
 
-fn is_alive(pid: u32) -> bool {
-    pid != 0 && Path::new("/proc").join(pid.to_string()).exists()
-}
-
 /// A live node of ours that `path` describes.
 fn from_runtime_file(path: &Path) -> Option<Found> {
     if !is_private(path) {
         return None;
     }
     let runtime: RuntimeFile = serde_json::from_str(&read_small(path)?).ok()?;
-    if !is_alive(runtime.pid) {
+    if !runtime.is_live() {
         return None;
     }
     let key_file = Path::new(&runtime.admin_key_file);
@@ -115,7 +111,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn leave(dir: &Path, pid: u32, mode: u32) -> PathBuf {
+    /// What a node leaves, and a file that it has open.
+    fn leave(dir: &Path, pid: u32, mode: u32) -> (PathBuf, fs::File) {
         fs::create_dir_all(dir).expect("directory");
         let key = dir.join("admin.key");
         fs::write(&key, "nfk_test\n").expect("key");
@@ -128,7 +125,7 @@ mod tests {
         };
         fs::write(&path, serde_json::to_vec(&runtime).expect("json")).expect("file");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
-        path
+        (path, fs::File::open(&key).expect("open"))
     }
 
     #[test]
@@ -143,9 +140,9 @@ mod tests {
         };
         assert_eq!(find(&environment), Err(Error::NotFound));
 
-        let state = leave(&root.path().join("state"), std::process::id(), 0o600);
+        let (state, _open) = leave(&root.path().join("state"), std::process::id(), 0o600);
         assert_eq!(find(&environment).expect("found").file, Some(state));
-        let near = leave(&root.path().join("project/data"), std::process::id(), 0o600);
+        let (near, open) = leave(&root.path().join("project/data"), std::process::id(), 0o600);
         let found = find(&environment).expect("found");
         assert_eq!(
             (found.file.as_ref(), found.key.as_deref()),
@@ -154,16 +151,21 @@ mod tests {
 
         // Others could have written it, or the process is gone: not believed.
         fs::set_permissions(&near, fs::Permissions::from_mode(0o644)).expect("mode");
+        assert_ne!(find(&environment).expect("found").file, Some(near.clone()));
+        fs::set_permissions(&near, fs::Permissions::from_mode(0o600)).expect("mode");
+        assert_eq!(find(&environment).expect("found").file.as_ref(), Some(&near));
+        // the number of its process is ours, who are not that node
+        drop(open);
         assert_ne!(find(&environment).expect("found").file, Some(near));
-        leave(&root.path().join("project/data"), 0, 0o600);
-        leave(&root.path().join("state"), u32::MAX, 0o600);
+        let _gone = leave(&root.path().join("project/data"), 0, 0o600);
+        let _gone = leave(&root.path().join("state"), u32::MAX, 0o600);
         assert_eq!(find(&environment), Err(Error::NotFound));
     }
 
     #[test]
     fn a_local_key_is_never_sent_elsewhere() {
         let root = tempfile::tempdir().expect("tempdir");
-        leave(&root.path().join("data"), std::process::id(), 0o600);
+        let _open = leave(&root.path().join("data"), std::process::id(), 0o600);
         let mut environment = Environment {
             directory: root.path().to_owned(),
             ..Environment::default()

@@ -2,6 +2,7 @@
 //!
 //! The sandbox is not trusted to have checked anything.
 
+use crate::chain::Callees;
 use crate::emit::Emitted;
 use crate::engine::Inner;
 use crate::kv::{Kv, args};
@@ -49,9 +50,11 @@ pub(crate) struct Caller {
     /// What brought the run about, for all that may happen once only.
     pub(crate) effect: Effect,
     /// Callees so far, so that each has its own effects.
-    pub(crate) callees: Arc<Ordinals>,
+    pub(crate) ordinals: Arc<Ordinals>,
     /// Whether a callee stands on this run's place on the node.
     pub(crate) lent: Arc<AtomicBool>,
+    /// Callees under way, and what they cost.
+    pub(crate) callees: Arc<Callees>,
 }
 
 pub(crate) struct Host {
@@ -121,7 +124,7 @@ impl Host {
             HostOp::KvGet | HostOp::KvPut | HostOp::KvDelete | HostOp::KvList | HostOp::KvCounter => {
                 (self.kv.call(call.op, &call.input, now).await, 0)
             }
-            HostOp::Invoke => self.inner.chain(&self.caller, &call.input, call.units_left).await,
+            HostOp::Invoke => self.inner.chain(&self.caller, call).await,
             HostOp::Emit if self.caller.event_depth >= self.inner.options.chain_depth_max => {
                 let depth = self.inner.options.chain_depth_max;
                 let message = format!("ctx.emit: events have caused each other {depth} times to get here");

@@ -73,6 +73,7 @@ impl EngineOptions {
             retention: Retention {
                 age: Duration::from_secs(30 * 86_400),
                 per_function: 10_000,
+                bytes: 16 << 30,
                 idempotency: Duration::from_secs(86_400),
             },
             kv_quota: KvQuota {

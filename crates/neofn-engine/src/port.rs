@@ -290,6 +290,8 @@ pub struct Recording {
     pub time_max_ms: u64,
     /// Host calls and their replies, in the order of delivery.
     pub replies: Vec<RecordedCall>,
+    /// What callees used whose answers the run did not wait for.
+    pub callees_units: u64,
 }
 
 /// A host call that was answered.
@@ -425,6 +427,8 @@ pub struct Retention {
     pub per_function: u32,
     /// Idempotency keys older than this go.
     pub idempotency: Duration,
+    /// When all that is stored takes more, the oldest ended invocations go, whosever they are.
+    pub bytes: u64,
 }
 
 /// Counts that survive a restart.

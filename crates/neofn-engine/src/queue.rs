@@ -126,6 +126,7 @@ impl Inner {
                 units_max: 0,
                 time_max_ms: 0,
                 replies: Vec::new(),
+                callees_units: 0,
             },
         };
         self.end_claim(claimed, ended).await;

@@ -4,7 +4,7 @@ use crate::engine::Inner;
 use crate::error::of_store;
 use crate::port::RecordedCall;
 use crate::request::Replayed;
-use crate::run::Inputs;
+use crate::run::{Inputs, with_callees};
 use async_trait::async_trait;
 use neofn_runtime::port::{HostCall, HostCalls, HostError, HostReply};
 use neofn_sched::Share;
@@ -58,6 +58,8 @@ impl Inner {
         let slot = self.take(&loaded, Share::Own)?;
         let limits = loaded.record.spec.limits;
         let same = version == recorded.version;
+        // another version has limits of its own
+        let units_max = if same { recording.units_max } else { limits.units.0 };
         let host = Arc::new(Tape::new(recording.started_at, recording.replies, same));
         let inputs = Inputs {
             id: recorded.id,
@@ -65,8 +67,7 @@ impl Inner {
             event,
             seed: recording.seed,
             started_at: recording.started_at,
-            // another version has limits of its own
-            units: if same { recording.units_max } else { limits.units.0 },
+            units: units_max,
             time: if same {
                 Duration::from_millis(recording.time_max_ms)
             } else {
@@ -75,6 +76,7 @@ impl Inner {
         };
         let completed = self.complete(&loaded, artifact, inputs, host.clone()).await;
         drop((slot, held));
+        let units = with_callees(completed.units, recording.callees_units, units_max);
         let outcome = match completed.outcome {
             Ok(result) => Ok(result),
             Err(failure) => Err(self.explain(&loaded.record.artifact, failure).await),
@@ -84,7 +86,7 @@ impl Inner {
             version,
             outcome,
             logs: completed.logs,
-            units: completed.units,
+            units,
             diverged: host.diverged(),
         })
     }

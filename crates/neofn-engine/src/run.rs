@@ -1,6 +1,7 @@
 //! One attempt: sandbox, host calls, and the end in the user's own terms. Writes nothing down.
 
 use crate::cache::Loaded;
+use crate::chain::Callees;
 use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
 use crate::neo::Effect;
@@ -68,6 +69,15 @@ pub(crate) struct Inputs {
     pub(crate) time: Duration,
 }
 
+/// A bill with what callees used beside it, within the limit.
+pub(crate) fn with_callees(mut units: UnitsBill, used: u64, most: u64) -> UnitsBill {
+    let room = most.saturating_sub(units.total);
+    let charged = used.min(room);
+    units.host += charged;
+    units.total += charged;
+    units
+}
+
 impl Inner {
     pub(crate) async fn run(self: &Arc<Self>, run: Run) -> Ended {
         let spec = &run.loaded.record.spec;
@@ -84,6 +94,7 @@ impl Inner {
             units_max: spec.limits.units.0.min(run.units_max),
             time_max_ms,
             replies: Vec::new(),
+            callees_units: 0,
         };
         self.options.entropy.fill(&mut recording.seed);
         let (artifact, held) = match self.artifact(&run.loaded).await {
@@ -101,6 +112,7 @@ impl Inner {
                 };
             }
         };
+        let callees = Arc::new(Callees::default());
         let host = Arc::new(Host::new(
             self.clone(),
             Caller {
@@ -113,8 +125,9 @@ impl Inner {
                 trace: run.trace,
                 effects: run.effects,
                 effect: run.effect,
-                callees: Arc::default(),
+                ordinals: Arc::default(),
                 lent: Arc::new(AtomicBool::new(false)),
+                callees: callees.clone(),
             },
         ));
         let inputs = Inputs {
@@ -128,6 +141,9 @@ impl Inner {
         };
         let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
         drop(held);
+        // a caller that ends first pays for its callees all the same; they end with its time at the latest
+        recording.callees_units = callees.settled().await;
+        let units = with_callees(completed.units, recording.callees_units, recording.units_max);
         let left = host.take();
         recording.replies = left.replies;
         let emitted = match run.effects {
@@ -150,7 +166,7 @@ impl Inner {
             emitted: if outcome.is_ok() { emitted } else { Vec::new() },
             outcome,
             logs: completed.logs,
-            units: completed.units,
+            units,
             duration: clock.monotonic().saturating_sub(begun),
             recording,
         }

@@ -15,7 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Rows that one sweep removes at the most, so that it never holds the writer for long.
-const SWEEP_ROWS: u32 = 500;
+const SWEEP_ROWS: u32 = 2_000;
+
+/// How often stored code is swept.
+const BLOBS_EVERY: Duration = Duration::from_secs(3_600);
+/// Bytes that were stored so lately may belong to a deployment under way.
+const BLOBS_KEPT: Duration = Duration::from_secs(3_600);
 
 /// What an activation did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,7 @@ impl Service {
             never,
         ));
         loops.spawn(drive(Retention(inner.clone()), sweep_every, stop.clone(), never));
+        loops.spawn(drive(BlobSweep(inner.clone()), BLOBS_EVERY, stop.clone(), never));
         loops.spawn(drive(KvSweep(inner.clone()), sweep_every, stop.clone(), never));
         let wake = inner.clone();
         loops.spawn(drive(Cron::new(inner.clone()), tick, stop.clone(), move || {
@@ -185,6 +191,26 @@ impl Reconciler for Retention {
     }
 }
 
+/// Removes stored bytes that no version stands for.
+struct BlobSweep(Arc<Inner>);
+
+impl Reconciler for BlobSweep {
+    const NAME: &'static str = "blob-sweep";
+
+    async fn activate(&mut self) -> Report {
+        let mut report = Report::default();
+        match self.0.ports.registry.sweep_blobs(BLOBS_KEPT).await {
+            Ok(0) => {}
+            Ok(gone) => {
+                report.did = u64::from(gone);
+                tracing::info!(gone, "removed stored code of deleted functions");
+            }
+            Err(error) => tracing::warn!(%error, "stored code not swept"),
+        }
+        report
+    }
+}
+
 /// Removes expired entries of ctx.kv.
 struct KvSweep(Arc<Inner>);
 
@@ -202,7 +228,7 @@ fn swept(name: &str, result: Result<u32, crate::port::StoreError>) -> Report {
         Ok(rows) => Report {
             did: u64::from(rows),
             // a full batch means that there is more; the pause lets other writers in
-            again: (rows >= SWEEP_ROWS).then_some(Duration::from_millis(50)),
+            again: (rows >= SWEEP_ROWS).then_some(Duration::from_millis(5)),
         },
         Err(error) => {
             tracing::warn!(%error, name, "sweep failed");

@@ -61,6 +61,13 @@ impl DebugInfo {
         }
         self.positions.as_ref()?.lookup(frame.line, frame.column)
     }
+    /// What the user calls the function. The bundler gives default exports without a name one of its own.
+    fn function<'a>(&self, frame: &'a Frame, at: &Position) -> &'a str {
+        let name = frame.function.as_str();
+        let invented =
+            name.ends_with("_default") && self.files.get(&at.file).is_some_and(|text| !text.contains(name));
+        if invented { "default" } else { name }
+    }
     fn frame(&self, compiler: &dyn Compile, at: &Position) -> String {
         self.files
             .get(&at.file)
@@ -77,7 +84,7 @@ impl DebugInfo {
             };
             if stack.len() < STACK_LINES_MAX {
                 let place = format!("{}:{}:{}", at.file, at.line, at.column);
-                stack.push(match frame.function.as_str() {
+                stack.push(match self.function(frame, &at) {
                     "" | "<anonymous>" => format!("at {place}"),
                     name => format!("at {name} ({place})"),
                 });

@@ -69,8 +69,9 @@ impl Bound {
         self.address
     }
 
-    /// Answers until `going` is cancelled; then accepts no more, lets requests end, and returns when all have.
-    pub async fn serve(self, edge: Edge, going: CancellationToken) {
+    /// Answers until `closing` is cancelled; then accepts no more, lets requests end, and returns when all have. A
+    /// node that drains closes last: until then a caller is told so, and when to come back.
+    pub async fn serve(self, edge: Edge, closing: CancellationToken) {
         let service = edge.service();
         let builder = self.builder();
         let free = Arc::new(Semaphore::new(self.options.connections_max));
@@ -78,7 +79,7 @@ impl Bound {
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&self.listener, &free) => accepted,
-                () = going.cancelled() => break,
+                () = closing.cancelled() => break,
             };
             if let Some((stream, peer, permit)) = accepted {
                 let connection = Connection {

@@ -87,6 +87,15 @@ async fn deploy_invoke_look_back() {
         (&estimate["units"]["total"], &estimate["success"]),
         (&json!(10010), &json!(true))
     );
+    assert_eq!(estimate.get("code"), None);
+    let spent = world
+        .as_operator("POST", &format!("{HELLO}/estimate"), r#"{"fail":"NF0203"}"#)
+        .await
+        .json();
+    assert_eq!(
+        (&spent["code"], &spent["success"]),
+        (&json!("NF0203"), &json!(false))
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::walk::{Walk, shorten};
 use crate::{FunctionConfig, FunctionLimits, SmokeTest};
 use neofn_event::Triggers;
 use neofn_types::{
-    ChainGrant, ChainWrite, Code, FunctionName, Grants, RuntimeKind, Units, parse_bytes, parse_duration_ms,
+    ChainGrant, ChainWrite, Code, FunctionName, Grants, RuntimeKind, Units, parse_duration_ms, parse_memory,
 };
 use std::ops::Range;
 use toml::Spanned;
@@ -138,7 +138,7 @@ fn limits(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> FunctionLimits {
                     .map(Units);
             }
             "time" => limits.time_ms = quantity(walk, key, value, "time = \"30s\"", parse_duration_ms),
-            "memory" => limits.memory_bytes = quantity(walk, key, value, "memory = \"64MiB\"", parse_bytes),
+            "memory" => limits.memory_bytes = quantity(walk, key, value, "memory = \"64MiB\"", parse_memory),
             "concurrency" => {
                 limits.concurrency = walk
                     .integer(key, value, 1..1_000_001, "concurrency = 10")

@@ -33,7 +33,11 @@ pub struct Node {
     api: Api,
     engine: Engine,
     store: Arc<Store>,
+    /// Ends streams.
     going: CancellationToken,
+    /// Ends the server.
+    closing: CancellationToken,
+    /// Ends the engine's loops.
     gone: CancellationToken,
     server: JoinHandle<()>,
     service: JoinHandle<()>,
@@ -57,7 +61,7 @@ impl Node {
 
         let port = chain.as_ref().map(Connected::port);
         let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, port);
-        let (going, gone) = (CancellationToken::new(), CancellationToken::new());
+        let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
@@ -76,7 +80,7 @@ impl Node {
         });
         let url = url(bound.address());
         let edge = Edge::new(api.clone(), going.clone());
-        let server = tokio::spawn(bound.serve(edge, going.clone()));
+        let server = tokio::spawn(bound.serve(edge, closing.clone()));
         let file = RuntimeFile {
             url: url.clone(),
             admin_key_file: admin_key_file.display().to_string(),
@@ -95,6 +99,7 @@ impl Node {
             engine,
             store,
             going,
+            closing,
             gone,
             server,
             service,
@@ -130,13 +135,14 @@ impl Node {
         }
     }
 
-    /// Ends in order: no new requests, running calls end within `deadline`, history reaches the disk. What waits in
+    /// Ends in order: new calls are refused with 503, running ones end within `deadline`, history reaches the disk. What waits in
     /// the queue stays there for the next start. Answers whether everything ended in time.
     pub async fn drain(mut self, deadline: Duration) -> bool {
         tracing::info!("draining");
         self.api.begin_drain();
         self.going.cancel();
         let runs_ended = self.engine.drain(deadline).await;
+        self.closing.cancel();
         // answers of ended runs are on their way; a client that does not take them cannot hold us up
         let answered = tokio::time::timeout(Duration::from_secs(2), &mut self.server)
             .await
@@ -160,6 +166,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.going.cancel();
+        self.closing.cancel();
         self.gone.cancel();
         self.server.abort();
         self.service.abort();

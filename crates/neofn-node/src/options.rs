@@ -92,6 +92,7 @@ impl NodeOptions {
             retention: Retention {
                 age: Duration::from_secs(7 * 86_400),
                 per_function: 10_000,
+                bytes: 16 << 30,
                 idempotency: Duration::from_secs(86_400),
             },
             kv_quota: KvQuota {

@@ -9,6 +9,9 @@
     reason = "a test that cannot go on should stop loudly, and waits for the real world"
 )]
 
+#[path = "node_cases/stacks.rs"]
+mod stacks;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use neofn_node::{Node, NodeOptions};
 use serde_json::{Value, json};
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("deploys_runs_and_comes_back", deploys_runs_and_comes_back),
         trial("keys_do_not_reach_tenants", keys_do_not_reach_tenants),
+        trial("stacks_point_at_the_line", stacks::stacks_point_at_the_line),
         trial("drains_what_runs", drains_what_runs),
         trial("one_node_to_a_directory", one_node_to_a_directory),
         trial("slow_heads_are_given_up", slow_heads_are_given_up),
@@ -189,11 +193,12 @@ async fn drains_what_runs(dir: PathBuf) {
     deploy(&node, "busy", source).await;
     let (url, key) = (node.url().to_owned(), key(&node));
     let running = tokio::task::spawn_blocking(move || {
-        let answer = exchange(&url, &key, "POST /api/v1/functions/demo/busy", "3000000");
-        (
-            read(&answer),
-            TcpStream::connect(url.trim_start_matches("http://")).is_err(),
-        )
+        read(&exchange(
+            &url,
+            &key,
+            "POST /api/v1/functions/demo/busy",
+            "3000000",
+        ))
     });
     while !running.is_finished() {
         let (url, key) = (node.url().to_owned(), self::key(&node));
@@ -202,13 +207,30 @@ async fn drains_what_runs(dir: PathBuf) {
             break;
         }
     }
-    assert!(node.drain(Duration::from_secs(20)).await);
-    let ((status, answer), nobody_listens) = running.await.unwrap();
-    assert_eq!(
-        (status, &answer["result"], nobody_listens),
-        (200, &json!("done"), true),
-        "{answer}"
-    );
+    let (url, key) = (node.url().to_owned(), self::key(&node));
+    let address = url.trim_start_matches("http://").to_owned();
+    let draining = tokio::spawn(node.drain(Duration::from_secs(20)));
+    // while the call runs others are told to come back, on connections of their own
+    let told = tokio::task::spawn_blocking(move || {
+        ["GET /ready", "POST /api/v1/functions/demo/busy"].map(|request| {
+            let mut answer = exchange(&url, &key, request, "1");
+            while answer.starts_with("HTTP/1.1 200") {
+                answer = exchange(&url, &key, request, "1");
+            }
+            answer.to_lowercase()
+        })
+    });
+    for answer in told.await.unwrap() {
+        assert!(
+            answer.starts_with("http/1.1 503") && answer.contains("\r\nretry-after: "),
+            "{answer}"
+        );
+    }
+    assert!(!running.is_finished(), "told while it ran");
+    assert!(draining.await.unwrap());
+    let (status, answer) = running.await.unwrap();
+    assert_eq!((status, &answer["result"]), (200, &json!("done")), "{answer}");
+    assert!(TcpStream::connect(address).is_err(), "nobody listens");
 }
 
 async fn one_node_to_a_directory(dir: PathBuf) {

@@ -4,6 +4,7 @@ use crate::{ArtifactRef, FunctionRecord, VersionRecord, VersionSpec};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_types::{Digest, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
+use std::time::Duration;
 
 /// Why a registry command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,8 @@ pub trait RegistryStore: Send + Sync + 'static {
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError>;
     /// Reads bytes back and checks their digest.
     async fn blob(&self, digest: Digest) -> Result<Bytes, RegistryStoreError>;
+    /// Removes bytes that no version names and that nobody has stored for that long; answers how many.
+    async fn sweep_blobs(&self, unstored_for: Duration) -> Result<u32, RegistryStoreError>;
     /// Replaces the compiled form of a version after the engine changed.
     async fn set_artifact(
         &self,

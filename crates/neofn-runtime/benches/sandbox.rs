@@ -109,13 +109,13 @@ fn bench() -> Result<(), Failure> {
         row("small, live instance (r1cow), reset included", || {
             sandboxed(&small_hot)
         }),
-        row("small, live instance, as the caller sees it", || {
+        row("the floor: small, live, reset not counted", || {
             answered(&small_hot, &mut left)
         }),
         row("200 KB bundle, live instance, reset included", || {
             sandboxed(&big_hot)
         }),
-        row("200 KB bundle, live, as the caller sees it", || {
+        row("the floor: 200 KB bundle, live, no reset", || {
             answered(&big_hot, &mut left_big)
         }),
         row("small, pooled (d3)", || sandboxed(&small_cold)),

@@ -30,6 +30,21 @@ if [ ! -s "$out" ]; then
     # QuickJS has no stack check under WASI; with the stack first in memory it works as anywhere else
     sed -i '/^static void update_stack_limit/,/^}/s/defined(__wasi__)/defined(__wasi__) \&\& !defined(WASI_STACK_CHECK)/' "$work/quickjs.c"
     grep -q WASI_STACK_CHECK "$work/quickjs.c" || { echo "the stack check could not be added to quickjs.c" >&2; exit 4; }
+    # QuickJS notes a place for calls and variables alone, so that `this.a.b` failed where its function began: note one
+    # for each statement and each property too. Places are no instructions; code and charges stay as they are.
+    sed -i \
+        -e 's/^    switch(tok = s->token.val) {$/    emit_source_loc(s); \/\* statement \*\/\n&/' \
+        -e 's/^        parse_property:$/&\n            emit_source_loc(s);/' \
+        -e '/^        } else if (s->token.val == .\[.) {$/,/^        } else {$/{
+                s/^            int prev_op;$/            int prev_op, at_line, at_col;/
+                s/^        parse_array_access:$/&\n            at_line = s->token.line_num;\n            at_col = s->token.col_num;/
+                s/^                emit_op(s, OP_get_array_el);$/                emit_source_loc_at(s, at_line, at_col);\n&/
+            }' \
+        -e 's/^    s->eol = s->buf_ptr;$/    s->eol = s->buf_ptr - 1;/' "$work/quickjs.c"
+    for added in 'emit_source_loc(s); /\* statement' 'at_col = s->' 'loc_at(s, at_line, at_col)' 's->eol = s->buf_ptr - 1'; do
+        [ "$(grep -c "$added" "$work/quickjs.c")" = 1 ] || { echo "places could not be added to quickjs.c: $added" >&2; exit 4; }
+    done
+    grep -A 1 'parse_property:' "$work/quickjs.c" | grep -q emit_source_loc || { echo "places of properties could not be added to quickjs.c" >&2; exit 4; }
     cd "$work"
     # shellcheck disable=SC2086 # flags are words
     "$clang" $flags guest.c libregexp.c libunicode.c dtoa.c -o engine.wasm \

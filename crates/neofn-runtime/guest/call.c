@@ -9,7 +9,14 @@ static uint32_t finish(JSValueConst value)
         host_result("null", 4);
         return DONE;
     }
+    answering = true;
     JSValue json = JS_JSONStringify(context, value, JS_UNDEFINED, JS_UNDEFINED);
+    if (asked_while_answering) {
+        drop_exception();
+        JS_FreeValue(context, json);
+        fail_with_text(FAIL_NOT_SERIALISABLE, asked_too_late);
+        return DONE;
+    }
     if (JS_IsException(json)) {
         fail_with(JS_GetException(context), FAIL_NOT_SERIALISABLE);
         return DONE;
@@ -96,10 +103,8 @@ static int adopt_thenable(void)
     return 0;
 }
 
-EXPORT("start") uint32_t guest_start(uint32_t event_size, uint64_t random)
+static uint32_t begin(uint32_t event_size)
 {
-    JS_UpdateStackTop(runtime);
-    context->random_state = random | 1;
     JSValue arguments[2];
     arguments[0] = take_json(event_size, "<event>");
     if (!JS_IsException(arguments[0])) {
@@ -114,9 +119,8 @@ EXPORT("start") uint32_t guest_start(uint32_t event_size, uint64_t random)
     return DONE;
 }
 
-EXPORT("resume") uint32_t guest_resume(uint32_t seq, uint32_t failed, uint32_t size)
+static uint32_t deliver(uint32_t seq, uint32_t failed, uint32_t size)
 {
-    JS_UpdateStackTop(runtime);
     if (seq >= calls_capacity || JS_IsUndefined(calls[seq][0]))
         return go_on();
     JSValue resolve = calls[seq][0], reject = calls[seq][1];
@@ -141,4 +145,24 @@ EXPORT("resume") uint32_t guest_resume(uint32_t seq, uint32_t failed, uint32_t s
     }
     JS_FreeValue(context, done);
     return go_on();
+}
+
+EXPORT("start") uint32_t guest_start(uint32_t event_size, uint64_t random)
+{
+    JS_UpdateStackTop(runtime);
+    context->random_state = random | 1;
+    track_rejections();
+    uint32_t status = begin(event_size);
+    if (status == DONE)
+        log_rejections();
+    return status;
+}
+
+EXPORT("resume") uint32_t guest_resume(uint32_t seq, uint32_t failed, uint32_t size)
+{
+    JS_UpdateStackTop(runtime);
+    uint32_t status = deliver(seq, failed, size);
+    if (status == DONE)
+        log_rejections();
+    return status;
 }

@@ -39,18 +39,20 @@ static bool same(const char *text, size_t size, const char *wanted)
     return text && size == strlen(wanted) && !memcmp(text, wanted, size);
 }
 
-/* The catalogue number of an error that the host made, 0 for any other. */
+/* The catalogue number of an error that the host made, 0 for any other. Neither its class nor its properties tell:
+   functions can reach those. */
 static uint32_t host_code(JSValueConst thrown)
 {
     uint32_t number = 0;
-    size_t size;
-    int is = JS_IsInstanceOf(context, thrown, host_error_class);
-    if (is < 0)
+    size_t size = 0;
+    const char *code = NULL;
+    JSValue value = JS_Call(context, host_code_of, JS_UNDEFINED, 1, &thrown);
+    if (JS_IsException(value))
         drop_exception();
-    if (is <= 0)
-        return 0;
-    const char *code = text_of(thrown, "code", &size);
-    if (size == 6 && code[0] == 'N' && code[1] == 'F')
+    else if (JS_IsString(value))
+        code = JS_ToCStringLen(context, &size, value);
+    JS_FreeValue(context, value);
+    if (code && size == 6 && code[0] == 'N' && code[1] == 'F')
         for (int i = 2; i < 6; i++)
             number = number * 10 + (uint32_t)(code[i] - '0');
     if (code)
@@ -64,6 +66,7 @@ static void fail_with(JSValue thrown, uint32_t code)
     size_t name_size = 0, message_size = 0, stack_size = 0;
     const char *name = NULL, *message = NULL, *stack = NULL;
 
+    answering = true;
     if (JS_IsObject(thrown)) {
         name = text_of(thrown, "name", &name_size);
         message = text_of(thrown, "message", &message_size);

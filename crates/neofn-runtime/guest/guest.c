@@ -13,5 +13,6 @@
 #include "state.c"
 #include "services.c"
 #include "fail.c"
+#include "rejections.c"
 #include "call.c"
 #include "load.c"

@@ -33,6 +33,8 @@ IMPORT("result") void host_result(const char *json, size_t size);
 /* The run failed. */
 IMPORT("fail") void host_fail(uint32_t code, const char *name, size_t name_size, const char *message,
                               size_t message_size, const char *stack, size_t stack_size);
+/* Levels of `host_log`, as the prelude numbers them. */
+enum { LOG_ERROR = 3 };
 IMPORT("log") void host_log(uint32_t level, const char *text, size_t size);
 /* Asks for a host call, answers its number, or why not: -1 not granted, -2 too many, -3 too large, -4 not in a call. */
 IMPORT("request") int32_t host_request(uint32_t op, const char *json, size_t size);

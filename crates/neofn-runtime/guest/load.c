@@ -21,6 +21,14 @@ static JSModuleDef *refuse_import(JSContext *c, const char *name, void *unused)
     return NULL;
 }
 
+/* A stack trace must not hand out the functions in it: those of the prelude make errors that pass for the host's. */
+static void hide_callers(void)
+{
+    JSAtom name = JS_NewAtom(context, "getFunction");
+    JS_DeleteProperty(context, context->class_proto[JS_CLASS_CALL_SITE], name, 0);
+    JS_FreeAtom(context, name);
+}
+
 static bool run_prelude(void)
 {
     JSValue factory = JS_Eval(context, prelude, sizeof prelude - 1, "neofn", JS_EVAL_TYPE_GLOBAL);
@@ -35,9 +43,11 @@ static bool run_prelude(void)
         return false;
     context_proto = JS_GetPropertyStr(context, parts, "contextProto");
     make_host_error = JS_GetPropertyStr(context, parts, "makeHostError");
-    host_error_class = JS_GetPropertyStr(context, parts, "HostError");
+    host_code_of = JS_GetPropertyStr(context, parts, "hostCodeOf");
     JS_FreeValue(context, parts);
-    return JS_IsObject(context_proto) && JS_IsFunction(context, make_host_error);
+    hide_callers();
+    return JS_IsObject(context_proto) && JS_IsFunction(context, make_host_error)
+        && JS_IsFunction(context, host_code_of);
 }
 
 /* Builds the engine: 0, or the step that failed. */

@@ -10,12 +10,17 @@
   // ---- errors that come from the host ------------------------------------------------------------------------
 
   class HostError extends Error {
+    // the code that counts: functions can neither write it nor reach what does
+    #code;
     constructor(code, message) {
       super(message);
+      this.#code = code;
       define(this, "code", code);
     }
+    static codeOf(value) { return typeof value === "object" && value !== null && #code in value ? value.#code : undefined; }
   }
   define(HostError.prototype, "name", "HostError");
+  define(HostError.prototype, "constructor", Error);
   const makeHostError = ({ code, message }) => new HostError(code, message);
 
   const NOT_IN_A_CALL = "not available while the module is loaded: use it inside the handler";
@@ -355,6 +360,19 @@
     const text = value.startsWith("0x") ? value.slice(2) : value;
     return serve(name, HEX_DECODE, text.length, false, text.toWellFormed());
   };
+  // Base58 takes quadratic time, and what is written in it (addresses, keys) is short. The limits are the host's.
+  const BASE58_BYTES_MAX = 128, BASE58_CHARACTERS_MAX = 200;
+  const tooLong = (name, most, unit) => new RangeError(`${name}: at most ${most} ${unit} can be given`);
+  const base58Encode = (name, op, data) => {
+    const input = typeof data === "string" ? utf8Encode(data.toWellFormed()) : bytesOf(data);
+    if (input.length > BASE58_BYTES_MAX) throw tooLong(name, BASE58_BYTES_MAX, "bytes");
+    return serve(name, op, BASE58_BYTES_MAX * 2, true, input);
+  };
+  const base58Decode = (name, op, data) => {
+    const text = String(data).toWellFormed();
+    if (text.length > BASE58_CHARACTERS_MAX) throw tooLong(name, BASE58_CHARACTERS_MAX, "characters");
+    return serve(name, op, BASE58_CHARACTERS_MAX, false, text);
+  };
   const ctxCrypto = Object.freeze({
     sha256: digest("sha256", SHA256, 32),
     sha512: digest("sha512", SHA512, 64),
@@ -368,10 +386,10 @@
     verifySecp256r1: (publicKey, signature, message) =>
       serve("verifySecp256r1", VERIFY_SECP256R1, 1, false, fromHex("publicKey", publicKey),
         fromHex("signature", signature), inputOf(message))[0] === 1,
-    base58Encode: (data) => { const input = inputOf(data); return serve("base58Encode", BASE58_ENCODE, sizeOf(input) * 2 + 8, true, input); },
-    base58Decode: (text) => serve("base58Decode", BASE58_DECODE, String(text).length + 8, false, String(text).toWellFormed()),
-    base58CheckEncode: (data) => { const input = inputOf(data); return serve("base58CheckEncode", BASE58CHECK_ENCODE, sizeOf(input) * 2 + 16, true, input); },
-    base58CheckDecode: (text) => serve("base58CheckDecode", BASE58CHECK_DECODE, String(text).length + 8, false, String(text).toWellFormed()),
+    base58Encode: (data) => base58Encode("base58Encode", BASE58_ENCODE, data),
+    base58Decode: (text) => base58Decode("base58Decode", BASE58_DECODE, text),
+    base58CheckEncode: (data) => base58Encode("base58CheckEncode", BASE58CHECK_ENCODE, data),
+    base58CheckDecode: (text) => base58Decode("base58CheckDecode", BASE58CHECK_DECODE, text),
     base64Encode: (data) => { const input = inputOf(data); return serve("base64Encode", BASE64_ENCODE, sizeOf(input) * 2 + 4, true, input); },
     base64Decode: (text) => serve("base64Decode", BASE64_DECODE, String(text).length + 4, false, String(text).toWellFormed()),
     hexEncode: (data) => { const input = inputOf(data); return hex(typeof input === "string" ? utf8Encode(input) : input); },
@@ -383,9 +401,18 @@
   // ---- ctx ----------------------------------------------------------------------------------------------------
 
   const KV_GET = 0, KV_PUT = 1, KV_DELETE = 2, KV_LIST = 3, KV_COUNTER = 4, INVOKE = 5;
+  // An error that comes back later shows where the call was made: where it comes back there is nobody's code.
+  const placed = async (answer, place) => {
+    try {
+      return await answer;
+    } catch (error) {
+      define(error, "stack", place.stack);
+      throw error;
+    }
+  };
   const call = (service, op, input, grant = "kv = true") => {
     const answer = request(op, stringify(input));
-    if (typeof answer !== "number") return answer;
+    if (typeof answer !== "number") return placed(answer, new Error());
     switch (answer) {
       case -1: throw new HostError("NF0210", `ctx.${service} is not granted: add \`allow = { ${grant} }\` to this function in neofn.toml`);
       case -2: throw new HostError("NF0211", "this run has made as many host calls as it may");
@@ -397,19 +424,48 @@
     if (typeof key !== "string") throw new HostError("NF0502", `ctx.kv: a key is a string, not ${typeof key}`);
     return key;
   };
+  // A misspelt option would be an option that is silently not there.
+  const options = (what, given, names) => {
+    if (given === undefined) return {};
+    if (typeof given !== "object" || given === null)
+      throw new HostError("NF0216", `${what}: the options are an object`);
+    for (const name of Object.keys(given)) {
+      let known = false;
+      for (let i = 0; i < names.length; i++) known ||= names[i] === name;
+      if (!known) throw new HostError("NF0216", `${what}: there is no option \`${name}\`, but ${names.join(", ")}`);
+    }
+    return given;
+  };
+  // JSON has neither NaN nor Infinity: they would arrive as null, which means something else.
+  const whole = (what, name, value) => {
+    if (value !== undefined && !Number.isSafeInteger(value))
+      throw new HostError("NF0216", `${what}: ${name} is ${String(value)}, but must be a whole number`);
+    return value;
+  };
+  const revision = (what, value) => (value === null ? null : whole(what, "ifRevision", value));
   const kv = Object.freeze({
     async get(key) { return (await call("kv", KV_GET, { key: keyOf(key) }))?.value ?? null; },
     async getWithRevision(key) { return call("kv", KV_GET, { key: keyOf(key) }); },
-    async put(key, value, { ifRevision, ttlMs } = {}) {
+    async put(key, value, given) {
+      const { ifRevision, ttlMs } = options("ctx.kv.put", given, ["ifRevision", "ttlMs"]);
       if (value === undefined || typeof value === "function" || typeof value === "symbol")
         throw new HostError("NF0503", `ctx.kv.put: ${typeof value} is not JSON`);
-      await call("kv", KV_PUT, { key: keyOf(key), value, ifRevision, ttlMs });
+      await call("kv", KV_PUT, {
+        key: keyOf(key), value,
+        ifRevision: revision("ctx.kv.put", ifRevision), ttlMs: whole("ctx.kv.put", "ttlMs", ttlMs),
+      });
     },
-    async delete(key, { ifRevision } = {}) {
-      return (await call("kv", KV_DELETE, { key: keyOf(key), ifRevision })).deleted;
+    async delete(key, given) {
+      const { ifRevision } = options("ctx.kv.delete", given, ["ifRevision"]);
+      return (await call("kv", KV_DELETE, { key: keyOf(key), ifRevision: revision("ctx.kv.delete", ifRevision) })).deleted;
     },
-    async list({ prefix = "", cursor, limit } = {}) { return call("kv", KV_LIST, { prefix, cursor, limit }); },
-    async increment(key, by = 1) { return (await call("kv", KV_COUNTER, { key: keyOf(key), by })).value; },
+    async list(given) {
+      const { prefix = "", cursor, limit } = options("ctx.kv.list", given, ["prefix", "cursor", "limit"]);
+      return call("kv", KV_LIST, { prefix, cursor, limit: whole("ctx.kv.list", "limit", limit) });
+    },
+    async increment(key, by = 1) {
+      return (await call("kv", KV_COUNTER, { key: keyOf(key), by: whole("ctx.kv.increment", "by", by) })).value;
+    },
   });
 
   // ---- ctx.neo ------------------------------------------------------------------------------------------------
@@ -550,5 +606,5 @@
   };
   for (const name of Object.keys(globals)) define(globalThis, name, globals[name]);
 
-  return { contextProto, makeHostError, HostError };
+  return { contextProto, makeHostError, hostCodeOf: HostError.codeOf };
 })

@@ -36,12 +36,19 @@ static bool reserve_call(uint32_t seq)
     return true;
 }
 
+static const char asked_too_late[] =
+    "a getter or toJSON of the result made a host call: make host calls in the handler, and await them";
+
 /* request(op, json) -> promise, or a negative number that says why not */
 static JSValue js_request(JSContext *c, JSValueConst self, int argc, JSValueConst *argv)
 {
     int32_t op;
     size_t size;
     JSValue settle[2];
+    if (answering) {
+        asked_while_answering = true;
+        return JS_ThrowTypeError(c, "%s", asked_too_late);
+    }
     if (JS_ToInt32(c, &op, argv[0]))
         return JS_EXCEPTION;
     const char *json = JS_ToCStringLen(c, &size, argv[1]);

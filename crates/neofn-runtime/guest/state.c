@@ -6,7 +6,8 @@ static JSContext *context;
 /* What the prelude hands over. */
 static JSValue context_proto;
 static JSValue make_host_error;
-static JSValue host_error_class;
+/* What the host made an error with: its code as a string, nothing for any other value. */
+static JSValue host_code_of;
 
 static JSValue handler;
 /* What the handler returned: a promise or a value. */
@@ -16,6 +17,11 @@ static JSValue outcome;
 static JSValue (*calls)[2];
 static uint32_t calls_capacity;
 static uint32_t calls_outstanding;
+
+/* The answer is being read: what a getter or a toJSON asks of the host now would be charged and never done. */
+static bool answering;
+/* Somebody asked all the same. */
+static bool asked_while_answering;
 
 static void drop_exception(void)
 {

@@ -225,8 +225,10 @@ pub struct HostCall {
     pub op: HostOp,
     /// JSON of the arguments; shape by `op`, see docs/reference/host-calls.
     pub input: Bytes,
-    /// Units that this run has left: what a callee of ctx.invoke may use at the most.
+    /// Units that this run had left when it asked; calls under way may use up some of them.
     pub units_left: u64,
+    /// Calls of ctx.invoke that were made together and are still to be served, this one included: they share.
+    pub sharing: u32,
 }
 
 /// The services behind host calls.

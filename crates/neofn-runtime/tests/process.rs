@@ -45,6 +45,10 @@ fn main() -> ExitCode {
         test("a_hostile_top_level_is_refused_and_hurts_nobody", hostile_prepare),
         test("artifacts_of_another_engine_are_refused", other_engine),
         test("children_end_with_the_pool", end),
+        test("an_answer_that_is_too_large_is_its_own_calls_failure", too_large),
+        test("a_call_given_up_in_the_middle_leaves_nothing_behind", given_up),
+        test("a_version_that_does_not_load_in_time_is_told", loads_too_long),
+        test("when_memory_is_short_the_largest_run_ends", largest),
         test("a_users_module_is_compiled_and_run_in_children", wasm),
         test("a_damaged_engine_cache_is_built_again", damaged_cache),
         test(
@@ -212,8 +216,21 @@ async fn killed() {
 }
 
 fn kill(pid: u32) {
+    signal(pid, "-9");
+}
+
+/// To a process and all that it has started: a child runs below the one that confines it.
+fn signal_all(pid: u32, with: &str) {
+    let below = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    for child in below.split_whitespace() {
+        signal_all(child.parse().unwrap(), with);
+    }
+    signal(pid, with);
+}
+
+fn signal(pid: u32, signal: &str) {
     let status = std::process::Command::new("kill")
-        .arg("-9")
+        .arg(signal)
         .arg(pid.to_string())
         .status();
     assert!(status.is_ok_and(|s| s.success()));
@@ -509,14 +526,147 @@ async fn wasm() {
     assert_eq!(pool.status().restarts, 0);
 }
 
+async fn too_large() {
+    let pool = pool(1).await;
+    let chatty = r#"export default (e) => {
+        if (e === 0) return "x".repeat(4500000);
+        console.log("x".repeat(65530));
+        for (let i = 0; i < 700000; i++) console.log("");
+        return 1;
+    }"#;
+    let a = prepare(&pool, chatty).await;
+    let mut j = job(&a, "0");
+    j.limits.result_bytes = 5 << 20;
+    let done = pool.invoke(j).await;
+    assert_eq!(code(&done), Some(Code::ResultTooLarge), "{}", text(&done));
+    assert!(done.units.total > 10_000, "{:?}", done.units);
+    let done = pool.invoke(job(&a, "1")).await;
+    assert_eq!(text(&done), "1");
+    assert_eq!(done.logs.len(), 2);
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn given_up() {
+    let mut o = support::options(1);
+    // the next call runs only once the child has answered for the one that was given up
+    o.running_max = 1;
+    let pool = support::start(o).await;
+    let a = prepare(&pool, SOURCE).await;
+    assert!(pool.invoke(job(&a, "{}")).await.outcome.is_ok());
+    let child = pool.children()[0];
+    for _ in 0..3 {
+        signal_all(child, "-STOP");
+        // more than the socket takes at once
+        let large = format!(r#"{{"name":"{}"}}"#, "n".repeat(4_000_000));
+        let sending = tokio::time::timeout(Duration::from_millis(300), pool.invoke(job(&a, large))).await;
+        assert!(sending.is_err());
+        signal_all(child, "-CONT");
+        let mut j = job(&a, r#"{"name":"Neo"}"#);
+        j.time = Duration::from_secs(10);
+        let done = pool.invoke(j).await;
+        assert!(done.outcome.is_ok(), "{}", text(&done));
+    }
+    assert_eq!(pool.children(), [child]);
+    assert_eq!(pool.status().restarts, 0);
+}
+
+async fn loads_too_long() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, SOURCE).await;
+    let child = pool.children()[0];
+    signal_all(child, "-STOP");
+    for _ in 0..3 {
+        let mut j = job(&a, r#"{"name":"Neo"}"#);
+        j.time = Duration::from_millis(300);
+        let done = pool.invoke(j).await;
+        assert_eq!(code(&done), Some(Code::Overloaded), "{}", text(&done));
+        assert!(done.duration < Duration::from_secs(3), "{:?}", done.duration);
+    }
+    signal_all(child, "-CONT");
+    let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    assert_eq!(pool.status().restarts, 0);
+}
+
+/// Takes the memory that its event asks for, then waits for a host call.
+const HOG: &str = "export default async (e, ctx) => {
+    const held = [];
+    for (let i = 0; i < e; i++) held.push(new Uint8Array(1 << 20).fill(7));
+    await ctx.kv.get('k');
+    return held.length;
+}";
+
+/// Answers once the door is open.
+struct Door {
+    asked: AtomicU32,
+    open: tokio::sync::watch::Sender<bool>,
+}
+
+#[async_trait]
+impl HostCalls for Door {
+    async fn call(&self, _: HostCall) -> HostReply {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut open = self.open.subscribe();
+        open.wait_for(|open| *open).await.expect("sender lives");
+        reply()
+    }
+}
+
+async fn largest() {
+    const BOUND: u64 = 800 << 20;
+    let mut o = support::options(1);
+    o.child_bytes_max = BOUND;
+    o.hot_bytes_max = 64 << 20;
+    let pool = Arc::new(support::start(o).await);
+    let a = prepare(&pool, HOG).await;
+    let child = pool.children();
+    let door = Arc::new(Door {
+        asked: AtomicU32::new(0),
+        open: tokio::sync::watch::channel(false).0,
+    });
+    let begin = |mib: u32| {
+        let mut j = job(&a, mib.to_string());
+        j.host = Arc::clone(&door) as Arc<dyn HostCalls>;
+        let pool = Arc::clone(&pool);
+        tokio::spawn(async move { pool.invoke(j).await })
+    };
+    let small: Vec<_> = (0..5).map(|_| begin(1)).collect();
+    until("five wait", || door.asked.load(Ordering::SeqCst) == 5).await;
+    let large: Vec<_> = (0..40).map(|_| begin(40)).collect();
+    // 480 MiB hold eleven of them; the others have to go
+    until("most have ended", || {
+        large.iter().filter(|l| l.is_finished()).count() >= 28
+    })
+    .await;
+    let resident = neofn_jail::resident_bytes(child[0]).unwrap();
+    assert!(resident < BOUND, "{resident} bytes");
+    door.open.send_replace(true);
+    let mut failed = 0;
+    for l in large {
+        let done = l.await.unwrap();
+        if done.outcome.is_err() {
+            assert_eq!(code(&done), Some(Code::Overloaded), "{}", text(&done));
+            failed += 1;
+        }
+    }
+    assert!((28..40).contains(&failed), "{failed} of 40");
+    for s in small {
+        assert_eq!(text(&s.await.unwrap()), "1");
+    }
+    assert_eq!(pool.children(), child);
+    assert_eq!(pool.status().restarts, 0);
+}
+
 async fn damaged_cache() {
     let dir = tempfile::tempdir().unwrap();
     let mut o = support::options(1);
     let shared = std::mem::replace(&mut o.cache_dir, dir.path().join("cache"));
-    drop(pool(1).await);
+    // engines of other builds may lie there too
+    let name = format!(
+        "engine-{}.bin",
+        pool(1).await.engine(neofn_types::RuntimeKind::Js)
+    );
     std::fs::DirBuilder::new().create(&o.cache_dir).unwrap();
-    let mut files = std::fs::read_dir(&shared).unwrap();
-    let name = files.find_map(|f| f.ok()).unwrap().file_name();
     let mut bytes = std::fs::read(shared.join(&name)).unwrap();
     let half = bytes.len() / 2;
     bytes[half] ^= 1;

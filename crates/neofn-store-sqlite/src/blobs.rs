@@ -3,11 +3,14 @@
 
 use crate::error::Fault;
 use neofn_types::Digest;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::SystemTime;
 
 /// Why a blob cannot be had.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Blobs {
     root: PathBuf,
     temporary: PathBuf,
     next: AtomicU64,
+    /// Storing shares it, removing has it alone.
+    removing: RwLock<()>,
 }
 
 impl Blobs {
@@ -41,6 +46,7 @@ impl Blobs {
             root,
             temporary,
             next: AtomicU64::new(0),
+            removing: RwLock::default(),
         })
     }
 
@@ -52,12 +58,18 @@ impl Blobs {
     }
 
     /// Stores bytes under their digest. A file that is there but damaged is replaced.
-    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, Fault> {
+    pub(crate) fn put(&self, bytes: &[u8], now: SystemTime) -> Result<Digest, Fault> {
         let digest = Digest::of(bytes);
         let (shelf, path) = self.place(digest);
         let fail = |e| Fault::file(format!("store artifact {digest}"), e);
-        if !matches!(fs::read(&path), Ok(found) if found == bytes) {
-            self.write(&shelf, &path, bytes).map_err(fail)?;
+        let _stays = self.removing.read().unwrap_or_else(PoisonError::into_inner);
+        if matches!(fs::read(&path), Ok(found) if found == bytes) {
+            // as good as new: it is about to be named
+            File::open(&path)
+                .and_then(|file| file.set_modified(now))
+                .map_err(fail)?;
+        } else {
+            self.write(&shelf, &path, bytes, now).map_err(fail)?;
         }
         // also when it was there: whoever renamed it may have died before this
         sync_dir(&shelf)
@@ -66,12 +78,41 @@ impl Blobs {
         Ok(digest)
     }
 
-    fn write(&self, shelf: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    /// Removes what is not in `named` and was last stored before `before`; answers how many.
+    pub(crate) fn sweep(&self, named: &HashSet<Digest>, before: SystemTime) -> Result<u32, Fault> {
+        let fail = |e| Fault::file(format!("sweep {}", self.root.display()), e);
+        let mut gone = 0;
+        for shelf in fs::read_dir(&self.root).map_err(fail)? {
+            let shelf = shelf.map_err(fail)?.path();
+            if shelf == self.temporary || !shelf.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(&shelf).map_err(fail)? {
+                let file = file.map_err(fail)?;
+                let name = file.file_name();
+                let digest = name.to_str().and_then(|n| n.parse::<Digest>().ok());
+                let Some(digest) = digest else { continue };
+                if named.contains(&digest) {
+                    continue;
+                }
+                let _alone = self.removing.write().unwrap_or_else(PoisonError::into_inner);
+                let stored = file.metadata().and_then(|m| m.modified()).map_err(fail)?;
+                if stored < before {
+                    fs::remove_file(file.path()).map_err(fail)?;
+                    gone += 1;
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    fn write(&self, shelf: &Path, path: &Path, bytes: &[u8], now: SystemTime) -> std::io::Result<()> {
         make_dir(shelf)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let temporary = self.temporary.join(number.to_string());
         let written = File::create(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
+            file.set_modified(now)?;
             file.sync_all()?;
             fs::rename(&temporary, path)
         });

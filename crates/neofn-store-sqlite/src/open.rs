@@ -47,6 +47,7 @@ pub struct Store {
     pub(crate) queue: Queue,
     pub(crate) readers: Readers,
     pub(crate) blobs: Arc<Blobs>,
+    pub(crate) clock: Arc<dyn Clock>,
     reader_count: usize,
 }
 
@@ -75,6 +76,7 @@ impl Store {
             queue: Queue::new(sender, seen, board),
             readers: Readers::new(path, options.readers),
             blobs,
+            clock: options.clock,
             reader_count: options.readers,
         })
     }

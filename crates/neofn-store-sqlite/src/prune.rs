@@ -1,6 +1,7 @@
 //! What goes away: ended invocations past the retention, idempotency keys past theirs, and the rows of deleted
 //! functions. Always a bounded number in one transaction, so that no caller waits long behind it.
 
+use crate::codec::nat;
 use crate::error::Fault;
 use crate::invocations::Answer;
 use crate::memory::Place;
@@ -30,7 +31,17 @@ pub(crate) fn prune(work: &mut Work<'_>, keep: Retention, now: UnixMillis, limit
     left -= old_keys(work, before(keep.idempotency), left)?;
     left -= old_rows(work, before(keep.age), left)?;
     left -= surplus_rows(work, keep.per_function, left)?;
+    if used_bytes(work)? > keep.bytes {
+        left -= old_rows(work, i64::MAX, left)?;
+    }
     Ok(Ok(limit - left))
+}
+
+/// Bytes of the database that hold something.
+fn used_bytes(work: &Work<'_>) -> Result<u64, Fault> {
+    let pragma = |name| work.conn.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    Ok(nat(pages.saturating_mul(pragma("page_size")?)))
 }
 
 fn old_keys(work: &Work<'_>, before: i64, limit: u32) -> Result<u32, Fault> {

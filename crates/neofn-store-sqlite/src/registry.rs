@@ -8,6 +8,7 @@ use neofn_registry::port::{Publish, Published, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{Digest, FunctionKey, FunctionName, ProjectName, UnixMillis, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
 
 /// The outer error fails the whole group, the inner one is this command's refusal.
 pub(crate) type Answer<T> = Result<Result<T, RegistryStoreError>, Fault>;
@@ -276,6 +277,24 @@ pub(crate) fn delete_function(work: &mut Work<'_>, key: &FunctionKey) -> Answer<
         .execute(params![place.pid, place.fid])?;
     work.memory.forget(place);
     Ok(Ok(()))
+}
+
+/// The digests of all stored bytes that some version names.
+pub(crate) fn named_blobs(conn: &Connection) -> Result<HashSet<Digest>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT artifact FROM version")?;
+    let mut rows = statement.query([])?;
+    let mut named = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let json: String = row.get(0)?;
+        let a: ArtifactRef = serde_json::from_str(&json).map_err(|_| Fault::Damaged("artifact reference"))?;
+        named.extend(
+            [a.artifact, a.code]
+                .into_iter()
+                .chain(a.source_map)
+                .chain(a.files),
+        );
+    }
+    Ok(named)
 }
 
 pub(crate) fn set_artifact(

@@ -22,9 +22,13 @@ use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis, Version};
 use rusqlite::Connection;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl Store {
+    /// The clock's time as files carry it.
+    fn system_time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().0).unwrap_or(0))
+    }
     /// A read that sees whatever was handed to the writer before.
     async fn read_after<T, F>(&self, query: F) -> Result<T, Fault>
     where
@@ -339,8 +343,17 @@ impl RegistryStore for Store {
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {
         self.queue.check_open()?;
         let blobs = Arc::clone(&self.blobs);
-        let put = tokio::task::spawn_blocking(move || blobs.put(&bytes));
+        let now = self.system_time();
+        let put = tokio::task::spawn_blocking(move || blobs.put(&bytes, now));
         Ok(put.await.unwrap_or(Err(Fault::Panicked))?)
+    }
+    async fn sweep_blobs(&self, unstored_for: Duration) -> Result<u32, RegistryStoreError> {
+        let before = self.system_time() - unstored_for;
+        // what is named later than this was stored later than `before`
+        let named = self.read_after(registry::named_blobs).await?;
+        let blobs = Arc::clone(&self.blobs);
+        let swept = tokio::task::spawn_blocking(move || blobs.sweep(&named, before));
+        Ok(swept.await.unwrap_or(Err(Fault::Panicked))?)
     }
     async fn blob(&self, digest: Digest) -> Result<Bytes, RegistryStoreError> {
         let blobs = Arc::clone(&self.blobs);

@@ -77,6 +77,49 @@ async fn a_dropped_store_still_writes_what_it_was_given() {
 }
 
 #[tokio::test]
+async fn code_that_no_version_names_goes_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(TestClock(10_000_000.into()));
+    let store = Store::open(StoreOptions::new(dir.path(), clock.clone())).unwrap();
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    let hour = Duration::from_secs(3_600);
+    let files = || {
+        let shelves = std::fs::read_dir(dir.path().join("artifacts")).unwrap();
+        let shelves = shelves.map(|s| s.unwrap().path());
+        shelves
+            .map(|s| std::fs::read_dir(s).unwrap().count())
+            .sum::<usize>()
+    };
+    let orphan = store.put_blob("nobody's".into()).await.unwrap();
+    let again = store.put_blob("stored again".into()).await.unwrap();
+    let all = files();
+    assert_eq!(
+        store.sweep_blobs(hour).await.unwrap(),
+        0,
+        "it may be about to be named"
+    );
+    clock
+        .0
+        .store(10_000_000 + 2 * 3_600_000, std::sync::atomic::Ordering::SeqCst);
+    store.put_blob("stored again".into()).await.unwrap();
+    assert_eq!(store.sweep_blobs(hour).await.unwrap(), 1);
+    assert!(store.blob(orphan).await.is_err() && store.blob(again).await.is_ok());
+    assert_eq!(files(), all - 1);
+    store.delete_function(&f).await.unwrap();
+    clock
+        .0
+        .store(10_000_000 + 4 * 3_600_000, std::sync::atomic::Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while files() > 0 {
+        store.sweep_blobs(hour).await.unwrap();
+        assert!(Instant::now() < deadline, "{} files stay", files());
+        tokio::task::yield_now().await;
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_newer_layout_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     Store::open(options(dir.path())).unwrap().close().await.unwrap();

@@ -180,8 +180,8 @@ catalogue! {
         "Calls, or nested data, went deeper than the sandbox's stack.",
         "Turn the recursion into a loop; flatten the data.";
     NotSerialisable = "NF0206", 500, Never, "result cannot be serialised",
-        "The returned value is not JSON: a BigInt, a cycle, a function or a symbol.",
-        "Return plain data; turn a BigInt into a string.";
+        "The returned value is not JSON: a BigInt, a cycle, a function or a symbol. Or it is nested deeper than 128, or one of its getters or toJSON made a host call.",
+        "Return plain data; turn a BigInt into a string; make host calls in the handler and await them.";
     NeverSettled = "NF0207", 500, Never, "promise never settles",
         "The handler waits for a promise that nothing can settle any more: no host call is open and no job is queued.",
         "Look for a `new Promise` whose resolve is never called. There are no timers in a function.";
@@ -239,7 +239,7 @@ catalogue! {
         "10 000 asynchronous invocations of this function are waiting.",
         "Send slower; try again after Retry-After.";
     Overloaded = "NF0305", 503, Later, "node overloaded",
-        "The node has no capacity left, or is shutting down.",
+        "The node has no capacity left, or is shutting down. A run that had begun ends with this when memory for running functions is short and it holds the most.",
         "Try again after Retry-After.";
     IdempotencyMismatch = "NF0306", 409, Never, "idempotency key used for another request",
         "The same Idempotency-Key came before with another body.",

@@ -27,7 +27,7 @@ pub use frame::{Place, frame};
 pub use grants::{ChainGrant, ChainWrite, GRANT_CONTRACTS_MAX, GrantError, Grants, parse_contract};
 pub use hash256::Hash256;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
-pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms};
+pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory};
 pub use names::{FunctionName, NameError, ProjectName};
 pub use runtime_kind::{ParseRuntimeKindError, RuntimeKind};
 pub use script_hash::{ParseScriptHashError, ScriptHash};

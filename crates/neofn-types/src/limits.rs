@@ -113,6 +113,20 @@ pub fn parse_bytes(text: &str) -> Result<u64, ParseQuantityError> {
     number.checked_mul(scale).ok_or_else(fail)
 }
 
+/// What memory is given out in.
+const MEMORY_STEP_BYTES: u64 = 64 << 10;
+
+/// A size as [`parse_bytes`] reads it, for the memory of a sandbox: rounded up to whole 64 KiB.
+pub fn parse_memory(text: &str) -> Result<u64, ParseQuantityError> {
+    let bytes = parse_bytes(text)?;
+    bytes
+        .checked_next_multiple_of(MEMORY_STEP_BYTES)
+        .ok_or_else(|| ParseQuantityError {
+            text: text.chars().take(40).collect(),
+            expected: "a size such as \"64MiB\"",
+        })
+}
+
 /// `250ms`, `30s`, `5m`, `1h`, `7d`; milliseconds.
 pub fn parse_duration_ms(text: &str) -> Result<u64, ParseQuantityError> {
     let fail = || ParseQuantityError {
@@ -139,6 +153,11 @@ mod tests {
         assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
         assert_eq!(parse_bytes("1_000 kB"), Ok(1_000_000));
         assert_eq!(parse_duration_ms("30s"), Ok(30_000));
+        assert_eq!(parse_memory("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_memory("5MB"), Ok(77 << 16));
+        assert_eq!(parse_memory("4194305"), Ok((4 << 20) + (64 << 10)));
+        assert_eq!(parse_memory("0"), Ok(0));
+        assert!(parse_memory("18446744073709551615").is_err());
         for bad in [
             "",
             "MiB",

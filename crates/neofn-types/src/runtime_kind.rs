@@ -20,6 +20,14 @@ pub enum RuntimeKind {
 pub struct ParseRuntimeKindError(pub String);
 
 impl RuntimeKind {
+    /// Most memory that its engine can give a sandbox, whatever an operator allows.
+    #[must_use]
+    pub const fn memory_bytes_max(self) -> u64 {
+        match self {
+            Self::Js => 256 << 20,
+            Self::Wasm => 4 << 30,
+        }
+    }
     /// As written in manifests, paths and subjects.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,6 +1,7 @@
 //! The node itself.
 
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// GET `/health`.
@@ -96,6 +97,24 @@ pub struct RuntimeFile {
     pub pid: u32,
 }
 
+impl RuntimeFile {
+    /// Whether the node that left this still runs: the process has files of the data directory open. Its number alone
+    /// says little, for it may be another program's by now.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let data = Path::new(&self.admin_key_file)
+            .parent()
+            .and_then(|dir| dir.canonicalize().ok());
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid));
+        let (Some(data), Ok(open)) = (data, open) else {
+            return false;
+        };
+        open.flatten()
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|file| file.starts_with(&data))
+    }
+}
+
 /// Answer of POST `/api/v1/functions/{project}/{function}/estimate`: what an event would cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Estimate {
@@ -103,6 +122,9 @@ pub struct Estimate {
     pub units: crate::UnitsView,
     /// Whether that run succeeded.
     pub success: bool,
+    /// Of a failure, from the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

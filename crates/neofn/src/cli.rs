@@ -1,6 +1,7 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
 use crate::failure::{Exit, Failure};
+use crate::settings::Settings;
 use crate::ui::Ui;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -140,6 +141,9 @@ pub struct Up {
     /// How log lines look: `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: neofn_node::LogFormat,
+    /// What the node allows and keeps.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// A private net needs some time for a block; nobody waits longer than a minute.

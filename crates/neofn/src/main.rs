@@ -10,6 +10,7 @@ mod failure;
 mod plan;
 mod project;
 mod render;
+mod settings;
 mod templates;
 mod ui;
 mod upload;

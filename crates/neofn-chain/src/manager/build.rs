@@ -29,7 +29,8 @@ impl Shared {
     pub(super) async fn complete(&self, mut request: Request) -> Result<Request, TxError> {
         if request.signers.is_empty() {
             let first = self.signer.accounts().await?.into_iter().next();
-            let first = first.ok_or_else(|| TxError::Request("the signer has no account to pay with".to_owned()))?;
+            let first =
+                first.ok_or_else(|| TxError::Request("the signer has no account to pay with".to_owned()))?;
             request.signers.push(RequestSigner {
                 account: first.account,
                 scope: Scope::CalledByEntry,
@@ -37,30 +38,55 @@ impl Shared {
             });
         }
         if request.signers.len() > SIGNERS_MAX {
-            return Err(TxError::Request(format!("a transaction has at most {SIGNERS_MAX} signers")));
+            return Err(TxError::Request(format!(
+                "a transaction has at most {SIGNERS_MAX} signers"
+            )));
         }
         for (n, signer) in request.signers.iter().enumerate() {
-            if request.signers.iter().skip(n + 1).any(|s| s.account == signer.account) {
+            if request
+                .signers
+                .iter()
+                .skip(n + 1)
+                .any(|s| s.account == signer.account)
+            {
                 return Err(TxError::Request(format!("{} signs twice", signer.account)));
             }
-            if signer.verification.as_ref().is_some_and(|v| script_hash(v) != signer.account) {
-                return Err(TxError::Request(format!("the script given for {} is another account's", signer.account)));
+            if signer
+                .verification
+                .as_ref()
+                .is_some_and(|v| script_hash(v) != signer.account)
+            {
+                return Err(TxError::Request(format!(
+                    "the script given for {} is another account's",
+                    signer.account
+                )));
             }
         }
         Ok(request)
     }
 
     /// Builds it: tried out, paid for exactly, not yet signed.
-    pub(super) async fn build(&self, request: &Request, instead: Option<InPlaceOf>) -> Result<Unsigned, TxError> {
+    pub(super) async fn build(
+        &self,
+        request: &Request,
+        instead: Option<InPlaceOf>,
+    ) -> Result<Unsigned, TxError> {
         let accounts = self.signer.accounts().await?;
         let verifications = verifications(request, &accounts)?;
         let signers: Vec<Signer> = request
             .signers
             .iter()
-            .map(|s| Signer { account: s.account, scope: s.scope.clone() })
+            .map(|s| Signer {
+                account: s.account,
+                scope: s.scope.clone(),
+            })
             .collect();
         let callers: Vec<Caller> = signers.iter().map(Caller::from).collect();
-        let tried = self.chain.invoke_script(&request.script, &callers).await?.halted()?;
+        let tried = self
+            .chain
+            .invoke_script(&request.script, &callers)
+            .await?
+            .halted()?;
         let policy = self.chain.policy().await?;
         let blocks = request.valid_blocks.map_or_else(
             || VALID_BLOCKS_MIN.max(VALID_MS / policy.block_ms.max(1)),
@@ -69,7 +95,9 @@ impl Shared {
         let blocks = blocks.clamp(1, policy.valid_until_increment_max.into());
         let valid_until = self.chain.head().height.saturating_add(blocks);
         let too_large = || TxError::Request("the fees do not fit".to_owned());
-        let margin = Datoshi(tried.gas.0 / 1_000).checked_mul(MARGIN_PER_MILLE).ok_or_else(too_large)?;
+        let margin = Datoshi(tried.gas.0 / 1_000)
+            .checked_mul(MARGIN_PER_MILLE)
+            .ok_or_else(too_large)?;
         let mut transaction = Transaction {
             nonce: u32::try_from(self.entropy.next_u64() & u64::from(u32::MAX)).unwrap_or(0),
             system_fee: tried.gas.checked_add(margin).ok_or_else(too_large)?,
@@ -85,7 +113,9 @@ impl Shared {
         let beside = instead.map_or(Datoshi::ZERO, |old| old.network_fee);
         transaction.network_fee = needed.checked_add(beside).ok_or_else(too_large)?;
         if transaction.unsigned_bytes().len() > TRANSACTION_BYTES_MAX / 2 {
-            return Err(TxError::Request("the script is too long for a transaction".to_owned()));
+            return Err(TxError::Request(
+                "the script is too long for a transaction".to_owned(),
+            ));
         }
         let fees = transaction.fees().ok_or_else(too_large)?;
         match request.fee_max {
@@ -98,10 +128,17 @@ impl Shared {
 /// The verification script of each signer: its own, or the one given for an account that is not held here.
 fn verifications(request: &Request, accounts: &[AccountInfo]) -> Result<Vec<Vec<u8>>, TxError> {
     let one = |signer: &RequestSigner| {
-        let held = || accounts.iter().find(|a| a.account == signer.account).map(|a| a.verification.clone());
-        signer.verification.clone().or_else(held).ok_or_else(|| {
-            TxError::Sign(crate::signer::SignError::NoAccount(signer.account))
-        })
+        let held = || {
+            accounts
+                .iter()
+                .find(|a| a.account == signer.account)
+                .map(|a| a.verification.clone())
+        };
+        signer
+            .verification
+            .clone()
+            .or_else(held)
+            .ok_or_else(|| TxError::Sign(crate::signer::SignError::NoAccount(signer.account)))
     };
     request.signers.iter().map(one).collect()
 }

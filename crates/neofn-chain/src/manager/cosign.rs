@@ -19,7 +19,9 @@ impl Transactions {
                 return shared.finish_submit(record).await;
             }
             if record.state != TxState::Reserved || !record.awaited().contains(&account) {
-                return Err(TxError::Cosignature(format!("transaction {id} does not wait for {account}")));
+                return Err(TxError::Cosignature(format!(
+                    "transaction {id} does not wait for {account}"
+                )));
             }
             check(account, &witness, &message(shared.chain.network().0, record.hash))?;
             record.cosigned.push((account, witness.clone()));
@@ -29,7 +31,9 @@ impl Transactions {
                 return shared.finish_submit(record).await;
             }
         }
-        Err(TxError::Cosignature("the transaction changes too often".to_owned()))
+        Err(TxError::Cosignature(
+            "the transaction changes too often".to_owned(),
+        ))
     }
 }
 

@@ -111,7 +111,10 @@ pub fn next(record: &TxRecord, head: u64, looked: bool) -> Step {
 pub fn apply(record: &mut TxRecord, fact: Fact) -> Result<(), Impossible> {
     let impossible = || {
         let fact: String = format!("{fact:?}").chars().take(60).collect();
-        Err(Impossible { state: record.state, fact })
+        Err(Impossible {
+            state: record.state,
+            fact,
+        })
     };
     match (&fact, record.state) {
         (Fact::Signed(_), TxState::Reserved)
@@ -161,9 +164,15 @@ fn proved_absent(record: &mut TxRecord, witnesses: u32) {
     record.reason = Some(format!(
         "expired with block {}: {witnesses} node{} with that block do not have it",
         record.valid_until,
-        if witnesses == 1 { " (the only one configured)" } else { "s" }
+        if witnesses == 1 {
+            " (the only one configured)"
+        } else {
+            "s"
+        }
     ));
-    let renewable = record.attempt <= record.request.renewals && record.replaces.is_none() && record.replaced_by.is_none();
+    let renewable = record.attempt <= record.request.renewals
+        && record.replaces.is_none()
+        && record.replaced_by.is_none();
     if renewable {
         record.earlier.push(record.hash);
         record.raw = None;

@@ -38,7 +38,9 @@ pub enum TxError {
         max: Datoshi,
     },
     /// The sender cannot pay it beside what it has to pay already.
-    #[error("{sender} has {balance} GAS, of which {pending} GAS are set aside for waiting transactions; this one needs {fees} GAS")]
+    #[error(
+        "{sender} has {balance} GAS, of which {pending} GAS are set aside for waiting transactions; this one needs {fees} GAS"
+    )]
     Funds {
         /// As an address.
         sender: String,

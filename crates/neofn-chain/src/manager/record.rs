@@ -207,7 +207,9 @@ impl TxRecord {
     /// Both fees: what it costs at the most, and exactly once it is in a block.
     #[must_use]
     pub fn fees(&self) -> Datoshi {
-        self.system_fee.checked_add(self.network_fee).unwrap_or(Datoshi(i64::MAX))
+        self.system_fee
+            .checked_add(self.network_fee)
+            .unwrap_or(Datoshi(i64::MAX))
     }
     /// Accounts whose witness is waited for.
     #[must_use]

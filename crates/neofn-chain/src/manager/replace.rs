@@ -32,7 +32,10 @@ impl Transactions {
             return shared.get(new).await;
         }
         if !matches!(old.state, TxState::Signed | TxState::Broadcast) || old.replaces.is_some() {
-            return Err(TxError::NotReplaceable(format!("transaction {id} is {}", old.state)));
+            return Err(TxError::NotReplaceable(format!(
+                "transaction {id} is {}",
+                old.state
+            )));
         }
         if old.request.signers.iter().any(|s| s.verification.is_some()) {
             return Err(TxError::NotReplaceable(format!(
@@ -49,11 +52,17 @@ impl Transactions {
             renewals: 0,
             ..old.request.clone()
         };
-        let instead = InPlaceOf { hash: old.hash, network_fee: old.network_fee };
+        let instead = InPlaceOf {
+            hash: old.hash,
+            network_fee: old.network_fee,
+        };
         let unsigned = shared.build(&request, Some(instead)).await?;
         let record = shared.reserve(request, unsigned, Some(id)).await?;
         if record.replaces != Some(id) {
-            return Err(TxError::NotReplaceable(format!("transaction {} is {}", record.id, record.state)));
+            return Err(TxError::NotReplaceable(format!(
+                "transaction {} is {}",
+                record.id, record.state
+            )));
         }
         shared.finish_submit(record).await
     }

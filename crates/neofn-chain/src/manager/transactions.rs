@@ -1,9 +1,9 @@
 //! The manager: takes requests, and moves what is open on with every block.
 
+use super::TxError;
 use super::build::InPlaceOf;
 use super::machine::{self, Fact, Step, Unsigned, apply};
 use super::record::{Outcome, Request, TxId, TxRecord, TxState};
-use super::TxError;
 use crate::error::{ChainError, Refusal};
 use crate::model::{Execution, FoundTransaction, Presence};
 use crate::port::{Chain, Reserved, TxStore};
@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 /// The GAS contract: the same on every network.
 const GAS: ScriptHash = ScriptHash([
-    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3, 0xcf, 0xa4,
-    0xd2,
+    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
+    0xcf, 0xa4, 0xd2,
 ]);
 /// Open transactions that one activation looks at.
 const OPEN_MAX: u32 = 1_000;
@@ -81,8 +81,21 @@ impl Transactions {
     /// Starts nothing: whoever has it runs [`Transactions::run`] beside it.
     #[must_use]
     pub fn new(options: TransactionsOptions) -> Self {
-        let TransactionsOptions { chain, signer, store, clock, entropy } = options;
-        Self(Arc::new(Shared { chain, signer, store, clock, entropy, changes: watch::Sender::new(0) }))
+        let TransactionsOptions {
+            chain,
+            signer,
+            store,
+            clock,
+            entropy,
+        } = options;
+        Self(Arc::new(Shared {
+            chain,
+            signer,
+            store,
+            clock,
+            entropy,
+            changes: watch::Sender::new(0),
+        }))
     }
     pub(super) fn shared(&self) -> &Shared {
         &self.0
@@ -144,7 +157,10 @@ impl Transactions {
     /// Moves every open transaction as far as it goes at the present height. Harmless to repeat, at any time.
     pub async fn activate(&self) -> Result<Report, TxError> {
         let open = self.0.store.open_transactions(OPEN_MAX).await?;
-        let mut report = Report { open: u32::try_from(open.len()).unwrap_or(u32::MAX), ..Report::default() };
+        let mut report = Report {
+            open: u32::try_from(open.len()).unwrap_or(u32::MAX),
+            ..Report::default()
+        };
         let moves = open.into_iter().map(|record| async move {
             let id = record.id;
             (id, self.0.drive(record).await)
@@ -312,10 +328,14 @@ impl Shared {
     }
 
     async fn sign(&self, record: &TxRecord) -> Result<Vec<u8>, TxError> {
-        let mut transaction = Transaction::read(&record.unsigned).map_err(|e| TxError::Request(e.to_string()))?;
+        let mut transaction =
+            Transaction::read(&record.unsigned).map_err(|e| TxError::Request(e.to_string()))?;
         let mut witnesses: Vec<Witness> = Vec::with_capacity(transaction.signers.len());
         for signer in &record.request.signers {
-            let given = record.cosigned.iter().find(|(account, _)| *account == signer.account);
+            let given = record
+                .cosigned
+                .iter()
+                .find(|(account, _)| *account == signer.account);
             witnesses.push(match given {
                 Some((_, witness)) => witness.clone(),
                 None => {
@@ -373,7 +393,10 @@ impl Shared {
         let instead = match record.replaces {
             Some(old) => {
                 let old = self.get(old).await?;
-                Some(InPlaceOf { hash: old.hash, network_fee: old.network_fee })
+                Some(InPlaceOf {
+                    hash: old.hash,
+                    network_fee: old.network_fee,
+                })
             }
             None => None,
         };

@@ -128,7 +128,9 @@ mod tests {
     #[test]
     fn reads_a_plain_call_and_nothing_with_a_jump() {
         // transfer(0x01.., 0x02.., 5, null) of a contract
-        let mut script = vec![0x0b, 0x15, 0x0c, 2, 9, 9, 0x0c, 2, 8, 8, 0x14, 0xc0, 0x1f, 0x0c, 8];
+        let mut script = vec![
+            0x0b, 0x15, 0x0c, 2, 9, 9, 0x0c, 2, 8, 8, 0x14, 0xc0, 0x1f, 0x0c, 8,
+        ];
         script.extend(b"transfer");
         script.extend([0x0c, 20]);
         script.extend([3; 20]);
@@ -136,7 +138,10 @@ mod tests {
         script.extend(CONTRACT_CALL);
         let found = calls(&script).unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].method.as_str(), found[0].contract), ("transfer", ScriptHash([3; 20])));
+        assert_eq!(
+            (found[0].method.as_str(), found[0].contract),
+            ("transfer", ScriptHash([3; 20]))
+        );
         assert_eq!(found[0].arguments[0], Literal::Bytes(vec![8, 8]));
         assert_eq!(found[0].arguments[2], Literal::Integer(5.into()));
         script.push(0x39);

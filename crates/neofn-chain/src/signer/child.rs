@@ -1,8 +1,8 @@
 //! The child process: opens its files, confines itself, opens the vault, and answers until its standard input ends.
 
+use super::SignError;
 use super::vault::{LOCKED_BYTES, Trouble, Vault};
 use super::wire::{self, Reply, Request};
-use super::SignError;
 use neofn_jail::{Class, Policy, Tier};
 use neofn_types::{Clock, Entropy};
 use std::ffi::OsString;
@@ -40,7 +40,9 @@ pub fn main(args: &[OsString], with: Surroundings) -> ExitCode {
     let mut out = io::stdout();
     match start(args, with) {
         Ok((vault, tier)) => {
-            let hello = Reply::Ready { tier: tier.to_string() };
+            let hello = Reply::Ready {
+                tier: tier.to_string(),
+            };
             if wire::write(&mut out, &hello).is_err() {
                 return ExitCode::FAILURE;
             }
@@ -58,7 +60,10 @@ fn start(args: &[OsString], with: Surroundings) -> Result<(Vault, Tier), String>
     let (directory, rest) = args.split_first().ok_or("no directory is given")?;
     let directory = Path::new(directory);
     let insecure = rest.iter().any(|a| a == INSECURE);
-    let given = rest.iter().position(|a| a == SECRET).and_then(|n| rest.get(n + 1));
+    let given = rest
+        .iter()
+        .position(|a| a == SECRET)
+        .and_then(|n| rest.get(n + 1));
     let (journal, mut secret) = open(directory, given.map(PathBuf::from), &*with.entropy)
         .map_err(|(what, e)| format!("{what}: {e}"))?;
     let policy = Policy {
@@ -70,7 +75,9 @@ fn start(args: &[OsString], with: Surroundings) -> Result<(Vault, Tier), String>
         ..Policy::strict(Class::Signer)
     };
     let confined = neofn_jail::confine(&policy).map_err(|e| {
-        let cause = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
+        let cause = std::error::Error::source(&e)
+            .map(|s| format!(": {s}"))
+            .unwrap_or_default();
         format!("not confined: {e}{cause}")
     })?;
     // only now: the process that stays outside the jail must not have it in its memory
@@ -83,7 +90,8 @@ fn start(args: &[OsString], with: Surroundings) -> Result<(Vault, Tier), String>
     if text.len() < 8 {
         return Err("the signer's secret is shorter than 8 bytes".to_owned());
     }
-    let vault = Vault::open(journal, text, confined.locked, with.clock, with.entropy).map_err(|e| e.to_string())?;
+    let vault =
+        Vault::open(journal, text, confined.locked, with.clock, with.entropy).map_err(|e| e.to_string())?;
     Ok((vault, confined.tier))
 }
 
@@ -107,7 +115,10 @@ fn open(directory: &Path, secret: Option<PathBuf>, entropy: &dyn Entropy) -> Res
     match journal.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err((path.display().to_string(), io::Error::other("another signer uses it")));
+            return Err((
+                path.display().to_string(),
+                io::Error::other("another signer uses it"),
+            ));
         }
         Err(TryLockError::Error(e)) => return Err(failed(&path)(e)),
     }
@@ -136,7 +147,12 @@ fn make_secret(directory: &Path, path: &Path, entropy: &dyn Entropy) -> io::Resu
     let mut text = Zeroizing::new([0u8; 64]);
     hex::encode_to_slice(random.as_slice(), text.as_mut_slice()).map_err(io::Error::other)?;
     let new = directory.join("secret.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
     file.write_all(text.as_slice())?;
     file.sync_all()?;
     std::fs::rename(&new, path)
@@ -162,7 +178,11 @@ fn answer(vault: &mut Vault, request: Request) -> Reply {
     let done = match request {
         Request::Accounts => return Reply::Accounts(vault.accounts()),
         Request::Signatures { after, limit } => return Reply::Signatures(vault.signatures(after, limit)),
-        Request::Import { import, label, policy } => vault.import(import, label, policy).map(Reply::Account),
+        Request::Import {
+            import,
+            label,
+            policy,
+        } => vault.import(import, label, policy).map(Reply::Account),
         Request::SetPolicy { account, policy } => vault.set_policy(account, policy).map(|()| {
             let all = vault.accounts();
             all.into_iter()

@@ -96,13 +96,24 @@ impl SignerProcess {
         policy: SigningPolicy,
     ) -> Result<AccountInfo, SignError> {
         let label = label.to_owned();
-        match self.ask(&Request::Import { import, label, policy }).await? {
+        match self
+            .ask(&Request::Import {
+                import,
+                label,
+                policy,
+            })
+            .await?
+        {
             Reply::Account(info) => Ok(info),
             _ => Err(out_of_turn()),
         }
     }
     /// Replaces what an account may be used for.
-    pub async fn set_policy(&self, account: ScriptHash, policy: SigningPolicy) -> Result<AccountInfo, SignError> {
+    pub async fn set_policy(
+        &self,
+        account: ScriptHash,
+        policy: SigningPolicy,
+    ) -> Result<AccountInfo, SignError> {
         match self.ask(&Request::SetPolicy { account, policy }).await? {
             Reply::Account(info) => Ok(info),
             _ => Err(out_of_turn()),

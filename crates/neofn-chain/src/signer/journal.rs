@@ -21,13 +21,32 @@ const LINE_BYTES_MAX: u64 = 256 << 10;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Entry {
     /// The first: how the secret becomes keys (Argon2id).
-    Header { version: u32, salt: String, memory_kib: u32, passes: u32 },
+    Header {
+        version: u32,
+        salt: String,
+        memory_kib: u32,
+        passes: u32,
+    },
     /// A private key, sealed with XChaCha20-Poly1305.
-    Key { account: ScriptHash, nonce: String, sealed: String, at: UnixMillis },
+    Key {
+        account: ScriptHash,
+        nonce: String,
+        sealed: String,
+        at: UnixMillis,
+    },
     /// An account that can be signed for.
-    Account { account: ScriptHash, verification: String, label: String, at: UnixMillis },
+    Account {
+        account: ScriptHash,
+        verification: String,
+        label: String,
+        at: UnixMillis,
+    },
     /// What it may be used for, from now on.
-    Policy { account: ScriptHash, policy: SigningPolicy, at: UnixMillis },
+    Policy {
+        account: ScriptHash,
+        policy: SigningPolicy,
+        at: UnixMillis,
+    },
     /// A signature.
     Signed(Signature),
 }
@@ -55,7 +74,11 @@ impl Journal {
 
     /// Reads and checks all lines. A last one that was not finished when the power went is cut off: nothing that it
     /// says was ever answered.
-    pub(super) fn read(&mut self, key: &[u8], mut each: impl FnMut(Entry) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn read(
+        &mut self,
+        key: &[u8],
+        mut each: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.file.rewind()?;
         let mut reader = BufReader::new(&self.file);
         let (mut mac, mut good, mut number) = ([0u8; 32], 0u64, 0u64);
@@ -110,7 +133,10 @@ fn chain(key: &[u8], before: &[u8; 32], text: &[u8]) -> Option<Hmac<Sha256>> {
 fn next_line(reader: &mut BufReader<&File>) -> io::Result<Option<Vec<u8>>> {
     use io::Read as _;
     let mut line = Vec::new();
-    reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+    reader
+        .by_ref()
+        .take(LINE_BYTES_MAX)
+        .read_until(b'\n', &mut line)?;
     match line.pop() {
         Some(b'\n') => Ok(Some(line)),
         Some(_) if u64::try_from(line.len()).unwrap_or(0) + 1 >= LINE_BYTES_MAX => {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// The GAS contract: the same on every network.
 const GAS: ScriptHash = ScriptHash([
-    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3, 0xcf, 0xa4,
-    0xd2,
+    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
+    0xcf, 0xa4, 0xd2,
 ]);
 /// Rules that one list has at most.
 pub(super) const RULES_MAX: usize = 256;
@@ -100,7 +100,11 @@ impl SigningPolicy {
                 ));
             }
         }
-        for given in calls.iter().flatten().filter_map(|c| given_away(c, request.account)) {
+        for given in calls
+            .iter()
+            .flatten()
+            .filter_map(|c| given_away(c, request.account))
+        {
             spend = spend.checked_add(given?).ok_or_else(too_large)?;
         }
         if spend > self.per_transaction {
@@ -118,7 +122,11 @@ impl SigningPolicy {
         }
         Ok(Allowed {
             spend,
-            calls: calls.map(|c| c.iter().map(|c| format!("{}::{}", c.contract, c.method)).collect()),
+            calls: calls.map(|c| {
+                c.iter()
+                    .map(|c| format!("{}::{}", c.contract, c.method))
+                    .collect()
+            }),
         })
     }
 
@@ -131,7 +139,10 @@ impl SigningPolicy {
             .ok_or_else(|| "the transaction does not name the account".to_owned())?;
         for (bound, whose) in [(asked, "was asked for"), (&self.scope, "the policy allows")] {
             if !signer.scope.within(bound) {
-                return Err(format!("scope {} is wider than {bound}, which {whose}", signer.scope));
+                return Err(format!(
+                    "scope {} is wider than {bound}, which {whose}",
+                    signer.scope
+                ));
             }
         }
         Ok(())
@@ -147,7 +158,10 @@ impl SigningPolicy {
         let listed = |call: &Call| {
             rules.iter().any(|rule| {
                 rule.contract == call.contract
-                    && rule.methods.as_ref().is_none_or(|methods| methods.contains(&call.method))
+                    && rule
+                        .methods
+                        .as_ref()
+                        .is_none_or(|methods| methods.contains(&call.method))
             })
         };
         match calls.iter().find(|call| !listed(call)) {

@@ -1,9 +1,9 @@
 //! The keys and what is done with them. Knows no process and no pipe: the child wraps it, tests use it as it is.
 
+use super::SignError;
 use super::journal::{Entry, Journal};
 use super::policy::{Calls, RULES_MAX, SigningPolicy};
 use super::wire::{AccountInfo, Import, SignRequest, Signature};
-use super::SignError;
 use crate::fee::Verification;
 use crate::key::{PrivateKey, PublicKey, push_signature};
 use crate::tx::{Transaction, Witness, script_hash};
@@ -115,12 +115,21 @@ impl Vault {
             entropy,
         };
         match vault.journal.header()? {
-            Some(Entry::Header { version: 1, salt, memory_kib, passes }) if memory_kib <= MEMORY_KIB_MAX => {
+            Some(Entry::Header {
+                version: 1,
+                salt,
+                memory_kib,
+                passes,
+            }) if memory_kib <= MEMORY_KIB_MAX => {
                 let salt = hex::decode(salt).map_err(|_| VaultError::Damaged("no salt"))?;
                 vault.derive(secret, &salt, memory_kib, passes)?;
                 vault.load()?;
             }
-            Some(_) => return Err(VaultError::Damaged("the first line is not one that this version knows")),
+            Some(_) => {
+                return Err(VaultError::Damaged(
+                    "the first line is not one that this version knows",
+                ));
+            }
             None => vault.begin(secret)?,
         }
         Ok(vault)
@@ -145,7 +154,11 @@ impl Vault {
         let bad = |_| VaultError::Damaged("the header's parameters are not usable");
         let params = argon2::Params::new(memory_kib, passes, 1, Some(64)).map_err(bad)?;
         let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-        let own = self.memory.bytes_mut().get_mut(..64).ok_or(VaultError::Damaged("no memory"))?;
+        let own = self
+            .memory
+            .bytes_mut()
+            .get_mut(..64)
+            .ok_or(VaultError::Damaged("no memory"))?;
         argon.hash_password_into(secret, salt, own).map_err(bad)
     }
     fn slot(&self, n: usize) -> Zeroizing<[u8; 32]> {
@@ -188,12 +201,23 @@ impl Vault {
         (self.recent, self.spent, self.signatures) = (recent, spent, signatures);
         for entry in entries {
             match entry {
-                Entry::Key { account, nonce, sealed, .. } => {
+                Entry::Key {
+                    account,
+                    nonce,
+                    sealed,
+                    ..
+                } => {
                     let key = self.unseal(account, &nonce, &sealed)?;
                     self.hold(&key)?;
                 }
-                Entry::Account { account, verification, label, .. } => {
-                    let verification = hex::decode(verification).map_err(|_| VaultError::Damaged("no script"))?;
+                Entry::Account {
+                    account,
+                    verification,
+                    label,
+                    ..
+                } => {
+                    let verification =
+                        hex::decode(verification).map_err(|_| VaultError::Damaged("no script"))?;
                     self.accounts.push(Account {
                         account,
                         verification,
@@ -216,10 +240,19 @@ impl Vault {
     }
     fn unseal(&self, account: ScriptHash, nonce: &str, sealed: &str) -> Result<PrivateKey, VaultError> {
         let damaged = || VaultError::Damaged("a sealed key does not open");
-        let nonce: [u8; 24] = hex::decode(nonce).ok().and_then(|n| n.try_into().ok()).ok_or_else(damaged)?;
+        let nonce: [u8; 24] = hex::decode(nonce)
+            .ok()
+            .and_then(|n| n.try_into().ok())
+            .ok_or_else(damaged)?;
         let sealed = hex::decode(sealed).map_err(|_| damaged())?;
-        let payload = Payload { msg: &sealed, aad: &associated(account) };
-        let opened = self.cipher()?.decrypt(&XNonce::from(nonce), payload).map_err(|_| damaged())?;
+        let payload = Payload {
+            msg: &sealed,
+            aad: &associated(account),
+        };
+        let opened = self
+            .cipher()?
+            .decrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| damaged())?;
         PrivateKey::from_bytes(&Zeroizing::new(opened)).map_err(|_| damaged())
     }
     fn seal(&self, key: &PrivateKey) -> Result<Entry, VaultError> {
@@ -227,7 +260,10 @@ impl Vault {
         let mut nonce = [0u8; 24];
         self.entropy.fill(&mut nonce);
         let bytes = key.to_bytes();
-        let payload = Payload { msg: bytes.as_slice(), aad: &associated(account) };
+        let payload = Payload {
+            msg: bytes.as_slice(),
+            aad: &associated(account),
+        };
         let sealed = self
             .cipher()?
             .encrypt(&XNonce::from(nonce), payload)
@@ -246,7 +282,10 @@ impl Vault {
             .get_mut(slot * 32..slot * 32 + 32)
             .ok_or(VaultError::Damaged("more keys than fit"))?
             .copy_from_slice(key.to_bytes().as_slice());
-        self.keys.push(Held { public: key.public(), slot });
+        self.keys.push(Held {
+            public: key.public(),
+            slot,
+        });
         Ok(())
     }
 
@@ -266,7 +305,12 @@ impl Vault {
     }
     pub(super) fn signatures(&self, after: u64, limit: u32) -> Vec<Signature> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(1_000);
-        self.recent.iter().filter(|s| s.number > after).take(limit).cloned().collect()
+        self.recent
+            .iter()
+            .filter(|s| s.number > after)
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     /// Takes a key or an account. One that is there already keeps its policy.
@@ -290,7 +334,11 @@ impl Vault {
         };
         let account = script_hash(&verification);
         if !self.accounts.iter().any(|a| a.account == account) {
-            let label: String = label.chars().filter(|c| !c.is_control()).take(LABEL_CHARS_MAX).collect();
+            let label: String = label
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(LABEL_CHARS_MAX)
+                .collect();
             self.append(&Entry::Account {
                 account,
                 verification: hex::encode(&verification),
@@ -364,7 +412,10 @@ impl Vault {
             .any(|s| s.transaction == hash && s.account == request.account && s.network == request.network);
         if !known {
             let since = self.spent(request.account);
-            let allowed = account.policy.judge(request, &transaction, since).map_err(refuse)?;
+            let allowed = account
+                .policy
+                .judge(request, &transaction, since)
+                .map_err(refuse)?;
             let scope = transaction.signers.iter().find(|s| s.account == request.account);
             let signature = Signature {
                 number: self.signatures + 1,
@@ -401,9 +452,14 @@ impl Vault {
     }
     fn spent(&self, account: ScriptHash) -> Datoshi {
         let since = self.clock.now().0.saturating_sub(DAY_MS);
-        let of = self.spent.iter().filter(|s| s.account == account && s.at.0 > since);
+        let of = self
+            .spent
+            .iter()
+            .filter(|s| s.account == account && s.at.0 > since);
         // more than fits is over every cap
-        of.fold(Datoshi::ZERO, |sum, s| sum.checked_add(s.amount).unwrap_or(Datoshi(i64::MAX)))
+        of.fold(Datoshi::ZERO, |sum, s| {
+            sum.checked_add(s.amount).unwrap_or(Datoshi(i64::MAX))
+        })
     }
     fn witness(&self, account: ScriptHash, message: &[u8]) -> Result<Witness, Trouble> {
         let held = self
@@ -411,12 +467,15 @@ impl Vault {
             .iter()
             .find(|a| a.account == account)
             .ok_or(Trouble::Refused(SignError::NoAccount(account)))?;
-        let read = Verification::read(&held.verification).ok_or(VaultError::Damaged("an account's script"))?;
+        let read =
+            Verification::read(&held.verification).ok_or(VaultError::Damaged("an account's script"))?;
         let (needed, keys) = match read {
             Verification::Single(key) => (1, vec![key]),
             Verification::Multi { needed, keys } => (needed, keys),
         };
-        let own = keys.iter().filter_map(|k| self.keys.iter().find(|h| h.public.to_bytes() == *k));
+        let own = keys
+            .iter()
+            .filter_map(|k| self.keys.iter().find(|h| h.public.to_bytes() == *k));
         let mut invocation = Vec::new();
         let mut signed = 0;
         for held in own.take(needed) {
@@ -426,7 +485,9 @@ impl Vault {
             signed += 1;
         }
         if signed < needed {
-            return Err(refuse(format!("account {account} needs {needed} signatures, and only {signed} of its keys are here")));
+            return Err(refuse(format!(
+                "account {account} needs {needed} signatures, and only {signed} of its keys are here"
+            )));
         }
         Ok(Witness {
             invocation,
@@ -484,7 +545,11 @@ mod tests {
         Arc::new(Hands(Mutex::new(UnixMillis(1_000_000_000))))
     }
     fn open(path: &Path, secret: &str, clock: &Arc<Hands>) -> Result<Vault, VaultError> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
         Vault::open(file, secret.as_bytes(), None, clock.clone(), Arc::new(Dice))
     }
     fn key() -> PrivateKey {
@@ -500,7 +565,10 @@ mod tests {
             system_fee: Datoshi(gas),
             network_fee: Datoshi(0),
             valid_until: 10,
-            signers: vec![Signer { account, scope: Scope::CalledByEntry }],
+            signers: vec![Signer {
+                account,
+                scope: Scope::CalledByEntry,
+            }],
             attributes: vec![],
             script: vec![0x40],
             witnesses: vec![],
@@ -509,8 +577,14 @@ mod tests {
             transaction: transaction.unsigned_bytes(),
             network: 42,
             account,
-            asked: Asked { scope: Scope::CalledByEntry, fee_max: Datoshi(i64::MAX) },
-            purpose: Purpose { project: "default".parse().unwrap(), idempotency: Digest::of(b"x") },
+            asked: Asked {
+                scope: Scope::CalledByEntry,
+                fee_max: Datoshi(i64::MAX),
+            },
+            purpose: Purpose {
+                project: "default".parse().unwrap(),
+                idempotency: Digest::of(b"x"),
+            },
         }
     }
     fn refusal(result: Result<Witness, Trouble>) -> String {
@@ -534,10 +608,18 @@ mod tests {
         let path = directory.path().join("journal");
         let clock = hands();
         let mut vault = open(&path, "correct horse", &clock).unwrap();
-        let policy = SigningPolicy { per_day: Datoshi(250), per_transaction: Datoshi(100), ..SigningPolicy::default() };
+        let policy = SigningPolicy {
+            per_day: Datoshi(250),
+            per_transaction: Datoshi(100),
+            ..SigningPolicy::default()
+        };
         done(vault.import(wif(), "main\u{1b}[1m".to_owned(), policy));
         let first = done(vault.sign(&request(1, 100)));
-        assert_eq!(done(vault.sign(&request(1, 100))), first, "the same bytes count once");
+        assert_eq!(
+            done(vault.sign(&request(1, 100))),
+            first,
+            "the same bytes count once"
+        );
         assert!(refusal(vault.sign(&request(2, 101))).contains("one transaction may cost"));
         done(vault.sign(&request(3, 100)));
         drop(vault);
@@ -571,7 +653,12 @@ mod tests {
         drop(vault);
         let whole = std::fs::read(&path).unwrap();
         let lines = whole.split_inclusive(|b| *b == b'\n').map(<[u8]>::len);
-        let ends: Vec<usize> = lines.scan(0, |at, n| { *at += n; Some(*at) }).collect();
+        let ends: Vec<usize> = lines
+            .scan(0, |at, n| {
+                *at += n;
+                Some(*at)
+            })
+            .collect();
         for cut in (0..whole.len()).step_by(37).chain([1, whole.len() - 1]) {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let mut vault = open(&path, "correct horse", &clock).unwrap();
@@ -593,7 +680,10 @@ mod tests {
         let account = key().public().account();
         let policy = SigningPolicy {
             network: Some(42),
-            calls: Calls::Only(vec![MethodRule { contract: gas, methods: Some(vec!["transfer".to_owned()]) }]),
+            calls: Calls::Only(vec![MethodRule {
+                contract: gas,
+                methods: Some(vec!["transfer".to_owned()]),
+            }]),
             ..SigningPolicy::default()
         };
         done(vault.import(wif(), String::new(), policy));
@@ -620,15 +710,37 @@ mod tests {
             request
         };
         done(vault.sign(&with(&|_| ())));
-        assert_eq!(vault.signatures(0, 1)[0].spend, Datoshi(15), "fees and what is given away");
-        assert_eq!(vault.signatures(0, 1)[0].calls.as_deref(), Some(&[format!("{gas}::transfer")][..]));
+        assert_eq!(
+            vault.signatures(0, 1)[0].spend,
+            Datoshi(15),
+            "fees and what is given away"
+        );
+        assert_eq!(
+            vault.signatures(0, 1)[0].calls.as_deref(),
+            Some(&[format!("{gas}::transfer")][..])
+        );
         for (why, bad) in [
-            ("does not list method \"mint\"", with(&|t| t.script = call("mint", 5))),
+            (
+                "does not list method \"mint\"",
+                with(&|t| t.script = call("mint", 5)),
+            ),
             ("more than calls", with(&|t| t.script.push(0x4a))),
-            ("one transaction may cost", with(&|t| t.script = call("transfer", 100_000_000))),
-            ("wider than CalledByEntry", with(&|t| t.signers[0].scope = Scope::Global)),
+            (
+                "one transaction may cost",
+                with(&|t| t.script = call("transfer", 100_000_000)),
+            ),
+            (
+                "wider than CalledByEntry",
+                with(&|t| t.signers[0].scope = Scope::Global),
+            ),
             ("does not name the account", with(&|t| t.signers[0].account = gas)),
-            ("network 42, not 7", SignRequest { network: 7, ..with(&|_| ()) }),
+            (
+                "network 42, not 7",
+                SignRequest {
+                    network: 7,
+                    ..with(&|_| ())
+                },
+            ),
             ("were asked for", {
                 let mut r = with(&|t| t.nonce = 77);
                 r.asked.fee_max = Datoshi(9);
@@ -650,19 +762,37 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let clock = hands();
         let mut vault = open(&directory.path().join("journal"), "correct horse", &clock).unwrap();
-        let keys: Vec<PrivateKey> = (1..=3).map(|n| PrivateKey::from_bytes(&[n; 32]).unwrap()).collect();
+        let keys: Vec<PrivateKey> = (1..=3)
+            .map(|n| PrivateKey::from_bytes(&[n; 32]).unwrap())
+            .collect();
         let public: Vec<PublicKey> = keys.iter().map(PrivateKey::public).collect();
         let script = crate::fee::multisig_script(2, &public).unwrap();
-        let account = done(vault.import(Import::Script(script.clone()), String::new(), SigningPolicy::default())).account;
+        let account = done(vault.import(
+            Import::Script(script.clone()),
+            String::new(),
+            SigningPolicy::default(),
+        ))
+        .account;
         let mut request = request(1, 1);
         let mut transaction = Transaction::read(&request.transaction).unwrap();
         transaction.signers[0].account = account;
         request.account = account;
         request.transaction = transaction.unsigned_bytes();
-        done(vault.import(Import::Wif(keys[0].to_wif()), String::new(), SigningPolicy::default()));
+        done(vault.import(
+            Import::Wif(keys[0].to_wif()),
+            String::new(),
+            SigningPolicy::default(),
+        ));
         assert!(refusal(vault.sign(&request)).contains("only 1 of its keys"));
-        done(vault.import(Import::Wif(keys[2].to_wif()), String::new(), SigningPolicy::default()));
+        done(vault.import(
+            Import::Wif(keys[2].to_wif()),
+            String::new(),
+            SigningPolicy::default(),
+        ));
         let witness = done(vault.sign(&request));
-        assert_eq!((witness.invocation.len(), &witness.verification), (2 * 66, &script));
+        assert_eq!(
+            (witness.invocation.len(), &witness.verification),
+            (2 * 66, &script)
+        );
     }
 }

@@ -96,17 +96,29 @@ pub struct AccountInfo {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
     Accounts,
-    Import { import: Import, label: String, policy: SigningPolicy },
-    SetPolicy { account: ScriptHash, policy: SigningPolicy },
+    Import {
+        import: Import,
+        label: String,
+        policy: SigningPolicy,
+    },
+    SetPolicy {
+        account: ScriptHash,
+        policy: SigningPolicy,
+    },
     Sign(SignRequest),
-    Signatures { after: u64, limit: u32 },
+    Signatures {
+        after: u64,
+        limit: u32,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
     /// The first message: confined, and the journal is open.
-    Ready { tier: String },
+    Ready {
+        tier: String,
+    },
     Accounts(Vec<AccountInfo>),
     Account(AccountInfo),
     Signed(Witness),

@@ -7,6 +7,7 @@ use super::resolve;
 use super::sources::Sources;
 use oxc::mangler::MangleOptionsKeepNames;
 use oxc::minifier::CompressOptionsKeepNames;
+use oxc_sourcemap::{SourceMap, Token};
 use rolldown::{
     BundleFactory, BundleFactoryOptions, BundlerOptions, BundlerTransformOptions, CodeSplittingMode,
     CommentsOptions, Either, InputItem, OutputFormat, Platform, RawCompressOptions, RawMangleOptions,
@@ -14,6 +15,7 @@ use rolldown::{
 };
 use rolldown_common::{Output, OutputChunk};
 use rolldown_error::BuildDiagnostic;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,12 +82,45 @@ fn bundled(chunk: &Arc<OutputChunk>, warnings: Vec<BuildDiagnostic>) -> Bundled 
         source_map: chunk
             .map
             .as_ref()
-            .map(|map| map.to_json_string())
+            .map(|map| in_bytes(map, &chunk.code).to_json_string())
             .unwrap_or_default(),
         exports,
         modules,
         warnings,
     }
+}
+
+/// The map with columns of the bundle in bytes, as the engine counts them; the standard counts UTF-16 units, and on the
+/// one line of a bundle every letter that is not ASCII would move all that follows.
+fn in_bytes<'a>(map: &'a SourceMap<'a>, code: &str) -> Cow<'a, SourceMap<'a>> {
+    if code.is_ascii() {
+        return Cow::Borrowed(map);
+    }
+    let mut parts = map.clone().into_parts();
+    parts.token_chunks = None;
+    let mut lines = code.split('\n');
+    let (mut line, mut units, mut bytes) = (0, 0, 0);
+    let mut left = lines.next().unwrap_or_default().chars();
+    for token in &mut parts.tokens {
+        while line < token.get_dst_line() {
+            (line, units, bytes) = (line + 1, 0, 0);
+            left = lines.next().unwrap_or_default().chars();
+        }
+        while units < token.get_dst_col() {
+            let Some(letter) = left.next() else { break };
+            units += u32::try_from(letter.len_utf16()).unwrap_or(0);
+            bytes += u32::try_from(letter.len_utf8()).unwrap_or(0);
+        }
+        *token = Token::new(
+            line,
+            bytes,
+            token.get_src_line(),
+            token.get_src_col(),
+            token.get_source_id(),
+            token.get_name_id(),
+        );
+    }
+    Cow::Owned(SourceMap::from_parts(parts))
 }
 
 fn options(main: &str) -> BundlerOptions {

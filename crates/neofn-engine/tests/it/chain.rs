@@ -1,10 +1,11 @@
 //! Functions that call functions.
 
-use crate::rig::{Rig, deploy_of, key};
+use crate::rig::{Rig, deploy_of, eventually, key};
 use neofn_engine::port::{InvocationFilter, Origin};
 use neofn_engine::request::Deploy;
 use neofn_types::{Limits, Units};
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 fn filter() -> InvocationFilter {
     InvocationFilter {
@@ -78,17 +79,17 @@ async fn a_caller_with_too_few_units_left_cannot_call() {
     rig.deploy("inner", "echo").await;
     let deploy = Deploy {
         limits: Limits {
-            units: Units(20_000 - 1 + 1),
+            units: Units(24_000),
             ..Limits::default()
         },
         ..deploy_of("middle", "catch inner")
     };
     rig.engine.deploy(deploy).await.unwrap();
-    // exactly enough for the callee's base
+    // three quarters of what its own base leaves are enough for the callee's
     assert_eq!(rig.result("middle", "7").await, 7);
     rig.deploy("outer", "catch middle").await;
     let limits = Limits {
-        units: Units(25_000),
+        units: Units(30_000),
         ..Limits::default()
     };
     let deploy = Deploy {
@@ -96,8 +97,28 @@ async fn a_caller_with_too_few_units_left_cannot_call() {
         ..deploy_of("outer", "catch middle")
     };
     rig.engine.deploy(deploy).await.unwrap();
-    // middle has 15 000, of which its own base leaves 5 000
+    // middle gets 15 000, of which its own base leaves 5 000
     assert_eq!(rig.result("outer", "7").await["code"], "NF0203");
+}
+
+#[tokio::test]
+async fn a_caller_that_ends_first_pays_for_its_callee_all_the_same() {
+    let rig = Rig::new();
+    rig.deploy("inner", "block").await;
+    rig.deploy("outer", "abandon inner").await;
+    let (engine, call) = (rig.engine.clone(), rig.call("outer", "1"));
+    let outer = tokio::spawn(async move { engine.invoke(call).await });
+    eventually("the callee runs", || async {
+        rig.runtime.invoked.load(Ordering::SeqCst) == 2
+    })
+    .await;
+    rig.runtime.gate.0.add_permits(1);
+    let invoked = outer.await.unwrap().unwrap();
+    assert_eq!(invoked.outcome.unwrap_err().message, "Error: gave up");
+    assert_eq!(invoked.units.total, 20_000);
+    let replayed = rig.engine.replay(invoked.id, None).await;
+    rig.runtime.gate.0.add_permits(1);
+    assert_eq!(replayed.unwrap().units.total, 20_000);
 }
 
 #[tokio::test]

@@ -161,6 +161,7 @@ impl Vm<'_> {
                 op,
                 input: Bytes::from(input.to_string()),
                 units_left: self.job.units.saturating_sub(10_000 + self.spent),
+                sharing: 1,
             })
             .await;
         self.seq += 1;
@@ -241,6 +242,23 @@ impl Vm<'_> {
             "call" => {
                 let call = json!({"function": word, "event": event});
                 self.host(HostOp::Invoke, call).await.map_err(thrown)
+            }
+            "abandon" => {
+                let call = json!({"function": word, "event": event});
+                let under_way = runtime.invoked.load(Ordering::SeqCst);
+                tokio::select! {
+                    _ = self.host(HostOp::Invoke, call) => {}
+                    () = async {
+                        // in a replay no callee begins
+                        for _ in 0..100_000 {
+                            if runtime.invoked.load(Ordering::SeqCst) != under_way {
+                                break;
+                            }
+                            tokio::task::yield_now().await;
+                        }
+                    } => {}
+                }
+                Err(failure(Code::Uncaught, "Error: gave up"))
             }
             "catch" => {
                 let call = json!({"function": word, "event": event});

@@ -122,6 +122,9 @@ impl RegistryStore for Switched {
         self.read();
         self.store.blob(digest).await
     }
+    async fn sweep_blobs(&self, unstored_for: Duration) -> Result<u32, RegistryStoreError> {
+        self.store.sweep_blobs(unstored_for).await
+    }
     async fn set_artifact(
         &self,
         key: &FunctionKey,

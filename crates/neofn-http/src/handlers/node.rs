@@ -7,7 +7,8 @@ use crate::{encode, metrics as format};
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use neofn_wire::{Health, Problem, Ready};
 
 /// How the node is doing.
@@ -27,7 +28,13 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    encode::json(status, &ready)
+    let mut answer = encode::json(status, &ready);
+    if !ready.ready {
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
 }
 
 /// Counters in the format of Prometheus. For operators, and for callers on this machine.

@@ -10,7 +10,7 @@ use crate::proto::control::{Numbered, PrepareReport, Reply, Request};
 use crate::proto::fds;
 use crate::proto::frame::PACKET_BYTES_MAX;
 use crate::sandbox::wasm_module::{WasmEngine, WasmVersion};
-use crate::sandbox::{Engine, EngineOptions, Interrupt, Version};
+use crate::sandbox::{Budget, Engine, EngineOptions, Interrupt, Version};
 use neofn_types::{Clock, RuntimeKind};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -61,6 +61,7 @@ impl State {
                 slots,
                 live_max,
                 live_idle_max,
+                run_bytes_max,
             } => {
                 let (data, pagemap) = self.unstarted.take().ok_or("the engine is loaded already")?;
                 let engine = Engine::load(EngineOptions {
@@ -72,7 +73,7 @@ impl State {
                     live_idle_max,
                 })
                 .map_err(|e| e.to_string())?;
-                self.shared = Some(start(engine, data)?);
+                self.shared = Some(start(engine, Budget::new(run_bytes_max), data)?);
             }
             Request::Load { version, kind } => {
                 let bytes = job::take(&mut fds, "artifact", job::ARTIFACT_BYTES_MAX)?;
@@ -148,10 +149,11 @@ fn wasm_engine(shared: &Shared) -> Result<&WasmEngine, String> {
     Ok(shared.wasm.get_or_init(|| engine))
 }
 
-fn start(engine: Engine, data: OwnedFd) -> Result<Arc<Shared>, String> {
+fn start(engine: Engine, budget: Budget, data: OwnedFd) -> Result<Arc<Shared>, String> {
     let clock: Arc<dyn Clock> = Arc::new(MonotonicClock::new());
     let shared = Arc::new(Shared {
         engine,
+        budget,
         wasm: OnceLock::new(),
         crew: Arc::new(Crew::new(clock)),
         versions: RwLock::new(HashMap::new()),

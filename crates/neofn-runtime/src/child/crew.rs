@@ -27,6 +27,14 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    pub(crate) fn new() -> Self {
+        Self {
+            tid: AtomicI32::new(0),
+            busy_since: AtomicU64::new(0),
+            lowered: AtomicBool::new(false),
+            call: Mutex::new(None),
+        }
+    }
     pub(crate) fn set_call(&self, id: u64, interrupt: &Interrupt) {
         *self.call.lock() = Some((id, interrupt.clone()));
     }
@@ -75,12 +83,7 @@ impl Crew {
         self: &Arc<Self>,
         body: impl FnOnce(&Arc<Seat>) + Send + 'static,
     ) -> std::io::Result<()> {
-        let seat = Arc::new(Seat {
-            tid: AtomicI32::new(0),
-            busy_since: AtomicU64::new(0),
-            lowered: AtomicBool::new(false),
-            call: Mutex::new(None),
-        });
+        let seat = Arc::new(Seat::new());
         let crew = Arc::clone(self);
         self.threads.fetch_add(1, Ordering::SeqCst);
         self.seats.lock().push(Arc::clone(&seat));
@@ -184,19 +187,11 @@ mod tests {
     use super::super::clock::MonotonicClock;
     use super::*;
 
-    fn seat() -> Seat {
-        Seat {
-            tid: AtomicI32::new(0),
-            busy_since: AtomicU64::new(0),
-            lowered: AtomicBool::new(false),
-            call: Mutex::new(None),
-        }
-    }
     #[test]
     fn surplus_threads_leave_and_lowered_ones_are_replaced() {
         let crew = Crew::new(Arc::new(MonotonicClock::new()));
         crew.threads.store(4, Ordering::SeqCst);
-        let (a, b) = (seat(), seat());
+        let (a, b) = (Seat::new(), Seat::new());
         crew.enter(&a);
         crew.enter(&b);
         // four threads, one still busy: one more than needed

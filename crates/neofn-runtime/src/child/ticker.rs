@@ -55,7 +55,21 @@ fn run(shared: &Arc<Shared>) {
             let _ = worker::spawn(shared);
         }
         lower_long_ones(crew);
+        evict(shared);
     }
+}
+
+/// On a thread of its own: answering takes as long as the node lets it, and the clock must go on.
+fn evict(shared: &Arc<Shared>) {
+    let doomed = shared.budget.doomed();
+    if doomed.is_empty() {
+        return;
+    }
+    let own = Arc::clone(shared);
+    // without a thread the next tick tries again
+    let _ = std::thread::Builder::new()
+        .name("evict".into())
+        .spawn(move || worker::evict(&own, &doomed));
 }
 
 fn lower_long_ones(crew: &Crew) {

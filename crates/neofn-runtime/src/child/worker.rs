@@ -7,8 +7,9 @@ use crate::proto::frame::PACKET_BYTES_MAX;
 use crate::proto::message::{CallHeadOwned, DoneHeadRef, HostCallHead, HostResultHead};
 use crate::proto::socket::{self, Outgoing};
 use crate::proto::{Frame, Kind, Message, Reassembly};
+use crate::sandbox::evicted;
 use crate::sandbox::wasm_module::{self, WasmEngine, WasmVersion};
-use crate::sandbox::{CallInput, CompletedCore, Engine, Finished, Interrupt, Parked, Step};
+use crate::sandbox::{Budget, CallInput, CompletedCore, Engine, Finished, Interrupt, Parked, Step};
 use neofn_types::{Code, UnitsBill};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ pub(crate) enum Loaded {
 /// What all threads of a child share.
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
+    /// Of the memory of all runs.
+    pub(crate) budget: Budget,
     /// Made when the first module is loaded: most children never need it.
     pub(crate) wasm: OnceLock<WasmEngine>,
     pub(crate) crew: Arc<Crew>,
@@ -74,6 +77,22 @@ fn run(shared: &Arc<Shared>, seat: &Seat) {
                 return;
             }
         }
+    }
+}
+
+/// Ends runs that wait and hold memory that others need. Those that run end by themselves.
+pub(crate) fn evict(shared: &Arc<Shared>, ids: &[u64]) {
+    let (seat, mut head) = (Seat::new(), Vec::new());
+    for id in ids {
+        let waiting = shared.calls.lock().cancel(*id);
+        let Some(w) = waiting else { continue };
+        let mut worker = Worker {
+            shared,
+            seat: &seat,
+            head: &mut head,
+        };
+        // an error means that the node is gone, which the other threads see too
+        let _ = worker.finish(*id, w.run.fail(evicted()));
     }
 }
 
@@ -123,7 +142,8 @@ impl Worker<'_> {
             units: head.units,
             limits: head.limits,
         };
-        let interrupt = Interrupt::new(Arc::clone(&self.shared.crew.clock));
+        let clock = Arc::clone(&self.shared.crew.clock);
+        let interrupt = Interrupt::within(clock, &self.shared.budget, m.id);
         interrupt.arm(input.deadline);
         self.seat.set_call(m.id, &interrupt);
         let step = match version {
@@ -151,9 +171,13 @@ impl Worker<'_> {
         self.drive(m.id, run.resume(seq, reply), &interrupt)
     }
     fn cancel(&mut self, id: u64) -> io::Result<()> {
+        // its sender has gone away in the middle of it: nothing was begun, and nothing of it may stay
+        if self.shared.reassembly.lock().forget(id) {
+            return self.done(id, &lost("the call was given up before it had come whole"));
+        }
         let waiting = self.shared.calls.lock().cancel(id);
         match waiting {
-            Some(w) => self.finish(id, w.run.fail(timed_out())),
+            Some(w) => self.finish(id, w.run.fail(ended(&w.interrupt))),
             None => {
                 self.shared.crew.cancel(id);
                 Ok(())
@@ -171,11 +195,17 @@ impl Worker<'_> {
             let interrupt = interrupt.clone();
             let next = self.shared.calls.lock().park(id, Waiting { run, interrupt });
             // after it was put down: another thread may hold the reply before this one returns
-            self.host_calls(id, &asked)?;
+            let next = match self.host_calls(id, &asked) {
+                Err(e) if is_too_large(&e) => match self.take_back(id, next) {
+                    Some(w) => return self.finish(id, w.run.fail(too_large(Code::HostCallLimit))),
+                    None => return Ok(()),
+                },
+                sent => sent.map(|()| next)?,
+            };
             match next {
                 Next::Waits => return Ok(()),
                 Next::Resume(w, seq, reply) => step = w.run.resume(seq, reply),
-                Next::Cancelled(w) => return self.finish(id, w.run.fail(timed_out())),
+                Next::Cancelled(w) => return self.finish(id, w.run.fail(ended(&w.interrupt))),
             }
         }
     }
@@ -186,7 +216,28 @@ impl Worker<'_> {
         recycle.run();
         sent
     }
+    /// A run that was just put down.
+    fn take_back(&self, id: u64, next: Next<Waiting>) -> Option<Waiting> {
+        match next {
+            Next::Waits => self.shared.calls.lock().cancel(id),
+            Next::Resume(w, _, _) | Next::Cancelled(w) => Some(w),
+        }
+    }
+    /// An answer that does not fit into a message is that call's own failure.
     fn done(&mut self, id: u64, c: &CompletedCore) -> io::Result<()> {
+        match self.answer(id, c) {
+            Err(e) if is_too_large(&e) => self.answer(
+                id,
+                &CompletedCore {
+                    outcome: Err(too_large(Code::ResultTooLarge)),
+                    logs: vec!["[WARN] the log was cut: it does not fit into the answer".to_owned()],
+                    ..c.clone()
+                },
+            ),
+            answered => answered,
+        }
+    }
+    fn answer(&mut self, id: u64, c: &CompletedCore) -> io::Result<()> {
         let head = DoneHeadRef {
             failure: c.outcome.as_ref().err(),
             logs: &c.logs,
@@ -241,6 +292,27 @@ impl Worker<'_> {
 pub(crate) struct Waiting {
     run: Parked,
     interrupt: Interrupt,
+}
+
+fn is_too_large(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::InvalidInput
+}
+
+fn too_large(code: Code) -> Failure {
+    Failure {
+        code,
+        message: "what the run said is more than a sandbox may send at once".to_owned(),
+        stack: Vec::new(),
+    }
+}
+
+/// Why a run ended while it waited.
+fn ended(interrupt: &Interrupt) -> Failure {
+    if interrupt.is_evicted() {
+        evicted()
+    } else {
+        timed_out()
+    }
 }
 
 fn timed_out() -> Failure {

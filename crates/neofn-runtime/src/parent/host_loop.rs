@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::slot::{Event, Raw, Slot};
-use crate::port::{HostCall, HostError, HostReply, Job};
+use crate::port::{HostCall, HostError, HostOp, HostReply, Job};
 use crate::proto::Kind;
 use crate::proto::message::{HostCallHead, HostResultHead};
 use futures_util::StreamExt as _;
@@ -88,6 +88,8 @@ fn decode(raw: &Raw, job: &Job, asked: &mut u32) -> Option<Vec<HostCall>> {
         return None;
     }
     let mut body = raw.body();
+    let invokes = heads.iter().filter(|head| head.op == HostOp::Invoke).count();
+    let mut sharing = u32::try_from(invokes).ok()?;
     let mut calls = Vec::with_capacity(heads.len());
     for head in heads {
         let n = usize::try_from(head.input_len).ok()?;
@@ -99,7 +101,11 @@ fn decode(raw: &Raw, job: &Job, asked: &mut u32) -> Option<Vec<HostCall>> {
             op: head.op,
             input: body.split_to(n),
             units_left: head.units_left.min(job.units),
+            sharing: sharing.max(1),
         });
+        if head.op == HostOp::Invoke {
+            sharing -= 1;
+        }
     }
     Some(calls)
 }

@@ -21,6 +21,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// Starting, confining, and saying so takes milliseconds; a loaded machine makes it more.
 const HELLO_WITHIN: Duration = Duration::from_secs(20);
+/// Messages of several packets that are sent at the same time: a child keeps the pieces of each, and not without end.
+const LARGE_AT_ONCE: usize = 16;
 /// Packets read in a row before other tasks of the thread get their turn.
 const BATCH: u32 = 128;
 
@@ -69,6 +71,8 @@ pub(super) struct Link {
     kill: Notify,
     /// One permit for each call that may run; taken before `register`, given back when the call stops running.
     permits: Arc<Semaphore>,
+    /// One for each message of several packets under way to the child.
+    large: Semaphore,
 }
 
 impl Link {
@@ -111,6 +115,7 @@ impl Link {
             closed: AtomicBool::new(false),
             kill: Notify::new(),
             permits,
+            large: Semaphore::new(LARGE_AT_ONCE),
         }))
     }
     /// Reads both sockets until the child is gone or was killed. Everything under way has failed afterwards.
@@ -191,15 +196,32 @@ impl Link {
         head: &[u8],
         body: &[u8],
     ) -> io::Result<()> {
-        let mut out = Outgoing::new(id, kind, index, head, body)?;
+        let out = Outgoing::new(id, kind, index, head, body)?;
+        self.send_all(out, &AtomicBool::new(false)).await
+    }
+    /// Sends a call, and notes when its child has seen something of it.
+    pub(super) async fn send_call(&self, id: u64, slot: &Slot, head: &[u8], body: &[u8]) -> io::Result<()> {
+        let out = Outgoing::new(id, Kind::Call, 0, head, body)?;
+        self.send_all(out, &slot.begun).await
+    }
+    async fn send_all(&self, mut out: Outgoing<'_>, begun: &AtomicBool) -> io::Result<()> {
+        let _turn = match out.is_large() {
+            true => Some(self.large.acquire().await.map_err(io::Error::other)?),
+            false => None,
+        };
         let fd = self.data.get_ref().as_raw_fd();
-        match out.send(fd) {
+        let mut send = || {
+            let sent = out.send(fd);
+            begun.store(out.is_begun(), Ordering::Relaxed);
+            sent
+        };
+        match send() {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             done => return done,
         }
         loop {
             let mut ready = self.data.writable().await?;
-            match ready.try_io(|_| out.send(fd)) {
+            match ready.try_io(|_| send()) {
                 Ok(done) => return done,
                 Err(_would_block) => {}
             }
@@ -214,8 +236,15 @@ impl Link {
     }
     /// Nobody waits for a call any more.
     pub(super) fn abandon(&self, id: u64) {
-        if self.calls.lock().contains_key(&id) {
-            self.cancel(id);
+        let slot = self.calls.lock().get(&id).map(Arc::clone);
+        match slot {
+            Some(slot) if slot.begun.load(Ordering::Relaxed) => {
+                slot.given_up.store(true, Ordering::Relaxed);
+                self.cancel(id);
+            }
+            // the child knows nothing of it and would not answer
+            Some(_) => self.withdraw(id),
+            None => {}
         }
     }
     /// Asks for the end of a call, without waiting: the sweep asks again when the socket is full.

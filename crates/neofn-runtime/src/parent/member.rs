@@ -49,7 +49,12 @@ pub(super) async fn start(inner: &Inner) -> Result<Started, LinkError> {
     let reader = Arc::clone(&link);
     let serving = tokio::spawn(async move { reader.serve().await });
     let files = Arc::clone(&inner.engine.read());
-    match tokio::time::timeout(LOAD_WITHIN, load_engine(&link, &files)).await {
+    match tokio::time::timeout(
+        LOAD_WITHIN,
+        load_engine(&link, &files, inner.options.run_bytes_max()),
+    )
+    .await
+    {
         Ok(Ok(())) => Ok((link, serving)),
         Ok(Err(e)) => {
             link.kill();
@@ -62,11 +67,12 @@ pub(super) async fn start(inner: &Inner) -> Result<Started, LinkError> {
     }
 }
 
-async fn load_engine(link: &Link, files: &EngineFiles) -> Result<(), LinkError> {
+async fn load_engine(link: &Link, files: &EngineFiles, run_bytes_max: u64) -> Result<(), LinkError> {
     let request = Request::LoadEngine {
         slots: SLOTS,
         live_max: LIVE_MAX,
         live_idle_max: LIVE_IDLE_MAX,
+        run_bytes_max,
     };
     let (module, base) = (fds::reopen(&files.module)?, fds::reopen(&files.base)?);
     link.request(request, &[&module, &base]).await.map(drop)

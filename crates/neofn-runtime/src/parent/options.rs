@@ -5,6 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// What a child takes beside runs and live instances: the engine, versions, threads.
+const ENGINE_BYTES: u64 = 256 << 20;
+/// The largest JavaScript run and its own needs.
+const RUN_BYTES_MIN: u64 = 260 << 20;
+
 /// Everything a pool needs to know.
 #[derive(Clone)]
 pub struct PoolOptions {
@@ -53,6 +58,12 @@ impl PoolOptions {
             n => usize::try_from(n).unwrap_or(1),
         };
         wanted.clamp(1, 256)
+    }
+    /// Memory of all runs of a child: its own bound without what live instances and the engine itself may take, and
+    /// never less than one run may have.
+    pub(super) fn run_bytes_max(&self) -> u64 {
+        let others = self.hot_bytes_max.saturating_add(ENGINE_BYTES);
+        self.child_bytes_max.saturating_sub(others).max(RUN_BYTES_MIN)
     }
     pub(super) fn running_max(&self) -> usize {
         usize::try_from(self.running_max.clamp(1, 64)).unwrap_or(1)

@@ -6,7 +6,6 @@ use super::pool::Inner;
 use super::slot::{Event, Raw, Slot};
 use super::versions::{Entry, Use};
 use crate::port::{Completed, Failure, Job, Layout};
-use crate::proto::Kind;
 use crate::proto::control::Request;
 use crate::proto::message::{CallHeadRef, DoneHeadOwned};
 use neofn_types::{Code, RuntimeKind, UnitsBill};
@@ -17,6 +16,8 @@ use std::time::Duration;
 
 /// What an unloaded version costs in choosing a child, in calls that run there.
 const LOADING_COST: u32 = 3;
+/// A child that takes longer to load a version does nothing else any more either.
+const LOAD_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn invoke(inner: &Arc<Inner>, job: Job) -> Completed {
     let begun = inner.options.clock.monotonic();
@@ -71,15 +72,16 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
         )
         .map_err(|e| no_memory(&e))?;
     let deadline = begun.saturating_add(job.time);
+    let left = || deadline.saturating_sub(inner.options.clock.monotonic());
     let permit = match inner.permits.try_acquire() {
         Ok(p) => p,
-        Err(_) => match tokio::time::timeout(job.time, inner.permits.acquire()).await {
+        Err(_) => match tokio::time::timeout(left(), inner.permits.acquire()).await {
             Ok(Ok(p)) => p,
             _ => return Err(failure(Code::Overloaded, "no sandbox became free in time")),
         },
     };
-    let (place, link) = choose(inner, &entry, job.time).await?;
-    load(inner, &entry.0, place, &link).await?;
+    let (place, link) = choose(inner, &entry, left()).await?;
+    load(inner, &entry, place, &link, left()).await?;
     heat(inner, &entry);
 
     let id = inner.next_call.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +95,7 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
         id,
         ended: false,
     };
-    let left = deadline.saturating_sub(inner.options.clock.monotonic());
+    let left = left();
     let head = postcard::to_stdvec(&CallHeadRef {
         version: entry.0.id,
         context: &job.context,
@@ -104,7 +106,7 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
         limits: job.limits,
     })
     .map_err(|e| failure(Code::Internal, e.to_string()))?;
-    if let Err(e) = link.send(id, Kind::Call, 0, &head, &job.event).await
+    if let Err(e) = link.send_call(id, &slot, &head, &job.event).await
         && e.kind() == io::ErrorKind::InvalidInput
     {
         link.withdraw(id);
@@ -191,8 +193,41 @@ async fn choose(inner: &Inner, entry: &Use, within: Duration) -> Result<(usize, 
         .map_err(|_| failure(Code::SandboxLost, "no sandbox process could be started"))
 }
 
-/// Makes sure that a child has a version.
-pub(super) async fn load(
+/// Makes sure that a child has a version. Who cannot wait that long leaves, and the loading goes on for the next.
+async fn load(
+    inner: &Arc<Inner>,
+    entry: &Use,
+    place: usize,
+    link: &Arc<Link>,
+    within: Duration,
+) -> Result<(), Failure> {
+    let Some(here) = entry.0.places.get(place) else {
+        return Err(lost());
+    };
+    if here.loaded.load(Ordering::Acquire) == link.generation {
+        return Ok(());
+    }
+    let loading = {
+        let (inner, entry, link) = (Arc::clone(inner), entry.clone(), Arc::clone(link));
+        tokio::spawn(async move {
+            let loaded = tokio::time::timeout(LOAD_WITHIN, load_now(&inner, &entry.0, place, &link)).await;
+            loaded.unwrap_or_else(|_| {
+                tracing::error!(pid = link.process.pid, "a sandbox child loads nothing any more");
+                link.kill();
+                Err(lost())
+            })
+        })
+    };
+    match tokio::time::timeout(within, loading).await {
+        Ok(loaded) => loaded.unwrap_or_else(|_| Err(lost())),
+        Err(_) => Err(failure(
+            Code::Overloaded,
+            "the version was not loaded within the time limit",
+        )),
+    }
+}
+
+async fn load_now(
     inner: &Arc<Inner>,
     entry: &Arc<Entry>,
     place: usize,
@@ -201,9 +236,6 @@ pub(super) async fn load(
     let Some(here) = entry.places.get(place) else {
         return Err(lost());
     };
-    if here.loaded.load(Ordering::Acquire) == link.generation {
-        return Ok(());
-    }
     let gate = here.gate.lock().await;
     if here.loaded.load(Ordering::Acquire) == link.generation {
         return Ok(());

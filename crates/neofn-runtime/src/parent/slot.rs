@@ -48,6 +48,10 @@ pub(super) struct Slot {
     pub(super) deadline: Duration,
     /// Whether it counts as running, see [`Slot::stop_counting`].
     counted: AtomicBool,
+    /// Whether the child has seen anything of it.
+    pub(super) begun: AtomicBool,
+    /// Nobody waits for it any more.
+    pub(super) given_up: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -63,6 +67,8 @@ impl Slot {
         Self {
             deadline,
             counted: AtomicBool::new(true),
+            begun: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }

@@ -40,6 +40,13 @@ pub(super) struct Entry {
 /// Keeps an entry from being evicted.
 pub(super) struct Use(pub(super) Arc<Entry>);
 
+impl Clone for Use {
+    fn clone(&self) -> Self {
+        self.0.active.fetch_add(1, Ordering::Acquire);
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl Drop for Use {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Release);

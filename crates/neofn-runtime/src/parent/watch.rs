@@ -49,7 +49,8 @@ fn sweep(inner: &Inner) {
             if now > slot.deadline + GRACE {
                 slot.push(Event::Stuck);
                 stuck = true;
-            } else if now > slot.deadline {
+            } else if now > slot.deadline || slot.given_up.load(Ordering::Relaxed) {
+                // again and again: the socket may have been full
                 link.cancel(id);
             }
         }

@@ -33,6 +33,8 @@ pub enum Request {
         live_max: u32,
         /// Idle live instances kept, over all versions.
         live_idle_max: u32,
+        /// Memory of all runs together; above it the largest run ends.
+        run_bytes_max: u64,
     },
     /// Make a version callable under this number: its artifact.
     Load {

@@ -246,18 +246,20 @@ impl Reassembly {
             bytes: done.bytes,
         }))
     }
-    /// Forgets the pieces of a call that has ended.
-    pub fn forget(&mut self, id: u64) {
+    /// Forgets the pieces of a call that has ended. Answers whether the call itself had not come whole.
+    pub fn forget(&mut self, id: u64) -> bool {
         if self.partial.is_empty() {
-            return;
+            return false;
         }
-        let bytes = &mut self.bytes;
-        self.partial.retain(|(of, _, _), p| {
+        let (bytes, mut cut) = (&mut self.bytes, false);
+        self.partial.retain(|(of, kind, _), p| {
             if *of == id {
                 *bytes = bytes.saturating_sub(p.bytes.len());
+                cut |= *kind == Kind::Call as u8;
             }
             *of != id
         });
+        cut
     }
 }
 
@@ -306,6 +308,27 @@ mod tests {
                 let _ = Reassembly::default().add(&f);
                 let _ = f.message();
             }
+        }
+    }
+    #[test]
+    fn a_forgotten_message_leaves_nothing() {
+        let mut r = Reassembly::default();
+        let mut piece = |id, kind| {
+            let h = FrameHeader {
+                id,
+                index: 0,
+                total: u32::try_from(MESSAGE_BYTES_MAX).unwrap(),
+                offset: 0,
+                head: 0,
+                kind,
+            };
+            let packet = [h.encode().as_slice(), b"x"].concat();
+            assert!(r.add(&Frame::parse(&packet).unwrap()).unwrap().is_none());
+            (r.forget(id + 1), r.forget(id), r.bytes)
+        };
+        for id in 0..100 {
+            assert_eq!(piece(id, Kind::Call), (false, true, 0));
+            assert_eq!(piece(id, Kind::HostResult), (false, false, 0));
         }
     }
     #[test]

@@ -90,6 +90,14 @@ impl<'a> Outgoing<'a> {
             started: false,
         })
     }
+    /// Whether it takes several packets.
+    pub fn is_large(&self) -> bool {
+        self.head.len() + self.body.len() > PACKET_BYTES_MAX - HEADER_BYTES
+    }
+    /// Whether a packet of it was sent.
+    pub fn is_begun(&self) -> bool {
+        self.started
+    }
     /// Sends what is left. `WouldBlock` says to call again when the socket is writable.
     pub fn send(&mut self, fd: RawFd) -> io::Result<()> {
         let total = self.head.len() + self.body.len();

@@ -70,6 +70,7 @@ impl Running {
                         "the JavaScript engine ended without an answer",
                     ))
                 }),
+            Err(_) if self.is_evicted() => Err(failure::evicted()),
             Err(error) => {
                 let sp = self.instance.stack_pointer();
                 let failure = failure::trapped(&error, self.instance.store.data().run.stop, sp);
@@ -85,6 +86,9 @@ impl Running {
     fn finish(mut self, outcome: Result<Bytes, Failure>) -> Finished {
         let left = self.instance.store.get_fuel().unwrap_or(0);
         let run = &mut self.instance.store.data_mut().run;
+        if let Some(interrupt) = &run.interrupt {
+            interrupt.release();
+        }
         let charged = self.meter.fuel_of(run.memory_units + run.host_units);
         let fuel = self.meter.fuel().saturating_sub(left).saturating_sub(charged);
         let stopped = match &outcome {
@@ -107,6 +111,11 @@ impl Running {
             layout,
         };
         Finished::new(completed, cleanup)
+    }
+
+    fn is_evicted(&self) -> bool {
+        let interrupt = self.instance.store.data().run.interrupt.as_ref();
+        interrupt.is_some_and(Interrupt::is_evicted)
     }
 
     fn deliver(&mut self, seq: u32, reply: HostReply) -> wasmtime::Result<u32> {
@@ -147,7 +156,12 @@ impl Suspended for Running {
             .as_ref()
             .is_some_and(Interrupt::is_due);
         if due {
-            return Step::Done(self.finish(Err(failure::time_out())));
+            let failure = if self.is_evicted() {
+                failure::evicted()
+            } else {
+                failure::time_out()
+            };
+            return Step::Done(self.finish(Err(failure)));
         }
         let ran = self.deliver(seq, reply);
         self.after(ran)

@@ -8,7 +8,7 @@ pub const CONFIG_VERSION: &str = "neofn-js-3 wasmtime-48.0.8 nan-canonical";
 /// Wasm page.
 pub const WASM_PAGE: usize = 64 << 10;
 /// Most memory that a version may ask for.
-pub const MEMORY_MAX: u64 = 256 << 20;
+pub const MEMORY_MAX: u64 = neofn_types::RuntimeKind::Js.memory_bytes_max();
 /// Least memory that a version may ask for.
 pub const MEMORY_MIN: u64 = 4 << 20;
 /// The linear memory of every sandbox: the largest heap, the stack and the engine's own data.

@@ -167,6 +167,11 @@ impl Engine {
             Err(over) => return refused(failure::plain(Code::UnitLimit, over.to_string()), input.units),
         };
         interrupt.arm(input.deadline);
+        // the pages of the version are copied in, or may all be written
+        let own = u64::try_from(version.bytes()).unwrap_or(u64::MAX);
+        if interrupt.begin(own).is_err() {
+            return refused(failure::evicted(), 0);
+        }
         let (instance, seat) = match self.seat(version) {
             Ok(taken) => taken,
             Err(error) => {

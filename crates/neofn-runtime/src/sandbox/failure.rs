@@ -12,6 +12,8 @@ const FRAMES_MAX: usize = 50;
 pub enum Stop {
     /// A charge that the budget does not hold.
     Units,
+    /// The process has no memory left, and this run holds the most.
+    Memory,
 }
 
 /// A failure without a stack.
@@ -53,6 +55,9 @@ pub fn trapped(error: &wasmtime::Error, stop: Option<Stop>, stack_pointer: Optio
     if stop == Some(Stop::Units) {
         return unit_limit();
     }
+    if stop == Some(Stop::Memory) {
+        return evicted();
+    }
     // the C stack lies at the bottom of memory: running out of it ends below address 0
     let below_stack = stack_pointer.is_some_and(|sp| !(16 << 10..=1 << 20).contains(&sp));
     match error.downcast_ref::<Trap>() {
@@ -72,6 +77,13 @@ pub fn unit_limit() -> Failure {
 /// NF0202
 pub fn time_out() -> Failure {
     plain(Code::TimedOut, "the run took longer than its time limit")
+}
+/// NF0305; what it comes from: see [`super::Budget`].
+pub fn evicted() -> Failure {
+    plain(
+        Code::Overloaded,
+        "the node ran out of memory for running functions, and this run held the most of it",
+    )
 }
 fn stack_overflow() -> Failure {
     plain(

@@ -3,7 +3,7 @@
 
 use super::failure::{self, Stop};
 use super::logs::Logs;
-use super::{CallInput, Interrupt, services, surrogates};
+use super::{CallInput, Interrupt, nesting, services, surrogates};
 use crate::port::{Failure, HostCall, HostOp, JobContext, JobLimits};
 use bytes::Bytes;
 use neofn_gas::{FUEL_PER_UNIT, HostCharge, MEMORY_PAGE_BYTES, SCHEDULE_V1};
@@ -211,6 +211,11 @@ pub fn link(linker: &mut Linker<HostState>) -> Result<()> {
 fn grow(mut cx: Caller<'_, HostState>, pages: u32) -> Result<()> {
     let bytes = u64::from(pages) * MEMORY_PAGE_BYTES;
     charge(&mut cx, Kind::Memory, SCHEDULE_V1.memory_units(bytes))?;
+    let interrupt = cx.data().run.interrupt.as_ref();
+    if interrupt.is_some_and(|i| i.grow(bytes).is_err()) {
+        cx.data_mut().run.stop = Some(Stop::Memory);
+        bail!("no memory left");
+    }
     cx.data_mut().run.memory_pages += u64::from(pages);
     Ok(())
 }
@@ -255,6 +260,11 @@ fn result(mut cx: Caller<'_, HostState>, at: u32, len: u32) -> Result<()> {
         Err(failure::plain(
             Code::NotSerialisable,
             "the result is not valid UTF-8",
+        ))
+    } else if nesting::depth(json) > nesting::DEPTH_MAX {
+        Err(failure::plain(
+            Code::NotSerialisable,
+            format!("the result is nested deeper than {}", nesting::DEPTH_MAX),
         ))
     } else {
         Ok(surrogates::mended(json))
@@ -329,6 +339,8 @@ fn request(mut cx: Caller<'_, HostState>, op: u32, at: u32, len: u32) -> Result<
         op,
         input: surrogates::mended(slice(memory, at, len)?),
         units_left,
+        // the node counts
+        sharing: 1,
     });
     run.waiting.push(Some(op));
     Ok(i32::try_from(seq)?)
@@ -368,11 +380,7 @@ fn service(
     } else {
         total
     };
-    charge(
-        &mut cx,
-        Kind::Host,
-        SCHEDULE_V1.host_units(op.charge(), priced as u64),
-    )?;
+    charge(&mut cx, Kind::Host, op.units(priced as u64))?;
 
     let (memory, run) = view(&mut cx)?;
     let answer = if op == services::Op::Random {

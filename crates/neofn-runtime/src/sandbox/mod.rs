@@ -5,6 +5,7 @@
 //! Knows nothing of processes, sockets and jails: those are the child's that this code runs in.
 
 pub mod artefact;
+mod budget;
 mod call;
 mod config;
 mod engine;
@@ -15,6 +16,7 @@ mod instance;
 mod interrupt;
 mod live;
 mod logs;
+mod nesting;
 mod pagemap;
 mod services;
 mod surrogates;
@@ -22,8 +24,10 @@ mod surrogates;
 mod tests;
 pub mod wasm_module;
 
+pub use budget::Budget;
 pub use config::{MEMORY_MAX, MEMORY_MIN};
 pub use engine::{Engine, EngineOptions, LoadError, Version};
+pub(crate) use failure::evicted;
 pub use interrupt::Interrupt;
 
 use crate::port::{Failure, HostCall, HostReply, JobContext, JobLimits, Layout};

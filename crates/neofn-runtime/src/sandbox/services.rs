@@ -1,15 +1,18 @@
 //! Synchronous services: what is slow in interpreted JavaScript and has no secret and no side effect.
 
 use hmac::{Hmac, Mac};
-use neofn_gas::HostCharge;
+use neofn_gas::{HostCharge, SCHEDULE_V1};
 use p256::ecdsa::signature::Verifier;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256, Sha512};
 use sha3::Keccak256;
 use url::{Url, quirks};
 
-/// Base58 takes quadratic time.
-const BASE58_MAX: usize = 1 << 10;
+/// Base58 takes quadratic time: enough for addresses and keys. Numbers as in prelude.js.
+const BASE58_BYTES_MAX: usize = 128;
+const BASE58_CHARACTERS_MAX: usize = 200;
+/// Pairs of input bytes that base58 gets through in the time of one unit.
+const BASE58_PAIRS_PER_UNIT: u64 = 64;
 const URL_MAX: usize = 64 << 10;
 
 /// Numbers as in prelude.js.
@@ -71,12 +74,23 @@ impl Op {
         })
     }
     /// What it is charged as.
-    pub const fn charge(self) -> HostCharge {
+    const fn charge(self) -> HostCharge {
         match self {
             Self::Random => HostCharge::Random,
             Self::VerifySecp256r1 => HostCharge::Verify,
             _ => HostCharge::Digest,
         }
+    }
+    /// Units for `bytes` of input: by the table, and the quadratic part of what takes quadratic time.
+    pub fn units(self, bytes: u64) -> u64 {
+        let pairs = match self {
+            Self::Base58Encode | Self::Base58Decode | Self::Base58CheckEncode | Self::Base58CheckDecode => {
+                bytes.saturating_mul(bytes)
+            }
+            _ => 0,
+        };
+        let linear = SCHEDULE_V1.host_units(self.charge(), bytes);
+        linear.saturating_add(pairs / BASE58_PAIRS_PER_UNIT)
     }
     /// Answers. `count` of the inputs were given; the others are empty.
     pub fn run(self, inputs: [&[u8]; 3], count: u32) -> Result<Vec<u8>, Refused> {
@@ -95,10 +109,10 @@ impl Op {
                 mac.finalize().into_bytes().to_vec()
             }
             Self::VerifySecp256r1 => vec![u8::from(verify(a, b, c)?)],
-            Self::Base58Encode => bs58::encode(at_most(a, BASE58_MAX)?).into_vec(),
+            Self::Base58Encode => bs58::encode(at_most(a, BASE58_BYTES_MAX)?).into_vec(),
             Self::Base58Decode => base58_decode(a)?,
             Self::Base58CheckEncode => {
-                let mut bytes = at_most(a, BASE58_MAX)?.to_vec();
+                let mut bytes = at_most(a, BASE58_BYTES_MAX)?.to_vec();
                 bytes.extend_from_slice(&checksum(a));
                 bs58::encode(bytes).into_vec()
             }
@@ -163,7 +177,7 @@ fn as_text(bytes: &[u8]) -> Result<&str, Refused> {
 }
 
 fn base58_decode(text: &[u8]) -> Result<Vec<u8>, Refused> {
-    bs58::decode(at_most(text, BASE58_MAX * 2)?)
+    bs58::decode(at_most(text, BASE58_CHARACTERS_MAX)?)
         .into_vec()
         .map_err(|_| Refused::BadInput)
 }
@@ -258,9 +272,21 @@ mod tests {
     #[test]
     fn quadratic_work_is_bounded() {
         assert_eq!(
-            Op::Base58Encode.run([&[1; 1025], &[], &[]], 1),
+            Op::Base58Encode.run([&[1; 129], &[], &[]], 1),
             Err(Refused::TooLarge)
         );
+        assert_eq!(
+            Op::Base58Decode.run([&[b'2'; 201], &[], &[]], 1),
+            Err(Refused::TooLarge)
+        );
+        let longest = Op::Base58CheckEncode.run([&[0xff; 128], &[], &[]], 1).unwrap();
+        assert_eq!(
+            Op::Base58CheckDecode.run([&longest, &[], &[]], 1).unwrap(),
+            [0xff; 128]
+        );
+        // four times the input costs sixteen times the quadratic part
+        let quadratic = |n| Op::Base58Encode.units(n) - Op::Sha256.units(n);
+        assert_eq!((quadratic(32), quadratic(128)), (16, 256));
         assert_eq!(
             Op::ParseUrl.run([&[b'a'; 70_000], &[], &[]], 1),
             Err(Refused::TooLarge)

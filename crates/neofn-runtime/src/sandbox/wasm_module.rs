@@ -29,4 +29,6 @@ pub use run::{WasmVersion, start};
 pub const MODULE_BYTES_MAX: usize = 8 << 20;
 
 #[cfg(test)]
+mod pricing;
+#[cfg(test)]
 mod tests;

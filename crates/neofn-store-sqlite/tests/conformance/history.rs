@@ -13,6 +13,45 @@ use std::future::Future;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+pub async fn the_oldest_history_goes_when_the_disk_would_fill<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    for n in 0..20 {
+        let mut call = record(&f, n);
+        call.new.event = vec![b'1'; 64 << 10].into();
+        store.record(call).await.unwrap();
+    }
+    let keep = Retention {
+        age: Duration::MAX,
+        per_function: u32::MAX,
+        idempotency: Duration::MAX,
+        bytes: 1 << 20,
+    };
+    let mut gone = 0;
+    while let n @ 1.. = store.prune(keep, UnixMillis(100), 2).await.unwrap() {
+        gone += n;
+    }
+    assert!((4..12).contains(&gone), "{gone}");
+    let left = store
+        .invocations(
+            &f,
+            InvocationFilter {
+                limit: 99,
+                ..InvocationFilter::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(left.len(), usize::try_from(20 - gone).unwrap());
+    assert!(
+        left.iter().all(|r| r.created_at.0 >= i64::from(gone)),
+        "the oldest go first"
+    );
+    harness.stop(store).await;
+}
+
 pub async fn a_record_reads_back_as_it_was<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
@@ -255,6 +294,7 @@ pub async fn totals_count_every_end_once<H: Harness>() {
     let nothing = Retention {
         age: Duration::ZERO,
         per_function: 0,
+        bytes: u64::MAX,
         idempotency: Duration::ZERO,
     };
     assert_eq!(store.prune(nothing, UnixMillis(10_000), 100).await.unwrap(), 5);
@@ -298,6 +338,7 @@ pub async fn pruning_keeps_what_retention_says<H: Harness>() {
         age: Duration::from_millis(age),
         per_function,
         idempotency: Duration::from_secs(3600),
+        bytes: u64::MAX,
     };
     let now = UnixMillis(10_000);
     assert_eq!(store.prune(keep(100_000, 10), now, 100).await.unwrap(), 0);
@@ -326,6 +367,7 @@ pub async fn a_key_keeps_its_answer<H: Harness>() {
     let keep = |idempotency| Retention {
         age: Duration::ZERO,
         per_function: 0,
+        bytes: u64::MAX,
         idempotency: Duration::from_millis(idempotency),
     };
     assert_eq!(store.prune(keep(1000), UnixMillis(500), 10).await.unwrap(), 0);

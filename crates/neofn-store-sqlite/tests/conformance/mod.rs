@@ -84,6 +84,7 @@ macro_rules! suite {
             counters_never_leave_the_range_of_exact_numbers,
         ]);
         $crate::suite!(@each $harness, history: [
+            the_oldest_history_goes_when_the_disk_would_fill,
             a_record_reads_back_as_it_was,
             a_record_is_written_though_nobody_waits,
             the_same_record_twice_is_once,

@@ -142,6 +142,7 @@ pub fn recording() -> Recording {
         attempt: 1,
         units_max: 10_000_000,
         time_max_ms: 30_000,
+        callees_units: 0,
         replies: Vec::new(),
     }
 }

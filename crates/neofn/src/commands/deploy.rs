@@ -10,7 +10,7 @@ use crate::ui::{Tone, Ui};
 use crate::upload;
 use neofn_client::Client;
 use neofn_types::{Code, FunctionKey, FunctionName, ProjectName};
-use neofn_wire::{DeployRequest, DeployResponse, FunctionView};
+use neofn_wire::{DeployRequest, DeployResponse, FunctionView, Problem};
 use serde::Serialize;
 
 /// In the order in which a node does them.
@@ -26,12 +26,23 @@ struct Deployed {
     answer: Option<DeployResponse>,
 }
 
+/// What became of one function.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Done(Box<Deployed>),
+    Refused {
+        function: FunctionName,
+        problem: Box<Problem>,
+    },
+}
+
 /// The document of a deployment.
 #[derive(Serialize)]
 struct Document {
     success: bool,
     dry_run: bool,
-    functions: Vec<Deployed>,
+    functions: Vec<Outcome>,
 }
 
 /// Deploys functions of the project.
@@ -44,41 +55,67 @@ pub fn run(global: &Global, ui: &Ui, args: &Deploy) -> Result<Exit, Failure> {
     let chosen = choose(&project, &args.functions)?;
     let client = context::client(global)?;
     let mut record = Record::load(&project);
-    let mut done = Vec::new();
+    let only_one = chosen.len() == 1;
+    let (mut done, mut exit) = (Vec::new(), Exit::Done);
     for function in chosen {
         let key = FunctionKey::new(name.clone(), function.clone());
-        let request = request(&project, &function)?;
-        let live = live(&client, &key)?;
-        let plan = Plan::new(&key, &request, live.as_ref(), record.get(client.url(), &key));
-        for line in plan.lines() {
-            ui.note(&line);
+        match one(ui, args, &project, &client, &mut record, &key) {
+            Ok(deployed) => done.push(Outcome::Done(Box::new(deployed))),
+            Err(failure) if only_one => return Err(failure),
+            // the others are not to blame: all are tried, and each refusal is shown where it came
+            Err(failure) => {
+                ui.note(&format!("{key} was not deployed"));
+                if !ui.json {
+                    render::problem(ui, &failure.problem);
+                }
+                exit = exit.max(failure.exit);
+                done.push(Outcome::Refused {
+                    function,
+                    problem: failure.problem,
+                });
+            }
         }
-        if args.dry_run {
-            done.push(Deployed {
-                plan,
-                url: None,
-                answer: None,
-            });
-            continue;
-        }
-        let answer = send(ui, &client, &name, &request)?;
-        record.put(client.url(), &key, Sent::of(&request, answer.function.version));
-        show(ui, &client, &key, &answer);
-        let url = Some(format!("{}{}", client.url(), answer.function.url));
-        done.push(Deployed {
-            plan,
-            url,
-            answer: Some(answer),
-        });
     }
     if ui.json {
         ui.document(&Document {
-            success: true,
+            success: exit == Exit::Done,
             dry_run: args.dry_run,
             functions: done,
         });
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Plans and deploys one function.
+fn one(
+    ui: &Ui,
+    args: &Deploy,
+    project: &Project,
+    client: &Client,
+    record: &mut Record,
+    key: &FunctionKey,
+) -> Result<Deployed, Failure> {
+    let request = request(project, &key.function)?;
+    let live = live(client, key)?;
+    let plan = Plan::new(key, &request, live.as_ref(), record.get(client.url(), key));
+    for line in plan.lines() {
+        ui.note(&line);
+    }
+    if args.dry_run {
+        return Ok(Deployed {
+            plan,
+            url: None,
+            answer: None,
+        });
+    }
+    let answer = send(ui, client, &key.project, &request)?;
+    record.put(client.url(), key, Sent::of(&request, answer.function.version));
+    show(ui, client, key, &answer);
+    Ok(Deployed {
+        plan,
+        url: Some(format!("{}{}", client.url(), answer.function.url)),
+        answer: Some(answer),
+    })
 }
 
 /// The functions that were named, or all.

@@ -56,6 +56,8 @@ pub fn run(global: &Global, ui: &Ui, args: &Dev) -> Result<Exit, Failure> {
 fn start(project: &Project, args: &Dev, events: &mpsc::Sender<Event>) -> Result<Embedded, Failure> {
     let mut options = NodeOptions::new(project.hidden().join("dev"))?;
     options.insecure_no_jail = args.insecure_no_jail;
+    // found from inside its project; elsewhere the command line means the node of `neofn up`
+    options.state_dir = None;
     if let Some(listen) = args.listen {
         options.listen = listen;
         return Embedded::start(options, events.clone());

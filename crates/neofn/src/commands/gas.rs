@@ -6,16 +6,21 @@ use crate::context;
 use crate::failure::{Exit, Failure};
 use crate::render::{self, grouped};
 use crate::ui::{Tone, Ui};
+use neofn_types::Code;
 
 /// Measures what an event would cost.
 pub fn run(global: &Global, ui: &Ui, args: &Estimate) -> Result<Exit, Failure> {
     let key = context::function_key(global, &args.name)?;
     let event = event(args.event.as_deref())?;
     let estimate = context::client(global)?.estimate(&key, event.as_bytes())?;
-    let exit = if estimate.success {
-        Exit::Done
-    } else {
-        Exit::Failed
+    let code = estimate
+        .code
+        .as_deref()
+        .and_then(|code| code.parse::<Code>().ok());
+    let exit = match code {
+        _ if estimate.success => Exit::Done,
+        Some(code) => Exit::of(code),
+        None => Exit::Failed,
     };
     if ui.json {
         ui.document(&estimate);

@@ -9,8 +9,8 @@ use neofn_types::Code;
 use neofn_wire::{ReadyChain, ReadyLine};
 use std::time::Duration;
 
-/// How long running calls may take to end; the longest time limit is shorter.
-const DRAIN: Duration = Duration::from_secs(35);
+/// How long running calls may take to end, beyond the longest time limit.
+const DRAIN: Duration = Duration::from_secs(5);
 /// How long the threads of a node that was told twice may take to notice.
 const ABANDON: Duration = Duration::from_millis(200);
 
@@ -29,6 +29,7 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
     options.listen = args.listen;
     options.insecure_no_jail = args.insecure_no_jail;
     options.chain = chain(args);
+    args.settings.apply(&mut options);
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
     runtime.shutdown_timeout(ABANDON);
@@ -52,6 +53,7 @@ fn chain(args: &Up) -> ChainChoice {
 
 async fn serve(ui: &Ui, options: NodeOptions) -> Result<Exit, Failure> {
     let mut termination = Termination::listen()?;
+    let drain = DRAIN + options.limits_max.time();
     let mut node = Node::start(options).await?;
     announce(ui, &node);
     tokio::select! {
@@ -60,7 +62,7 @@ async fn serve(ui: &Ui, options: NodeOptions) -> Result<Exit, Failure> {
     }
     ui.note("draining: running calls may end; a second signal stops at once");
     tokio::select! {
-        in_time = node.drain(DRAIN) => Ok(if in_time { Exit::Done } else { Exit::Failed }),
+        in_time = node.drain(drain) => Ok(if in_time { Exit::Done } else { Exit::Failed }),
         () = termination.asked() => Ok(Exit::Failed),
     }
 }

@@ -34,9 +34,7 @@ fn look(path: &Path, fix: bool) -> Option<Finding> {
     let note: Option<RuntimeFile> = fs::read(path)
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok());
-    let alive = note
-        .as_ref()
-        .is_some_and(|n| Path::new("/proc").join(n.pid.to_string()).exists());
+    let alive = note.as_ref().is_some_and(RuntimeFile::is_live);
     if alive && metadata.permissions().mode() & 0o077 == 0 {
         return Some(Finding::new(
             name,

@@ -94,3 +94,35 @@ fn a_refusal_shows_the_place_and_the_stage() {
         place.seen(&place.run_in("sum", &["deploy"], ""))
     );
 }
+
+#[test]
+fn one_refusal_hides_no_other() {
+    let refused = |code: &str, status: u16| {
+        format!(
+            r#"{{"type":"","title":"t","status":{status},"detail":"d","code":"{code}","error":"e","message":"refused with {code}","hint":""}}"#
+        )
+    };
+    let place = Place::new();
+    place.run(&["init", "hello"]);
+    place.file(
+        "hello/neofn.toml",
+        "project = \"demo\"\n[function.a]\nmain = \"src/index.ts\"\n[function.b]\nmain = \"src/gone.ts\"\n[function.c]\nmain = \"src/index.ts\"\n",
+    );
+    let limit = refused("NF0203", 500);
+    let mock = Mock::start(&[
+        ("GET /api/v1/functions/demo/a", 404, NOT_FOUND),
+        ("GET /api/v1/functions/demo/c", 404, NOT_FOUND),
+        ("POST /api/functions/projects/demo", 422, &limit),
+    ]);
+    let output = place.run_in("hello", &["deploy", "--json", "--url", &mock.url], "");
+    assert_eq!(output.status.code(), Some(5), "of the worst");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(document["success"], false);
+    let all = document["functions"].as_array().expect("all");
+    let said: Vec<_> = all
+        .iter()
+        .map(|f| (f["function"].as_str(), f["problem"]["code"].as_str().is_some()))
+        .collect();
+    assert_eq!(said, [(Some("a"), true), (Some("b"), true), (Some("c"), true)]);
+    assert_eq!(mock.asked().iter().filter(|a| a.starts_with("POST")).count(), 2);
+}

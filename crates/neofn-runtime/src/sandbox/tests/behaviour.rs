@@ -327,6 +327,25 @@ fn host_calls_are_promises() {
         "null",
     );
     assert_eq!(failure(&core).code, Code::KvConflict);
+    for (call, says) in [
+        (
+            "put('k', 1, { ttl: 60 })",
+            "there is no option `ttl`, but ifRevision, ttlMs",
+        ),
+        ("put('k', 1, { ttlMs: NaN })", "ttlMs is NaN"),
+        ("put('k', 1, { ttlMs: Infinity })", "ttlMs is Infinity"),
+        ("put('k', 1, { ifRevision: 0.5 })", "ifRevision is 0.5"),
+        ("put('k', 1, null)", "the options are an object"),
+        ("delete('k', { revision: 1 })", "there is no option `revision`"),
+        ("list({ prefix: 'a', limit: '3' })", "limit is 3"),
+        ("increment('k', NaN)", "by is NaN"),
+    ] {
+        let code = format!("export default async (e, ctx) => ctx.kv.{call}");
+        let core = run(&code, "null");
+        let refused = failure(&core);
+        assert_eq!(refused.code.as_str(), "NF0216", "{call}");
+        assert!(refused.message.contains(says), "{call}: {}", refused.message);
+    }
     let core = run("export default async (e, ctx) => ctx.kv.put('x')", "null");
     assert_eq!(failure(&core).code, Code::KvValue);
 }

@@ -16,7 +16,8 @@ fn a_bill_adds_up() {
     assert_eq!(u.compute, core.fuel / 1_000);
     assert_eq!(u.memory, core.memory_bytes / 65_536 * 10);
     assert!(
-        core.memory_bytes >= 1 << 20 && core.memory_bytes <= 3 << 20,
+        // what was free at the end of the snapshot's heap costs nothing
+        core.memory_bytes >= 7 << 17 && core.memory_bytes <= 3 << 20,
         "{}",
         core.memory_bytes
     );

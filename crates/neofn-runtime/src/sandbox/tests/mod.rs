@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests measure real time")]
 
 mod behaviour;
+mod hostile;
 mod isolation;
 mod metering;
 mod neo;

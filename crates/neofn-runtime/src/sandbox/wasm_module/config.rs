@@ -68,8 +68,8 @@ pub(super) fn config(slots: u32) -> Config {
     config
 }
 
-/// The artifact's first bytes: format and its version.
-pub(super) const MAGIC: &[u8; 8] = b"NFWASM\0\x01";
+/// The artifact's first bytes: format and its version, which also changes with what host calls are charged.
+pub(super) const MAGIC: &[u8; 8] = b"NFWASM\0\x02";
 
 fn identity_of(engine: &Engine) -> Digest {
     struct Sha(sha2::Sha256);

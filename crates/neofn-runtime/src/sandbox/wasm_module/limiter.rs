@@ -1,20 +1,23 @@
 //! Memory: bounded by the version's limit, and counted for the bill.
 
 use super::config::TABLE_ELEMENTS_MAX;
+use super::state::Stop;
+use crate::sandbox::Interrupt;
 use wasmtime::ResourceLimiter;
 
 /// The memory of one run.
-#[derive(Debug)]
 pub(super) struct Gauge {
     limit_bytes: usize,
     initial_bytes: Option<usize>,
     peak_bytes: usize,
     denied: bool,
+    interrupt: Interrupt,
 }
 
 impl Gauge {
-    pub(super) fn new(limit_bytes: u64) -> Self {
+    pub(super) fn new(limit_bytes: u64, interrupt: Interrupt) -> Self {
         Self {
+            interrupt,
             limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
             initial_bytes: None,
             peak_bytes: 0,
@@ -33,10 +36,14 @@ impl Gauge {
 }
 
 impl ResourceLimiter for Gauge {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > self.limit_bytes {
             self.denied = true;
             return Ok(false);
+        }
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        if self.interrupt.grow(more).is_err() {
+            return Err(Stop::Memory.into());
         }
         // the first growth is the instantiation's own
         self.initial_bytes.get_or_insert(desired);

@@ -1,9 +1,8 @@
 //! Standard output as the result: nothing, or exactly one JSON value.
 
+use crate::sandbox::nesting::{DEPTH_MAX, depth};
 use bytes::Bytes;
 
-/// Nesting of a result, as for events.
-const DEPTH_MAX: u32 = 128;
 /// How much of what is no JSON is shown.
 const SHOWN: usize = 60;
 
@@ -31,26 +30,6 @@ pub(super) fn result(stdout: Vec<u8>) -> Result<Bytes, String> {
             ))
         }
     }
-}
-
-/// The deepest nesting, ignoring brackets in strings.
-fn depth(json: &[u8]) -> u32 {
-    let (mut depth, mut most) = (0u32, 0u32);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                most = most.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    most
 }
 
 #[cfg(test)]

@@ -73,25 +73,30 @@ fn call(version: &Inner, input: CallInput, interrupt: &Interrupt) -> CompletedCo
     let Ok(meter) = Meter::new(&SCHEDULE_V1, limit) else {
         return below_base(limit);
     };
-    let state = State::new(input, meter, version.memory_bytes);
+    let state = State::new(input, meter, version.memory_bytes, interrupt.clone());
     let mut store = Store::new(&version.engine.engine, state);
     store.limiter(|state| &mut state.gauge);
-    let interrupt = interrupt.clone();
+    let begun = interrupt.begin(0).map_err(|_| Stop::Memory.into());
+    let ticking = interrupt.clone();
     store.epoch_deadline_callback(move |_| {
-        if interrupt.is_due() {
+        if ticking.is_evicted() {
+            Err(Stop::Memory.into())
+        } else if ticking.is_due() {
             Err(Stop::Interrupted.into())
         } else {
             Ok(UpdateDeadline::Continue(1))
         }
     });
     store.set_epoch_deadline(1);
-    let ended = store.set_fuel(meter.fuel()).and_then(|()| {
+    let ended = begun.and_then(|()| store.set_fuel(meter.fuel())).and_then(|()| {
         // A start function runs here, under the same meter.
         let instance = version.instance.instantiate(&mut store)?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         start.call(&mut store, ())
     });
-    finish(store, meter, ended, limit)
+    let completed = finish(store, meter, ended, limit);
+    interrupt.release();
+    completed
 }
 
 fn finish(mut store: Store<State>, meter: Meter, ended: wasmtime::Result<()>, limit: Units) -> CompletedCore {
@@ -141,6 +146,7 @@ fn failure(error: &wasmtime::Error, limit: Units, denied: Option<()>) -> Failure
         (Some(Stop::Units), _) | (_, Some(Trap::OutOfFuel)) => {
             (Code::UnitLimit, format!("used all of its {limit} units"))
         }
+        (Some(Stop::Memory), _) => return crate::sandbox::failure::evicted(),
         (Some(Stop::Interrupted), _) => (Code::TimedOut, "ran longer than its time limit".to_owned()),
         (Some(Stop::ResultTooLarge), _) => (
             Code::ResultTooLarge,

@@ -2,7 +2,7 @@
 
 use super::limiter::Gauge;
 use super::lines::Lines;
-use crate::sandbox::CallInput;
+use crate::sandbox::{CallInput, Interrupt};
 use bytes::Bytes;
 use neofn_gas::{HostCharge, Meter, SCHEDULE_V1};
 use rand_chacha::ChaCha20Rng;
@@ -21,6 +21,8 @@ pub(super) enum Stop {
     ResultTooLarge,
     /// The interrupt was due.
     Interrupted,
+    /// The process has no memory left, and this run holds the most.
+    Memory,
 }
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +55,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(input: CallInput, meter: Meter, memory_bytes: u64) -> Self {
+    pub(super) fn new(input: CallInput, meter: Meter, memory_bytes: u64, interrupt: Interrupt) -> Self {
         Self {
             stdin: input.event,
             stdin_at: 0,
@@ -62,7 +64,7 @@ impl State {
             stderr: Lines::new(input.limits.logs_bytes),
             name: input.context.function,
             rng: ChaCha20Rng::from_seed(input.seed),
-            gauge: Gauge::new(memory_bytes),
+            gauge: Gauge::new(memory_bytes, interrupt),
             memory: None,
             meter,
             now_ns: u64::try_from(input.now.0).unwrap_or(0).saturating_mul(1_000_000),
@@ -107,8 +109,49 @@ pub(super) fn charge(
     settle(caller, units)
 }
 
-/// Settles grown memory, without a charge of its own.
-pub(super) fn settle(caller: &mut Caller<'_, State>, units: u64) -> wasmtime::Result<()> {
+/// What the host's own work costs, in fuel: about what the module could have done in that time, of which a call of
+/// the host alone is some 50 ns.
+pub(super) enum Work {
+    /// Any call out of the module.
+    Call,
+    /// One buffer of a read or write.
+    Buffer,
+    /// One subscription of a poll.
+    Subscription,
+    /// One started KiB that is copied.
+    Kib,
+    /// One started KiB of chance.
+    RandomKib,
+}
+
+impl Work {
+    const fn fuel(self) -> u64 {
+        match self {
+            Self::Call => 1_000,
+            Self::Buffer => 200,
+            Self::Subscription => 1_000,
+            Self::Kib => 1_000,
+            Self::RandomKib => 10_000,
+        }
+    }
+}
+
+/// Takes the fuel of `count` pieces of work before they are done, and settles grown memory.
+pub(super) fn work(caller: &mut Caller<'_, State>, work: Work, count: u64) -> wasmtime::Result<()> {
+    let left = caller.get_fuel()?.checked_sub(work.fuel().saturating_mul(count));
+    match left.and_then(|left| caller.data_mut().settle(left, 0)) {
+        Some(left) => caller.set_fuel(left),
+        None => Err(Stop::Units.into()),
+    }
+}
+
+/// Takes the fuel of copying `bytes`.
+pub(super) fn copying(caller: &mut Caller<'_, State>, bytes: usize) -> wasmtime::Result<()> {
+    let kib = u64::try_from(bytes.div_ceil(1024)).unwrap_or(u64::MAX);
+    work(caller, Work::Kib, kib)
+}
+
+fn settle(caller: &mut Caller<'_, State>, units: u64) -> wasmtime::Result<()> {
     let left = caller.get_fuel()?;
     match caller.data_mut().settle(left, units) {
         Some(left) => caller.set_fuel(left),

@@ -8,7 +8,7 @@ mod poll;
 mod streams;
 mod system;
 
-use super::state::State;
+use super::state::{State, Work, work};
 use wasmtime::{Caller, Engine, FuncType, Linker, Val, ValType};
 
 /// The import module of preview 1.
@@ -27,6 +27,15 @@ pub(super) enum Errno {
 
 /// What a function answers: 0, an errno, or the end of the run.
 pub(super) type Answer = wasmtime::Result<Result<(), Errno>>;
+
+/// A function that only answers: charged as a call, then done.
+fn answered(
+    mut caller: Caller<'_, State>,
+    answer: impl FnOnce(&mut Caller<'_, State>) -> Result<(), Errno>,
+) -> wasmtime::Result<i32> {
+    work(&mut caller, Work::Call, 1)?;
+    Ok(code(answer(&mut caller)))
+}
 
 fn code(answer: Result<(), Errno>) -> i32 {
     answer.map_or_else(|errno| i32::from(errno as u8), |()| 0)
@@ -138,7 +147,8 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
             MODULE,
             function.name,
             of_type,
-            move |_: Caller<'_, State>, _, results| {
+            move |mut caller: Caller<'_, State>, _, results| {
+                work(&mut caller, Work::Call, 1)?;
                 if let Some(result) = results.first_mut() {
                     *result = Val::I32(code(Err(errno)));
                 }

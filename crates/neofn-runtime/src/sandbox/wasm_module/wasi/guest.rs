@@ -5,7 +5,7 @@ use crate::sandbox::wasm_module::state::State;
 use wasmtime::{Caller, Extern, Memory};
 
 /// Most buffers of one read or write: as IOV_MAX.
-const BUFFERS_MAX: u32 = 1024;
+pub(super) const BUFFERS_MAX: u32 = 1024;
 /// Most bytes of one read or write; callers go on after a short one.
 const TRANSFER_BYTES_MAX: usize = 1 << 20;
 
@@ -62,12 +62,8 @@ pub(super) fn get<const N: usize>(memory: &[u8], at: usize) -> Result<[u8; N], E
         .ok_or(Errno::Fault)
 }
 
-/// The buffers of a read or a write, cut to what one call transfers.
-pub(super) fn buffers(memory: &[u8], at: i32, count: i32) -> Result<Vec<(usize, usize)>, Errno> {
-    let count = count.cast_unsigned();
-    if count > BUFFERS_MAX {
-        return Err(Errno::Inval);
-    }
+/// The buffers of a read or a write, at most [`BUFFERS_MAX`], cut to what one call transfers.
+pub(super) fn buffers(memory: &[u8], at: i32, count: u32) -> Result<Vec<(usize, usize)>, Errno> {
     let mut left = TRANSFER_BYTES_MAX;
     let mut all = Vec::new();
     for n in 0..address(count.cast_signed()) {

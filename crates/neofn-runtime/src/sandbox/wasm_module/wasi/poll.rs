@@ -2,7 +2,7 @@
 
 use super::guest::{self, address, get, put_u32, slice};
 use super::{Answer, Errno, MODULE, code, system};
-use crate::sandbox::wasm_module::state::{State, settle};
+use crate::sandbox::wasm_module::state::{State, Work, work};
 use wasmtime::{Caller, Linker};
 
 const SUBSCRIPTION_BYTES: usize = 48;
@@ -39,12 +39,21 @@ enum On {
 }
 
 fn poll(mut caller: Caller<'_, State>, list: i32, events: i32, count: i32, out: i32) -> Answer {
-    settle(&mut caller, 0)?;
+    work(&mut caller, Work::Call, 1)?;
+    let count = address(count);
+    if count == 0 || count > SUBSCRIPTIONS_MAX {
+        return Ok(Err(Errno::Inval));
+    }
+    work(
+        &mut caller,
+        Work::Subscription,
+        u64::try_from(count).unwrap_or(u64::MAX),
+    )?;
     Ok(wait(
         &mut caller,
         address(list),
         address(events),
-        address(count),
+        count,
         address(out),
     ))
 }
@@ -56,9 +65,6 @@ fn wait(
     count: usize,
     out: usize,
 ) -> Result<(), Errno> {
-    if count == 0 || count > SUBSCRIPTIONS_MAX {
-        return Err(Errno::Inval);
-    }
     let (memory, state) = guest::view(caller)?;
     let all = (0..count).map(|n| subscription(memory, state, list.saturating_add(n * SUBSCRIPTION_BYTES)));
     let all = all.collect::<Result<Vec<_>, Errno>>()?;

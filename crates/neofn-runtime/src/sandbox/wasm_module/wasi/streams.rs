@@ -1,8 +1,8 @@
 //! The three streams: the event, the result, the log.
 
-use super::guest::{self, address, buffers, put, put_u32, slice};
-use super::{Answer, Errno, MODULE, code};
-use crate::sandbox::wasm_module::state::{State, Stop, charge, settle};
+use super::guest::{self, BUFFERS_MAX, address, buffers, put, put_u32, slice};
+use super::{Answer, Errno, MODULE, answered, code};
+use crate::sandbox::wasm_module::state::{State, Stop, Work, charge, copying, work};
 use neofn_gas::HostCharge;
 use wasmtime::{Caller, Linker};
 
@@ -21,25 +21,37 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "fd_write",
         |c: Caller<'_, State>, fd: i32, at: i32, n: i32, out: i32| write(c, fd, at, n, out).map(code),
     )?;
-    linker.func_wrap(MODULE, "fd_close", |fd: i32| code(stream(fd)))?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_flags", |fd: i32, _: i32| code(stream(fd)))?;
-    linker.func_wrap(MODULE, "fd_seek", |fd: i32, _: i64, _: i32, _: i32| {
-        code(stream(fd).and(Err(Errno::Spipe)))
+    linker.func_wrap(MODULE, "fd_close", |c: Caller<'_, State>, fd: i32| {
+        answered(c, |_| stream(fd))
     })?;
-    linker.func_wrap(MODULE, "fd_tell", |fd: i32, _: i32| {
-        code(stream(fd).and(Err(Errno::Spipe)))
+    linker.func_wrap(
+        MODULE,
+        "fd_fdstat_set_flags",
+        |c: Caller<'_, State>, fd: i32, _: i32| answered(c, |_| stream(fd)),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_seek",
+        |c: Caller<'_, State>, fd: i32, _: i64, _: i32, _: i32| {
+            answered(c, |_| stream(fd).and(Err(Errno::Spipe)))
+        },
+    )?;
+    linker.func_wrap(MODULE, "fd_tell", |c: Caller<'_, State>, fd: i32, _: i32| {
+        answered(c, |_| stream(fd).and(Err(Errno::Spipe)))
     })?;
     linker.func_wrap(
         MODULE,
         "fd_fdstat_get",
-        |mut c: Caller<'_, State>, fd: i32, out: i32| code(describe(&mut c, fd, out)),
+        |c: Caller<'_, State>, fd: i32, out: i32| answered(c, |c| describe(c, fd, out)),
     )?;
     linker.func_wrap(
         MODULE,
         "fd_filestat_get",
-        |mut c: Caller<'_, State>, fd: i32, out: i32| {
+        |c: Caller<'_, State>, fd: i32, out: i32| {
             // type unknown, everything else zero
-            code(stream(fd).and_then(|()| put(guest::view(&mut c)?.0, address(out), &[0; 64])))
+            answered(c, |c| {
+                stream(fd).and_then(|()| put(guest::view(c)?.0, address(out), &[0; 64]))
+            })
         },
     )?;
     Ok(())
@@ -66,15 +78,37 @@ fn describe(caller: &mut Caller<'_, State>, fd: i32, out: i32) -> Result<(), Err
     put(guest::view(caller)?.0, address(out), &record)
 }
 
+/// Takes the fuel of a call over `count` buffers, and reads where they are.
+fn transfer(
+    caller: &mut Caller<'_, State>,
+    at: i32,
+    count: i32,
+) -> wasmtime::Result<Result<Vec<(usize, usize)>, Errno>> {
+    let count = count.cast_unsigned();
+    if count > BUFFERS_MAX {
+        return Ok(Err(Errno::Inval));
+    }
+    work(caller, Work::Buffer, u64::from(count))?;
+    Ok(guest::view(caller).and_then(|(memory, _)| buffers(memory, at, count)))
+}
+
 fn read(mut caller: Caller<'_, State>, fd: i32, at: i32, count: i32, out: i32) -> Answer {
-    settle(&mut caller, 0)?;
+    work(&mut caller, Work::Call, 1)?;
     if fd != STDIN {
         return Ok(Err(Errno::Badf));
     }
-    let mut transfer = || {
+    let buffers = match transfer(&mut caller, at, count)? {
+        Ok(buffers) => buffers,
+        Err(errno) => return Ok(Err(errno)),
+    };
+    let room: usize = buffers.iter().map(|(_, len)| len).sum();
+    let state = caller.data();
+    let ready = state.stdin.len().saturating_sub(state.stdin_at);
+    copying(&mut caller, room.min(ready))?;
+    let fill = || {
         let (memory, state) = guest::view(&mut caller)?;
         let mut done = 0;
-        for (start, len) in buffers(memory, at, count)? {
+        for (start, len) in buffers {
             let rest = state.stdin.get(state.stdin_at..).unwrap_or_default();
             let len = len.min(rest.len());
             slice(memory, start, len)?.copy_from_slice(rest.get(..len).unwrap_or_default());
@@ -83,41 +117,46 @@ fn read(mut caller: Caller<'_, State>, fd: i32, at: i32, count: i32, out: i32) -
         }
         put_u32(memory, address(out), done)
     };
-    Ok(transfer())
+    Ok(fill())
 }
 
 fn write(mut caller: Caller<'_, State>, fd: i32, at: i32, count: i32, out: i32) -> Answer {
-    settle(&mut caller, 0)?;
-    let data = match gather(&mut caller, at, count, out) {
+    work(&mut caller, Work::Call, 1)?;
+    if fd != STDOUT && fd != STDERR {
+        return Ok(Err(Errno::Badf));
+    }
+    let buffers = match transfer(&mut caller, at, count)? {
+        Ok(buffers) => buffers,
+        Err(errno) => return Ok(Err(errno)),
+    };
+    let bytes = buffers.iter().map(|(_, len)| len).sum();
+    let state = caller.data();
+    if fd == STDOUT && state.stdout.len().saturating_add(bytes) > state.stdout_max {
+        return Err(Stop::ResultTooLarge.into());
+    }
+    copying(&mut caller, bytes)?;
+    let data = match gather(&mut caller, &buffers, out) {
         Ok(data) => data,
         Err(errno) => return Ok(Err(errno)),
     };
-    match fd {
-        STDOUT => {
-            let state = caller.data_mut();
-            if state.stdout.len().saturating_add(data.len()) > state.stdout_max {
-                return Err(Stop::ResultTooLarge.into());
-            }
-            state.stdout.extend_from_slice(&data);
-        }
-        STDERR => {
-            // charged before it is kept: what was not paid for leaves no trace
-            let lines = data.iter().filter(|b| **b == b'\n').count();
-            let lines = u64::try_from(lines).unwrap_or(u64::MAX);
-            let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            charge(&mut caller, HostCharge::Log, lines, bytes)?;
-            caller.data_mut().stderr.write(&data);
-        }
-        _ => return Ok(Err(Errno::Badf)),
+    if fd == STDOUT {
+        caller.data_mut().stdout.extend_from_slice(&data);
+    } else {
+        // charged before it is kept: what was not paid for leaves no trace
+        let lines = data.iter().filter(|b| **b == b'\n').count();
+        let lines = u64::try_from(lines).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        charge(&mut caller, HostCharge::Log, lines, bytes)?;
+        caller.data_mut().stderr.write(&data);
     }
     Ok(Ok(()))
 }
 
-fn gather(caller: &mut Caller<'_, State>, at: i32, count: i32, out: i32) -> Result<Vec<u8>, Errno> {
+fn gather(caller: &mut Caller<'_, State>, buffers: &[(usize, usize)], out: i32) -> Result<Vec<u8>, Errno> {
     let (memory, _) = guest::view(caller)?;
-    let mut data = Vec::new();
-    for (start, len) in buffers(memory, at, count)? {
-        data.extend_from_slice(slice(memory, start, len)?);
+    let mut data = Vec::with_capacity(buffers.iter().map(|(_, len)| len).sum());
+    for (start, len) in buffers {
+        data.extend_from_slice(slice(memory, *start, *len)?);
     }
     put_u32(memory, address(out), data.len())?;
     Ok(data)

@@ -1,8 +1,8 @@
 //! Arguments, environment, clock, chance and exit.
 
 use super::guest::{self, address, put, put_u32, put_u64, slice};
-use super::{Answer, Errno, MODULE, code};
-use crate::sandbox::wasm_module::state::{State, Stop, charge, settle};
+use super::{Answer, Errno, MODULE, answered, code};
+use crate::sandbox::wasm_module::state::{State, Stop, Work, charge, work};
 use neofn_gas::HostCharge;
 use rand_chacha::rand_core::RngCore;
 use wasmtime::{Caller, Linker};
@@ -19,53 +19,48 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         "args_sizes_get",
-        |mut c: Caller<'_, State>, count: i32, bytes: i32| code(args_sizes(&mut c, count, bytes)),
+        |c: Caller<'_, State>, count: i32, bytes: i32| answered(c, |c| args_sizes(c, count, bytes)),
     )?;
     linker.func_wrap(
         MODULE,
         "args_get",
-        |mut c: Caller<'_, State>, list: i32, text: i32| code(args(&mut c, list, text)),
+        |c: Caller<'_, State>, list: i32, text: i32| answered(c, |c| args(c, list, text)),
     )?;
     linker.func_wrap(
         MODULE,
         "environ_sizes_get",
-        |mut c: Caller<'_, State>, count: i32, bytes: i32| {
-            let mut none = || {
-                let (memory, _) = guest::view(&mut c)?;
+        |c: Caller<'_, State>, count: i32, bytes: i32| {
+            answered(c, |c| {
+                let (memory, _) = guest::view(c)?;
                 put_u32(memory, address(count), 0)?;
                 put_u32(memory, address(bytes), 0)
-            };
-            code(none())
+            })
         },
     )?;
-    linker.func_wrap(MODULE, "environ_get", |_: i32, _: i32| 0)?;
+    linker.func_wrap(MODULE, "environ_get", |c: Caller<'_, State>, _: i32, _: i32| {
+        answered(c, |_| Ok(()))
+    })?;
     linker.func_wrap(
         MODULE,
         "clock_res_get",
-        |mut c: Caller<'_, State>, id: i32, out: i32| {
-            let put =
-                guest::view(&mut c).and_then(|(memory, _)| put_u64(memory, address(out), RESOLUTION_NS));
-            code(if (0..CLOCKS).contains(&id) {
-                put
-            } else {
-                Err(Errno::Inval)
-            })
-        },
+        |c: Caller<'_, State>, id: i32, out: i32| answered(c, |c| resolution(c, id, out)),
     )?;
     linker.func_wrap(
         MODULE,
         "clock_time_get",
-        |mut c: Caller<'_, State>, id: i32, _: i64, out: i32| code(clock(&mut c, id, out)),
+        |c: Caller<'_, State>, id: i32, _: i64, out: i32| answered(c, |c| clock(c, id, out)),
     )?;
     linker.func_wrap(MODULE, "random_get", |c: Caller<'_, State>, at: i32, len: i32| {
         random(c, at, len).map(code)
     })?;
-    linker.func_wrap(MODULE, "sched_yield", || 0)?;
+    linker.func_wrap(MODULE, "sched_yield", |c: Caller<'_, State>| {
+        answered(c, |_| Ok(()))
+    })?;
     linker.func_wrap(
         MODULE,
         "proc_exit",
         |mut c: Caller<'_, State>, status: i32| -> wasmtime::Result<()> {
-            settle(&mut c, 0)?;
+            work(&mut c, Work::Call, 1)?;
             Err(Stop::Exit(status.cast_unsigned()).into())
         },
     )?;
@@ -98,12 +93,20 @@ pub(super) fn time(state: &State, id: i32) -> Result<u64, Errno> {
     }
 }
 
+fn resolution(caller: &mut Caller<'_, State>, id: i32, out: i32) -> Result<(), Errno> {
+    if !(0..CLOCKS).contains(&id) {
+        return Err(Errno::Inval);
+    }
+    put_u64(guest::view(caller)?.0, address(out), RESOLUTION_NS)
+}
+
 fn clock(caller: &mut Caller<'_, State>, id: i32, out: i32) -> Result<(), Errno> {
     let (memory, state) = guest::view(caller)?;
     put_u64(memory, address(out), time(state, id)?)
 }
 
 fn random(mut caller: Caller<'_, State>, at: i32, len: i32) -> Answer {
+    work(&mut caller, Work::Call, 1)?;
     let len = address(len);
     if len > RANDOM_BYTES_MAX {
         return Ok(Err(Errno::Inval));
@@ -114,6 +117,8 @@ fn random(mut caller: Caller<'_, State>, at: i32, len: i32) -> Answer {
         1,
         u64::try_from(len).unwrap_or(u64::MAX),
     )?;
+    let kib = u64::try_from(len.div_ceil(1024)).unwrap_or(u64::MAX);
+    work(&mut caller, Work::RandomKib, kib)?;
     let mut fill = || {
         let (memory, state) = guest::view(&mut caller)?;
         state.rng.fill_bytes(slice(memory, address(at), len)?);
