@@ -2,6 +2,7 @@
 //!
 //! Knows no function, no trigger and no storage. Time is injected; the socket only ever wakes somebody up.
 
+pub mod contract;
 pub mod dev;
 mod error;
 pub mod fee;
@@ -12,8 +13,10 @@ pub mod pool;
 pub mod port;
 mod rpc;
 pub mod script;
+pub mod sign_in;
 pub mod signer;
 pub mod stack;
 pub mod tx;
+pub mod wallet;
 
 pub use error::{ChainError, Refusal};

@@ -6,6 +6,7 @@
 )]
 
 mod support;
+mod until;
 
 use neofn_chain::model::{ExecutionTrigger, Presence, VmState};
 use neofn_chain::port::{BLOCKS_MAX, Chain as _};
@@ -16,6 +17,7 @@ use neofn_testkit::Neo;
 use neofn_types::{Code, Hash256, ScriptHash};
 use std::time::{Duration, Instant};
 use support::pool;
+use until::until;
 
 const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
 const MANAGEMENT: &str = "0xfffdc93764dbaddd97c48f252a53ea4643faa3fd";
@@ -187,7 +189,7 @@ async fn a_node_that_is_stopped_and_started_goes_on() {
     let chain = pool(&[neo.rpc()]).await;
     let before = chain.head();
     neo.stop();
-    support::until("the pool says so", || chain.nodes()[0].ejected.is_some()).await;
+    until("the pool says so", || chain.nodes()[0].ejected.is_some()).await;
     let refused = chain.block(1).await.unwrap_err();
     assert_eq!(refused.code(), Code::ChainUnreachable);
     neo.go_on();
@@ -212,7 +214,7 @@ async fn the_chain_ends_with_its_parent() {
     let neo = Neo::start();
     let pid = neo.pid();
     drop(neo);
-    support::until("the node is gone", || {
+    until("the node is gone", || {
         !std::path::Path::new(&format!("/proc/{pid}")).exists()
     })
     .await;

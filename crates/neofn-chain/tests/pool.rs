@@ -8,6 +8,7 @@
 
 mod fake;
 mod support;
+mod until;
 
 use fake::{Fake, Mood};
 use neofn_chain::ChainError;
@@ -17,7 +18,8 @@ use neofn_chain::port::Chain as _;
 use neofn_testkit::Neo;
 use neofn_types::{Code, Hash256};
 use std::time::Duration;
-use support::{options, pool, until};
+use support::{options, pool};
+use until::until;
 
 /// Waits until the node is put aside for a reason that contains `words`.
 async fn put_aside(pool: &Pool, node: usize, words: &str) {

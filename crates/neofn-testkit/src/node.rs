@@ -30,6 +30,7 @@ pub struct NodeProcess {
     url: String,
     key: String,
     data: PathBuf,
+    ready: serde_json::Value,
     stderr: Arc<Mutex<String>>,
     // last, so that the directory outlives the process
     own_dir: Option<tempfile::TempDir>,
@@ -95,6 +96,7 @@ impl NodeProcess {
             child,
             url: text("url"),
             key,
+            ready,
             data: data.to_owned(),
             stderr,
             own_dir: None,
@@ -110,6 +112,11 @@ impl NodeProcess {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+    /// The ready line.
+    #[must_use]
+    pub fn ready(&self) -> &serde_json::Value {
+        &self.ready
     }
     /// Its data directory.
     #[must_use]

@@ -250,3 +250,61 @@ mod bytes64 {
         BASE64.decode(&*text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(state: &str) -> Vec<Execution> {
+        let json = format!(
+            r#"{{"executions":[{{"trigger":"Application","vmstate":"HALT, BREAK","gasconsumed":"12","stack":[{state},
+            {{"type":"Integer","value":"5"}}],"notifications":[{{"contract":"0xd2a4cff31913016155e38e474a2c06d08be276cf",
+            "eventname":"Deep","state":{state}}}],"exception":null}}]}}"#
+        );
+        serde_json::from_str::<WireLog>(&json).unwrap().executions()
+    }
+
+    #[test]
+    fn nobody_stops_a_reader_by_what_it_says() {
+        let deep = format!(
+            r#"{}{{"type":"Any"}}{}"#,
+            r#"{"type":"Array","value":["#.repeat(2_000),
+            "]}".repeat(2_000)
+        );
+        for state in [
+            deep.as_str(),
+            r#""error: recursive reference""#,
+            r#"{"error":"too large"}"#,
+        ] {
+            let executions = log(state);
+            let said = &executions[0].notifications[0];
+            assert_eq!((said.name.as_str(), said.state.len()), ("Deep", 0));
+            assert_eq!(executions[0].stack.len(), 2);
+            assert_eq!(executions[0].stack[1], StackItem::from(5));
+        }
+        assert_eq!(
+            log(r#"{"type":"Array","value":[{"type":"Any"}]}"#)[0].notifications[0].state,
+            [StackItem::Null]
+        );
+    }
+
+    #[test]
+    fn samples_of_a_real_node_are_read() {
+        let block = r#"{"size":465,"hash":"0xa16f05afad639c85a5021e85ddb5075bc49a9e855910c58607dbfc9fb119adfb","version":0,
+            "previousblockhash":"0xde1f0277ed8d0753a3d04f2c1c9e2852c82d7937f88b63f7e97195c1b63506e7","time":1795221070911,
+            "index":14234,"tx":[{"hash":"0xfe87ea116dd113fef7ca370bf4a48c16fa0f7870cb01979661e7afb562fdc91c","size":244,
+            "version":0,"nonce":1720784593,"sender":"NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd","sysfee":"13866490",
+            "netfee":"1227520","validuntilblock":14236,"attributes":[{"type":"Conflicts","hash":"0x00"}],
+            "signers":[{"account":"0x6ad777fb3bfedf20f654cccc728598253273e050","scopes":"CustomContracts, CalledByEntry",
+            "allowedcontracts":[]}],"script":"EUA=","witnesses":[]}]}"#;
+        let block = Block::from(serde_json::from_str::<WireBlock>(block).unwrap());
+        let transaction = &block.transactions[0];
+        assert_eq!(
+            (block.height, transaction.system_fee),
+            (14_234, Datoshi(13_866_490))
+        );
+        assert_eq!(transaction.sender, transaction.signers[0].account);
+        assert_eq!(transaction.attributes, ["Conflicts"]);
+        assert_eq!(transaction.script, [0x11, 0x40]);
+    }
+}

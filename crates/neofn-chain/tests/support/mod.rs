@@ -30,12 +30,3 @@ pub fn options(urls: &[String]) -> PoolOptions {
 pub async fn pool(urls: &[String]) -> Pool {
     Pool::connect(options(urls)).await.unwrap()
 }
-
-/// Waits for a condition, at most twenty seconds.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
