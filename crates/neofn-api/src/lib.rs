@@ -4,6 +4,7 @@
 
 mod api;
 mod auth;
+mod chain;
 mod decode;
 mod error;
 mod functions;
@@ -11,17 +12,21 @@ mod invocations;
 pub mod json;
 mod node;
 pub mod policy;
+mod triggers;
 mod view;
 
 pub use api::{Api, ApiOptions, NodeFacts};
 pub use auth::Authenticator;
+pub use chain::NotificationQuery;
 pub use decode::{function_key, project_name};
 pub use error::{ApiError, FailedRun};
 pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream};
 pub use neofn_engine::port::Totals;
 pub use neofn_engine::request::Invoked;
-pub use neofn_engine::{EngineStats, HistogramData};
+pub use neofn_engine::{ChainState, EngineStats, HistogramData, TriggerStats};
 pub use neofn_identity::{ApiKey, Principal};
 pub use neofn_runtime::port::RuntimeStatus;
+pub use node::TriggerMetrics;
 pub use policy::Action;
+pub use triggers::{FiredQuery, TestQuery};
 pub use view::{millis, units};

@@ -3,12 +3,15 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
-use neofn_engine::EngineStats;
+use neofn_engine::{ChainState, EngineStats, TriggerStats};
 use neofn_engine::port::Totals;
 use neofn_identity::Principal;
 use neofn_runtime::port::RuntimeStatus;
-use neofn_wire::{Health, Ready};
+use neofn_wire::{ChainHealth, Health, Ready};
 use std::sync::atomic::Ordering;
+
+/// Counters of triggers, and how the chain is followed.
+pub type TriggerMetrics = (TriggerStats, Option<ChainState>);
 
 impl Api {
     /// How the node is doing.
@@ -23,6 +26,12 @@ impl Api {
             failed_invocations: totals.failed,
             version: self.inner.facts.version.clone(),
             jail: self.inner.facts.jail.clone(),
+            chain: self.engine().chain_state().map(|state| ChainHealth {
+                network: state.network.0,
+                height: state.head.height,
+                lag: state.lag,
+                error: state.error.map(|(code, message)| format!("{code}: {message}")),
+            }),
         })
     }
 
@@ -38,6 +47,9 @@ impl Api {
         if self.inner.runtime.status().children == 0 {
             reasons.push("no sandbox process is running".to_owned());
         }
+        if let Some((code, message)) = self.engine().chain_state().and_then(|state| state.error) {
+            reasons.push(format!("the chain is not read: {code} {message}"));
+        }
         Ready {
             ready: reasons.is_empty(),
             reasons,
@@ -49,10 +61,11 @@ impl Api {
         &self,
         who: &Principal,
         loopback: bool,
-    ) -> Result<(EngineStats, RuntimeStatus, Totals), ApiError> {
+    ) -> Result<(EngineStats, RuntimeStatus, Totals, TriggerMetrics), ApiError> {
         policy::authorise(who, Action::Metrics, Target::Node { loopback })?;
         let totals = self.engine().totals().await?;
-        Ok((self.engine().stats(), self.inner.runtime.status(), totals))
+        let triggers = (self.engine().trigger_stats(), self.engine().chain_state());
+        Ok((self.engine().stats(), self.inner.runtime.status(), totals, triggers))
     }
 
     fn draining(&self) -> bool {

@@ -14,6 +14,8 @@ pub enum Rule {
     PublicOrMember,
     /// Keys that reach the project.
     Member,
+    /// Any key.
+    AnyKey,
     /// Operator keys, and callers on this machine.
     OperatorOrLoopback,
 }
@@ -64,6 +66,22 @@ actions! {
     ReadInvocation: Member;
     /// Run an ended invocation again without keeping anything.
     Replay: Member;
+    /// Send CloudEvents to the triggers of a project.
+    Publish: Member;
+    /// See events that reached triggers.
+    ListEvents: Member;
+    /// See triggers.
+    ListTriggers: Member;
+    /// Try a trigger on what happened.
+    TestTrigger: Member;
+    /// Pause or resume a trigger.
+    SwitchTrigger: Member;
+    /// See what failed for good.
+    ListDeadLetters: Member;
+    /// Try again what failed for good, or drop it.
+    RedoDeadLetters: Member;
+    /// Look at the chain.
+    ReadChain: AnyKey;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.
@@ -100,11 +118,12 @@ pub fn authorise(who: &Principal, action: Action, target: Target<'_>) -> Result<
     let allowed = match (action.rule(), target) {
         (Rule::Open, _) => true,
         (Rule::PublicOrMember, Target::Project { public, .. }) => public || member,
+        (Rule::AnyKey, Target::Node { .. }) => *who != Principal::Anonymous,
         (Rule::OperatorOrLoopback, Target::Node { loopback }) => loopback || member,
         (Rule::Member, Target::Project { .. }) => member,
         // a project's rule asked of the node, or the reverse: nobody's right
         (Rule::PublicOrMember | Rule::Member, Target::Node { .. })
-        | (Rule::OperatorOrLoopback, Target::Project { .. }) => false,
+        | (Rule::OperatorOrLoopback | Rule::AnyKey, Target::Project { .. }) => false,
     };
     match (allowed, who, target) {
         (true, ..) => Ok(()),
@@ -139,7 +158,7 @@ mod tests {
         ];
         let ask = |action: Action, public: bool| -> Vec<u16> {
             let target = match action {
-                Action::Metrics | Action::Health | Action::Docs => Target::Node { loopback: public },
+                Action::Metrics | Action::Health | Action::Docs | Action::ReadChain => Target::Node { loopback: public },
                 _ => Target::Project {
                     project: &own,
                     hidden_as: Code::FunctionNotFound,
@@ -168,8 +187,16 @@ mod tests {
                 | Action::ReadLogs
                 | Action::ListInvocations
                 | Action::ReadInvocation
-                | Action::Replay => ([401, 404, 200, 200], [401, 404, 200, 200]),
+                | Action::Replay
+                | Action::Publish
+                | Action::ListEvents
+                | Action::ListTriggers
+                | Action::TestTrigger
+                | Action::SwitchTrigger
+                | Action::ListDeadLetters
+                | Action::RedoDeadLetters => ([401, 404, 200, 200], [401, 404, 200, 200]),
                 Action::Invoke | Action::Endpoint => ([401, 404, 200, 200], [200; 4]),
+                Action::ReadChain => ([401, 200, 200, 200], [401, 200, 200, 200]),
                 Action::Metrics => ([401, 403, 403, 200], [200; 4]),
                 Action::Health | Action::Docs => ([200; 4], [200; 4]),
             };

@@ -113,6 +113,9 @@ fn origin(origin: Origin) -> &'static str {
         Origin::Chain => "chain",
         Origin::Http => "http",
         Origin::Replay => "replay",
+        Origin::Block => "block",
+        Origin::Cron => "cron",
+        Origin::Event => "event",
     }
 }
 

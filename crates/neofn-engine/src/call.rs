@@ -305,6 +305,7 @@ pub(crate) fn first_run(loaded: &Arc<Loaded>, id: InvocationId, event: Bytes, tr
         event,
         trace,
         depth: 0,
+        event_depth: 0,
         units_max: u64::MAX,
         time_max: Duration::MAX,
         effects: Effects::Kept,

@@ -184,6 +184,7 @@ impl Inner {
             event: event.clone(),
             trace,
             depth: caller.depth + 1,
+            event_depth: caller.event_depth,
             units_max: units.lent,
             time_max: time_left,
             effects: caller.effects,

@@ -30,7 +30,7 @@ struct Built {
 }
 
 impl DeployError {
-    fn at(stage: Stage, error: impl Into<Error>) -> Self {
+    pub(crate) fn at(stage: Stage, error: impl Into<Error>) -> Self {
         Self {
             stage,
             error: error.into(),
@@ -92,8 +92,9 @@ impl Inner {
         }
     }
 
-    async fn pipeline(self: &Arc<Self>, deploy: Deploy) -> Result<Deployed, DeployError> {
+    async fn pipeline(self: &Arc<Self>, mut deploy: Deploy) -> Result<Deployed, DeployError> {
         let begun = self.options.clock.monotonic();
+        self.check_triggers(&mut deploy.on).await?;
         let spec = self
             .spec(&deploy)
             .map_err(|e| DeployError::at(Stage::Validate, e))?;
@@ -139,6 +140,8 @@ impl Inner {
             self.options.cache_entries_max,
         );
         self.cache.forget_live(&deploy.key);
+        // before the answer, so that "latest" is the newest block of this moment
+        self.triggers_changed().await;
         Ok(Deployed {
             function: published.function,
             version: published.version,

@@ -12,10 +12,18 @@ use crate::recorder::Recorder;
 use crate::request::{Bundle, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
 use crate::stack::DebugCache;
 use crate::stats::Counters;
+use crate::triggers::port::{Fired, FiredFilter, Redo};
+use crate::triggers::request::{Backtest, Published, Switch, TestOn, TriggerInfo};
+use crate::triggers::{ChainState, Control, TriggerStats};
+use neofn_chain::port::Chain;
+use neofn_event::{CloudEvent, TriggerId};
+use neofn_trigger::Explanation;
 use crate::{EngineOptions, EngineStats, Follow, Ports, Service};
 use bytes::Bytes;
 use neofn_registry::{FunctionRecord, VersionRecord};
-use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
+use neofn_types::{
+    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, TraceContext, Version,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -42,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     pub(crate) manifests: Arc<Manifests>,
     pub(crate) followers: Followers,
+    pub(crate) triggers: Control,
     /// Everything that must end before the process does.
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: AtomicBool,
@@ -69,6 +78,7 @@ impl Engine {
             counters: Counters::new(),
             manifests: Arc::default(),
             followers: Followers::new(options.follow_entries_max),
+            triggers: Control::default(),
             tasks,
             draining: AtomicBool::new(false),
             options,
@@ -180,6 +190,58 @@ impl Engine {
     #[must_use]
     pub fn follow(&self, key: &FunctionKey) -> Follow {
         self.inner.followers.follow(key)
+    }
+    /// Takes all events or none for the triggers of a project; they are on disk when this returns.
+    pub async fn publish(
+        &self,
+        project: &ProjectName,
+        events: Vec<CloudEvent>,
+        trace: TraceContext,
+    ) -> Result<Vec<Published>, Error> {
+        let published = self.inner.publish_events(project, events, trace.trace_id);
+        self.inner.counted(published.await)
+    }
+    /// The triggers of a project's live versions, by name.
+    pub async fn triggers(
+        &self,
+        project: &ProjectName,
+        function: Option<&FunctionName>,
+    ) -> Result<Vec<TriggerInfo>, Error> {
+        self.inner.trigger_list(project, function).await
+    }
+    /// Why a trigger takes a transaction or a block, or which condition fails.
+    pub async fn test_trigger(&self, id: &TriggerId, on: TestOn) -> Result<Explanation, Error> {
+        self.inner.trigger_test(id, on).await
+    }
+    /// What a trigger would have fired on in the blocks `from..=to`.
+    pub async fn backtest_trigger(&self, id: &TriggerId, from: u64, to: u64) -> Result<Backtest, Error> {
+        self.inner.trigger_backtest(id, from, to).await
+    }
+    /// Pauses or resumes a trigger.
+    pub async fn switch_trigger(&self, id: &TriggerId, switch: Switch) -> Result<TriggerInfo, Error> {
+        self.inner.trigger_switch(id, switch).await
+    }
+    /// Invocations that events caused, or dead letters; newest first.
+    pub async fn fired(&self, project: &ProjectName, filter: FiredFilter) -> Result<Vec<Fired>, Error> {
+        self.inner.fired(project, filter).await
+    }
+    /// Queues a dead letter again, or lays it to rest.
+    pub async fn redo(&self, id: InvocationId, redo: Redo) -> Result<(), Error> {
+        self.inner.redo(id, redo).await
+    }
+    /// The chain that this node follows (NF0816 without one).
+    pub fn chain(&self) -> Result<Arc<dyn Chain>, Error> {
+        self.inner.chain_port().cloned()
+    }
+    /// How the chain is followed right now; none without one.
+    #[must_use]
+    pub fn chain_state(&self) -> Option<ChainState> {
+        self.inner.chain_state()
+    }
+    /// Counters of triggers since the start.
+    #[must_use]
+    pub fn trigger_stats(&self) -> TriggerStats {
+        self.inner.triggers.stats()
     }
     /// Counts that survive a restart. Sees every call that was answered before.
     pub async fn totals(&self) -> Result<Totals, Error> {

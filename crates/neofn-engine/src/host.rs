@@ -41,6 +41,8 @@ pub(crate) struct Caller {
     pub(crate) grants: Grants,
     /// 0 for a run that no function called.
     pub(crate) depth: u32,
+    /// How many functions caused each other, by events, to get here.
+    pub(crate) event_depth: u32,
     /// Monotonic time at which the run is over.
     pub(crate) deadline: Duration,
     pub(crate) trace: TraceContext,
@@ -123,6 +125,11 @@ impl Host {
                 (self.kv.call(call.op, &call.input, now).await, 0)
             }
             HostOp::Invoke => self.inner.chain(&self.caller, call).await,
+            HostOp::Emit if self.caller.event_depth >= self.inner.options.chain_depth_max => {
+                let depth = self.inner.options.chain_depth_max;
+                let message = format!("ctx.emit: events have caused each other {depth} times to get here");
+                (Err((Code::EventTooDeep, message)), 0)
+            }
             HostOp::Emit => {
                 let (key, id) = (&self.caller.key, self.caller.id);
                 let pushed = self.emitted.lock().push(&call.input, key, id, now);

@@ -29,9 +29,11 @@ mod run;
 mod service;
 mod stack;
 mod stats;
+pub mod triggers;
 
 pub use engine::{Engine, FunctionState};
 pub use follow::{Follow, Followed, LogEntry};
 pub use options::{EngineOptions, Ports};
 pub use service::Service;
 pub use stats::{DURATION_BOUNDS_US, EngineStats, HistogramData, UNITS_BOUNDS};
+pub use triggers::{ChainSettings, ChainState, TriggerStats};

@@ -104,6 +104,7 @@ impl Inner {
             let done = work.await;
             // also after a failure: the store may have done it before its answer was lost
             inner.cache.forget_live(&key);
+            inner.triggers_changed().await;
             drop(lock);
             done
         });

@@ -1,6 +1,8 @@
 //! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
 
 use crate::port::{ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Retention};
+use crate::triggers::ChainSettings;
+use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
@@ -50,6 +52,8 @@ pub struct EngineOptions {
     pub tick: Duration,
     /// How often history, keys and memory are swept.
     pub sweep_every: Duration,
+    /// How a chain is followed.
+    pub chain: ChainSettings,
 }
 
 impl EngineOptions {
@@ -89,6 +93,7 @@ impl EngineOptions {
             follow_entries_max: 256,
             tick: Duration::from_secs(1),
             sweep_every: Duration::from_secs(60),
+            chain: ChainSettings::default(),
         }
     }
 }
@@ -102,11 +107,13 @@ pub struct Ports {
     pub invocations: Arc<dyn InvocationStore>,
     /// Reads of ctx.kv.
     pub kv: Arc<dyn KvStore>,
+    /// States and deliveries of triggers.
+    pub triggers: Arc<dyn TriggerStore>,
     /// Sandboxes.
     pub runtime: Arc<dyn Runtime>,
     /// The compiler.
     pub compiler: Arc<dyn Compile>,
-    /// The chain that functions read; none on a node without one.
+    /// The chain that triggers follow and functions read; none on a node without one.
     pub chain: Option<Arc<dyn Chain>>,
     /// Sends what functions send; none on a node without an account.
     pub writer: Option<Arc<dyn ChainWriter>>,

@@ -7,7 +7,6 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::stack::StackItem;
-use neofn_event::CloudEvent;
 use neofn_runtime::port::{HostOp, HostReply};
 use neofn_types::{
     Attempt, Code, Datoshi, Diagnostic, Digest, Error, Fence, FunctionKey, Grants, Hash256, InvocationId,
@@ -61,6 +60,20 @@ pub enum Origin {
     Http,
     /// `neofn replay`.
     Replay,
+    /// Something on chain that a trigger waited for.
+    Block,
+    /// Time.
+    Cron,
+    /// A CloudEvent.
+    Event,
+}
+
+impl Origin {
+    /// Whether a trigger brought it about, so that nobody waits for its answer.
+    #[must_use]
+    pub fn is_trigger(self) -> bool {
+        matches!(self, Self::Block | Self::Cron | Self::Event)
+    }
 }
 
 /// An idempotency key with the hash of its request.
@@ -153,6 +166,10 @@ pub struct Claimed {
     pub trace_id: [u8; 16],
     /// When it was admitted.
     pub created_at: UnixMillis,
+    /// What brought it about.
+    pub origin: Origin,
+    /// How many functions caused each other, by events, to get here.
+    pub depth: u32,
 }
 
 /// How many more of each function may be claimed: what cannot run soon is better left in the queue, where a crash
@@ -309,8 +326,8 @@ pub struct Finish {
     pub recording: Recording,
     /// Writes of ctx.kv; must be empty unless the outcome is `Succeeded`.
     pub kv: Vec<KvWrite>,
-    /// Events of ctx.emit, in order; must be empty unless the outcome is `Succeeded`.
-    pub emitted: Vec<CloudEvent>,
+    /// Events that it emitted, as triggers take them; must be empty unless the outcome is `Succeeded`.
+    pub emitted: Vec<crate::triggers::port::Delivery>,
     /// The quota that the writes are checked against.
     pub kv_quota: KvQuota,
     /// Now.

@@ -97,6 +97,7 @@ impl Inner {
         };
         let run = Run {
             attempt: claimed.attempt,
+            event_depth: claimed.depth,
             ..first_run(
                 &loaded,
                 claimed.id,
@@ -142,6 +143,9 @@ impl Inner {
                         count(&self.counters.retries);
                     }
                     self.tell(&claimed.key, claimed.id, claimed.version, status, &ended);
+                    if claimed.origin.is_trigger() && status != Status::Queued {
+                        self.triggers.ended();
+                    }
                     return;
                 }
                 Err(error) => error,
@@ -180,6 +184,8 @@ impl Inner {
             .backoff
             .next(failure.code.info().retry, claimed.attempt, random)
         {
+            // nobody waits for a trigger's answer: what failed for good waits for somebody to look at it
+            Next::Fail if claimed.origin.is_trigger() => (Outcome::Dead(stored(failure)), Status::Dead),
             Next::Fail => (Outcome::Failed(stored(failure)), Status::Failed),
             Next::Dead => (Outcome::Dead(stored(failure)), Status::Dead),
             Next::After(delay) => {

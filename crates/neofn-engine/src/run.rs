@@ -8,8 +8,8 @@ use crate::neo::Effect;
 use crate::port::{KvWrite, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
+use crate::triggers::port::Delivery;
 use bytes::Bytes;
-use neofn_event::CloudEvent;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{Attempt, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(crate) struct Run {
     pub(crate) event: Bytes,
     pub(crate) trace: TraceContext,
     pub(crate) depth: u32,
+    /// How many functions caused each other, by events, to get here.
+    pub(crate) event_depth: u32,
     /// At the most; the version's own limit holds too.
     pub(crate) units_max: u64,
     /// At the most; the version's own limit holds too.
@@ -42,7 +44,8 @@ pub(crate) struct Ended {
     pub(crate) units: UnitsBill,
     pub(crate) duration: Duration,
     pub(crate) kv: Vec<KvWrite>,
-    pub(crate) emitted: Vec<CloudEvent>,
+    /// What its events became.
+    pub(crate) emitted: Vec<Delivery>,
     pub(crate) recording: Recording,
 }
 
@@ -117,6 +120,7 @@ impl Inner {
                 key: run.loaded.record.key.clone(),
                 grants: spec.grants.clone(),
                 depth: run.depth,
+                event_depth: run.event_depth,
                 deadline: begun.saturating_add(time),
                 trace: run.trace,
                 effects: run.effects,
@@ -142,6 +146,14 @@ impl Inner {
         let units = with_callees(completed.units, recording.callees_units, recording.units_max);
         let left = host.take();
         recording.replies = left.replies;
+        let emitted = match run.effects {
+            Effects::Kept if completed.outcome.is_ok() => {
+                let project = &run.loaded.record.key.project;
+                let reached = self.reached(project, &left.emitted, run.event_depth + 1, Some(run.trace.trace_id));
+                reached.into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        };
         let outcome = match completed.outcome {
             Ok(result) => Ok(result),
             Err(failure) => Err(match run.debug {
@@ -151,7 +163,7 @@ impl Inner {
         };
         Ended {
             kv: if outcome.is_ok() { left.kv } else { Vec::new() },
-            emitted: if outcome.is_ok() { left.emitted } else { Vec::new() },
+            emitted: if outcome.is_ok() { emitted } else { Vec::new() },
             outcome,
             logs: completed.logs,
             units,

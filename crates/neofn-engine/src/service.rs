@@ -6,6 +6,7 @@
 use crate::cache::millis;
 use crate::dispatch::Dispatcher;
 use crate::engine::Inner;
+use crate::triggers::{ChainSource, Cron, Release};
 use neofn_types::UnixMillis;
 use std::future::Future;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ impl Service {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         self.recover().await;
         let inner = self.inner;
+        inner.triggers_changed().await;
         let stop = CancellationToken::new();
         let mut loops = JoinSet::new();
         let (tick, sweep_every) = (inner.options.tick, inner.options.sweep_every);
@@ -82,6 +84,19 @@ impl Service {
         loops.spawn(drive(Retention(inner.clone()), sweep_every, stop.clone(), never));
         loops.spawn(drive(BlobSweep(inner.clone()), BLOBS_EVERY, stop.clone(), never));
         loops.spawn(drive(KvSweep(inner.clone()), sweep_every, stop.clone(), never));
+        let wake = inner.clone();
+        loops.spawn(drive(Cron::new(inner.clone()), tick, stop.clone(), move || {
+            let wake = wake.clone();
+            async move { wake.triggers.cron_wake.notified().await }
+        }));
+        let wake = inner.clone();
+        loops.spawn(drive(Release(inner.clone()), tick, stop.clone(), move || {
+            let wake = wake.clone();
+            async move { wake.triggers.release_wake.notified().await }
+        }));
+        if let Some(chain) = inner.ports.chain.clone() {
+            loops.spawn(ChainSource::new(inner.clone(), chain).run(stop.clone()));
+        }
         loops.spawn(drive(CacheSweep(inner), sweep_every, stop.clone(), never));
         shutdown.await;
         stop.cancel();

@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use neofn_api::{Principal, project_name};
+use neofn_event::TriggerId;
 use neofn_types::{Code, Error, FunctionKey, ProjectName, TraceContext};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
@@ -67,6 +68,46 @@ impl FromRequestParts<Edge> for ProjectPath {
             .await
             .map_err(bad_path)?;
         Ok(Self(project_name(&name)?))
+    }
+}
+
+/// `{project}/{function}/{trigger}` of the path.
+pub(crate) struct TriggerPath(pub(crate) TriggerId);
+
+impl FromRequestParts<Edge> for TriggerPath {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            project: String,
+            function: String,
+            trigger: String,
+        }
+        let Path(names) = Path::<Names>::from_request_parts(parts, edge)
+            .await
+            .map_err(bad_path)?;
+        let function = neofn_api::function_key(&names.project, &names.function)?;
+        let name = names
+            .trigger
+            .parse()
+            .map_err(|_| Error::from(Code::TriggerNotFound))?;
+        Ok(Self(TriggerId::new(function, name)))
+    }
+}
+
+/// `{height}` of the path.
+pub(crate) struct HeightPath(pub(crate) u64);
+
+impl FromRequestParts<Edge> for HeightPath {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        let Path(text) = Path::<String>::from_request_parts(parts, edge)
+            .await
+            .map_err(bad_path)?;
+        let height = text
+            .parse()
+            .map_err(|_| Error::new(Code::BadParameter, "a height is a whole number"))?;
+        Ok(Self(height))
     }
 }
 

@@ -1,9 +1,12 @@
 //! One file per resource; each handler decodes, calls a use case and encodes.
 
+pub(crate) mod chain;
 pub(crate) mod docs;
 pub(crate) mod endpoint;
+pub(crate) mod events;
 pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod node;
+pub(crate) mod triggers;

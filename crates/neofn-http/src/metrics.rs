@@ -1,7 +1,8 @@
 //! Counters as OpenMetrics text. The engine counts; here it is only written down.
 
 use http::StatusCode;
-use neofn_api::{EngineStats, HistogramData, RuntimeStatus, Totals};
+use neofn_api::{EngineStats, HistogramData, RuntimeStatus, Totals, TriggerMetrics};
+use neofn_event::TriggerKind;
 use neofn_types::Error;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
@@ -9,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -39,6 +41,7 @@ pub(crate) fn render(
     stats: &EngineStats,
     runtime: &RuntimeStatus,
     totals: &Totals,
+    triggers: &TriggerMetrics,
     http: &HttpCounters,
 ) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("neofn");
@@ -46,6 +49,7 @@ pub(crate) fn render(
         stats: stats.clone(),
         runtime: runtime.clone(),
         totals: *totals,
+        triggers: triggers.clone(),
         classes: std::array::from_fn(|i| http.classes.get(i).map_or(0, |c| c.load(Ordering::Relaxed))),
         connections: http.connections.load(Ordering::Relaxed),
     }));
@@ -60,6 +64,7 @@ struct Reading {
     stats: EngineStats,
     runtime: RuntimeStatus,
     totals: Totals,
+    triggers: TriggerMetrics,
     classes: [u64; 5],
     connections: i64,
 }
@@ -68,6 +73,7 @@ impl Collector for Reading {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
         self.runs(&mut out)?;
         self.queue(&mut out)?;
+        self.triggers(&mut out)?;
         self.sandboxes(&mut out)?;
         self.edge(&mut out)
     }
@@ -146,6 +152,29 @@ impl Reading {
             s.cache_misses,
         )?;
         gauge(out, "cache_entries", "Versions in memory", s.cache_entries)
+    }
+
+    fn triggers(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (t, chain) = &self.triggers;
+        let by_kind = |rows: &BTreeMap<TriggerKind, u64>| -> Vec<(&'static str, u64)> {
+            rows.iter().map(|(kind, n)| (kind.as_str(), *n)).collect()
+        };
+        let kinds = by_kind(&t.matches).into_iter();
+        family(out, "trigger_matches", "Events that matched, by kind of trigger", "kind", kinds)?;
+        let kinds = by_kind(&t.deliveries).into_iter();
+        family(out, "trigger_deliveries", "Deliveries written down, by kind of trigger", "kind", kinds)?;
+        counter(out, "trigger_duplicates", "Events that had come before", t.duplicates)?;
+        counter(out, "chain_blocks", "Blocks that were matched", t.blocks)?;
+        gauge(out, "triggers_running", "Triggers that deliver", t.triggers.values().sum())?;
+        if let Some(chain) = chain {
+            gauge(out, "chain_height", "The newest block", chain.head.height)?;
+            gauge(out, "chain_lag", "Blocks that are not matched yet", chain.lag)?;
+            let usable = chain.nodes.iter().filter(|n| n.ejected.is_none()).count();
+            let usable = u64::try_from(usable).unwrap_or(u64::MAX);
+            gauge(out, "chain_nodes_usable", "Chain nodes that are asked", usable)?;
+            gauge(out, "chain_error", "Whether blocks are not read at the moment", u64::from(chain.error.is_some()))?;
+        }
+        Ok(())
     }
 
     fn sandboxes(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -253,7 +282,6 @@ fn histogram(
 mod tests {
     use super::*;
     use neofn_types::Code;
-    use std::collections::BTreeMap;
 
     #[test]
     fn everything_the_operator_needs_is_there() {
@@ -286,7 +314,13 @@ mod tests {
         http.answered(StatusCode::OK);
         http.answered(StatusCode::NOT_FOUND);
         http.opened();
-        let text = render(&stats, &RuntimeStatus::default(), &Totals::default(), &http).unwrap();
+        let text = render(
+            &stats,
+            &RuntimeStatus::default(),
+            &Totals::default(),
+            &TriggerMetrics::default(),
+            &http,
+        ).unwrap();
         insta::assert_snapshot!(text);
     }
 }

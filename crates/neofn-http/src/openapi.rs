@@ -1,6 +1,6 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
-use crate::handlers::{functions, invocations, invoke, logs, node};
+use crate::handlers::{chain, events, functions, invocations, invoke, logs, node, triggers};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -17,11 +17,16 @@ use utoipa::{Modify, OpenApi};
         invoke::invoke, invoke::estimate, invocations::read, invocations::list, invocations::replay, logs::logs,
         functions::deploy, functions::list, functions::read, functions::change, functions::remove,
         functions::versions, functions::rollback, node::health, node::ready, node::metrics,
+        events::publish, events::list, triggers::list, triggers::change, triggers::test, triggers::backtest,
+        triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
+        chain::notifications, chain::balance, chain::call,
     ),
     modifiers(&Key),
     tags(
         (name = "functions", description = "Deploying and managing functions"),
         (name = "invocations", description = "Running functions and looking back"),
+        (name = "triggers", description = "Events that run functions, and those that failed for good"),
+        (name = "chain", description = "Looking at the chain"),
         (name = "node", description = "The node itself"),
     )
 )]

@@ -1,7 +1,7 @@
 //! The table of paths, and what happens around every request: a trace, a count, problem documents.
 
 use crate::extract::Peer;
-use crate::handlers::{docs, endpoint, functions, invocations, invoke, logs, node};
+use crate::handlers::{chain, docs, endpoint, events, functions, invocations, invoke, logs, node, triggers};
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
 use axum::Router;
@@ -54,6 +54,21 @@ endpoints! {
     get    "/api/v1/projects/{project}/functions" ListFunctions functions::list;
     get    "/api/v1/invocations/{id}" ReadInvocation invocations::read;
     post   "/api/v1/invocations/{id}/replay" Replay invocations::replay;
+    post   "/api/v1/events" Publish events::publish;
+    get    "/api/v1/events" ListEvents events::list;
+    get    "/api/v1/triggers" ListTriggers triggers::list;
+    patch  "/api/v1/triggers/{project}/{function}/{trigger}" SwitchTrigger triggers::change;
+    get    "/api/v1/triggers/{project}/{function}/{trigger}/test" TestTrigger triggers::test;
+    post   "/api/v1/triggers/{project}/{function}/{trigger}/backtest" TestTrigger triggers::backtest;
+    get    "/api/v1/deadletters" ListDeadLetters triggers::dead_letters;
+    post   "/api/v1/deadletters/retry" RedoDeadLetters triggers::retry;
+    post   "/api/v1/deadletters/drop" RedoDeadLetters triggers::discard;
+    get    "/api/v1/chain" ReadChain chain::info;
+    get    "/api/v1/chain/blocks/{height}" ReadChain chain::block;
+    get    "/api/v1/chain/transactions/{id}" ReadChain chain::transaction;
+    get    "/api/v1/chain/notifications" ReadChain chain::notifications;
+    get    "/api/v1/chain/balances/{id}" ReadChain chain::balance;
+    post   "/api/v1/chain/call" ReadChain chain::call;
     post   "/api/functions/projects/{project}" Deploy functions::deploy;
     get    "/api/functions/projects/{project}" ListFunctions functions::list;
     get    "/api/functions/{project}/{function}" ReadFunction functions::read;

@@ -254,10 +254,12 @@ fn engine(
     engine.limits_max = options.limits_max;
     engine.retention = options.retention;
     engine.kv_quota = options.kv_quota;
+    engine.chain.anew = options.chain.begins_anew();
     let ports = Ports {
         registry: store.clone(),
         invocations: store.clone(),
         kv: store.clone(),
+        triggers: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
         chain: chained.chain,

@@ -24,6 +24,20 @@ pub enum ChainChoice {
     },
 }
 
+impl ChainChoice {
+    /// Whether every start finds another chain: a development chain that is kept nowhere.
+    #[must_use]
+    pub fn begins_anew(&self) -> bool {
+        matches!(
+            self,
+            Self::Dev {
+                keep: Keep::InMemory,
+                ..
+            }
+        )
+    }
+}
+
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {

@@ -93,6 +93,9 @@ pub(crate) fn origin_number(origin: Origin) -> i64 {
         Origin::Chain => 2,
         Origin::Http => 3,
         Origin::Replay => 4,
+        Origin::Block => 5,
+        Origin::Cron => 6,
+        Origin::Event => 7,
     }
 }
 pub(crate) fn origin(number: i64) -> Result<Origin, Fault> {
@@ -102,6 +105,9 @@ pub(crate) fn origin(number: i64) -> Result<Origin, Fault> {
         2 => Ok(Origin::Chain),
         3 => Ok(Origin::Http),
         4 => Ok(Origin::Replay),
+        5 => Ok(Origin::Block),
+        6 => Ok(Origin::Cron),
+        7 => Ok(Origin::Event),
         _ => Err(Fault::Damaged("invocation origin")),
     }
 }

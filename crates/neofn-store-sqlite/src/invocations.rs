@@ -4,12 +4,13 @@
 //! Whoever holds the newest fence of an invocation may end it; nobody else, and only once.
 
 use crate::codec::{
-    DEAD, DetailRef, FAILED, LIVE, SUCCEEDED, failure, fixed, id, int, nat, origin_number, pack,
+    DEAD, DetailRef, FAILED, LIVE, SUCCEEDED, failure, fixed, id, int, nat, origin, origin_number, pack,
 };
 use crate::error::Fault;
 use crate::history;
 use crate::kv;
 use crate::memory::{Place, Running};
+use crate::triggers;
 use crate::writer::Work;
 use neofn_engine::port::{
     Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError, StoredFailure,
@@ -34,6 +35,9 @@ impl Encoded {
         if !finish.kv.is_empty() && !matches!(finish.outcome, Outcome::Succeeded(_)) {
             return Err(Fault::Misuse("key-value writes of an attempt that failed"));
         }
+        if !finish.emitted.is_empty() && !matches!(finish.outcome, Outcome::Succeeded(_)) {
+            return Err(Fault::Misuse("events of an attempt that failed"));
+        }
         Ok(Self {
             detail: pack(&DetailRef {
                 failure: failure(&finish.outcome),
@@ -46,7 +50,8 @@ impl Encoded {
     }
     /// About what a command with it carries.
     pub(crate) fn bytes(&self, finish: &Finish) -> usize {
-        self.detail.len() + self.recording.len() + result(finish).map_or(0, <[u8]>::len)
+        let emitted: usize = finish.emitted.iter().map(|d| d.event.len()).sum();
+        self.detail.len() + self.recording.len() + emitted + result(finish).map_or(0, <[u8]>::len)
     }
 }
 
@@ -90,15 +95,27 @@ fn remember_key(work: &Work<'_>, place: Place, new: &NewInvocation) -> Result<()
     let Some(idem) = &new.idempotency else {
         return Ok(());
     };
+    let key = Digest::of(idem.key.as_bytes());
+    insert_key(work, place, &key, &idem.request, new.id, new.at)
+}
+
+fn insert_key(
+    work: &Work<'_>,
+    place: Place,
+    key: &Digest,
+    request: &Digest,
+    id: InvocationId,
+    at: UnixMillis,
+) -> Result<(), Fault> {
     work.conn
         .prepare_cached("INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![
             place.pid,
             place.fid,
-            Digest::of(idem.key.as_bytes()).0,
-            idem.request.0,
-            new.id.as_bytes(),
-            new.at.0
+            key.0,
+            request.0,
+            id.as_bytes(),
+            at.0
         ])?;
     Ok(())
 }
@@ -122,25 +139,7 @@ pub(crate) fn admit(work: &mut Work<'_>, new: &NewInvocation) -> Answer<Admitted
     if new.start == Start::Queued && work.memory.state(place)?.queued >= u64::from(new.queue_max) {
         return Ok(Err(StoreError::QueueFull));
     }
-    let inserted = work
-        .conn
-        .prepare_cached(
-            "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, \
-             created_at, idem, trace, event) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9) \
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            place.pid,
-            place.fid,
-            new.id.as_bytes(),
-            new.version.0,
-            origin_number(new.origin),
-            new.at.0,
-            key.map(|(key, _)| key.0),
-            new.trace_id,
-            &*new.event
-        ])?;
-    if inserted == 0 {
+    if insert_invocation(work, place, new, key.map(|(key, _)| key.0))? == 0 {
         // the caller asks again after an answer that it never saw
         return replay_or_rearm(work, place, new, new.id);
     }
@@ -157,6 +156,60 @@ pub(crate) fn admit(work: &mut Work<'_>, new: &NewInvocation) -> Answer<Admitted
         }
     };
     Ok(Ok(Admitted::Fresh { fence }))
+}
+
+/// Writes down an invocation that waits to be claimed.
+pub(crate) fn enqueue(work: &mut Work<'_>, place: Place, new: &NewInvocation) -> Result<(), Fault> {
+    insert_invocation(work, place, new, None)?;
+    insert_queue(work, place, new.at.0, new.id, &QueueEntry::waiting(0, Fence(0)))?;
+    work.memory.queued(place, new.at.0, new.id)
+}
+
+/// Answers how many rows there are more: none when the id was there.
+fn insert_invocation(
+    work: &Work<'_>,
+    place: Place,
+    new: &NewInvocation,
+    key: Option<[u8; 32]>,
+) -> Result<usize, Fault> {
+    Ok(work
+        .conn
+        .prepare_cached(
+            "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, \
+             created_at, idem, trace, event) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9) \
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            place.pid,
+            place.fid,
+            new.id.as_bytes(),
+            new.version.0,
+            origin_number(new.origin),
+            new.at.0,
+            key,
+            new.trace_id,
+            &*new.event
+        ])?)
+}
+
+/// The invocation that an event had its effect in.
+pub(crate) fn known_effect(
+    work: &Work<'_>,
+    place: Place,
+    effect: &Digest,
+) -> Result<Option<InvocationId>, Fault> {
+    Ok(known_key(work, place, effect)?.map(|known| known.id))
+}
+
+/// Remembers that an event has its effect in an invocation.
+pub(crate) fn remember_effect(
+    work: &Work<'_>,
+    place: Place,
+    effect: &Digest,
+    id: InvocationId,
+    at: UnixMillis,
+) -> Result<(), Fault> {
+    insert_key(work, place, effect, effect, id, at)
 }
 
 /// What an invocation that was admitted before answers to the same request.
@@ -240,7 +293,7 @@ fn hold(
 }
 
 /// The columns of `queue` beside its key.
-struct QueueEntry {
+pub(crate) struct QueueEntry {
     state: i64,
     attempt: u32,
     fence: Fence,
@@ -249,7 +302,7 @@ struct QueueEntry {
 }
 
 impl QueueEntry {
-    fn waiting(attempt: u32, fence: Fence) -> Self {
+    pub(crate) fn waiting(attempt: u32, fence: Fence) -> Self {
         Self {
             state: 0,
             attempt,
@@ -260,7 +313,7 @@ impl QueueEntry {
     }
 }
 
-fn insert_queue(
+pub(crate) fn insert_queue(
     work: &Work<'_>,
     place: Place,
     run_at: i64,
@@ -344,7 +397,7 @@ fn claim_head(
             |r| Ok((r.get::<_, u32>(0)?, nat(r.get(1)?))),
         )?;
     let mut statement = work.conn.prepare_cached(
-        "SELECT version, created_at, trace, event FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+        "SELECT version, created_at, trace, event, origin FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3",
     )?;
     let mut rows = statement.query(params![place.pid, place.fid, id.as_bytes()])?;
     let row = rows.next()?.ok_or(Fault::Damaged("queue"))?;
@@ -357,6 +410,16 @@ fn claim_head(
         event: row.get::<_, Vec<u8>>(3)?.into(),
         fence: Fence(fence),
         attempt: Attempt(attempt),
+        origin: origin(row.get(4)?)?,
+        depth: 0,
+    };
+    let claimed = Claimed {
+        depth: if claimed.origin.is_trigger() {
+            triggers::depth_of(work.conn, place, id)?
+        } else {
+            0
+        },
+        ..claimed
     };
     work.memory.unqueued_head(work.conn, place)?;
     let held = Running {
@@ -460,6 +523,8 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
             result(finish),
             encoded.recording
         ])?;
+    triggers::ended(work.conn, id)?;
+    triggers::emitted(work, &finish.emitted, finish.at)?;
     work.memory.unclaimed(id)?;
     work.memory.ended(claim.place, status == SUCCEEDED)?;
     Ok(Ok(()))
@@ -550,6 +615,7 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
         return Ok(Err(StoreError::Fenced)); // it has ended
     }
     remember_key(work, place, new)?;
+    triggers::emitted(work, &finish.emitted, finish.at)?;
     work.memory.ended(place, status == SUCCEEDED)?;
     Ok(Ok(()))
 }

@@ -21,6 +21,7 @@ mod registry;
 mod store;
 mod submit;
 mod transactions;
+mod triggers;
 mod writer;
 
 pub use error::Fault;

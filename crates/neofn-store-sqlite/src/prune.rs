@@ -132,6 +132,7 @@ fn remove(work: &mut Work<'_>, rows: &[Doomed]) -> Result<u32, Fault> {
         work.conn
             .prepare_cached("DELETE FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3")?
             .execute(params![place.pid, place.fid, id])?;
+        crate::triggers::forget(work.conn, *place, id)?;
         if work.memory.ensure(work.conn, *place)? {
             let state = work.memory.change(*place)?;
             state.history = state.history.saturating_sub(1);
@@ -154,6 +155,14 @@ pub(crate) fn bury(work: &mut Work<'_>) -> Result<(), Fault> {
          (SELECT run_at FROM queue WHERE pid = ?1 AND fid = ?2 ORDER BY run_at LIMIT ?3)",
         "DELETE FROM idempotency WHERE pid = ?1 AND fid = ?2 AND key IN \
          (SELECT key FROM idempotency WHERE pid = ?1 AND fid = ?2 ORDER BY key LIMIT ?3)",
+        "DELETE FROM fired WHERE pid = ?1 AND fid = ?2 AND id IN \
+         (SELECT id FROM fired WHERE pid = ?1 AND fid = ?2 ORDER BY id LIMIT ?3)",
+        "DELETE FROM delivery WHERE pid = ?1 AND fid = ?2 AND (name, lane, seq) IN \
+         (SELECT name, lane, seq FROM delivery WHERE pid = ?1 AND fid = ?2 LIMIT ?3)",
+        "DELETE FROM lane WHERE pid = ?1 AND fid = ?2 AND (name, lane) IN \
+         (SELECT name, lane FROM lane WHERE pid = ?1 AND fid = ?2 LIMIT ?3)",
+        "DELETE FROM trigger_state WHERE pid = ?1 AND fid = ?2 AND name IN \
+         (SELECT name FROM trigger_state WHERE pid = ?1 AND fid = ?2 LIMIT ?3)",
         "DELETE FROM version WHERE pid = ?1 AND fid = ?2 AND version IN \
          (SELECT version FROM version WHERE pid = ?1 AND fid = ?2 ORDER BY version LIMIT ?3)",
     ] {

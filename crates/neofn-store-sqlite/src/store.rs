@@ -4,7 +4,7 @@ use crate::blobs::BlobError;
 use crate::error::Fault;
 use crate::invocations::{self, Encoded};
 use crate::open::Store;
-use crate::{history, identity, kv, prune, registry, transactions};
+use crate::{history, identity, kv, prune, registry, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
@@ -13,12 +13,16 @@ use neofn_engine::port::{
     Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
     NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
+use neofn_engine::triggers::port::{
+    Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
+    TriggerState, TriggerStore, TriggeredFunction,
+};
 use neofn_identity::port::{IdentityStore, IdentityStoreError};
 use neofn_identity::{KeyId, KeyRecord};
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{
-    Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version,
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis, Version,
 };
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -150,6 +154,72 @@ impl InvocationStore for Store {
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.queue.barrier().await?;
         Ok(self.queue.board(|board| board.totals))
+    }
+}
+
+#[async_trait]
+impl TriggerStore for Store {
+    async fn triggered(&self) -> Result<Vec<TriggeredFunction>, StoreError> {
+        Ok(self.read_after(triggers::triggered).await?)
+    }
+    async fn trigger_states(&self) -> Result<Vec<TriggerState>, StoreError> {
+        Ok(self.read_after(triggers::states).await?)
+    }
+    async fn change_triggers(
+        &self,
+        changes: Vec<TriggerChange>,
+        network: Option<u32>,
+        at: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.queue
+            .call(0, move |work| triggers::change(work, &changes, network, at))
+            .await?
+    }
+    async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
+        Ok(self
+            .read_after(move |conn| triggers::cursor(conn, network))
+            .await?)
+    }
+    async fn place_chain_cursor(
+        &self,
+        network: u32,
+        next: u64,
+        previous: Option<Hash256>,
+        anew: bool,
+    ) -> Result<ChainCursor, StoreError> {
+        self.queue
+            .call(0, move |work| {
+                triggers::place_cursor(work, network, next, previous, anew)
+            })
+            .await?
+    }
+    async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
+        let bytes = advance.deliveries.iter().map(|d| d.event.len()).sum();
+        self.queue
+            .call(bytes, move |work| triggers::advance(work, &advance))
+            .await?
+    }
+    async fn deliver(&self, deliver: Deliver) -> Result<Vec<Delivered>, StoreError> {
+        let bytes = deliver.deliveries.iter().map(|d| d.event.len()).sum();
+        self.queue
+            .call(bytes, move |work| triggers::deliver(work, &deliver))
+            .await?
+    }
+    async fn release_due(&self, now: UnixMillis, limit: u32) -> Result<Released, StoreError> {
+        self.queue
+            .call(0, move |work| triggers::release_due(work, now, limit))
+            .await?
+    }
+    async fn fired(&self, project: &ProjectName, filter: FiredFilter) -> Result<Vec<Fired>, StoreError> {
+        let project = project.clone();
+        Ok(self
+            .read_after(move |conn| triggers::fired(conn, &project, &filter))
+            .await?)
+    }
+    async fn redo(&self, id: InvocationId, redo: Redo, at: UnixMillis) -> Result<(), StoreError> {
+        self.queue
+            .call(0, move |work| triggers::redo(work, id, redo, at))
+            .await?
     }
 }
 

@@ -1,6 +1,7 @@
 //! The data directory: who may open it, what it looks like, and what happens when the disk says no.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "tests"
@@ -389,4 +390,30 @@ async fn opening_does_not_depend_on_how_much_there_is() {
     println!("opened 1000 functions and 10 000 invocations in {best:?}");
     // an upper bound that a slow, shared machine keeps; what is usual is printed
     assert!(best < Duration::from_millis(250), "{best:?}");
+}
+
+#[tokio::test]
+async fn a_directory_of_the_first_layout_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = key("demo", "f");
+    {
+        let conn = rusqlite::Connection::open(dir.path().join("neofn.db")).unwrap();
+        conn.execute_batch(include_str!("../migrations/0001_initial.sql")).unwrap();
+        conn.execute_batch(
+            "PRAGMA user_version = 1; INSERT INTO project(pid, name) VALUES (1, 'demo'); \
+             INSERT INTO function(fid, pid, name, id, live, active, created_at, updated_at, queued) \
+             VALUES (1, 1, 'f', zeroblob(16), 1, 1, 1, 1, 1); \
+             INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, created_at, \
+             trace, event) VALUES (1, 1, zeroblob(16), 1, 1, 0, 0, 0, 0, 5, 5, zeroblob(16), 'null'); \
+             INSERT INTO queue VALUES (1, 1, 5, zeroblob(16), 0, 0, 0, 0, NULL);",
+        )
+        .unwrap();
+    }
+    let store = Store::open(options(dir.path())).unwrap();
+    let waiting = store
+        .claim(UnixMillis(10), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
+    assert_eq!((waiting.len(), &waiting[0].key, waiting[0].depth), (1, &f, 0));
+    store.close().await.unwrap();
 }

@@ -35,6 +35,11 @@ impl Neo {
     pub fn start() -> Self {
         Self::start_with(Keep::InMemory, 100)
     }
+    /// Blocks every 100 ms, kept on disk, so that it can be stopped and started again.
+    #[must_use]
+    pub fn start_on_disk() -> Self {
+        Self::start_with(Keep::OnDisk, 100)
+    }
     /// With another pace, or on disk, so that it can be stopped and started again.
     #[must_use]
     pub fn start_with(keep: Keep, block_ms: u64) -> Self {

@@ -360,6 +360,18 @@ catalogue! {
     EventInvalid = "NF0707", 400, Never, "invalid CloudEvent",
         "The event is not a CloudEvent 1.0: an attribute is missing, empty or of the wrong form.",
         "The message names the attribute. specversion, id, source and type are needed.";
+    TriggerNotFound = "NF0708", 404, Never, "trigger not found",
+        "The function's live version has no trigger of this name.",
+        "`neofn triggers` lists them; a trigger is named project/function/name.";
+    DeadLetterNotFound = "NF0709", 404, Never, "dead letter not found",
+        "No invocation of this id has failed for good, or it was retried or dropped already.",
+        "`neofn deadletters` lists those that wait.";
+    EventTooDeep = "NF0710", 500, Never, "events caused each other too often",
+        "An event caused a function that emitted an event, and so on, deeper than is allowed: most likely in a circle.",
+        "Do not let a function emit what it reacts to.";
+    RangeTooLong = "NF0711", 400, Never, "too many blocks asked for",
+        "A backtest or a listing was asked for over more blocks than it reads at once.",
+        "Ask for a shorter range; the message has the limit.";
     HttpNotWanted = "NF0720", 404, Never, "no http trigger takes the request",
         "The function has http triggers, and none of them has this method and path.",
         "Call a path that one of them names, or add an `on.http`; without any, the function gets every request.";
@@ -410,6 +422,9 @@ catalogue! {
     DevChainFailed = "NF0815", 503, Never, "development chain does not start",
         "The node of the private development chain is missing, or ended while it was starting.",
         "`make setup` installs it; the message has its last words.";
+    ChainAbsent = "NF0816", 503, Never, "this node follows no chain",
+        "The request is about a chain, or a trigger waits for one, and the node was started without.",
+        "Start it with `--chain URL`, or with `--dev-chain` for a private one.";
     SignerRefused = "NF0820", 403, Never, "signature refused by policy",
         "The policy of the signing account does not allow the transaction: a cap, a contract or method that it does not list, or a scope wider than asked.",
         "The message says which rule; only the operator of the node can change it.";

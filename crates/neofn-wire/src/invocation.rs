@@ -66,7 +66,7 @@ pub struct InvocationView {
     pub version: u32,
     /// Tries so far.
     pub attempt: u32,
-    /// `sync`, `async`, `chain`, `http` or `replay`.
+    /// `sync`, `async`, `chain` (another function), `http`, `replay`, `block`, `cron` or `event`.
     pub origin: String,
     /// Whether it succeeded; absent while it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]

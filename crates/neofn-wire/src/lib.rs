@@ -2,12 +2,15 @@
 //!
 //! Knows no server and no client; both translate to and from these.
 
+mod chain;
 mod deploy;
 mod function;
 mod invocation;
 mod node;
 mod problem;
+mod trigger;
 
+pub use chain::{ChainCall, ChainNodeView, ChainView};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
     Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
@@ -17,5 +20,9 @@ pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
-pub use node::{Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
+pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};
+pub use trigger::{
+    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest, FiredList,
+    FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch, TriggerTest, TriggerView,
+};

@@ -24,6 +24,23 @@ pub struct Health {
     pub version: String,
     /// How tenants' code is confined.
     pub jail: JailView,
+    /// The chain that this node follows; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainHealth>,
+}
+
+/// How the chain is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChainHealth {
+    /// The number of the network.
+    pub network: u32,
+    /// The newest block.
+    pub height: u64,
+    /// Blocks that are not matched yet.
+    pub lag: u64,
+    /// Why blocks are not read at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// How tenants' code is confined on this machine.

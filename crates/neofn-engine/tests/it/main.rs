@@ -20,3 +20,7 @@ mod replay;
 mod rig;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod triggers;
+#[cfg(test)]
+mod fake_chain;

@@ -90,6 +90,14 @@ impl Rig {
     pub fn at(dir: Arc<TempDir>, clock: Arc<TestClock>, change: impl FnOnce(&mut EngineOptions)) -> Self {
         Self::built(dir, clock, change, |_| {})
     }
+    pub fn following(
+        dir: Arc<TempDir>,
+        clock: Arc<TestClock>,
+        chain: Option<Arc<dyn neofn_chain::port::Chain>>,
+        change: impl FnOnce(&mut EngineOptions),
+    ) -> Self {
+        Self::built(dir, clock, change, |ports| ports.chain = chain)
+    }
     fn built(
         dir: Arc<TempDir>,
         clock: Arc<TestClock>,
@@ -108,6 +116,7 @@ impl Rig {
             registry: store.clone(),
             invocations: store.clone(),
             kv: store.store.clone(),
+            triggers: store.store.clone(),
             runtime: runtime.clone(),
             compiler: Arc::new(FakeCompiler),
             chain: None,

@@ -207,6 +207,7 @@ impl World {
             registry: store.clone(),
             invocations: store.clone(),
             kv: store.clone(),
+            triggers: store.clone(),
             runtime: runtime.clone(),
             compiler: Arc::new(Lenient),
             chain: None,

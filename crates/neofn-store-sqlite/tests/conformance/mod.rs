@@ -14,17 +14,19 @@ pub mod identity;
 pub mod keyed;
 pub mod kv;
 pub mod registry;
+pub mod triggers;
 
 use crate::support::TestClock;
 use neofn_engine::port::{InvocationStore, KvStore};
+use neofn_engine::triggers::port::TriggerStore;
 use neofn_identity::port::IdentityStore;
 use neofn_registry::port::RegistryStore;
 use std::future::Future;
 use std::sync::Arc;
 
 /// All the ports at once.
-pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore {}
-impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore> AnyStore for T {}
+pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore {}
+impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore> AnyStore for T {}
 
 /// How the suite opens a backend.
 pub trait Harness: Sized + Send + Sync {
@@ -102,6 +104,20 @@ macro_rules! suite {
             deleting_takes_everything_along,
             blobs_are_stored_once_under_their_digest,
             an_artifact_is_replaced_in_place,
+        ]);
+        $crate::suite!(@each $harness, triggers: [
+            matches_and_cursor_move_together,
+            an_event_has_its_effect_once,
+            a_full_function_is_left_behind_whole,
+            a_paused_trigger_stands_still,
+            a_lane_keeps_its_order,
+            batches_fill_up_or_run_out_of_time,
+            a_burst_is_its_last_event,
+            emitted_events_commit_with_the_result,
+            dead_letters_are_retried_or_dropped,
+            cron_runs_are_handled_once,
+            a_chain_that_begins_anew_has_new_events,
+            a_deleted_function_takes_its_triggers_along,
         ]);
         $crate::suite!(@each $harness, identity: [
             keys_are_kept_oldest_first,

@@ -1,0 +1,208 @@
+//! Use cases that look at the chain. Anybody with a key may: what is on chain is public, the node's time is not.
+
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::policy::{self, Action, Target};
+use neofn_chain::model::{Block, Execution, Notification, TransactionInfo};
+use neofn_chain::port::{BLOCKS_MAX, Chain};
+use neofn_chain::stack::StackItem;
+use neofn_event::native;
+use neofn_identity::Principal;
+use neofn_types::{Code, Error, Hash256, ScriptHash};
+use neofn_wire::{ChainCall, ChainNodeView, ChainView};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Most blocks of a listing of notifications.
+const RANGE_MAX: u64 = 5_000;
+/// Most notifications of a listing.
+const NOTIFICATIONS_MAX: usize = 1_000;
+/// Most arguments of a call.
+const ARGS_MAX: usize = 64;
+
+/// Which notifications to list.
+#[derive(Debug, Clone, Default)]
+pub struct NotificationQuery {
+    /// Hash, or the name of a native contract.
+    pub contract: String,
+    /// Only those of this name.
+    pub event: Option<String>,
+    /// The first block; absent: a hundred blocks before the last.
+    pub from: Option<u64>,
+    /// The last block; absent: the newest.
+    pub to: Option<u64>,
+}
+
+impl Api {
+    fn chain_for(&self, who: &Principal) -> Result<Arc<dyn Chain>, Error> {
+        policy::authorise(who, Action::ReadChain, Target::Node { loopback: false })?;
+        self.engine().chain()
+    }
+
+    /// The network, its newest block, and how the nodes do.
+    pub fn chain_info(&self, who: &Principal) -> Result<ChainView, ApiError> {
+        self.chain_for(who)?;
+        let state = self.engine().chain_state().ok_or(Error::from(Code::ChainAbsent))?;
+        let nodes: Vec<ChainNodeView> = state
+            .nodes
+            .into_iter()
+            .map(|n| ChainNodeView {
+                url: n.url,
+                agent: n.agent,
+                height: n.height,
+                lag: n.lag,
+                latency_ms: n.latency_ms,
+                errors_per_mille: n.errors_per_mille,
+                subscribed: n.subscribed,
+                ejected: n.ejected,
+            })
+            .collect();
+        Ok(ChainView {
+            network: state.network.0,
+            height: state.head.height,
+            hash: state.head.hash.to_string(),
+            next: state.next,
+            lag: state.lag,
+            rpc: nodes.iter().find(|n| n.ejected.is_none()).map(|n| n.url.clone()),
+            error: state.error.map(|(code, message)| format!("{code}: {message}")),
+            nodes,
+        })
+    }
+
+    /// A block with what happened in it.
+    pub async fn chain_block(&self, who: &Principal, height: u64) -> Result<Value, ApiError> {
+        Ok(block(&self.chain_for(who)?.block(height).await.map_err(Error::from)?))
+    }
+
+    /// A transaction, and what it did once it is in a block.
+    pub async fn chain_transaction(&self, who: &Principal, hash: &str) -> Result<Value, ApiError> {
+        let chain = self.chain_for(who)?;
+        let hash: Hash256 = hash.parse().map_err(|e| bad("hash", &e))?;
+        let found = chain.transaction(hash).await.map_err(Error::from)?;
+        let mut out = transaction(&found.transaction);
+        if let Some(members) = out.as_object_mut() {
+            let included = found.included.map(
+                |i| json!({ "height": i.height, "block": i.block, "time": i.time.to_iso8601() }),
+            );
+            members.insert("included".to_owned(), included.unwrap_or_default());
+        }
+        Ok(out)
+    }
+
+    /// Notifications of a contract, oldest first.
+    pub async fn chain_notifications(&self, who: &Principal, query: NotificationQuery) -> Result<Value, ApiError> {
+        let chain = self.chain_for(who)?;
+        let contract = contract(&query.contract)?;
+        let head = chain.head().height;
+        let to = query.to.unwrap_or(head).min(head);
+        let from = query.from.unwrap_or(to.saturating_sub(100));
+        if from > to || to - from >= RANGE_MAX {
+            let message = format!("blocks {from} to {to}: 1 to {RANGE_MAX} blocks are searched at once");
+            return Err(Error::new(Code::RangeTooLong, message).into());
+        }
+        let (mut next, mut found) = (from, Vec::new());
+        while next <= to && found.len() < NOTIFICATIONS_MAX {
+            let blocks = chain.blocks(next..(to + 1).min(next + BLOCKS_MAX)).await.map_err(Error::from)?;
+            if blocks.is_empty() {
+                break;
+            }
+            for block in &blocks {
+                let own = block.executions.iter().map(|e| (None, e));
+                let of_txs = block
+                    .transactions
+                    .iter()
+                    .flat_map(|tx| tx.executions.iter().map(move |e| (Some(tx.hash), e)));
+                for (transaction, execution) in own.chain(of_txs) {
+                    let wanted = execution.notifications.iter().filter(|n| {
+                        n.contract == contract && query.event.as_ref().is_none_or(|e| *e == n.name)
+                    });
+                    found.extend(wanted.map(|n| {
+                        json!({
+                            "height": block.height, "transaction": transaction, "state": execution.state,
+                            "notification": notification(n),
+                        })
+                    }));
+                }
+            }
+            next += u64::try_from(blocks.len()).unwrap_or(0);
+        }
+        found.truncate(NOTIFICATIONS_MAX);
+        Ok(json!({ "contract": contract, "from": from, "to": next.saturating_sub(1), "notifications": found }))
+    }
+
+    /// How much of a token an account has, in its smallest unit.
+    pub async fn chain_balance(
+        &self,
+        who: &Principal,
+        account: &str,
+        token: Option<&str>,
+    ) -> Result<Value, ApiError> {
+        let chain = self.chain_for(who)?;
+        let account: ScriptHash = account.parse().map_err(|e| bad("account", &e))?;
+        let token = contract(token.unwrap_or("GAS"))?;
+        let amount = chain.balance(token, account).await.map_err(Error::from)?;
+        Ok(json!({
+            "account": account.to_address(), "token": token, "name": native::name(token), "amount": amount.to_string(),
+        }))
+    }
+
+    /// Calls a method of a contract against the present state, read-only.
+    pub async fn chain_call(&self, who: &Principal, call: ChainCall) -> Result<Value, ApiError> {
+        let chain = self.chain_for(who)?;
+        let contract = contract(&call.contract)?;
+        if call.args.len() > ARGS_MAX {
+            let message = format!("more than {ARGS_MAX} arguments");
+            return Err(Error::new(Code::RequestInvalid, message).into());
+        }
+        let args: Vec<StackItem> = call
+            .args
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<_, _>>()
+            .map_err(|e| Error::new(Code::RequestInvalid, format!("`args`: {e}")))?;
+        let done = chain.invoke_read(contract, &call.method, &args).await.map_err(Error::from)?;
+        Ok(json!({
+            "state": done.state, "gas": done.gas.0.to_string(), "exception": done.exception, "stack": done.stack,
+            "notifications": done.notifications.iter().map(notification).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+fn bad(parameter: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Code::BadParameter, format!("`{parameter}`: {error}"))
+}
+
+fn contract(text: &str) -> Result<ScriptHash, Error> {
+    match native::contract(text) {
+        Some(found) => Ok(found),
+        None => text.parse().map_err(|e| bad("contract", &e)),
+    }
+}
+
+fn block(block: &Block) -> Value {
+    json!({
+        "height": block.height, "hash": block.hash, "previous": block.previous, "time": block.time.to_iso8601(),
+        "size": block.size, "transactions": block.transactions.iter().map(transaction).collect::<Vec<_>>(),
+        "executions": block.executions.iter().map(execution).collect::<Vec<_>>(),
+    })
+}
+
+fn transaction(tx: &TransactionInfo) -> Value {
+    json!({
+        "hash": tx.hash, "sender": tx.sender.to_address(), "signers": tx.signers, "systemFee": tx.system_fee.0.to_string(),
+        "networkFee": tx.network_fee.0.to_string(), "validUntil": tx.valid_until, "nonce": tx.nonce, "size": tx.size,
+        "attributes": tx.attributes, "script": StackItem::ByteString(tx.script.clone()),
+        "executions": tx.executions.iter().map(execution).collect::<Vec<_>>(),
+    })
+}
+
+fn execution(e: &Execution) -> Value {
+    json!({
+        "trigger": e.trigger, "state": e.state, "gas": e.gas.0.to_string(), "exception": e.exception, "stack": e.stack,
+        "notifications": e.notifications.iter().map(notification).collect::<Vec<_>>(),
+    })
+}
+
+fn notification(n: &Notification) -> Value {
+    json!({ "contract": n.contract, "name": native::name(n.contract), "event": n.name, "state": n.state })
+}

@@ -1,0 +1,66 @@
+//! The chain, as the node sees it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How one chain node does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChainNodeView {
+    /// Without credentials.
+    pub url: String,
+    /// What kind, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Its newest block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u64>,
+    /// Blocks behind the best node.
+    pub lag: u64,
+    /// Of recent requests, smoothed.
+    pub latency_ms: u64,
+    /// Share of recent requests that failed, in thousandths.
+    pub errors_per_mille: u32,
+    /// Whether it announces blocks; otherwise it is asked.
+    pub subscribed: bool,
+    /// Why it is not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected: Option<String>,
+}
+
+/// Answer of GET `/api/v1/chain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChainView {
+    /// The number of the network.
+    pub network: u32,
+    /// The newest block.
+    pub height: u64,
+    /// Its name.
+    pub hash: String,
+    /// The next block that triggers are matched on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// Blocks that are not matched yet.
+    pub lag: u64,
+    /// The first usable node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
+    /// Why blocks are not read at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Every node.
+    pub nodes: Vec<ChainNodeView>,
+}
+
+/// Body of POST `/api/v1/chain/call`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainCall {
+    /// Hash, or the name of a native contract.
+    pub contract: String,
+    /// The method.
+    pub method: String,
+    /// Stack items as nodes write them, `{type, value}`.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    pub args: Vec<serde_json::Value>,
+}
