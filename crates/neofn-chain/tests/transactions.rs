@@ -553,7 +553,9 @@ async fn what_expired_is_proved_to_be_nowhere_and_then_built_anew() {
     let renewed = transactions.submit(short("yes", 100)).await.unwrap();
     let end = given_up.valid_until.max(renewed.valid_until);
     rig.neo.wait_for_height(end + 1);
-    support::until("the pool sees the height", || rig.chain.head().height > end).await;
+    let mut heads = rig.chain.watch();
+    let seen = heads.wait_for(|head| head.height > end);
+    tokio::time::timeout(LONG, seen).await.unwrap().unwrap();
     chain.1.store(false, std::sync::atomic::Ordering::SeqCst);
     for _ in 0..100 {
         transactions.activate().await.unwrap();
