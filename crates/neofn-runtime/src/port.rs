@@ -183,7 +183,7 @@ pub trait Runtime: Send + Sync + 'static {
 }
 
 /// An artifact that the runtime has, and does not forget while this is kept.
-pub struct Held(Box<dyn Any + Send + Sync>);
+pub struct Held(#[expect(dead_code, reason = "it is kept, not read")] Box<dyn Any + Send + Sync>);
 
 impl Held {
     /// Whatever stands for the claim; its drop ends it.
@@ -195,7 +195,7 @@ impl Held {
 
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Held").field(&self.0.type_id()).finish()
+        f.debug_struct("Held").finish_non_exhaustive()
     }
 }
 

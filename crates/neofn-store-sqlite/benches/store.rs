@@ -13,14 +13,14 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use neofn_engine::port::{InvocationStore, Rooms};
+use neofn_engine::port::InvocationStore;
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{FunctionKey, UnixMillis};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{LEASE, TestClock, deploy, finish, key, ok, queued, record};
+use support::{LEASE, Rooms, TestClock, deploy, finish, key, ok, queued, record};
 
 struct Bench {
     store: Arc<Store>,

@@ -10,7 +10,7 @@ export const handler: Handler<{ name?: string }, { ok: boolean }> = async (event
   const value: Account = { owner: "x", balance: (account?.balance ?? 0) + 1 };
   await ctx.kv.put("account/x", value, { ifRevision: null, ttlMs: 1_000 });
   const held = await ctx.kv.getWithRevision<Account>("account/x");
-  if (held) await ctx.kv.delete("account/x", { ifRevision: held.revision });
+  if (held?.revision) await ctx.kv.delete("account/x", { ifRevision: held.revision });
   const page = await ctx.kv.list<Account>({ prefix: "account/", limit: 10 });
   for (const { key, value } of page.entries) console.log(key, value.balance, page.cursor);
   const [a, b] = await Promise.all([ctx.invoke<{ n: number }>("other", { x: 1 }), ctx.kv.increment("n")]);
