@@ -245,7 +245,9 @@ impl World {
             _dir: dir,
         };
         for (name, public) in [("hello", false), ("open", true)] {
-            let body = serde_json::json!({"function_name": name, "source": name, "public": public});
+            let on = serde_json::json!({"event": [{"name": "ping", "type": "com.example.ping"}]});
+            let body =
+                serde_json::json!({"function_name": name, "source": name, "public": public, "on": on});
             let made = world
                 .as_operator("POST", "/api/functions/projects/demo", body.to_string())
                 .await;

@@ -3,9 +3,10 @@
 use super::{AnyStore, Harness};
 use crate::support::*;
 use bytes::Bytes;
-use neofn_engine::port::{InvocationFilter, Origin, Outcome, Status, StoreError};
+use neofn_engine::port::{InvocationFilter, InvocationStore as _, Origin, Outcome, Status, StoreError};
 use neofn_engine::triggers::port::*;
 use neofn_event::{TriggerId, TriggerKind};
+use neofn_registry::port::RegistryStore as _;
 use neofn_types::{FunctionKey, Hash256, UnixMillis, Version};
 use std::time::Duration;
 
