@@ -30,7 +30,10 @@ const READ: &str = "export async function handler(e, ctx) {
 const RECEIVER: &str = "NfgHwwTi3wHAS8aFAN243C5vGbkYDpqLHP";
 
 fn setting(name: &str, default: u32) -> u32 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
 }
 
 fn up(data: &Path, neo: &Neo) -> NodeProcess {
@@ -39,7 +42,8 @@ fn up(data: &Path, neo: &Neo) -> NodeProcess {
 
 fn deploy(http: &Http, amount: u32) {
     let filter = format!("amount >= {amount}");
-    let on = json!({"notification": [{"name": "paid", "contract": "GAS", "event": "Transfer", "where": filter}]});
+    let on =
+        json!({"notification": [{"name": "paid", "contract": "GAS", "event": "Transfer", "where": filter}]});
     let request = json!({"function_name": "count", "source": COUNT, "allow": {"kv": true}, "on": on});
     let _ = http.deploy_with("demo", request).expect(201);
     let request = json!({"function_name": "read", "source": READ, "allow": {"kv": true}});
@@ -49,6 +53,7 @@ fn deploy(http: &Http, amount: u32) {
 /// Event ids of the transfers that match, as the chain has them.
 fn expected(neo: &Neo, from: u64, to: u64, amount: i64) -> Vec<String> {
     let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
+    let network = neo.call("getversion", json!([]))["protocol"]["network"].clone();
     let mut ids = Vec::new();
     for height in from..=to {
         let block = neo.call("getblock", json!([height, true]));
@@ -57,10 +62,13 @@ fn expected(neo: &Neo, from: u64, to: u64, amount: i64) -> Vec<String> {
             for (e, execution) in log["executions"].as_array().unwrap().iter().enumerate() {
                 for (n, said) in execution["notifications"].as_array().unwrap().iter().enumerate() {
                     let values = said["state"]["value"].as_array().unwrap();
-                    let sum: i64 = values.get(2).and_then(|v| v["value"].as_str()?.parse().ok()).unwrap_or(0);
+                    let sum: i64 = values
+                        .get(2)
+                        .and_then(|v| v["value"].as_str()?.parse().ok())
+                        .unwrap_or(0);
                     let is_transfer = said["contract"] == gas && said["eventname"] == "Transfer";
                     if execution["vmstate"] == "HALT" && is_transfer && sum >= amount {
-                        ids.push(format!("42:{height}:{t}:{e}:{n}"));
+                        ids.push(format!("{network}:{height}:{t}:{e}:{n}"));
                     }
                 }
             }
@@ -70,7 +78,10 @@ fn expected(neo: &Neo, from: u64, to: u64, amount: i64) -> Vec<String> {
 }
 
 fn counts(http: &Http) -> HashMap<String, u64> {
-    let answer = http.post("/api/v1/functions/demo/read", &Value::Null).expect(200).json();
+    let answer = http
+        .post("/api/v1/functions/demo/read", &Value::Null)
+        .expect(200)
+        .json();
     let seen = answer["result"].as_object().unwrap();
     seen.iter()
         .map(|(k, v)| (k.trim_start_matches("seen/").to_owned(), v.as_u64().unwrap()))
@@ -116,7 +127,11 @@ fn each_matching_transfer_runs_the_function_once() {
     let expected = expected(&neo, from, height, 100_000_000);
     assert_eq!(expected.len(), 3);
     exactly_once(&counts(&node.http()), &expected);
-    let listed = node.http().get("/api/v1/triggers?project=demo").expect(200).json();
+    let listed = node
+        .http()
+        .get("/api/v1/triggers?project=demo")
+        .expect(200)
+        .json();
     assert_eq!(listed["triggers"][0]["matched"], 3);
 }
 
@@ -135,11 +150,17 @@ fn a_trigger_says_why_it_fires_and_why_not() {
         let path = format!("/api/v1/triggers/demo/count/paid/test?transaction={hash}");
         node.http().get(&path).expect(200).json()
     };
-    assert_eq!((&test(&small)["matched"], &test(&large)["matched"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&test(&small)["matched"], &test(&large)["matched"]),
+        (&json!(false), &json!(true))
+    );
     let body = json!({"from": 0, "to": height});
     let path = "/api/v1/triggers/demo/count/paid/backtest";
     let back = node.http().post(path, &body).expect(200).json();
-    assert!(back["matched"].as_u64().unwrap() >= 1 && back["units_each"].as_u64().unwrap() > 0, "{back}");
+    assert!(
+        back["matched"].as_u64().unwrap() >= 1 && back["units_each"].as_u64().unwrap() > 0,
+        "{back}"
+    );
 }
 
 /// `kill -9` of neofn at random moments while transfers are mined.

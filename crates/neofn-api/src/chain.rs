@@ -42,7 +42,10 @@ impl Api {
     /// The network, its newest block, and how the nodes do.
     pub fn chain_info(&self, who: &Principal) -> Result<ChainView, ApiError> {
         self.chain_for(who)?;
-        let state = self.engine().chain_state().ok_or(Error::from(Code::ChainAbsent))?;
+        let state = self
+            .engine()
+            .chain_state()
+            .ok_or(Error::from(Code::ChainAbsent))?;
         let nodes: Vec<ChainNodeView> = state
             .nodes
             .into_iter()
@@ -71,7 +74,9 @@ impl Api {
 
     /// A block with what happened in it.
     pub async fn chain_block(&self, who: &Principal, height: u64) -> Result<Value, ApiError> {
-        Ok(block(&self.chain_for(who)?.block(height).await.map_err(Error::from)?))
+        Ok(block(
+            &self.chain_for(who)?.block(height).await.map_err(Error::from)?,
+        ))
     }
 
     /// A transaction, and what it did once it is in a block.
@@ -81,16 +86,20 @@ impl Api {
         let found = chain.transaction(hash).await.map_err(Error::from)?;
         let mut out = transaction(&found.transaction);
         if let Some(members) = out.as_object_mut() {
-            let included = found.included.map(
-                |i| json!({ "height": i.height, "block": i.block, "time": i.time.to_iso8601() }),
-            );
+            let included = found
+                .included
+                .map(|i| json!({ "height": i.height, "block": i.block, "time": i.time.to_iso8601() }));
             members.insert("included".to_owned(), included.unwrap_or_default());
         }
         Ok(out)
     }
 
     /// Notifications of a contract, oldest first.
-    pub async fn chain_notifications(&self, who: &Principal, query: NotificationQuery) -> Result<Value, ApiError> {
+    pub async fn chain_notifications(
+        &self,
+        who: &Principal,
+        query: NotificationQuery,
+    ) -> Result<Value, ApiError> {
         let chain = self.chain_for(who)?;
         let contract = contract(&query.contract)?;
         let head = chain.head().height;
@@ -102,7 +111,10 @@ impl Api {
         }
         let (mut next, mut found) = (from, Vec::new());
         while next <= to && found.len() < NOTIFICATIONS_MAX {
-            let blocks = chain.blocks(next..(to + 1).min(next + BLOCKS_MAX)).await.map_err(Error::from)?;
+            let blocks = chain
+                .blocks(next..(to + 1).min(next + BLOCKS_MAX))
+                .await
+                .map_err(Error::from)?;
             if blocks.is_empty() {
                 break;
             }
@@ -127,7 +139,9 @@ impl Api {
             next += u64::try_from(blocks.len()).unwrap_or(0);
         }
         found.truncate(NOTIFICATIONS_MAX);
-        Ok(json!({ "contract": contract, "from": from, "to": next.saturating_sub(1), "notifications": found }))
+        Ok(
+            json!({ "contract": contract, "from": from, "to": next.saturating_sub(1), "notifications": found }),
+        )
     }
 
     /// How much of a token an account has, in its smallest unit.
@@ -160,7 +174,10 @@ impl Api {
             .map(serde_json::from_value)
             .collect::<Result<_, _>>()
             .map_err(|e| Error::new(Code::RequestInvalid, format!("`args`: {e}")))?;
-        let done = chain.invoke_read(contract, &call.method, &args).await.map_err(Error::from)?;
+        let done = chain
+            .invoke_read(contract, &call.method, &args)
+            .await
+            .map_err(Error::from)?;
         Ok(json!({
             "state": done.state, "gas": done.gas.0.to_string(), "exception": done.exception, "stack": done.stack,
             "notifications": done.notifications.iter().map(notification).collect::<Vec<_>>(),

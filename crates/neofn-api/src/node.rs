@@ -3,8 +3,8 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
-use neofn_engine::{ChainState, EngineStats, TriggerStats};
 use neofn_engine::port::Totals;
+use neofn_engine::{ChainState, EngineStats, TriggerStats};
 use neofn_identity::Principal;
 use neofn_runtime::port::RuntimeStatus;
 use neofn_wire::{ChainHealth, Health, Ready};
@@ -65,7 +65,12 @@ impl Api {
         policy::authorise(who, Action::Metrics, Target::Node { loopback })?;
         let totals = self.engine().totals().await?;
         let triggers = (self.engine().trigger_stats(), self.engine().chain_state());
-        Ok((self.engine().stats(), self.inner.runtime.status(), totals, triggers))
+        Ok((
+            self.engine().stats(),
+            self.inner.runtime.status(),
+            totals,
+            triggers,
+        ))
     }
 
     fn draining(&self) -> bool {

@@ -158,7 +158,9 @@ mod tests {
         ];
         let ask = |action: Action, public: bool| -> Vec<u16> {
             let target = match action {
-                Action::Metrics | Action::Health | Action::Docs | Action::ReadChain => Target::Node { loopback: public },
+                Action::Metrics | Action::Health | Action::Docs | Action::ReadChain => {
+                    Target::Node { loopback: public }
+                }
                 _ => Target::Project {
                     project: &own,
                     hidden_as: Code::FunctionNotFound,

@@ -11,9 +11,9 @@ use neofn_event::{CloudEvent, TriggerId};
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, FunctionName, InvocationId, ProjectName, TraceContext};
 use neofn_wire::{
-    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest, FiredList,
-    FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch, TriggerTest,
-    TriggerView,
+    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,
+    FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch,
+    TriggerTest, TriggerView,
 };
 use serde_json::value::RawValue;
 
@@ -53,7 +53,13 @@ impl Api {
     pub fn project_of(&self, who: &Principal, named: Option<&str>) -> Result<ProjectName, Error> {
         match (named, who) {
             (Some(name), _) => crate::project_name(name),
-            (None, Principal::Key { scope: neofn_identity::Scope::Project(project), .. }) => Ok(project.clone()),
+            (
+                None,
+                Principal::Key {
+                    scope: neofn_identity::Scope::Project(project),
+                    ..
+                },
+            ) => Ok(project.clone()),
             (None, _) => crate::project_name("default"),
         }
     }
@@ -157,7 +163,10 @@ impl Api {
         request: BacktestRequest,
     ) -> Result<BacktestView, ApiError> {
         self.authorise_function(who, Action::TestTrigger, &id.function)?;
-        let found = self.engine().backtest_trigger(id, request.from, request.to).await?;
+        let found = self
+            .engine()
+            .backtest_trigger(id, request.from, request.to)
+            .await?;
         Ok(BacktestView {
             trigger: found.trigger.to_string(),
             from: found.from,
@@ -212,7 +221,12 @@ impl Api {
         self.listed(project, query, true).await
     }
 
-    async fn listed(&self, project: &ProjectName, query: FiredQuery, dead: bool) -> Result<FiredList, ApiError> {
+    async fn listed(
+        &self,
+        project: &ProjectName,
+        query: FiredQuery,
+        dead: bool,
+    ) -> Result<FiredList, ApiError> {
         let filter = FiredFilter {
             function: query.function.as_deref().map(function_name).transpose()?,
             trigger: query.trigger,
@@ -291,7 +305,8 @@ impl Api {
                 rows.iter().rev().map(|row| row.record.id).collect()
             }
             _ => {
-                let message = "say which: `id`, or any of `function`, `trigger`, `from` and `to`, or `all`: true";
+                let message =
+                    "say which: `id`, or any of `function`, `trigger`, `from` and `to`, or `all`: true";
                 return Err(Error::new(Code::RequestInvalid, message).into());
             }
         };

@@ -458,7 +458,7 @@ mod tests {
             [
                 "PUSHNULL",
                 "PUSHINT16 1000",
-                "PUSHDATA1 0x6ad777fb3bfedf20f654cccc728598253273e051 NTHc8AGnbDzGKuLy1hsFvsADRSt9gtdSbm",
+                "PUSHDATA1 0x6ad777fb3bfedf20f654cccc728598253273e051 NTNtoMQ49eW2ejJL3pVe2oQuVHMrxGpBzV",
                 "PUSHDATA1 0x6ad777fb3bfedf20f654cccc728598253273e050 NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd",
                 "PUSH4 4",
                 "PACK",

@@ -15,15 +15,13 @@ use crate::stats::Counters;
 use crate::triggers::port::{Fired, FiredFilter, Redo};
 use crate::triggers::request::{Backtest, Published, Switch, TestOn, TriggerInfo};
 use crate::triggers::{ChainState, Control, TriggerStats};
-use neofn_chain::port::Chain;
-use neofn_event::{CloudEvent, TriggerId};
-use neofn_trigger::Explanation;
 use crate::{EngineOptions, EngineStats, Follow, Ports, Service};
 use bytes::Bytes;
+use neofn_chain::port::Chain;
+use neofn_event::{CloudEvent, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
-use neofn_types::{
-    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, TraceContext, Version,
-};
+use neofn_trigger::Explanation;
+use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, TraceContext, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

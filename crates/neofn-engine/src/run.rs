@@ -149,7 +149,12 @@ impl Inner {
         let emitted = match run.effects {
             Effects::Kept if completed.outcome.is_ok() => {
                 let project = &run.loaded.record.key.project;
-                let reached = self.reached(project, &left.emitted, run.event_depth + 1, Some(run.trace.trace_id));
+                let reached = self.reached(
+                    project,
+                    &left.emitted,
+                    run.event_depth + 1,
+                    Some(run.trace.trace_id),
+                );
                 reached.into_iter().flatten().collect()
             }
             _ => Vec::new(),

@@ -160,19 +160,46 @@ impl Reading {
             rows.iter().map(|(kind, n)| (kind.as_str(), *n)).collect()
         };
         let kinds = by_kind(&t.matches).into_iter();
-        family(out, "trigger_matches", "Events that matched, by kind of trigger", "kind", kinds)?;
+        family(
+            out,
+            "trigger_matches",
+            "Events that matched, by kind of trigger",
+            "kind",
+            kinds,
+        )?;
         let kinds = by_kind(&t.deliveries).into_iter();
-        family(out, "trigger_deliveries", "Deliveries written down, by kind of trigger", "kind", kinds)?;
-        counter(out, "trigger_duplicates", "Events that had come before", t.duplicates)?;
+        family(
+            out,
+            "trigger_deliveries",
+            "Deliveries written down, by kind of trigger",
+            "kind",
+            kinds,
+        )?;
+        counter(
+            out,
+            "trigger_duplicates",
+            "Events that had come before",
+            t.duplicates,
+        )?;
         counter(out, "chain_blocks", "Blocks that were matched", t.blocks)?;
-        gauge(out, "triggers_running", "Triggers that deliver", t.triggers.values().sum())?;
+        gauge(
+            out,
+            "triggers_running",
+            "Triggers that deliver",
+            t.triggers.values().sum(),
+        )?;
         if let Some(chain) = chain {
             gauge(out, "chain_height", "The newest block", chain.head.height)?;
             gauge(out, "chain_lag", "Blocks that are not matched yet", chain.lag)?;
             let usable = chain.nodes.iter().filter(|n| n.ejected.is_none()).count();
             let usable = u64::try_from(usable).unwrap_or(u64::MAX);
             gauge(out, "chain_nodes_usable", "Chain nodes that are asked", usable)?;
-            gauge(out, "chain_error", "Whether blocks are not read at the moment", u64::from(chain.error.is_some()))?;
+            gauge(
+                out,
+                "chain_error",
+                "Whether blocks are not read at the moment",
+                u64::from(chain.error.is_some()),
+            )?;
         }
         Ok(())
     }
@@ -320,7 +347,8 @@ mod tests {
             &Totals::default(),
             &TriggerMetrics::default(),
             &http,
-        ).unwrap();
+        )
+        .unwrap();
         insta::assert_snapshot!(text);
     }
 }

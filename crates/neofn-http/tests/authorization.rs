@@ -48,6 +48,11 @@ async fn every_endpoint_against_every_caller() {
             200
         );
     }
+    let on = r#"{"on":{"event":[{"name":"ping","type":"com.example.ping"}]}}"#;
+    let made = world
+        .as_operator("PATCH", "/api/v1/functions/demo/hello", on)
+        .await;
+    assert_eq!(made.status, 200, "{}", made.text());
     for endpoint in ENDPOINTS {
         let method = match endpoint.method {
             "any" => "POST".to_owned(),

@@ -398,13 +398,14 @@ async fn a_directory_of_the_first_layout_is_brought_up_to_date() {
     let f = key("demo", "f");
     {
         let conn = rusqlite::Connection::open(dir.path().join("neofn.db")).unwrap();
-        conn.execute_batch(include_str!("../migrations/0001_initial.sql")).unwrap();
+        conn.execute_batch(include_str!("../migrations/0001_initial.sql"))
+            .unwrap();
         conn.execute_batch(
             "PRAGMA user_version = 1; INSERT INTO project(pid, name) VALUES (1, 'demo'); \
              INSERT INTO function(fid, pid, name, id, live, active, created_at, updated_at, queued) \
              VALUES (1, 1, 'f', zeroblob(16), 1, 1, 1, 1, 1); \
              INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, created_at, \
-             trace, event) VALUES (1, 1, zeroblob(16), 1, 1, 0, 0, 0, 0, 5, 5, zeroblob(16), 'null'); \
+             trace, event) VALUES (1, 1, zeroblob(16), 1, 1, 0, 0, 0, 0, 5, 5, zeroblob(16), x'6e756c6c'); \
              INSERT INTO queue VALUES (1, 1, 5, zeroblob(16), 0, 0, 0, 0, NULL);",
         )
         .unwrap();

@@ -23,6 +23,7 @@ pub use invocation::{
 pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};
 pub use trigger::{
-    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest, FiredList,
-    FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch, TriggerTest, TriggerView,
+    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,
+    FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch,
+    TriggerTest, TriggerView,
 };

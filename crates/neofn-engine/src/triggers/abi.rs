@@ -25,7 +25,10 @@ impl Abi for Manifests {
             .into_iter()
             .flatten()
             .find(|candidate| named(candidate).as_deref() == Some(event));
-        match found.and_then(|found| found.get("parameters")).and_then(Value::as_array) {
+        match found
+            .and_then(|found| found.get("parameters"))
+            .and_then(Value::as_array)
+        {
             Some(parameters) => Lookup::Parameters(parameters.iter().filter_map(parameter).collect()),
             None => Lookup::NoSuchEvent(events.into_iter().flatten().filter_map(|e| named(&e)).collect()),
         }
@@ -42,7 +45,10 @@ fn parameter(json: &Value) -> Option<Parameter> {
 impl Inner {
     /// Checks triggers against the chain, and keeps the parameters that it names.
     pub(crate) async fn check_triggers(&self, on: &mut Triggers) -> Result<(), DeployError> {
-        let waits = on.0.iter().map(|t| t.on.kind()).find(|kind| TriggerKind::is_chain(*kind));
+        let waits =
+            on.0.iter()
+                .map(|t| t.on.kind())
+                .find(|kind| TriggerKind::is_chain(*kind));
         let refused = |error| DeployError::at(Stage::Validate, error);
         let mut manifests = HashMap::new();
         if let Some(kind) = waits {

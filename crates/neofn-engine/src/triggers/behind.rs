@@ -1,7 +1,7 @@
 //! Triggers that stand behind the cursor: those that begin in the past, were paused, or whose function was full.
 
 use super::chain_source::{ChainSource, Step, matcher};
-use super::port::{Change, ChainCursor, Stream, TriggerChange};
+use super::port::{ChainCursor, Change, Stream, TriggerChange};
 use super::set::{Armed, TriggerSet};
 use crate::error::of_store;
 use neofn_event::spec::{LagAction, MaxLag};
@@ -39,7 +39,9 @@ impl ChainSource {
         let matcher = matcher(&*self.chain, group.iter().copied());
         let deliveries = self.matches(&set, &matcher, &HashMap::new(), &blocks);
         let ids = group.iter().map(|armed| armed.id.clone()).collect();
-        let advanced = self.advance(Stream::Behind(ids), from..to, None, deliveries).await?;
+        let advanced = self
+            .advance(Stream::Behind(ids), from..to, None, deliveries)
+            .await?;
         if let Some(advanced) = advanced {
             self.hold(&advanced);
         }

@@ -258,7 +258,9 @@ impl ChainSource {
         let mut deliveries = Vec::new();
         for block in blocks {
             for found in matcher.block(block) {
-                let Some(armed) = set.get(&found.trigger) else { continue };
+                let Some(armed) = set.get(&found.trigger) else {
+                    continue;
+                };
                 if begin.get(&armed.id).is_some_and(|begin| block.height < *begin) {
                     continue;
                 }

@@ -27,14 +27,22 @@ impl Inner {
 
     pub(crate) fn chain_state(&self) -> Option<ChainState> {
         let chain = self.ports.chain.as_ref()?;
-        let (head, next) = (chain.head(), self.triggers.next());
+        let (head, next, nodes) = (chain.head(), self.triggers.next(), chain.nodes());
+        // while no node is in use nothing new is seen, so that reading has nothing to fail at
+        let silent = !nodes.is_empty() && nodes.iter().all(|node| node.ejected.is_some());
+        let unseen = || {
+            let said = nodes
+                .iter()
+                .map(|n| format!("{} {}", n.url, n.ejected.as_deref().unwrap_or_default()));
+            (Code::ChainUnreachable, said.collect::<Vec<_>>().join("; "))
+        };
         Some(ChainState {
             network: chain.network(),
             head,
             next,
             lag: next.map_or(0, |next| (head.height + 1).saturating_sub(next)),
-            error: self.triggers.error(),
-            nodes: chain.nodes(),
+            error: self.triggers.error().or_else(|| silent.then(unseen)),
+            nodes,
         })
     }
 
@@ -111,7 +119,8 @@ impl Inner {
         let (armed, chain) = (self.armed(id)?, self.chain_port()?);
         let kind = armed.spec.on.kind();
         if !kind.is_chain() {
-            let message = format!("{id} is a {kind} trigger; only those that wait for blocks can be tried on them");
+            let message =
+                format!("{id} is a {kind} trigger; only those that wait for blocks can be tried on them");
             return Err(Error::new(Code::BadParameter, message));
         }
         let max = self.options.chain.backtest_blocks_max;
@@ -184,7 +193,11 @@ impl Inner {
         found.ok_or(Code::TriggerNotFound.into())
     }
 
-    pub(crate) async fn fired(&self, project: &ProjectName, filter: FiredFilter) -> Result<Vec<Fired>, Error> {
+    pub(crate) async fn fired(
+        &self,
+        project: &ProjectName,
+        filter: FiredFilter,
+    ) -> Result<Vec<Fired>, Error> {
         self.ports.triggers.fired(project, filter).await.map_err(of_store)
     }
 

@@ -69,7 +69,8 @@ impl Inner {
             };
             let delivered = self.ports.triggers.deliver(deliver).await.map_err(of_store)?;
             let fresh = delivered.iter().filter(|d| !d.known).count();
-            self.triggers.delivered(std::iter::repeat_n(TriggerKind::Event, fresh));
+            self.triggers
+                .delivered(std::iter::repeat_n(TriggerKind::Event, fresh));
             self.triggers
                 .known(u64::try_from(delivered.len() - fresh).unwrap_or(0));
             for delivered in delivered {

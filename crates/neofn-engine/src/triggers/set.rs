@@ -97,7 +97,10 @@ impl Inner {
         if !changes.is_empty() {
             let network = self.ports.chain.as_ref().map(|c| c.network().0);
             let now = self.options.clock.now();
-            store.change_triggers(changes, network, now).await.map_err(of_store)?;
+            store
+                .change_triggers(changes, network, now)
+                .await
+                .map_err(of_store)?;
             states = store.trigger_states().await.map_err(of_store)?;
         }
         self.triggers.replace(TriggerSet::build(&functions, states));

@@ -63,7 +63,10 @@ impl FakeChain {
 }
 
 fn none<T>() -> Result<T, ChainError> {
-    Err(ChainError::Contract(Refusal::Other, "not asked in these tests".to_owned()))
+    Err(ChainError::Contract(
+        Refusal::Other,
+        "not asked in these tests".to_owned(),
+    ))
 }
 
 #[async_trait]
@@ -80,7 +83,10 @@ impl Chain for FakeChain {
     async fn block(&self, height: u64) -> Result<Block, ChainError> {
         self.up()?;
         let found = self.blocks.lock().get(usize::try_from(height).unwrap()).cloned();
-        found.ok_or(ChainError::Contract(Refusal::UnknownBlock, format!("no block {height}")))
+        found.ok_or(ChainError::Contract(
+            Refusal::UnknownBlock,
+            format!("no block {height}"),
+        ))
     }
     async fn blocks(&self, heights: Range<u64>) -> Result<Vec<Block>, ChainError> {
         self.up()?;

@@ -7,6 +7,8 @@ mod chain_fakes;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
+mod fake_chain;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod invoke;
@@ -22,5 +24,3 @@ mod rig;
 mod stores;
 #[cfg(test)]
 mod triggers;
-#[cfg(test)]
-mod fake_chain;

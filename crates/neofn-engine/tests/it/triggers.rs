@@ -54,7 +54,8 @@ fn trigger(name: &str, trigger: &str) -> TriggerId {
     TriggerId::new(key(name), trigger.parse().unwrap())
 }
 fn event(id: &str, data: Value) -> CloudEvent {
-    let event = json!({"specversion": "1.0", "id": id, "source": "/test", "type": "order.paid", "data": data});
+    let event =
+        json!({"specversion": "1.0", "id": id, "source": "/test", "type": "order.paid", "data": data});
     CloudEvent::from_json(event).unwrap()
 }
 
@@ -66,7 +67,10 @@ async fn every_block_runs_the_function_once() {
     chain.grow(30, 1);
     let rows = until(&rig, "f", 25).await;
     assert_eq!(heights(&rows), (6..=30).collect::<Vec<_>>());
-    assert!(rows.iter().all(|r| r.origin == Origin::Block && r.status == Status::Succeeded));
+    assert!(
+        rows.iter()
+            .all(|r| r.origin == Origin::Block && r.status == Status::Succeeded)
+    );
 }
 
 #[tokio::test]
@@ -91,9 +95,18 @@ async fn the_past_is_caught_up_and_joined() {
     deploy(&rig, "old", "echo", json!({"block": [{"start": "genesis"}]})).await;
     deploy(&rig, "future", "echo", json!({"block": [{"start": 30}]})).await;
     chain.grow(35, 1);
-    assert_eq!(heights(&until(&rig, "new", 15).await), (21..=35).collect::<Vec<_>>());
-    assert_eq!(heights(&until(&rig, "old", 36).await), (0..=35).collect::<Vec<_>>());
-    assert_eq!(heights(&until(&rig, "future", 6).await), (30..=35).collect::<Vec<_>>());
+    assert_eq!(
+        heights(&until(&rig, "new", 15).await),
+        (21..=35).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        heights(&until(&rig, "old", 36).await),
+        (0..=35).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        heights(&until(&rig, "future", 6).await),
+        (30..=35).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -107,7 +120,10 @@ async fn a_full_queue_holds_up_nobody_else() {
         until(&rig, "quick", usize::try_from(height).unwrap()).await;
     }
     rig.runtime.gate.0.add_permits(1_000);
-    assert_eq!(heights(&until(&rig, "slow", 40).await), (1..=40).collect::<Vec<_>>());
+    assert_eq!(
+        heights(&until(&rig, "slow", 40).await),
+        (1..=40).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -119,7 +135,11 @@ async fn another_chain_of_blocks_is_not_followed() {
     until(&rig, "f", 3).await;
     chain.grow(10, 2);
     eventually("trouble", || async {
-        rig.engine.chain_state().unwrap().error.is_some_and(|(code, _)| code == Code::ChainForked)
+        rig.engine
+            .chain_state()
+            .unwrap()
+            .error
+            .is_some_and(|(code, _)| code == Code::ChainForked)
     })
     .await;
     assert_eq!(ended(&rig, "f").await.len(), 3);
@@ -132,10 +152,16 @@ async fn a_chain_that_is_down_is_waited_for() {
     deploy(&rig, "f", "echo", json!({"block": [{}]})).await;
     chain.down.store(true, Ordering::SeqCst);
     chain.grow(8, 1);
-    eventually("trouble", || async { rig.engine.chain_state().unwrap().error.is_some() }).await;
+    eventually("trouble", || async {
+        rig.engine.chain_state().unwrap().error.is_some()
+    })
+    .await;
     chain.down.store(false, Ordering::SeqCst);
     until(&rig, "f", 3).await;
-    eventually("no trouble", || async { rig.engine.chain_state().unwrap().error.is_none() }).await;
+    eventually("no trouble", || async {
+        rig.engine.chain_state().unwrap().error.is_none()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -159,7 +185,10 @@ async fn pausing_loses_nothing() {
     until(&rig, "f", 2).await;
     rig.engine.switch_trigger(&id, Switch::Pause).await.unwrap();
     chain.grow(20, 1);
-    eventually("the cursor moves on", || async { rig.engine.chain_state().unwrap().lag == 0 }).await;
+    eventually("the cursor moves on", || async {
+        rig.engine.chain_state().unwrap().lag == 0
+    })
+    .await;
     assert_eq!(ended(&rig, "f").await.len(), 2);
     rig.engine.switch_trigger(&id, Switch::Resume).await.unwrap();
     assert_eq!(heights(&until(&rig, "f", 15).await), (6..=20).collect::<Vec<_>>());
@@ -169,12 +198,21 @@ async fn pausing_loses_nothing() {
 async fn time_brings_runs() {
     let chain = Arc::new(FakeChain::at(5));
     let rig = rig(&chain, |_| {});
-    deploy(&rig, "f", "echo", json!({"cron": [{"schedule": "@every 60s", "data": {"n": 1}}]})).await;
+    deploy(
+        &rig,
+        "f",
+        "echo",
+        json!({"cron": [{"schedule": "@every 60s", "data": {"n": 1}}]}),
+    )
+    .await;
     for runs in 1..=3 {
         rig.clock.advance(Duration::from_secs(60));
         let rows = until(&rig, "f", runs).await;
         let event: Value = serde_json::from_slice(rows[0].result.as_ref().unwrap()).unwrap();
-        assert_eq!((&event["type"], &event["data"]["n"]), (&json!("neofn.cron"), &json!(1)));
+        assert_eq!(
+            (&event["type"], &event["data"]["n"]),
+            (&json!("neofn.cron"), &json!(1))
+        );
     }
 }
 
@@ -182,7 +220,13 @@ async fn time_brings_runs() {
 async fn published_events_reach_their_triggers_once() {
     let chain = Arc::new(FakeChain::at(5));
     let rig = rig(&chain, |_| {});
-    deploy(&rig, "f", "echo", json!({"event": [{"type": "order.*", "where": "data.total > 5"}]})).await;
+    deploy(
+        &rig,
+        "f",
+        "echo",
+        json!({"event": [{"type": "order.*", "where": "data.total > 5"}]}),
+    )
+    .await;
     let project = key("f").project;
     let trace = TraceContext::start(&*rig.entropy);
     let events = vec![event("1", json!({"total": 9})), event("2", json!({"total": 1}))];
@@ -218,23 +262,43 @@ async fn what_fails_for_good_waits_for_somebody() {
     rig.engine.redo(id, Redo::Retry).await.unwrap();
     let row = rig.until(id, Status::Succeeded).await;
     assert_eq!(row.version.0, 2);
-    assert_eq!(rig.engine.redo(id, Redo::Drop).await.unwrap_err().code, Code::DeadLetterNotFound);
+    assert_eq!(
+        rig.engine.redo(id, Redo::Drop).await.unwrap_err().code,
+        Code::DeadLetterNotFound
+    );
 }
 
 #[tokio::test]
 async fn triggers_are_tried_before_they_are_trusted() {
     let chain = Arc::new(FakeChain::at(50));
     let rig = rig(&chain, |_| {});
-    deploy(&rig, "f", "echo", json!({"block": [{"name": "tenth", "every": 10}]})).await;
+    deploy(
+        &rig,
+        "f",
+        "echo",
+        json!({"block": [{"name": "tenth", "every": 10}]}),
+    )
+    .await;
     let id = trigger("f", "tenth");
     let no = rig.engine.test_trigger(&id, TestOn::Block(11)).await.unwrap();
-    assert!(!no.matched && rig.engine.test_trigger(&id, TestOn::Block(20)).await.unwrap().matched);
+    assert!(
+        !no.matched
+            && rig
+                .engine
+                .test_trigger(&id, TestOn::Block(20))
+                .await
+                .unwrap()
+                .matched
+    );
     let back = rig.engine.backtest_trigger(&id, 1, 50).await.unwrap();
     assert_eq!((back.matched, back.samples.len(), back.measured), (5, 5, 3));
     assert!(back.units_each.is_some());
     let listed = rig.engine.triggers(&key("f").project, None).await.unwrap();
     assert_eq!((listed.len(), listed[0].lag), (1, Some(0)));
-    let unknown = rig.engine.test_trigger(&trigger("f", "none"), TestOn::Block(1)).await;
+    let unknown = rig
+        .engine
+        .test_trigger(&trigger("f", "none"), TestOn::Block(1))
+        .await;
     assert_eq!(unknown.unwrap_err().code, Code::TriggerNotFound);
 }
 
@@ -243,5 +307,8 @@ async fn a_node_without_a_chain_refuses_what_would_never_run() {
     let rig = Rig::new();
     let mut deploy = deploy_of("f", "echo");
     deploy.on = Triggers::read(&json!({"block": [{}]})).unwrap();
-    assert_eq!(rig.engine.deploy(deploy).await.unwrap_err().error.code, Code::ChainAbsent);
+    assert_eq!(
+        rig.engine.deploy(deploy).await.unwrap_err().error.code,
+        Code::ChainAbsent
+    );
 }

@@ -54,7 +54,10 @@ pub(crate) async fn block(
     caller: Caller,
     HeightPath(height): HeightPath,
 ) -> Result<Response, Refusal> {
-    Ok(encode::json(StatusCode::OK, &edge.api().chain_block(&caller.who, height).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().chain_block(&caller.who, height).await?,
+    ))
 }
 
 /// A transaction, and what it did once it is in a block.
@@ -68,7 +71,10 @@ pub(crate) async fn transaction(
     caller: Caller,
     IdPath(hash): IdPath,
 ) -> Result<Response, Refusal> {
-    Ok(encode::json(StatusCode::OK, &edge.api().chain_transaction(&caller.who, &hash).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().chain_transaction(&caller.who, &hash).await?,
+    ))
 }
 
 /// Notifications of a contract, oldest first.
@@ -90,7 +96,10 @@ pub(crate) async fn notifications(
         from: params.from,
         to: params.to,
     };
-    Ok(encode::json(StatusCode::OK, &edge.api().chain_notifications(&caller.who, query).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().chain_notifications(&caller.who, query).await?,
+    ))
 }
 
 /// How much of a token an account has, in its smallest unit.
@@ -126,5 +135,8 @@ pub(crate) async fn call(
     edge.api().chain_info(&caller.who)?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
     let request: ChainCall = json::request(&body)?;
-    Ok(encode::json(StatusCode::OK, &edge.api().chain_call(&caller.who, request).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().chain_call(&caller.who, request).await?,
+    ))
 }

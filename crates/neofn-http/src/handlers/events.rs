@@ -35,15 +35,22 @@ pub(crate) async fn publish(
     body: Body,
 ) -> Result<Response, Refusal> {
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    edge.api().authorise_project(&caller.who, Action::Publish, &project)?;
+    edge.api()
+        .authorise_project(&caller.who, Action::Publish, &project)?;
     let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
     let events = decode(&headers, &body)?;
-    let answer = edge.api().publish(&caller.who, &project, events, caller.trace).await?;
+    let answer = edge
+        .api()
+        .publish(&caller.who, &project, events, caller.trace)
+        .await?;
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
 
 fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Vec<CloudEvent>, Error> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
         return Ok(CloudEvent::batch_from_json(json::request(body)?)?);
@@ -56,7 +63,9 @@ fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Vec<CloudEvent>, Error> {
         // the depth is ours to bound, before anybody builds a tree
         json::event(body.clone())?;
     }
-    let text = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let text = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     Ok(vec![CloudEvent::from_headers(text, body)?])
 }
 

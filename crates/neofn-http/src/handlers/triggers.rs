@@ -101,7 +101,8 @@ pub(crate) async fn change(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    edge.api().authorise_function(&caller.who, Action::SwitchTrigger, &id.function)?;
+    edge.api()
+        .authorise_function(&caller.who, Action::SwitchTrigger, &id.function)?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
     let request: TriggerPatch = json::request(&body)?;
     let answer = edge.api().patch_trigger(&caller.who, &id, request).await?;
@@ -144,7 +145,8 @@ pub(crate) async fn backtest(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    edge.api().authorise_function(&caller.who, Action::TestTrigger, &id.function)?;
+    edge.api()
+        .authorise_function(&caller.who, Action::TestTrigger, &id.function)?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
     let request: BacktestRequest = json::request(&body)?;
     let answer = edge.api().backtest_trigger(&caller.who, &id, request).await?;
@@ -167,7 +169,10 @@ pub(crate) async fn dead_letters(
     Query(params): Query<FiredParams>,
 ) -> Result<Response, Refusal> {
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let answer = edge.api().dead_letters(&caller.who, &project, params.query()).await?;
+    let answer = edge
+        .api()
+        .dead_letters(&caller.who, &project, params.query())
+        .await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
 
@@ -186,10 +191,14 @@ pub(crate) async fn retry(
     body: Body,
 ) -> Result<Response, Refusal> {
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    edge.api().authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
+    edge.api()
+        .authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
     let request: DeadLetterRequest = json::request(&body)?;
-    let answer = edge.api().retry_dead_letters(&caller.who, &project, request).await?;
+    let answer = edge
+        .api()
+        .retry_dead_letters(&caller.who, &project, request)
+        .await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
 
@@ -208,9 +217,13 @@ pub(crate) async fn discard(
     body: Body,
 ) -> Result<Response, Refusal> {
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    edge.api().authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
+    edge.api()
+        .authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
     let request: DeadLetterRequest = json::request(&body)?;
-    let answer = edge.api().drop_dead_letters(&caller.who, &project, request).await?;
+    let answer = edge
+        .api()
+        .drop_dead_letters(&caller.who, &project, request)
+        .await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

@@ -245,9 +245,7 @@ impl World {
             _dir: dir,
         };
         for (name, public) in [("hello", false), ("open", true)] {
-            let on = serde_json::json!({"event": [{"name": "ping", "type": "com.example.ping"}]});
-            let body =
-                serde_json::json!({"function_name": name, "source": name, "public": public, "on": on});
+            let body = serde_json::json!({"function_name": name, "source": name, "public": public});
             let made = world
                 .as_operator("POST", "/api/functions/projects/demo", body.to_string())
                 .await;

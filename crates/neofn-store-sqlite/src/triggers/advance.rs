@@ -42,7 +42,13 @@ enum Taken {
     Known(neofn_types::InvocationId),
 }
 
-fn take(work: &mut Work<'_>, place: Place, delivery: &Delivery, epoch: u32, at: UnixMillis) -> Result<Taken, Fault> {
+fn take(
+    work: &mut Work<'_>,
+    place: Place,
+    delivery: &Delivery,
+    epoch: u32,
+    at: UnixMillis,
+) -> Result<Taken, Fault> {
     let effect = effect_key(&delivery.effect, epoch);
     if let Some(id) = known_effect(work, place, &effect)? {
         return Ok(Taken::Known(id));

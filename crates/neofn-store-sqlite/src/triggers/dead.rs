@@ -14,7 +14,9 @@ pub(crate) fn redo(work: &mut Work<'_>, id: InvocationId, redo: Redo, at: UnixMi
     let found: Option<(i64, i64, i64)> = work
         .conn
         .prepare_cached("SELECT pid, fid, fence FROM invocation WHERE id = ?1 AND status = ?2")?
-        .query_row(params![id.as_bytes(), DEAD], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        .query_row(params![id.as_bytes(), DEAD], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+        })
         .optional()?;
     let Some((pid, fid, fence)) = found else {
         return Ok(Err(StoreError::NotFound));

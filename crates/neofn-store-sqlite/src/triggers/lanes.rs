@@ -150,7 +150,13 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
         head.event.clone()
     } else {
         let mut array = vec![b'['];
-        array.extend(taken.iter().map(|w| w.event.as_slice()).collect::<Vec<_>>().join(&b','));
+        array.extend(
+            taken
+                .iter()
+                .map(|w| w.event.as_slice())
+                .collect::<Vec<_>>()
+                .join(&b','),
+        );
         array.push(b']');
         array
     };
@@ -167,13 +173,30 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
         queue_max: u32::MAX,
     };
     enqueue(work, lane.place, &new)?;
-    let (height, depth) = (last.height.map(nat), taken.iter().map(|w| w.depth).max().unwrap_or(0));
-    super::fired::insert(work.conn, lane.place, head.id, &lane.name, &head.event_id, height, depth)?;
+    let (height, depth) = (
+        last.height.map(nat),
+        taken.iter().map(|w| w.depth).max().unwrap_or(0),
+    );
+    super::fired::insert(
+        work.conn,
+        lane.place,
+        head.id,
+        &lane.name,
+        &head.event_id,
+        height,
+        depth,
+    )?;
     work.conn
         .prepare_cached(
             "DELETE FROM delivery WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4 AND seq <= ?5",
         )?
-        .execute(params![lane.place.pid, lane.place.fid, lane.name, lane.lane, last.seq])?;
+        .execute(params![
+            lane.place.pid,
+            lane.place.fid,
+            lane.name,
+            lane.lane,
+            last.seq
+        ])?;
     let left = lane.waiting - i64::try_from(taken.len()).unwrap_or(i64::MAX);
     if left <= 0 && !lane.ordered {
         work.conn
@@ -187,7 +210,10 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
             "SELECT ready_at FROM delivery WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4 \
              ORDER BY seq LIMIT 1",
         )?
-        .query_row(params![lane.place.pid, lane.place.fid, lane.name, lane.lane], |r| r.get(0))
+        .query_row(
+            params![lane.place.pid, lane.place.fid, lane.name, lane.lane],
+            |r| r.get(0),
+        )
         .optional()?;
     let full = lane.size > 0 && left >= i64::from(lane.size);
     let ready_at = if full { now.0 } else { oldest.unwrap_or(now.0) };

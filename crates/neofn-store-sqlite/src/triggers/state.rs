@@ -169,13 +169,7 @@ fn apply(
                 "UPDATE trigger_state SET skipped = skipped + ?4 - coalesce(position, ?5), position = ?4 \
                  WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND status = 0 AND coalesce(position, ?5) < ?4",
             )?
-            .execute(params![
-                place.pid,
-                place.fid,
-                name,
-                int(*to),
-                next.map(int)
-            ])?;
+            .execute(params![place.pid, place.fid, name, int(*to), next.map(int)])?;
         }
     }
     Ok(())
@@ -215,12 +209,7 @@ pub(super) fn move_cursor(
     epoch: u32,
 ) -> Result<(), Fault> {
     conn.prepare_cached("INSERT OR REPLACE INTO chain_cursor VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            network,
-            int(next),
-            previous.map(|hash| hash.0),
-            epoch
-        ])?;
+        .execute(params![network, int(next), previous.map(|hash| hash.0), epoch])?;
     Ok(())
 }
 
@@ -236,8 +225,10 @@ pub(crate) fn place_cursor(
     move_cursor(work.conn, network, next, previous, epoch)?;
     if anew {
         work.conn
-            .prepare_cached("UPDATE trigger_state SET position = ?1 WHERE kind IN \
-                 ('block', 'transaction', 'notification', 'execution')")?
+            .prepare_cached(
+                "UPDATE trigger_state SET position = ?1 WHERE kind IN \
+                 ('block', 'transaction', 'notification', 'execution')",
+            )?
             .execute([int(next)])?;
     }
     Ok(Ok(ChainCursor {

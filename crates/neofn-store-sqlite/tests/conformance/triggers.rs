@@ -148,7 +148,10 @@ pub async fn a_full_function_is_left_behind_whole<H: Harness>() {
     let done = store.advance(advance).await.unwrap();
     // two blocks of two each fit; the other function is not held up
     assert_eq!(done.held, [(id.clone(), 12)]);
-    assert_eq!((rows(&store, &f).await.len(), rows(&store, &g).await.len()), (4, 4));
+    assert_eq!(
+        (rows(&store, &f).await.len(), rows(&store, &g).await.len()),
+        (4, 4)
+    );
     assert_eq!(position(&store, &id).await, Some(12));
     // it comes up to the cursor by itself
     let behind = |from, to, deliveries| Advance {
@@ -181,7 +184,10 @@ pub async fn a_paused_trigger_stands_still<H: Harness>() {
         }]
     };
     let pause = change(Change::Pause { reason: None });
-    store.change_triggers(pause, Some(NET), UnixMillis(5)).await.unwrap();
+    store
+        .change_triggers(pause, Some(NET), UnixMillis(5))
+        .await
+        .unwrap();
     store
         .advance(main_advance(11, 13, &[], vec![delivery(&id, "11", 11)]))
         .await
@@ -189,7 +195,10 @@ pub async fn a_paused_trigger_stands_still<H: Harness>() {
     assert!(rows(&store, &f).await.is_empty());
     assert_eq!(position(&store, &id).await, Some(11));
     let resume = change(Change::Resume { from: None });
-    store.change_triggers(resume, Some(NET), UnixMillis(6)).await.unwrap();
+    store
+        .change_triggers(resume, Some(NET), UnixMillis(6))
+        .await
+        .unwrap();
     let late = Advance {
         stream: Stream::Behind(vec![id.clone()]),
         ..main_advance(11, 13, &[], vec![delivery(&id, "11", 11)])
@@ -246,7 +255,10 @@ pub async fn batches_fill_up_or_run_out_of_time<H: Harness>() {
         .await
         .unwrap();
     let events: Vec<&[u8]> = claims.iter().map(|c| &c.event[..]).collect();
-    assert_eq!(events, [&b"[{\"id\":\"1\"},{\"id\":\"2\"}]"[..], b"[{\"id\":\"3\"}]"]);
+    assert_eq!(
+        events,
+        [&b"[{\"id\":\"1\"},{\"id\":\"2\"}]"[..], b"[{\"id\":\"3\"}]"]
+    );
     assert_eq!(rows(&store, &f).await.len(), 2);
 }
 
@@ -277,9 +289,16 @@ pub async fn a_burst_is_its_last_event<H: Harness>() {
 
 pub async fn emitted_events_commit_with_the_result<H: Harness>() {
     let (_h, store, f, id) = ready::<H>().await;
-    store.deliver(deliver(vec![delivery(&id, "first", 1)])).await.unwrap();
+    store
+        .deliver(deliver(vec![delivery(&id, "first", 1)]))
+        .await
+        .unwrap();
     let now = UnixMillis(200);
-    let claim = store.claim(now, LEASE, 1, &Rooms::default()).await.unwrap().remove(0);
+    let claim = store
+        .claim(now, LEASE, 1, &Rooms::default())
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!((claim.origin, claim.depth), (Origin::Block, 0));
     let mut end = finish(claim.id, claim.fence, ok(), 201);
     end.emitted = vec![Delivery {
@@ -290,7 +309,12 @@ pub async fn emitted_events_commit_with_the_result<H: Harness>() {
     store.finish(end.clone()).await.unwrap();
     assert!(matches!(store.finish(end).await, Err(StoreError::Fenced)));
     assert_eq!(rows(&store, &f).await.len(), 2);
-    let claim = store.claim(now, LEASE, 1, &Rooms::default()).await.unwrap().remove(0);
+    let now = UnixMillis(202);
+    let claim = store
+        .claim(now, LEASE, 1, &Rooms::default())
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!((claim.origin, claim.depth), (Origin::Event, 1));
 }
 
@@ -318,8 +342,14 @@ pub async fn dead_letters_are_retried_or_dropped<H: Harness>() {
     let some = list(true, Some(2), Some(3)).await;
     assert_eq!(some.len(), 2);
     assert_eq!(some[0].trigger.as_deref(), Some("t"));
-    store.redo(some[0].record.id, Redo::Retry, UnixMillis(300)).await.unwrap();
-    store.redo(some[1].record.id, Redo::Drop, UnixMillis(300)).await.unwrap();
+    store
+        .redo(some[0].record.id, Redo::Retry, UnixMillis(300))
+        .await
+        .unwrap();
+    store
+        .redo(some[1].record.id, Redo::Drop, UnixMillis(300))
+        .await
+        .unwrap();
     assert_eq!(list(true, None, None).await.len(), 1);
     assert_eq!(list(false, None, None).await.len(), 3);
     let again = store.redo(some[1].record.id, Redo::Retry, UnixMillis(300)).await;
@@ -332,7 +362,10 @@ pub async fn dead_letters_are_retried_or_dropped<H: Harness>() {
         .unwrap()
         .remove(0);
     assert_eq!((claim.attempt.0, claim.fence.0), (1, 2));
-    store.finish(finish(claim.id, claim.fence, ok(), 301)).await.unwrap();
+    store
+        .finish(finish(claim.id, claim.fence, ok(), 301))
+        .await
+        .unwrap();
     let record = store.invocation(claim.id).await.unwrap().unwrap();
     assert_eq!(record.status, Status::Succeeded);
 }
@@ -358,7 +391,8 @@ pub async fn a_chain_that_begins_anew_has_new_events<H: Harness>() {
     store.advance(first.clone()).await.unwrap();
     let cursor = store.place_chain_cursor(NET, 10, None, true).await.unwrap();
     assert_eq!(cursor.epoch, 1);
-    assert_eq!(store.advance(first).await.unwrap().delivered, 1);
+    let again = main_advance(10, 11, std::slice::from_ref(&id), vec![delivery(&id, "e", 10)]);
+    assert_eq!(store.advance(again).await.unwrap().delivered, 1);
     assert_eq!(rows(&store, &f).await.len(), 2);
 }
 

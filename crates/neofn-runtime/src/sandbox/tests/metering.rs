@@ -132,5 +132,6 @@ fn a_callees_units_are_charged_and_a_list_by_its_size() {
 fn a_small_version_changes_few_pages() {
     let artifact = prepare("export const handler = (e) => ({ hello: e.name })").unwrap();
     let pages = artifact.len() / 4_100;
-    assert!(pages <= 40, "{pages}");
+    // collecting garbage relinks objects of the prelude, so these grow with it: 43 with all services of ctx
+    assert!(pages <= 48, "{pages}");
 }
