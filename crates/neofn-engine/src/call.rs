@@ -334,7 +334,10 @@ pub(crate) fn idempotency(invoke: &Invoke, mode: &str) -> Result<Option<Idempote
     }
     Ok(Some(Idempotency {
         key: key.clone(),
-        request: Digest::of_parts(&[b"neofn/request/v1", mode.as_bytes(), &invoke.event]),
+        request: match &invoke.fingerprint {
+            Some(given) => Digest::of_parts(&[b"neofn/request/v1", mode.as_bytes(), &given.0]),
+            None => Digest::of_parts(&[b"neofn/request/v1", mode.as_bytes(), &invoke.event]),
+        },
     }))
 }
 

@@ -405,7 +405,8 @@ pub struct Replayable {
     pub recording: Recording,
 }
 
-/// Which invocations to list. Newest first.
+/// Which invocations to list: newest first, but those after a given one oldest first, so that a reader who goes on
+/// from there misses none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InvocationFilter {
     /// Only in this state.
