@@ -134,12 +134,7 @@ impl Inner {
                 }
             }
         }
-        let status = if ended.outcome.is_ok() {
-            Status::Succeeded
-        } else {
-            Status::Failed
-        };
-        self.tell(&key, id, version, status, ended);
+        self.tell(&key, id, version, final_status(ended), ended);
         Ok(())
     }
 
@@ -174,12 +169,7 @@ impl Inner {
         }
         drop(held);
         let version = call.loaded.record.version;
-        let status = if ended.outcome.is_ok() {
-            Status::Succeeded
-        } else {
-            Status::Failed
-        };
-        self.tell(&call.new.key, id, version, status, &ended);
+        self.tell(&call.new.key, id, version, final_status(&ended), &ended);
         Ok(self.invoked(id, version, ended, call.begun))
     }
 
@@ -318,6 +308,13 @@ fn final_outcome(ended: &Ended) -> Outcome {
     match &ended.outcome {
         Ok(result) => Outcome::Succeeded(result.clone()),
         Err(failure) => Outcome::Failed(stored(failure)),
+    }
+}
+
+fn final_status(ended: &Ended) -> Status {
+    match ended.outcome {
+        Ok(_) => Status::Succeeded,
+        Err(_) => Status::Failed,
     }
 }
 
