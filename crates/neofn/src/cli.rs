@@ -1,6 +1,7 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
 use crate::failure::{Exit, Failure};
+use crate::paying::Paying;
 use crate::settings::Settings;
 use crate::ui::Ui;
 use clap::error::ErrorKind;
@@ -56,7 +57,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a node
-    Up(Up),
+    Up(Box<Up>),
     /// Run this project here and redeploy whenever a file changes
     Dev(Dev),
     /// Make a new project from a template
@@ -141,6 +142,9 @@ pub struct Up {
     /// How log lines look: `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: neofn_node::LogFormat,
+    /// Who pays for transactions.
+    #[command(flatten)]
+    pub paying: Paying,
     /// What the node allows and keeps.
     #[command(flatten)]
     pub settings: Settings,

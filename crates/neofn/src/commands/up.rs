@@ -29,6 +29,7 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
     options.listen = args.listen;
     options.insecure_no_jail = args.insecure_no_jail;
     options.chain = chain(args);
+    options.wallet = args.paying.wallet();
     args.settings.apply(&mut options);
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
