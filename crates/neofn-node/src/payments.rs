@@ -1,8 +1,10 @@
 //! Signing and sending for functions: the signer's process, the transaction manager, and the engine's view of them.
 
+use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::{NodeOptions, PayingWallet};
 use async_trait::async_trait;
+use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
 use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
@@ -107,6 +109,20 @@ impl Payments {
         Arc::new(Writer {
             transactions: self.transactions.clone(),
         })
+    }
+    /// As the use cases have it.
+    pub(crate) fn shown(&self, facts: Option<&ChainFacts>) -> neofn_api::Payments {
+        let development = facts.and_then(|facts| {
+            Some(Development {
+                wallet: facts.wallet.as_ref()?.display().to_string(),
+                password: facts.password.clone()?,
+            })
+        });
+        neofn_api::Payments {
+            transactions: self.transactions.clone(),
+            signer: self.signer.clone(),
+            development,
+        }
     }
     /// Ends in order; what is open goes on with the next start.
     pub(crate) async fn close(mut self) {

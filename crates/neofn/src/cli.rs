@@ -1,5 +1,7 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
+pub mod chain;
+
 use crate::failure::{Exit, Failure};
 use crate::paying::Paying;
 use crate::settings::Settings;
@@ -87,6 +89,20 @@ pub enum Command {
     /// What invocations cost
     #[command(subcommand)]
     Gas(Gas),
+    /// Look at the chain, and send transactions
+    #[command(subcommand)]
+    Chain(chain::Chain),
+    /// List triggers, and try them on what happened
+    Triggers(chain::Triggers),
+    /// List the events that reached triggers, newest last
+    Events(chain::Events),
+    /// List what failed for good; retry or drop it
+    #[command(name = "deadletters")]
+    DeadLetters(chain::DeadLetters),
+    /// Show a transaction that a function sent, or list them
+    Tx(chain::Tx),
+    /// Show the accounts that sign, and what they may sign
+    Signer(chain::Signer),
     /// Explain an error code, or list them all
     Explain(Explain),
     /// Look for what could be wrong on this machine
