@@ -185,6 +185,15 @@ pub struct Dev {
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
+    /// Run a private Neo N3 net even if no function asks for a chain
+    #[arg(long)]
+    pub dev_chain: bool,
+    /// Run none even if a function asks for one
+    #[arg(long, conflicts_with_all = ["dev_chain", "dev_block_time"])]
+    pub no_chain: bool,
+    /// Time between the blocks of the private net
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = block_time)]
+    pub dev_block_time: u64,
 }
 
 /// `neofn init`

@@ -207,12 +207,16 @@ pub struct TriggerName {
 
 /// `neofn triggers test`
 #[derive(Debug, Args)]
-#[group(id = "on", required = true, multiple = false, args = ["tx", "block"])]
 pub struct TriggerTest {
     /// FUNCTION/TRIGGER or PROJECT/FUNCTION/TRIGGER
     pub trigger: String,
     /// A transaction in a block
-    #[arg(long, value_name = "HASH")]
+    #[arg(
+        long,
+        value_name = "HASH",
+        required_unless_present = "block",
+        conflicts_with = "block"
+    )]
     pub tx: Option<String>,
     /// A block
     #[arg(long, value_name = "HEIGHT")]
@@ -375,13 +379,12 @@ pub struct Policy {
 
 /// `neofn signer import`
 #[derive(Debug, Args)]
-#[group(id = "source", required = true, multiple = false, args = ["wif_file", "nep2_file", "wallet"])]
 pub struct KeyImport {
     /// A file with a private key in WIF form; - for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["nep2_file", "wallet"], conflicts_with_all = ["nep2_file", "wallet"])]
     pub wif_file: Option<PathBuf>,
     /// A file with a key under a password (NEP-2); - for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "wallet")]
     pub nep2_file: Option<PathBuf>,
     /// A wallet file (NEP-6)
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,6 @@
 //! One file per command; this one only chooses.
 
-mod chain;
+pub mod chain;
 mod completions;
 mod dead_letters;
 mod delete;
@@ -21,7 +21,7 @@ mod rollback;
 mod signer;
 mod triggers;
 mod tx;
-mod up;
+pub mod up;
 pub mod version;
 mod versions;
 

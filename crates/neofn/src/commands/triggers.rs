@@ -157,13 +157,19 @@ fn backtest(global: &Global, ui: &Ui, args: &Backtest) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
+/// The id, the block, and what an event says of itself.
 fn event(sample: &Value) -> String {
-    let data = sample.get("data").unwrap_or(sample).to_string();
-    let mut text: String = data.chars().take(EVENT_CHARS_MAX).collect();
-    if text.len() < data.len() {
+    let data = &sample["data"];
+    let height = &data["block"]["height"];
+    let name = data["event"].as_str().unwrap_or_default();
+    let own = data.get("args").or(data.get("transaction")).map(Value::to_string);
+    let own = own.unwrap_or_default();
+    let mut text: String = own.chars().take(EVENT_CHARS_MAX).collect();
+    if text.len() < own.len() {
         text.push('…');
     }
-    format!("{} {}", sample["id"].as_str().unwrap_or("-"), visible(&text))
+    let id = sample["id"].as_str().unwrap_or("-");
+    visible(format!("{id} block {height} {name} {text}").trim_end()).into_owned()
 }
 
 fn estimate(ui: &Ui, found: &BacktestView) {

@@ -224,7 +224,10 @@ fn finish(
         return Ok(exit);
     }
     let Some(transaction) = &sent.transaction else {
-        ui.out(&sent.contract);
+        match shown {
+            Shown::Contract => ui.out(&sent.contract),
+            Shown::Hash => ui.out(&gas(&sent.fee)),
+        }
         ui.say(
             Tone::Dim,
             &format!(

@@ -53,6 +53,11 @@ pub fn stack(item: &Value) -> String {
 }
 
 fn item_text(item: &Value) -> String {
+    // of a notification: its values without an array around them
+    if let Value::Array(items) = item {
+        let items: Vec<String> = items.iter().map(item_text).collect();
+        return format!("[{}]", items.join(", "));
+    }
     let value = &item["value"];
     match (item["type"].as_str().unwrap_or_default(), value) {
         ("ByteString" | "Buffer" | "ByteArray", Value::String(text)) => BASE64
@@ -103,6 +108,9 @@ fn execution(e: &Value, indent: &str) -> Vec<String> {
     )];
     if let Some(why) = e["exception"].as_str() {
         lines.push(format!("{indent}  {why}"));
+    }
+    if !list(e, "stack").is_empty() {
+        lines.push(format!("{indent}  returned {}", stack(&e["stack"])));
     }
     lines.extend(
         list(e, "notifications")
@@ -171,14 +179,15 @@ pub fn transaction(tx: &Value) -> String {
         ),
     );
     for signer in list(tx, "signers") {
-        lines.insert(
-            3,
-            format!(
-                "  signed by {}, {}",
-                text(signer, "account"),
-                text(signer, "scope")
-            ),
-        );
+        let account = text(signer, "account");
+        let address = account
+            .parse()
+            .map_or(account, |hash: ScriptHash| hash.to_address());
+        let scope = signer.get("scope").or(signer.get("scopes"));
+        let scope = scope.map_or_else(String::new, |s| {
+            s.as_str().map_or_else(|| s.to_string(), str::to_owned)
+        });
+        lines.insert(3, format!("  signed by {address} {scope}"));
     }
     lines.join("\n")
 }
@@ -210,13 +219,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn stack_items_are_readable() {
+    fn what_contracts_say_is_readable() {
         let address = json!({"type": "ByteString", "value": "UAxDJZhYKMzMVPYg3/47+3fXahg="});
         let text = stack(&json!({"type": "Array", "value": [
             {"type": "Any"}, address, {"type": "Integer", "value": "5"}, {"type": "ByteString", "value": "aGk="},
             {"type": "ByteString", "value": "AAE="}, {"type": "Boolean", "value": true}]}));
         assert!(text.starts_with("[null, N"), "{text}");
         assert!(text.ends_with(", 5, \"hi\", 0x0001, true]"), "{text}");
+        assert_eq!(stack(&json!([{"type": "Integer", "value": "7"}])), "[7]");
         let long = stack(&json!({"type": "ByteString", "value": "A".repeat(400)}));
         assert_eq!(long.chars().count(), 121);
     }
