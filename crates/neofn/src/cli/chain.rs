@@ -210,13 +210,17 @@ pub struct TriggerName {
 pub struct TriggerTest {
     /// FUNCTION/TRIGGER or PROJECT/FUNCTION/TRIGGER
     pub trigger: String,
+    /// On what.
+    #[command(flatten)]
+    pub on: TriedOn,
+}
+
+/// What a trigger is tried on: one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct TriedOn {
     /// A transaction in a block
-    #[arg(
-        long,
-        value_name = "HASH",
-        required_unless_present = "block",
-        conflicts_with = "block"
-    )]
+    #[arg(long, value_name = "HASH")]
     pub tx: Option<String>,
     /// A block
     #[arg(long, value_name = "HEIGHT")]
@@ -380,15 +384,9 @@ pub struct Policy {
 /// `neofn signer import`
 #[derive(Debug, Args)]
 pub struct KeyImport {
-    /// A file with a private key in WIF form; - for standard input
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["nep2_file", "wallet"], conflicts_with_all = ["nep2_file", "wallet"])]
-    pub wif_file: Option<PathBuf>,
-    /// A file with a key under a password (NEP-2); - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "wallet")]
-    pub nep2_file: Option<PathBuf>,
-    /// A wallet file (NEP-6)
-    #[arg(long, value_name = "FILE")]
-    pub wallet: Option<PathBuf>,
+    /// Where the key is.
+    #[command(flatten)]
+    pub source: KeySource,
     /// Of a wallet: which account; its default one when absent
     #[arg(long, value_name = "ADDRESS", requires = "wallet")]
     pub account: Option<String>,
@@ -401,6 +399,21 @@ pub struct KeyImport {
     /// What it may sign.
     #[command(flatten)]
     pub policy: Policy,
+}
+
+/// Where a key is: one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct KeySource {
+    /// A file with a private key in WIF form; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub wif_file: Option<PathBuf>,
+    /// A file with a key under a password (NEP-2); - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub nep2_file: Option<PathBuf>,
+    /// A wallet file (NEP-6)
+    #[arg(long, value_name = "FILE")]
+    pub wallet: Option<PathBuf>,
 }
 
 /// `neofn signer policy`

@@ -111,11 +111,11 @@ fn import(global: &Global, ui: &Ui, args: &ImportArgs) -> Result<Exit, Failure> 
         None => std::env::var("NEOFN_WALLET_PASSWORD").ok(),
     };
     let request = KeyImport {
-        wif: args.wif_file.as_deref().map(trimmed).transpose()?,
-        nep2: args.nep2_file.as_deref().map(trimmed).transpose()?,
-        wallet: args.wallet.as_deref().map(read).transpose()?,
+        wif: args.source.wif_file.as_deref().map(trimmed).transpose()?,
+        nep2: args.source.nep2_file.as_deref().map(trimmed).transpose()?,
+        wallet: args.source.wallet.as_deref().map(read).transpose()?,
         account: args.account.clone(),
-        password: password.filter(|_| args.wif_file.is_none()),
+        password: password.filter(|_| args.source.wif_file.is_none()),
         label: args.label.clone(),
         policy: policy(&args.policy)?,
     };

@@ -75,7 +75,8 @@ fn list(global: &Global, ui: &Ui, function: Option<&str>) -> Result<Exit, Failur
 
 fn test(global: &Global, ui: &Ui, args: &TriggerTest) -> Result<Exit, Failure> {
     let (key, trigger) = context::trigger_name(global, &args.trigger)?;
-    let found = context::client(global)?.test_trigger(&key, &trigger, args.tx.as_deref(), args.block)?;
+    let found =
+        context::client(global)?.test_trigger(&key, &trigger, args.on.tx.as_deref(), args.on.block)?;
     if ui.json {
         ui.document(&found);
         return Ok(Exit::Done);
