@@ -79,7 +79,7 @@ pub struct Call {
     /// The method
     pub method: String,
     /// Its arguments: JSON, or text as it is; converted as the contract's manifest says
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub args: Vec<String>,
 }
 
@@ -121,6 +121,7 @@ pub struct ChainInvoke {
     /// The method
     pub method: String,
     /// Its arguments: JSON, or text as it is; converted as the contract's manifest says
+    #[arg(allow_negative_numbers = true)]
     pub args: Vec<String>,
 }
 

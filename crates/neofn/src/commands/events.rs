@@ -89,7 +89,10 @@ pub fn line(event: &FiredView) -> String {
     }
     text.push_str(&format!(" {}", run.id));
     if let (Some(code), Some(message)) = (&run.code, &run.message) {
-        text.push_str(&format!("\n    {code}: {}", visible(message)));
+        text.push_str(&format!(
+            "\n    {code}: {}",
+            visible(message).replace('\n', "\n      ")
+        ));
     }
     text
 }
