@@ -620,10 +620,21 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     Ok(Ok(()))
 }
 
+/// Why a claim has no owner any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Its lease ended: an attempt.
+    Lease,
+    /// The whole process ended, which says nothing of the invocations that it ran: no attempt. The fence still grows
+    /// with each claim, so that whoever takes processes along is known in the end.
+    Process,
+}
+
 /// Ends every claim that `which` picks by its lease: back to the queue, or failed when its caller is gone.
 pub(crate) fn give_up(
     work: &mut Work<'_>,
     now: UnixMillis,
+    lost_by: Lost,
     which: impl Fn(UnixMillis) -> bool,
 ) -> Result<u32, Fault> {
     let lost: Vec<(InvocationId, Running)> = work
@@ -640,14 +651,15 @@ pub(crate) fn give_up(
         } else {
             work.conn
                 .prepare_cached(
-                    "UPDATE queue SET state = 0, lease_until = NULL \
+                    "UPDATE queue SET state = 0, attempt = attempt - ?5, lease_until = NULL \
                      WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
                 )?
                 .execute(params![
                     claim.place.pid,
                     claim.place.fid,
                     claim.run_at,
-                    id.as_bytes()
+                    id.as_bytes(),
+                    u32::from(lost_by == Lost::Process)
                 ])?;
             work.memory.queued(claim.place, claim.run_at, *id)?;
         }
