@@ -160,8 +160,8 @@ fn backtest(global: &Global, ui: &Ui, args: &Backtest) -> Result<Exit, Failure> 
 
 /// The id, the block, and what an event says of itself.
 fn event(sample: &Value) -> String {
-    let data = &sample["data"];
-    let height = &data["block"]["height"];
+    let data = sample.get("data").unwrap_or(&Value::Null);
+    let height = data.pointer("/block/height").unwrap_or(&Value::Null);
     let name = data["event"].as_str().unwrap_or_default();
     let own = data.get("args").or(data.get("transaction")).map(Value::to_string);
     let own = own.unwrap_or_default();

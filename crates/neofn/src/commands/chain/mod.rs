@@ -30,7 +30,7 @@ pub fn run(global: &Global, ui: &Ui, command: &Chain) -> Result<Exit, Failure> {
         Chain::Decode(args) => {
             let decoded = context::client(global)?.decode(&args.script)?;
             let exit = shown(ui, &decoded, show::script);
-            if decoded["broken"] == true {
+            if *show::at(&decoded, "broken") == true {
                 ui.say(
                     Tone::Warn,
                     "the last instruction lacks its operand: this is no script",
@@ -140,9 +140,12 @@ fn balance(global: &Global, ui: &Ui, args: &Balance) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let decimals = send::decimals(&client, &args.token)?;
-    let amount = found["amount"].as_str().unwrap_or("0");
+    let amount = show::at(&found, "amount").as_str().unwrap_or("0");
     ui.out(&send::whole(amount, decimals));
-    let token = found["name"].as_str().or(found["token"].as_str()).unwrap_or("-");
+    let token = show::at(&found, "name")
+        .as_str()
+        .or(show::at(&found, "token").as_str())
+        .unwrap_or("-");
     ui.say(
         Tone::Dim,
         &format!(
@@ -159,16 +162,18 @@ fn call(global: &Global, ui: &Ui, args: &Call) -> Result<Exit, Failure> {
         method: args.method.clone(),
         args: send::arguments(&args.args),
     })?;
-    let halted = answer["state"] == "HALT";
+    let halted = *show::at(&answer, "state") == "HALT";
     let exit = if halted { Exit::Done } else { Exit::Failed };
     if ui.json {
         ui.document(&answer);
         return Ok(exit);
     }
     if halted {
-        ui.out(&serde_json::to_string_pretty(&answer["result"]).unwrap_or_default());
+        ui.out(&serde_json::to_string_pretty(show::at(&answer, "result")).unwrap_or_default());
     } else {
-        let why = answer["exception"].as_str().unwrap_or("no reason given");
+        let why = show::at(&answer, "exception")
+            .as_str()
+            .unwrap_or("no reason given");
         ui.say(Tone::Bad, &format!("the call faults: {why}"));
     }
     for notification in show::list(&answer, "notifications") {
@@ -179,7 +184,7 @@ fn call(global: &Global, ui: &Ui, args: &Call) -> Result<Exit, Failure> {
         &format!(
             "{}, {} GAS to run",
             show::text(&answer, "state"),
-            show::gas(&answer["gas"])
+            show::gas(show::at(&answer, "gas"))
         ),
     );
     Ok(exit)

@@ -51,7 +51,7 @@ pub fn decimals(client: &Client, token: &str) -> Result<usize, Failure> {
         method: "decimals".to_owned(),
         args: Vec::new(),
     })?;
-    let decimals = answer["result"].as_str().and_then(|t| t.parse().ok());
+    let decimals = show::at(&answer, "result").as_str().and_then(|t| t.parse().ok());
     decimals.filter(|n| *n <= 30).ok_or_else(|| {
         Failure::new(
             Code::ContractMethod,

@@ -8,6 +8,11 @@ use serde_json::Value;
 /// Most characters of a value in a line.
 const VALUE_CHARS_MAX: usize = 120;
 
+/// A member; null when it is not there.
+pub fn at<'v>(value: &'v Value, member: &str) -> &'v Value {
+    value.get(member).unwrap_or(&Value::Null)
+}
+
 /// A member as text; `-` when it is not there.
 pub fn text(value: &Value, member: &str) -> String {
     match value.get(member) {
