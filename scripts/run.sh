@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make run`: a node, the examples deployed on it, one of them invoked; then it serves until Ctrl-C (ONCE=1: ends).
+# `make run`: a node with a private Neo N3 net, the examples deployed on it, one of them invoked, a GAS transfer that
+# another one reacts to; then it serves until Ctrl-C (ONCE=1: ends).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,7 @@ listen="${NEOFN_LISTEN:-127.0.0.1:9000}"
 mkdir -p "$data"
 ready="$(mktemp)"
 
-"$neofn" up --data "$data" --listen "$listen" --json >"$ready" &
+"$neofn" up --data "$data" --listen "$listen" --dev-chain --json >"$ready" &
 node=$!
 stop() {
     kill -TERM "$node" 2>/dev/null || true
@@ -46,9 +47,25 @@ done
 echo "invoke: hello"
 (cd examples/hello && "$neofn" invoke hello '{"name":"Neo"}')
 
+# the second account of the development wallet gets it; gas-watch reacts to every transfer
+wallet="$(sed -n 's/.*"wallet":"\([^"]*\)".*/\1/p' "$ready")"
+receiver="$(grep -o '"address": *"[^"]*"' "$wallet" | sed -n '2s/.*"\(N[^"]*\)"$/\1/p')"
+echo "transfer: 1.5 GAS to $receiver"
+tx="$("$neofn" --project demo chain transfer "$receiver" 1.5)"
+height="$("$neofn" chain tx "$tx" --json | sed -n 's/.*"included":{"height":\([0-9]*\).*/\1/p')"
+fired() { "$neofn" --project demo events --function watch --from "$height" --to "$height"; }
+for _ in $(seq 100); do
+    if fired 2>/dev/null | grep -q ' succeeded '; then break; fi
+    sleep 0.1
+done
+echo "events of block $height:"
+fired
+"$neofn" logs demo/watch -n 1
+
 if [ "${ONCE:-}" = 1 ]; then
     exit 0
 fi
 echo "serving on $NEOFN_URL, Ctrl-C to stop"
+echo "  NEOFN_URL=$NEOFN_URL $neofn --project demo events --follow"
 echo "  curl -X POST $NEOFN_URL/api/v1/functions/demo/hello -d '{\"name\":\"World\"}'"
 wait "$node"

@@ -90,3 +90,17 @@ if ! printf '%s  %s\n' "$neogo_sha256" "$neogo" | sha256sum --check --status 2>/
         trap - EXIT
     fi
 fi
+
+# --- neon-js: the library that wallets and applications of Neo use. A test compares what it says with what we say. -------
+neon_version=5.7.0
+neon="${NEOFN_CACHE_DIR:-$cache}/tools/neon-js-$neon_version"
+if ! [ -d "$neon" ]; then
+    say "installing neon-js $neon_version for a test"
+    mkdir -p "$(dirname "$neon")"
+    work="$(mktemp -d "$neon.XXXXXX")"
+    trap 'rm -rf "$work"' EXIT
+    printf '{"private":true}' >"$work/package.json"
+    npm install --prefix "$work" --silent --no-save --ignore-scripts --no-audit --no-fund "@cityofzion/neon-js@$neon_version"
+    mv "$work" "$neon"
+    trap - EXIT
+fi

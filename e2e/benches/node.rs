@@ -3,6 +3,9 @@
 //! Ratios are taken in one run on one machine: rounds of each server alternate, the load generator (wrk) shares the
 //! cores with them. Servers that are not installed are left out and said to be.
 
+#[path = "node/chain.rs"]
+mod chain;
+
 use neofn_testkit::{NodeProcess, eventually};
 use serde_json::json;
 use std::io::{BufRead as _, BufReader};
@@ -33,6 +36,9 @@ fn main() {
     }
     if on("deploy") {
         deploy();
+    }
+    if on("chain") {
+        chain::chain();
     }
     if on("scale") {
         scale();

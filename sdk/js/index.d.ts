@@ -289,93 +289,6 @@ export interface Neo {
   ): boolean;
 }
 
-/** What every event has, by the CloudEvents specification. */
-export interface CloudEvent<Data = Json> {
-  readonly specversion: "1.0";
-  /** Unique together with `source`. */
-  readonly id: string;
-  readonly source: string;
-  readonly type: string;
-  readonly subject?: string;
-  /** RFC 3339. */
-  readonly time?: string;
-  readonly datacontenttype?: string;
-  readonly data: Data;
-}
-/** The block of a chain event. */
-export interface EventBlock {
-  readonly height: number;
-  readonly hash: Hash256;
-  /** ISO 8601. */
-  readonly time: string;
-  /** Their number. */
-  readonly transactions: number;
-}
-/** The transaction of a chain event. */
-export interface EventTransaction {
-  readonly hash: Hash256;
-  /** Its place in the block. */
-  readonly index: number;
-  readonly sender: Address;
-  readonly signers: Address[];
-  /** Datoshi. */
-  readonly systemFee: Integer;
-  /** Datoshi. */
-  readonly networkFee: Integer;
-}
-/** The execution of a chain event. */
-export interface EventExecution {
-  readonly index: number;
-  readonly phase: "onpersist" | "application" | "postpersist" | "verification";
-  readonly state: "HALT" | "FAULT";
-  /** Datoshi. */
-  readonly gasConsumed: Integer;
-  readonly exception?: string | null;
-  /** The stack. */
-  readonly result?: Json[];
-}
-/** The event of a `block` trigger. */
-export type BlockEvent = CloudEvent<{ readonly network: number; readonly block: EventBlock }>;
-/** The event of a `transaction` or an `execution` trigger. */
-export type TransactionEvent = CloudEvent<{
-  readonly network: number;
-  readonly block: EventBlock;
-  readonly transaction: EventTransaction;
-  readonly execution: EventExecution;
-}>;
-/** The event of an `execution` trigger. */
-export type ExecutionEvent = TransactionEvent;
-/** The event of a `notification` trigger; `Args` are the parameters by their names in the contract's manifest. */
-export type NotificationEvent<Args = { readonly [name: string]: Json }> = CloudEvent<{
-  readonly network: number;
-  readonly block: EventBlock;
-  /** Null for what the block did by itself. */
-  readonly transaction: EventTransaction | null;
-  readonly execution: EventExecution;
-  readonly contract: ScriptHash;
-  /** Of native contracts. */
-  readonly contractName?: string;
-  /** The notification's name. */
-  readonly event: string;
-  readonly index: number;
-  readonly args: Args;
-  /** The stack items as the node wrote them, where no manifest says what they mean. */
-  readonly state?: StackItem[];
-}>;
-/** `args` of a NEP-17 transfer. */
-export interface TransferArgs {
-  /** Null: the tokens were made. */
-  readonly from: Address | null;
-  /** Null: the tokens were burnt. */
-  readonly to: Address | null;
-  /** In the token's smallest unit. */
-  readonly amount: Integer;
-}
-/** The event of a `cron` trigger; `Data` is the trigger's `data`. */
-export type CronEvent<Data = undefined> = Omit<CloudEvent, "data"> & { readonly data: Data };
-/** The event of an `event` trigger: what was sent to the project, or emitted by one of its functions. */
-export type ReceivedEvent<Data = Json> = CloudEvent<Data>;
-
 /** What a key holds. */
 export interface KvEntry<T = Json> {
   readonly key: string;
@@ -544,11 +457,14 @@ export interface ExecutionSummary {
 /** `on.block` */
 export type BlockEvent = CloudEvent<BlockData, "neo.block">;
 
-/** `on.transaction` and `on.execution` */
+/** `on.transaction` */
 export type TransactionEvent = CloudEvent<
   BlockData & { readonly transaction: TransactionSummary; readonly execution: ExecutionSummary },
-  "neo.transaction" | "neo.execution"
+  "neo.transaction"
 >;
+
+/** `on.execution` */
+export type ExecutionEvent = CloudEvent<TransactionEvent["data"], "neo.execution">;
 
 /**
  * `on.notification`. Parameters are by name: integers are decimal strings, accounts addresses, hashes `0x…`.
@@ -575,8 +491,21 @@ export type NotificationEvent<Args = { readonly [name: string]: Json }> = CloudE
   "neo.notification"
 >;
 
+/** `args` of a NEP-17 transfer. */
+export interface TransferArgs {
+  /** Null: the tokens were made. */
+  readonly from: Address | null;
+  /** Null: the tokens were burnt. */
+  readonly to: Address | null;
+  /** In the token's smallest unit. */
+  readonly amount: Integer;
+}
+
 /** `on.cron`; `time` is when it was due. `data` is the trigger's own. */
 export type CronEvent<Data = Json | undefined> = CloudEvent<Data, "neofn.cron">;
+
+/** `on.event`: what was sent to the project, or emitted by one of its functions. */
+export type ReceivedEvent<Data = Json> = CloudEvent<Data>;
 
 declare global {
   /** What is written here is kept with the invocation: `neofn logs`. */

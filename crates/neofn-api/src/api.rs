@@ -3,6 +3,8 @@
 use crate::auth::Authenticator;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
+use neofn_chain::manager::Transactions;
+use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
 use neofn_identity::Principal;
 use neofn_identity::port::IdentityStore;
@@ -27,8 +29,30 @@ pub struct ApiOptions {
     pub entropy: Arc<dyn Entropy>,
     /// The most a function may ask for.
     pub limits_max: Limits,
+    /// What signs and sends; none without a chain.
+    pub payments: Option<Payments>,
     /// What does not change while the node runs.
     pub facts: NodeFacts,
+}
+
+/// What signs and sends on a node with a chain.
+#[derive(Clone)]
+pub struct Payments {
+    /// Those that are managed.
+    pub transactions: Transactions,
+    /// Holds the keys.
+    pub signer: Arc<SignerProcess>,
+    /// Of a development chain alone.
+    pub development: Option<Development>,
+}
+
+/// How anybody acts on a development chain: its keys are known to everybody.
+#[derive(Debug, Clone)]
+pub struct Development {
+    /// The path of a NEP-6 file with funded accounts.
+    pub wallet: String,
+    /// Its password.
+    pub password: String,
 }
 
 /// What does not change while the node runs.
@@ -53,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
+    pub(crate) payments: Option<Payments>,
     pub(crate) facts: NodeFacts,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
@@ -71,6 +96,7 @@ impl Api {
                 clock: options.clock,
                 entropy: options.entropy,
                 limits_max: options.limits_max,
+                payments: options.payments,
                 facts: options.facts,
                 draining: AtomicBool::new(false),
             }),
@@ -91,6 +117,14 @@ impl Api {
     /// From here on the node says that it is going: not ready, and `draining`.
     pub fn begin_drain(&self) {
         self.inner.draining.store(true, Ordering::Release);
+    }
+
+    /// What signs and sends (NF0816 without a chain).
+    pub(crate) fn payments(&self) -> Result<&Payments, Error> {
+        self.inner
+            .payments
+            .as_ref()
+            .ok_or_else(|| Code::ChainAbsent.into())
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -3,13 +3,18 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
-use neofn_chain::model::{Block, Execution, Notification, TransactionInfo};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use neofn_chain::decode::{Call, SCRIPT_BYTES_MAX, decode};
+use neofn_chain::model::{Block, Execution, Notification, TransactionInfo, VmState};
 use neofn_chain::port::{BLOCKS_MAX, Chain};
 use neofn_chain::stack::StackItem;
+use neofn_chain::tx::script_hash;
 use neofn_event::native;
 use neofn_identity::Principal;
+use neofn_trigger::parameter_json;
 use neofn_types::{Code, Error, Hash256, ScriptHash};
-use neofn_wire::{ChainCall, ChainNodeView, ChainView};
+use neofn_wire::{ChainCall, ChainNodeView, ChainView, DecodeRequest, ScriptCallView};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -35,8 +40,13 @@ pub struct NotificationQuery {
 
 impl Api {
     fn chain_for(&self, who: &Principal) -> Result<Arc<dyn Chain>, Error> {
-        policy::authorise(who, Action::ReadChain, Target::Node { loopback: false })?;
+        self.authorise_chain(who)?;
         self.engine().chain()
+    }
+
+    /// May they look? Also for an edge that wants to know before it reads a body.
+    pub fn authorise_chain(&self, who: &Principal) -> Result<(), Error> {
+        policy::authorise(who, Action::ReadChain, Target::Node { loopback: false })
     }
 
     /// The network, its newest block, and how the nodes do.
@@ -60,6 +70,7 @@ impl Api {
                 ejected: n.ejected,
             })
             .collect();
+        let development = self.inner.payments.as_ref().and_then(|p| p.development.as_ref());
         Ok(ChainView {
             network: state.network.0,
             height: state.head.height,
@@ -69,6 +80,8 @@ impl Api {
             rpc: nodes.iter().find(|n| n.ejected.is_none()).map(|n| n.url.clone()),
             error: state.error.map(|(code, message)| format!("{code}: {message}")),
             nodes,
+            wallet: development.map(|d| d.wallet.clone()),
+            password: development.map(|d| d.password.clone()),
         })
     }
 
@@ -168,28 +181,63 @@ impl Api {
             let message = format!("more than {ARGS_MAX} arguments");
             return Err(Error::new(Code::RequestInvalid, message).into());
         }
-        let args: Vec<StackItem> = call
-            .args
-            .into_iter()
-            .map(serde_json::from_value)
-            .collect::<Result<_, _>>()
-            .map_err(|e| Error::new(Code::RequestInvalid, format!("`args`: {e}")))?;
+        let (args, returns) = self
+            .engine()
+            .contract_arguments(contract, &call.method, &call.args)
+            .await?;
         let done = chain
             .invoke_read(contract, &call.method, &args)
             .await
             .map_err(Error::from)?;
+        let result = done.stack.first().filter(|_| done.state == VmState::Halt);
         Ok(json!({
+            "result": result.map(|item| parameter_json(item, returns)),
             "state": done.state, "gas": done.gas.0.to_string(), "exception": done.exception, "stack": done.stack,
             "notifications": done.notifications.iter().map(notification).collect::<Vec<_>>(),
         }))
     }
+
+    /// Takes a script apart. Needs no chain.
+    pub fn decode_script(&self, who: &Principal, request: &DecodeRequest) -> Result<Value, ApiError> {
+        self.authorise_chain(who)?;
+        let script = script_bytes(&request.script)?;
+        let decoded = decode(&script);
+        let calls: Vec<ScriptCallView> = decoded.calls.iter().map(script_call).collect();
+        Ok(json!({
+            "bytes": script.len(), "hash": script_hash(&script), "instructions": decoded.instructions,
+            "calls": calls, "broken": decoded.broken,
+        }))
+    }
 }
 
-fn bad(parameter: &str, error: &dyn std::fmt::Display) -> Error {
+/// A script in either notation: what is hexadecimal is taken as that.
+fn script_bytes(text: &str) -> Result<Vec<u8>, Error> {
+    let text = text.trim();
+    let found = hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok();
+    let found = found
+        .or_else(|| BASE64.decode(text).ok())
+        .filter(|script| !script.is_empty());
+    let script = found.ok_or_else(|| bad("script", &"neither hexadecimal digits nor base64"))?;
+    if script.len() > SCRIPT_BYTES_MAX {
+        return Err(bad("script", &format!("more than {SCRIPT_BYTES_MAX} bytes")));
+    }
+    Ok(script)
+}
+
+/// A call of a script, with the contract's name where it has one.
+pub(crate) fn script_call(call: &Call) -> ScriptCallView {
+    ScriptCallView {
+        contract: call.contract.to_string(),
+        name: native::name(call.contract).map(str::to_owned),
+        method: call.method.clone(),
+    }
+}
+
+pub(crate) fn bad(parameter: &str, error: &dyn std::fmt::Display) -> Error {
     Error::new(Code::BadParameter, format!("`{parameter}`: {error}"))
 }
 
-fn contract(text: &str) -> Result<ScriptHash, Error> {
+pub(crate) fn contract(text: &str) -> Result<ScriptHash, Error> {
     match native::contract(text) {
         Some(found) => Ok(found),
         None => text.parse().map_err(|e| bad("contract", &e)),
@@ -213,7 +261,7 @@ fn transaction(tx: &TransactionInfo) -> Value {
     })
 }
 
-fn execution(e: &Execution) -> Value {
+pub(crate) fn execution(e: &Execution) -> Value {
     json!({
         "trigger": e.trigger, "state": e.state, "gas": e.gas.0.to_string(), "exception": e.exception, "stack": e.stack,
         "notifications": e.notifications.iter().map(notification).collect::<Vec<_>>(),

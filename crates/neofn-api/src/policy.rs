@@ -16,6 +16,8 @@ pub enum Rule {
     Member,
     /// Any key.
     AnyKey,
+    /// Operator keys.
+    Operator,
     /// Operator keys, and callers on this machine.
     OperatorOrLoopback,
 }
@@ -82,6 +84,12 @@ actions! {
     RedoDeadLetters: Member;
     /// Look at the chain.
     ReadChain: AnyKey;
+    /// See the transactions that a project sent.
+    ReadTransactions: Member;
+    /// Send transactions with the node's own accounts: call contracts, deploy and update them.
+    SendTransactions: Operator;
+    /// See and change the accounts that sign, and what they may sign.
+    ManageSigner: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.
@@ -120,10 +128,11 @@ pub fn authorise(who: &Principal, action: Action, target: Target<'_>) -> Result<
         (Rule::PublicOrMember, Target::Project { public, .. }) => public || member,
         (Rule::AnyKey, Target::Node { .. }) => *who != Principal::Anonymous,
         (Rule::OperatorOrLoopback, Target::Node { loopback }) => loopback || member,
+        (Rule::Operator, Target::Node { .. }) => member,
         (Rule::Member, Target::Project { .. }) => member,
         // a project's rule asked of the node, or the reverse: nobody's right
         (Rule::PublicOrMember | Rule::Member, Target::Node { .. })
-        | (Rule::OperatorOrLoopback | Rule::AnyKey, Target::Project { .. }) => false,
+        | (Rule::OperatorOrLoopback | Rule::Operator | Rule::AnyKey, Target::Project { .. }) => false,
     };
     match (allowed, who, target) {
         (true, ..) => Ok(()),
@@ -158,9 +167,12 @@ mod tests {
         ];
         let ask = |action: Action, public: bool| -> Vec<u16> {
             let target = match action {
-                Action::Metrics | Action::Health | Action::Docs | Action::ReadChain => {
-                    Target::Node { loopback: public }
-                }
+                Action::Metrics
+                | Action::Health
+                | Action::Docs
+                | Action::ReadChain
+                | Action::SendTransactions
+                | Action::ManageSigner => Target::Node { loopback: public },
                 _ => Target::Project {
                     project: &own,
                     hidden_as: Code::FunctionNotFound,
@@ -196,9 +208,14 @@ mod tests {
                 | Action::TestTrigger
                 | Action::SwitchTrigger
                 | Action::ListDeadLetters
-                | Action::RedoDeadLetters => ([401, 404, 200, 200], [401, 404, 200, 200]),
+                | Action::RedoDeadLetters
+                | Action::ReadTransactions => ([401, 404, 200, 200], [401, 404, 200, 200]),
                 Action::Invoke | Action::Endpoint => ([401, 404, 200, 200], [200; 4]),
                 Action::ReadChain => ([401, 200, 200, 200], [401, 200, 200, 200]),
+                // being on this machine is not enough
+                Action::SendTransactions | Action::ManageSigner => {
+                    ([401, 403, 403, 200], [401, 403, 403, 200])
+                }
                 Action::Metrics => ([401, 403, 403, 200], [200; 4]),
                 Action::Health | Action::Docs => ([200; 4], [200; 4]),
             };

@@ -175,7 +175,13 @@ impl Api {
             samples: found.samples,
             units_each: found.units_each,
             units: found.units_each.map(|each| each.saturating_mul(found.matched)),
+            fees_each: found.fees_each.map(|each| each.0.to_string()),
+            fees: found
+                .fees_each
+                .and_then(|each| each.checked_mul(i64::try_from(found.matched).ok()?))
+                .map(|all| all.0.to_string()),
             measured: found.measured,
+            failure: found.failure,
         })
     }
 
@@ -324,12 +330,12 @@ impl Api {
     }
 }
 
-fn function_name(text: &str) -> Result<FunctionName, Error> {
+pub(crate) fn function_name(text: &str) -> Result<FunctionName, Error> {
     text.parse()
         .map_err(|e| Error::new(Code::BadParameter, format!("`function`: {e}")))
 }
 
-fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
+pub(crate) fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
     text.parse().map_err(|_| bad_cursor())
 }
 
@@ -357,7 +363,7 @@ fn trigger(info: &TriggerInfo) -> TriggerView {
     }
 }
 
-fn fired(row: &Fired) -> Result<FiredView, Error> {
+pub(crate) fn fired(row: &Fired) -> Result<FiredView, Error> {
     let text = String::from_utf8(row.event.to_vec()).map_err(Error::internal)?;
     Ok(FiredView {
         trigger: row.trigger.clone(),

@@ -341,7 +341,7 @@ fn operand(opcode: u8) -> (usize, bool) {
         0x0d => (2, true),
         PUSHDATA4 => (4, true),
         // jumps and calls: short ones are even, long ones odd
-        0x22..=0x35 => (if opcode % 2 == 0 { 1 } else { 4 }, false),
+        0x22..=0x35 => (if opcode.is_multiple_of(2) { 1 } else { 4 }, false),
         0x37 | 0x3b | 0x57 => (2, false),
         0x3c => (8, false),
         0x3d | 0x56 | 0x5f | 0x67 | 0x6f | 0x77 | 0x7f | 0x87 | 0xc4 | 0xd9 | 0xdb => (1, false),

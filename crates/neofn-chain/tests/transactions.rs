@@ -1,4 +1,9 @@
 //! Signer and transaction manager against a real Neo N3 node.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests stop loudly and wait for the real world"
+)]
 
 mod support;
 

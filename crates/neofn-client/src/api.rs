@@ -22,7 +22,7 @@ pub struct Page {
 }
 
 /// Cursors and ids in a query: everything but letters, digits and a few marks is escaped.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.bytes()
         .map(|b| match b {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
@@ -57,7 +57,7 @@ fn function_path(key: &FunctionKey) -> String {
 fn managed_path(key: &FunctionKey) -> String {
     format!("/api/functions/{}/{}", key.project, key.function)
 }
-fn json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+pub(crate) fn json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body)
         .map_err(|reason| Error::Config(format!("the request cannot be written: {reason}")))
 }
@@ -185,7 +185,7 @@ impl Client {
     }
     /// Follows the log of a function, from `after` on when that is given.
     #[must_use]
-    pub fn follow(&self, key: &FunctionKey, after: Option<String>) -> crate::Follow {
+    pub fn follow(&self, key: &FunctionKey, after: Option<String>) -> crate::Follow<neofn_wire::LogEvent> {
         crate::Follow::new(
             self.clone(),
             format!("{}/logs?follow=1", function_path(key)),

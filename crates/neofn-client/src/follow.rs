@@ -1,9 +1,10 @@
-//! Follows a log by server-sent events: comes back after a break, and misses nothing in between.
+//! Follows a log, or events, by server-sent events: comes back after a break, and misses nothing in between.
 
 use crate::Error;
 use crate::transport::Client;
-use neofn_wire::LogEvent;
+use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Read};
+use std::marker::PhantomData;
 use std::time::Duration;
 use ureq::BodyReader;
 
@@ -14,17 +15,18 @@ const SILENCE_MAX: Duration = Duration::from_secs(90);
 /// Tries to come back before giving up.
 const RETURNS_MAX: u32 = 20;
 
-/// Ended invocations as they come. Blocks in `next`; ends with an error when the node stays away.
-pub struct Follow {
+/// What a node tells as it happens: ended invocations, or events. Blocks in `next`; ends with an error when the node stays away.
+pub struct Follow<T> {
     client: Client,
     path: String,
     last: Option<String>,
     stream: Option<BufReader<BodyReader<'static>>>,
     returns: u32,
     connected_once: bool,
+    item: PhantomData<fn() -> T>,
 }
 
-impl Follow {
+impl<T> Follow<T> {
     pub(crate) fn new(client: Client, path: String, after: Option<String>) -> Self {
         Self {
             client,
@@ -33,6 +35,7 @@ impl Follow {
             stream: None,
             returns: 0,
             connected_once: false,
+            item: PhantomData,
         }
     }
 
@@ -105,8 +108,8 @@ impl Follow {
     }
 }
 
-impl Iterator for Follow {
-    type Item = Result<LogEvent, Error>;
+impl<T: DeserializeOwned> Iterator for Follow<T> {
+    type Item = Result<T, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -3,12 +3,15 @@
 //! Knows the wire types and nothing of servers, manifests or terminals.
 
 mod api;
+mod chain;
 mod discover;
 mod error;
 mod follow;
 mod transport;
+mod triggers;
 
 pub use api::Page;
+pub use chain::{FiredFilter, Notifications};
 pub use discover::{Environment, Found, find};
 pub use error::Error;
 pub use follow::Follow;

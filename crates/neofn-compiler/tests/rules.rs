@@ -148,7 +148,8 @@ async fn packages_are_checked_for_errors_only() {
 #[tokio::test]
 async fn grants_of_the_chain_are_compared_with_what_is_used() {
     let write = || ChainGrant::Write(ChainWrite::new(["GAS"], "1").unwrap());
-    let cases: [(&str, ChainGrant, Option<(Code, &str)>); 10] = [
+    type Warned = Option<(Code, &'static str)>;
+    let cases: [(&str, ChainGrant, Warned); 10] = [
         ("ctx.neo.blockCount()", ChainGrant::Read, None),
         (
             "ctx.neo.blockCount()",

@@ -18,7 +18,8 @@ use crate::run::{Ended, Run};
 use bytes::Bytes;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis, Version,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis,
+    Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -185,7 +186,12 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn estimate(self: Arc<Self>, key: FunctionKey, event: Bytes) -> Result<Invoked, Error> {
+    /// A run that keeps nothing, and the fees of the transactions that it would have sent.
+    pub(crate) async fn estimate(
+        self: Arc<Self>,
+        key: FunctionKey,
+        event: Bytes,
+    ) -> Result<(Invoked, Datoshi), Error> {
         self.open()?;
         let begun = self.options.clock.monotonic();
         let loaded = self.callable(&key).await?;
@@ -200,7 +206,7 @@ impl Inner {
             };
             let ended = self.run(run).await;
             drop(slot);
-            Invoked {
+            let invoked = Invoked {
                 id,
                 version: loaded.record.version,
                 outcome: ended.outcome,
@@ -208,7 +214,8 @@ impl Inner {
                 units: ended.units,
                 duration: self.options.clock.monotonic().saturating_sub(begun),
                 replayed: false,
-            }
+            };
+            (invoked, ended.fees)
         });
         task.await.map_err(Error::internal)
     }

@@ -15,6 +15,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tracing::Instrument as _;
 
+/// An invocation that was claimed so often took the whole process along each time, or nearly. A node that is killed for
+/// other reasons, however often, does not get there.
+const CLAIMS_MAX: u64 = 500;
+
 /// Most claims of one round: a flood of one function is then soon followed by others.
 const BATCH: u32 = 16;
 /// Most claims that wait for a slot.
@@ -165,23 +169,24 @@ impl Dispatcher {
 
     async fn admit(&mut self, claimed: Claimed) {
         let held = self.inner.held.hold(claimed.id, claimed.fence);
-        let refused = if claimed.attempt.0 > self.inner.options.backoff.attempts_max {
-            poisoned()
-        } else {
-            match self.inner.claimable(&claimed).await {
-                Ok(loaded) => {
-                    self.learn(&loaded);
-                    let (project, function) = (claimed.key.project.clone(), claimed.key.function.clone());
-                    let waiting = Waiting {
-                        claimed,
-                        loaded,
-                        held,
-                    };
-                    return self.lanes.push(&project, &function, waiting);
+        let refused =
+            if claimed.attempt.0 > self.inner.options.backoff.attempts_max || claimed.fence.0 > CLAIMS_MAX {
+                poisoned()
+            } else {
+                match self.inner.claimable(&claimed).await {
+                    Ok(loaded) => {
+                        self.learn(&loaded);
+                        let (project, function) = (claimed.key.project.clone(), claimed.key.function.clone());
+                        let waiting = Waiting {
+                            claimed,
+                            loaded,
+                            held,
+                        };
+                        return self.lanes.push(&project, &function, waiting);
+                    }
+                    Err(error) => error,
                 }
-                Err(error) => error,
-            }
-        };
+            };
         // in a task: a failing store must not hold up the others
         let inner = self.inner.clone();
         self.inner.tasks.spawn(async move {

@@ -18,10 +18,14 @@ use crate::triggers::{ChainState, Control, TriggerStats};
 use crate::{EngineOptions, EngineStats, Follow, Ports, Service};
 use bytes::Bytes;
 use neofn_chain::port::Chain;
-use neofn_event::{CloudEvent, TriggerId};
+use neofn_chain::stack::StackItem;
+use neofn_event::{CloudEvent, ParameterType, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
 use neofn_trigger::Explanation;
-use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, TraceContext, Version};
+use neofn_types::{
+    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, ScriptHash, TraceContext, Version,
+};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -100,7 +104,7 @@ impl Engine {
     /// Runs the live version without recording, charging or committing anything.
     pub async fn estimate(&self, key: &FunctionKey, event: Bytes) -> Result<Invoked, Error> {
         let estimate = self.inner.clone().estimate(key.clone(), event);
-        self.inner.counted(estimate.await)
+        self.inner.counted(estimate.await.map(|(run, _)| run))
     }
     /// Runs an ended invocation again on its recorded inputs, on its own version or another.
     pub async fn replay(&self, id: InvocationId, version: Option<Version>) -> Result<Replayed, Error> {
@@ -226,6 +230,26 @@ impl Engine {
     /// Queues a dead letter again, or lays it to rest.
     pub async fn redo(&self, id: InvocationId, redo: Redo) -> Result<(), Error> {
         self.inner.redo(id, redo).await
+    }
+    /// Arguments for a contract's method as the machine takes them, converted by what its manifest says, and the type
+    /// of its result.
+    pub async fn contract_arguments(
+        &self,
+        contract: ScriptHash,
+        method: &str,
+        given: &[Value],
+    ) -> Result<(Vec<StackItem>, ParameterType), Error> {
+        let (chain, clock) = (self.chain()?, &self.inner.options.clock);
+        // not the kept manifests: whoever asks here may have updated the contract a moment ago
+        let manifests = Manifests::default();
+        let prepared = async {
+            let methods = manifests.of(&*chain, contract, &**clock).await?;
+            let method = methods.find(method, given.len())?;
+            Ok((method.arguments(given)?, method.returns))
+        };
+        prepared
+            .await
+            .map_err(|(code, message): (Code, String)| Error::new(code, message))
     }
     /// The chain that this node follows (NF0816 without one).
     pub fn chain(&self) -> Result<Arc<dyn Chain>, Error> {

@@ -71,6 +71,8 @@ pub(crate) struct Left {
     pub(crate) kv: Vec<KvWrite>,
     pub(crate) emitted: Vec<CloudEvent>,
     pub(crate) replies: Vec<RecordedCall>,
+    /// Fees of its transactions.
+    pub(crate) fees: Datoshi,
 }
 
 #[derive(Default)]
@@ -113,6 +115,7 @@ impl Host {
             kv: std::mem::take(&mut *self.kv.overlay.lock()).into_writes(),
             emitted: std::mem::take(&mut *self.emitted.lock()).into_events(),
             replies: std::mem::take(&mut self.told.lock().calls),
+            fees: self.neo.sending.spent(),
         }
     }
     async fn answer(&self, call: &HostCall) -> (Result<Bytes, Refusal>, u64) {

@@ -33,6 +33,7 @@ pub mod triggers;
 
 pub use engine::{Engine, FunctionState};
 pub use follow::{Follow, Followed, LogEntry};
+pub use neo::contract_value;
 pub use options::{EngineOptions, Ports};
 pub use service::Service;
 pub use stats::{DURATION_BOUNDS_US, EngineStats, HistogramData, UNITS_BOUNDS};

@@ -453,7 +453,8 @@ pub trait InvocationStore: Send + Sync + 'static {
     /// Writes down an invocation before it runs; durable when it returns.
     async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError>;
     /// Claims due invocations, oldest `run_at` first, at most `limit`, and of each function no more than there is
-    /// room for. Each claim grows the fence and the attempt.
+    /// room for. Each claim grows the fence and the attempt. Claims of a process that ended are given up when the
+    /// store is opened again: they cost no attempt.
     async fn claim(
         &self,
         now: UnixMillis,

@@ -119,6 +119,7 @@ impl Inner {
             duration: Duration::ZERO,
             kv: Vec::new(),
             emitted: Vec::new(),
+            fees: neofn_types::Datoshi::ZERO,
             recording: crate::port::Recording {
                 seed: [0; 32],
                 started_at: self.options.clock.now(),

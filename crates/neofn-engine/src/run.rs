@@ -11,7 +11,9 @@ use crate::stack::DebugInfo;
 use crate::triggers::port::Delivery;
 use bytes::Bytes;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
-use neofn_types::{Attempt, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version};
+use neofn_types::{
+    Attempt, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
+};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -47,6 +49,8 @@ pub(crate) struct Ended {
     /// What its events became.
     pub(crate) emitted: Vec<Delivery>,
     pub(crate) recording: Recording,
+    /// Fees of the transactions that it sent, or tried out.
+    pub(crate) fees: Datoshi,
 }
 
 impl Ended {
@@ -109,6 +113,7 @@ impl Inner {
                     kv: Vec::new(),
                     emitted: Vec::new(),
                     recording,
+                    fees: Datoshi::ZERO,
                 };
             }
         };
@@ -174,6 +179,7 @@ impl Inner {
             units,
             duration: clock.monotonic().saturating_sub(begun),
             recording,
+            fees: left.fees,
         }
     }
 

@@ -9,4 +9,6 @@ pub(crate) mod invocations;
 pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod node;
+pub(crate) mod signer;
+pub(crate) mod transactions;
 pub(crate) mod triggers;

@@ -1,6 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
-use crate::handlers::{chain, events, functions, invocations, invoke, logs, node, triggers};
+use crate::handlers::{
+    chain, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -19,14 +21,16 @@ use utoipa::{Modify, OpenApi};
         functions::versions, functions::rollback, node::health, node::ready, node::metrics,
         events::publish, events::list, triggers::list, triggers::change, triggers::test, triggers::backtest,
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
-        chain::notifications, chain::balance, chain::call,
+        chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
+        transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
+        signer::signatures,
     ),
     modifiers(&Key),
     tags(
         (name = "functions", description = "Deploying and managing functions"),
         (name = "invocations", description = "Running functions and looking back"),
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
-        (name = "chain", description = "Looking at the chain"),
+        (name = "chain", description = "Looking at the chain, and sending transactions to it"),
         (name = "node", description = "The node itself"),
     )
 )]

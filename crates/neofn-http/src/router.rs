@@ -1,7 +1,9 @@
 //! The table of paths, and what happens around every request: a trace, a count, problem documents.
 
 use crate::extract::Peer;
-use crate::handlers::{chain, docs, endpoint, events, functions, invocations, invoke, logs, node, triggers};
+use crate::handlers::{
+    chain, docs, endpoint, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+};
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
 use axum::Router;
@@ -69,6 +71,16 @@ endpoints! {
     get    "/api/v1/chain/notifications" ReadChain chain::notifications;
     get    "/api/v1/chain/balances/{id}" ReadChain chain::balance;
     post   "/api/v1/chain/call" ReadChain chain::call;
+    post   "/api/v1/chain/decode" ReadChain chain::decode;
+    post   "/api/v1/chain/invoke" SendTransactions transactions::invoke;
+    post   "/api/v1/chain/contracts" SendTransactions transactions::deploy;
+    post   "/api/v1/chain/contracts/{id}/update" SendTransactions transactions::update;
+    get    "/api/v1/transactions" ReadTransactions transactions::list;
+    get    "/api/v1/transactions/{id}" ReadTransactions transactions::read;
+    get    "/api/v1/signer" ManageSigner signer::show;
+    post   "/api/v1/signer/accounts" ManageSigner signer::import;
+    patch  "/api/v1/signer/accounts/{id}" ManageSigner signer::change;
+    get    "/api/v1/signer/signatures" ManageSigner signer::signatures;
     post   "/api/functions/projects/{project}" Deploy functions::deploy;
     get    "/api/functions/projects/{project}" ListFunctions functions::list;
     get    "/api/functions/{project}/{function}" ReadFunction functions::read;

@@ -7,6 +7,7 @@ use neofn_chain::port::Chain;
 use neofn_types::{Clock, Error};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// Where the development chain keeps its files, below the data directory.
 const DEV_DIRECTORY: &str = "dev-chain";
@@ -26,7 +27,8 @@ pub struct ChainFacts {
 pub(crate) struct Connected {
     pub(crate) pool: Arc<Pool>,
     pub(crate) facts: ChainFacts,
-    dev: Option<Arc<DevChain>>,
+    /// And who says that it ended when nobody asked for that.
+    dev: Option<(Arc<DevChain>, JoinHandle<()>)>,
 }
 
 impl Connected {
@@ -85,14 +87,14 @@ impl Connected {
             "development chain: its tokens are worth nothing, its keys are known to everybody"
         );
         let watched = dev.clone();
-        tokio::spawn(async move {
+        let watch = tokio::spawn(async move {
             watched.ended().await;
             tracing::warn!("the development chain ended");
         });
         Ok(Self {
             pool: Arc::new(pool),
             facts,
-            dev: Some(dev),
+            dev: Some((dev, watch)),
         })
     }
 
@@ -104,7 +106,8 @@ impl Connected {
     /// Ends a development chain in order, so that it keeps what it has made.
     pub(crate) async fn close(self) {
         drop(self.pool);
-        if let Some(dev) = self.dev {
+        if let Some((dev, watch)) = self.dev {
+            watch.abort();
             dev.stop().await;
         }
     }

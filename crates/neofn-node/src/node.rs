@@ -92,6 +92,9 @@ impl Node {
             clock,
             entropy,
             limits_max: options.limits_max,
+            payments: payments
+                .as_ref()
+                .map(|p| p.shown(chain.as_ref().map(|c| &c.facts))),
             facts: NodeFacts {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 jail: JailView {

@@ -3,7 +3,7 @@
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
 use neofn_http::ServerOptions;
-use neofn_types::{Code, Error, Limits};
+use neofn_types::{Code, Datoshi, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,6 +38,19 @@ impl ChainChoice {
     }
 }
 
+/// The account that pays for what functions send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayingWallet {
+    /// A NEP-6 file; its default account pays.
+    pub file: PathBuf,
+    /// The file that holds its password alone.
+    pub password_file: PathBuf,
+    /// Most of one transaction: fees and GAS given away.
+    pub per_transaction: Datoshi,
+    /// The same, of all transactions of 24 hours.
+    pub per_day: Datoshi,
+}
+
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -63,6 +76,8 @@ pub struct NodeOptions {
     pub chain: ChainChoice,
     /// The file with the secret that encrypts the signer's keys; none: one is made in the data directory.
     pub signer_secret: Option<PathBuf>,
+    /// Who pays for transactions; none: whom the signer knows from before, and on a development chain its first account.
+    pub wallet: Option<PayingWallet>,
     /// Where `make setup` leaves the programs that a development chain needs.
     pub tools_dir: PathBuf,
     /// Sandbox processes; 0: one per core.
@@ -80,6 +95,7 @@ impl NodeOptions {
         Ok(Self {
             chain: ChainChoice::None,
             signer_secret: None,
+            wallet: None,
             tools_dir: std::env::var_os("NEOFN_CACHE_DIR")
                 .map(PathBuf::from)
                 .or_else(|| user_directory("XDG_CACHE_HOME", ".cache"))

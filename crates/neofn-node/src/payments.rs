@@ -1,8 +1,10 @@
 //! Signing and sending for functions: the signer's process, the transaction manager, and the engine's view of them.
 
+use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
-use crate::options::NodeOptions;
+use crate::options::{NodeOptions, PayingWallet};
 use async_trait::async_trait;
+use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
 use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
@@ -10,18 +12,23 @@ use neofn_chain::port::{Chain, TxStore};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
 use neofn_chain::tx::Scope;
+use neofn_chain::wallet::Wallet;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
 use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 /// Where the signer keeps its journal, below the data directory.
 const SIGNER_DIRECTORY: &str = "signer";
 /// How long a function's `confirm` waits; its own time limit is mostly shorter.
 const CONFIRM: Duration = Duration::from_secs(120);
+/// Longest wallet file; longer ones are cut and then are no JSON.
+const WALLET_BYTES_MAX: u64 = 1 << 20;
 /// What the development account may spend: it is worth nothing, and a limit in the way of a developer helps nobody.
 const DEV_PER_TRANSACTION: Datoshi = Datoshi(100_000_000_000);
 const DEV_PER_DAY: Datoshi = Datoshi(10_000_000_000_000);
@@ -67,6 +74,19 @@ impl Payments {
             let wif = Import::Wif(account.wif.to_owned().into());
             signer.import(wif, "development", policy).await?;
         }
+        if let Some(wallet) = &on.options.wallet {
+            let wif = opened(wallet.clone()).await?;
+            let policy = SigningPolicy {
+                per_transaction: wallet.per_transaction,
+                per_day: wallet.per_day,
+                network: Some(on.chain.network().0),
+                ..SigningPolicy::default()
+            };
+            let held = signer.import(Import::Wif(wif), "wallet", policy.clone()).await?;
+            // one that it held before follows what the operator says now
+            signer.set_policy(held.account, policy).await?;
+            tracing::info!(account = held.account.to_address(), "pays for transactions");
+        }
         let transactions = Transactions::new(TransactionsOptions {
             chain: on.chain,
             signer: signer.clone(),
@@ -90,6 +110,20 @@ impl Payments {
             transactions: self.transactions.clone(),
         })
     }
+    /// As the use cases have it.
+    pub(crate) fn shown(&self, facts: Option<&ChainFacts>) -> neofn_api::Payments {
+        let development = facts.and_then(|facts| {
+            Some(Development {
+                wallet: facts.wallet.as_ref()?.display().to_string(),
+                password: facts.password.clone()?,
+            })
+        });
+        neofn_api::Payments {
+            transactions: self.transactions.clone(),
+            signer: self.signer.clone(),
+            development,
+        }
+    }
     /// Ends in order; what is open goes on with the next start.
     pub(crate) async fn close(mut self) {
         self.stop.cancel();
@@ -106,6 +140,38 @@ impl Drop for Payments {
             runner.abort();
         }
     }
+}
+
+/// The key of the wallet's default account. Opening it is made costly on purpose, so it happens beside the runtime.
+async fn opened(wallet: PayingWallet) -> Result<Zeroizing<String>, Error> {
+    let opening = tokio::task::spawn_blocking(move || {
+        let password = Zeroizing::new(text_of(&wallet.password_file)?);
+        let shown = wallet.file.display();
+        let refused =
+            |e: neofn_chain::wallet::WalletError| Error::new(Code::ConfigInvalid, format!("{shown}: {e}"));
+        let file = Wallet::read(&text_of(&wallet.file)?).map_err(refused)?;
+        let key = file
+            .key(None, password.trim_end_matches(['\r', '\n']))
+            .map_err(refused)?;
+        Ok(key.to_wif())
+    });
+    opening.await.map_err(Error::internal)?
+}
+
+fn text_of(path: &Path) -> Result<String, Error> {
+    let fail = |e: std::io::Error| {
+        Error::new(
+            Code::ConfigInvalid,
+            format!("cannot read {}: {e}", path.display()),
+        )
+        .because(e)
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(fail)?;
+    file.take(WALLET_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
+    Ok(text)
 }
 
 struct Writer {

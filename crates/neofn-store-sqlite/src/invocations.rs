@@ -626,10 +626,21 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     Ok(Ok(()))
 }
 
+/// Why a claim has no owner any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Its lease ended: an attempt.
+    Lease,
+    /// The whole process ended, which says nothing of the invocations that it ran: no attempt. The fence still grows
+    /// with each claim, so that whoever takes processes along is known in the end.
+    Process,
+}
+
 /// Ends every claim that `which` picks by its lease: back to the queue, or failed when its caller is gone.
 pub(crate) fn give_up(
     work: &mut Work<'_>,
     now: UnixMillis,
+    lost_by: Lost,
     which: impl Fn(UnixMillis) -> bool,
 ) -> Result<u32, Fault> {
     let lost: Vec<(InvocationId, Running)> = work
@@ -644,7 +655,8 @@ pub(crate) fn give_up(
             work.memory.unclaimed(*id)?;
             interrupt(work, *id, claim, now)?;
         } else {
-            put_back(work, *id, claim, claim.attempt)?;
+            let attempt = claim.attempt.saturating_sub(u32::from(lost_by == Lost::Process));
+            put_back(work, *id, claim, attempt)?;
         }
     }
     Ok(u32::try_from(lost.len()).unwrap_or(u32::MAX))

@@ -141,7 +141,7 @@ fn recover(conn: &Connection, now: UnixMillis) -> Result<Memory, Fault> {
         conn,
         memory: &mut memory,
     };
-    let count = invocations::give_up(&mut work, now, |_| true)?;
+    let count = invocations::give_up(&mut work, now, invocations::Lost::Process, |_| true)?;
     memory.flush(conn)?;
     conn.execute_batch("COMMIT")?;
     tracing::info!(count, "gave up claims of an earlier process");

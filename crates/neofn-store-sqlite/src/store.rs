@@ -121,7 +121,9 @@ impl InvocationStore for Store {
         let expired = move |lease_until| lease_until <= now;
         let count = self
             .queue
-            .call(0, move |work| invocations::give_up(work, now, expired))
+            .call(0, move |work| {
+                invocations::give_up(work, now, invocations::Lost::Lease, expired)
+            })
             .await?;
         Ok(count)
     }

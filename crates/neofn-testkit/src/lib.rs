@@ -20,5 +20,6 @@ mod wait;
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
 pub use neo::Neo;
+pub use neofn_chain::dev::Keep;
 pub use node::{NodeProcess, binary};
 pub use wait::eventually;

@@ -1,6 +1,8 @@
 //! A real Neo N3 node for a test: a private net of its own, ended with the test.
 
 use neofn_chain::dev::{DEV_ACCOUNTS, DEV_PASSWORD, DevAccount, DevChain, DevChainOptions, Keep};
+use neofn_chain::key::PrivateKey;
+use neofn_chain::wallet::ScryptParameters;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,21 @@ impl Neo {
     pub fn wallet(&self) -> PathBuf {
         self.chain().wallet()
     }
+    /// A wallet with the key of a funded account that opens at once, and the file with its password: `--wallet` and
+    /// `--wallet-password-file`.
+    #[must_use]
+    pub fn quick_wallet(&self, account: &DevAccount) -> [PathBuf; 2] {
+        let key = PrivateKey::from_wif(account.wif).expect("a key");
+        // as weak as it may be: there is nothing to protect
+        let scrypt = ScryptParameters { n: 2, r: 1, p: 1 };
+        let text = neofn_chain::wallet::write("test", &[key], "quick", scrypt).expect("a wallet");
+        let dir = &self.chain().options().directory;
+        let files = [dir.join("quick.json"), dir.join("quick.password")];
+        for (file, text) in files.iter().zip([text.as_str(), "quick\n"]) {
+            std::fs::write(file, text).expect("write the wallet");
+        }
+        files
+    }
     /// Its password.
     #[must_use]
     pub fn password(&self) -> &'static str {
@@ -130,6 +147,11 @@ impl Neo {
     /// Sends GAS from the account that owns most of it; waits until it is in a block.
     pub fn pay_gas(&self, to: &str, amount: &str) {
         wait(self.chain().pay(&[("GAS", to, amount.to_owned())])).expect("pay");
+    }
+    /// Sends the same amount of GAS several times in one transaction; waits until it is in a block.
+    pub fn pay_gas_times(&self, times: u32, to: &str, amount: &str) {
+        let payments: Vec<_> = (0..times).map(|_| ("GAS", to, amount.to_owned())).collect();
+        wait(self.chain().pay(&payments)).expect("pay");
     }
     /// Transfers from a funded account with the node's own command line; answers the transaction's hash once it is in
     /// a block.

@@ -49,6 +49,12 @@ pub struct ChainView {
     pub error: Option<String>,
     /// Every node.
     pub nodes: Vec<ChainNodeView>,
+    /// Of a development chain: a NEP-6 file on the node's machine with a funded account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<String>,
+    /// Its password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 /// Body of POST `/api/v1/chain/call`.
@@ -59,8 +65,16 @@ pub struct ChainCall {
     pub contract: String,
     /// The method.
     pub method: String,
-    /// Stack items as nodes write them, `{type, value}`.
+    /// Plain values, converted as the contract's manifest says, or `{type, value}`.
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     pub args: Vec<serde_json::Value>,
+}
+
+/// Body of POST `/api/v1/chain/decode`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecodeRequest {
+    /// The script: hexadecimal, with or without 0x, or base64.
+    pub script: String,
 }

@@ -8,9 +8,11 @@ mod function;
 mod invocation;
 mod node;
 mod problem;
+mod signer;
+mod transaction;
 mod trigger;
 
-pub use chain::{ChainCall, ChainNodeView, ChainView};
+pub use chain::{ChainCall, ChainNodeView, ChainView, DecodeRequest};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
     Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
@@ -22,6 +24,13 @@ pub use invocation::{
 };
 pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};
+pub use signer::{
+    CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
+};
+pub use transaction::{
+    ChainInvoke, ContractRequest, ScriptCallView, Sending, SentView, TransactionList, TransactionSignerView,
+    TransactionView,
+};
 pub use trigger::{
     BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,
     FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch,

@@ -130,8 +130,17 @@ pub struct BacktestView {
     /// Units of all of them together, estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<u64>,
+    /// Fees of the transactions that one invocation would send, datoshi; absent as `units_each` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fees_each: Option<String>,
+    /// Fees of all of them together, datoshi, estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fees: Option<String>,
     /// How many events were run to measure it.
     pub measured: u32,
+    /// Why the first run that failed did, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// What became of one published event.

@@ -1,6 +1,9 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
+pub mod chain;
+
 use crate::failure::{Exit, Failure};
+use crate::paying::Paying;
 use crate::settings::Settings;
 use crate::ui::Ui;
 use clap::error::ErrorKind;
@@ -56,7 +59,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a node
-    Up(Up),
+    Up(Box<Up>),
     /// Run this project here and redeploy whenever a file changes
     Dev(Dev),
     /// Make a new project from a template
@@ -86,6 +89,20 @@ pub enum Command {
     /// What invocations cost
     #[command(subcommand)]
     Gas(Gas),
+    /// Look at the chain, and send transactions
+    #[command(subcommand)]
+    Chain(chain::Chain),
+    /// List triggers, and try them on what happened
+    Triggers(chain::Triggers),
+    /// List the events that reached triggers, newest last
+    Events(chain::Events),
+    /// List what failed for good; retry or drop it
+    #[command(name = "deadletters")]
+    DeadLetters(chain::DeadLetters),
+    /// Show a transaction that a function sent, or list them
+    Tx(chain::Tx),
+    /// Show the accounts that sign, and what they may sign
+    Signer(chain::Signer),
     /// Explain an error code, or list them all
     Explain(Explain),
     /// Look for what could be wrong on this machine
@@ -141,6 +158,9 @@ pub struct Up {
     /// How log lines look: `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: neofn_node::LogFormat,
+    /// Who pays for transactions.
+    #[command(flatten)]
+    pub paying: Paying,
     /// What the node allows and keeps.
     #[command(flatten)]
     pub settings: Settings,
@@ -165,6 +185,15 @@ pub struct Dev {
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
+    /// Run a private Neo N3 net even if no function asks for a chain
+    #[arg(long)]
+    pub dev_chain: bool,
+    /// Run none even if a function asks for one
+    #[arg(long, conflicts_with_all = ["dev_chain", "dev_block_time"])]
+    pub no_chain: bool,
+    /// Time between the blocks of the private net
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = block_time)]
+    pub dev_block_time: u64,
 }
 
 /// `neofn init`

@@ -78,6 +78,19 @@ pub fn project_name(global: &Global) -> Result<ProjectName, Failure> {
     Ok(project.map_or_else(ProjectName::default_project, |p| p.manifest.project))
 }
 
+/// The trigger that `name` means: `function/trigger` or `project/function/trigger`.
+pub fn trigger_name(global: &Global, name: &str) -> Result<(FunctionKey, String), Failure> {
+    match name.rsplit_once('/') {
+        Some((function, trigger)) if !trigger.is_empty() => {
+            Ok((function_key(global, function)?, trigger.to_owned()))
+        }
+        _ => Err(Failure::usage(
+            format!("{name:?} names no trigger"),
+            "write FUNCTION/TRIGGER; `neofn triggers` lists them",
+        )),
+    }
+}
+
 /// The function that `name` means: `function` or `project/function`.
 pub fn function_key(global: &Global, name: &str) -> Result<FunctionKey, Failure> {
     let wrong = |reason: neofn_types::NameError| {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use neofn_manifest::{MANIFEST_BYTES_MAX, Manifest, parse};
-use neofn_types::Code;
+use neofn_types::{ChainGrant, Code};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,15 @@ impl Project {
         Ok(Self {
             root: root.to_owned(),
             manifest: parse(MANIFEST, &text)?,
+        })
+    }
+
+    /// Whether a function waits for blocks, or may look at the chain or send transactions.
+    #[must_use]
+    pub fn wants_chain(&self) -> bool {
+        self.manifest.functions.values().any(|function| {
+            let waits = function.on.0.iter().any(|trigger| trigger.on.kind().is_chain());
+            waits || function.allow.chain != ChainGrant::None
         })
     }
 

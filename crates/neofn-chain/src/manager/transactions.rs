@@ -115,7 +115,11 @@ impl Transactions {
     /// idempotency key give the same transaction for ever, whatever else the request says the second time.
     pub async fn submit(&self, request: Request) -> Result<TxRecord, TxError> {
         if let Some(found) = self.0.store.transaction(request.id()).await? {
-            return Ok(found);
+            return match found.state {
+                // whoever asked first died before it was sent: this one is told what becomes of it all the same
+                TxState::Reserved | TxState::Signed => self.0.finish_submit(found).await,
+                _ => Ok(found),
+            };
         }
         let request = self.0.complete(request).await?;
         let unsigned = self.0.build(&request, None).await?;

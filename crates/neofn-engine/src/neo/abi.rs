@@ -112,7 +112,12 @@ impl Methods {
 /// `{type, value}`: a value that carries its type.
 fn typed(value: &Value) -> Option<(ParameterType, &Value)> {
     let object = value.as_object().filter(|o| o.len() == 2)?;
-    Some((object.get("type")?.as_str()?.parse().ok()?, object.get("value")?))
+    let ty = match object.get("type")?.as_str()? {
+        // as nodes write results
+        "ByteString" | "Buffer" => ParameterType::ByteArray,
+        name => name.parse().ok()?,
+    };
+    Some((ty, object.get("value")?))
 }
 
 fn hex_bytes(text: &str, length: Option<usize>) -> Result<Vec<u8>, String> {
@@ -132,6 +137,11 @@ fn integer(text: &str) -> Result<StackItem, String> {
         Some(n) if n.bits() < INTEGER_BITS_MAX => Ok(StackItem::Integer(n)),
         _ => Err("a whole number of at most 256 bits".to_owned()),
     }
+}
+
+/// The machine's form of a JSON value of no particular type; the error says what it cannot be.
+pub fn contract_value(value: &Value) -> Result<StackItem, String> {
+    item(ParameterType::Any, value)
 }
 
 /// The machine's form of a JSON value.

@@ -9,6 +9,7 @@ mod manifests;
 mod transfers;
 mod write;
 
+pub use abi::contract_value;
 pub(crate) use manifests::Manifests;
 pub(crate) use write::{Effect, Ordinals, Sending};
 

@@ -67,6 +67,10 @@ impl Sending {
             spent: tokio::sync::Mutex::new(Datoshi::ZERO),
         }
     }
+    /// Fees of all that was sent, or tried out; call after the end of the run.
+    pub(crate) fn spent(&self) -> Datoshi {
+        self.spent.try_lock().map_or(Datoshi::ZERO, |spent| *spent)
+    }
 }
 
 #[derive(Deserialize)]
@@ -139,7 +143,9 @@ impl Neo {
         }
         request.fee_max = asked.min(left);
         if self.effects == Effects::Discarded {
-            return writer.dry_run(request).await.map(|r| shown(&r)).map_err(error);
+            let receipt = writer.dry_run(request).await.map_err(error)?;
+            *spent = spent.checked_add(receipt.fee).unwrap_or(granted.gas);
+            return Ok(shown(&receipt));
         }
         let receipt = writer.submit(request).await.map_err(error)?;
         *spent = spent.checked_add(receipt.fee).unwrap_or(granted.gas);

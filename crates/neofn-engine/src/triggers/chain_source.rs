@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 /// How long to wait after an error before the next try.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
+/// Blocks on their way.
+type Reading = JoinHandle<Result<Vec<Block>, ChainError>>;
+
 /// What a step left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -40,7 +43,7 @@ pub(crate) struct ChainSource {
     pub(super) chain: Arc<dyn Chain>,
     pub(super) cursor: Option<ChainCursor>,
     /// Blocks that are being read while those before them are written down.
-    ahead: Option<(u64, JoinHandle<Result<Vec<Block>, ChainError>>)>,
+    ahead: Option<(u64, Reading)>,
     matching: Option<Matching>,
     /// Triggers whose function was full; looked at again after a pause.
     pub(super) full: HashSet<TriggerId>,

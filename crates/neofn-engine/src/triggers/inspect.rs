@@ -12,7 +12,7 @@ use bytes::Bytes;
 use neofn_chain::port::{BLOCKS_MAX, Chain};
 use neofn_event::TriggerId;
 use neofn_trigger::Explanation;
-use neofn_types::{Code, Error, FunctionName, InvocationId, ProjectName};
+use neofn_types::{Code, Datoshi, Error, FunctionName, InvocationId, ProjectName};
 use std::sync::Arc;
 
 /// Events that a backtest shows.
@@ -146,12 +146,16 @@ impl Inner {
             }
             next += u64::try_from(blocks.len()).unwrap_or(0);
         }
-        let mut units = Vec::new();
+        let (mut units, mut fees, mut failure) = (Vec::new(), Datoshi::ZERO, None);
         for sample in samples.iter().take(MEASURED_MAX) {
             let event = Bytes::from(sample.to_string());
-            let run = self.clone().estimate(armed.id.function.clone(), event).await?;
-            if run.outcome.is_ok() {
-                units.push(run.units.total);
+            let (run, spent) = self.clone().estimate(armed.id.function.clone(), event).await?;
+            match run.outcome {
+                Ok(_) => {
+                    units.push(run.units.total);
+                    fees = fees.checked_add(spent).unwrap_or(fees);
+                }
+                Err(failed) => failure = failure.or(Some(format!("{}: {}", failed.code, failed.message))),
             }
         }
         let measured = u64::try_from(units.len()).unwrap_or(0);
@@ -162,6 +166,11 @@ impl Inner {
             matched,
             samples,
             units_each: units.iter().sum::<u64>().checked_div(measured),
+            fees_each: i64::try_from(measured)
+                .ok()
+                .and_then(|n| fees.0.checked_div(n))
+                .map(Datoshi),
+            failure,
             measured: u32::try_from(measured).unwrap_or(u32::MAX),
         })
     }

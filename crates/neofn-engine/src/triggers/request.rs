@@ -2,7 +2,7 @@
 
 use super::port::{Delivered, TriggerState};
 use neofn_event::{TriggerId, TriggerSpec};
-use neofn_types::{Hash256, Version};
+use neofn_types::{Datoshi, Hash256, Version};
 use serde_json::Value;
 
 /// A trigger as listings show it.
@@ -42,6 +42,10 @@ pub struct Backtest {
     pub samples: Vec<Value>,
     /// Units of an invocation, measured on the first samples; none when nothing matched or all of them failed.
     pub units_each: Option<u64>,
+    /// Fees of the transactions of an invocation, tried out on the same samples.
+    pub fees_each: Option<Datoshi>,
+    /// Why the first sample that failed did.
+    pub failure: Option<String>,
     /// How many samples were run to measure it.
     pub measured: u32,
 }

@@ -128,7 +128,7 @@ impl Inner {
                 let known = known.get(&id);
                 let stands = known.is_some_and(|s| s.status != TriggerStatus::Off && s.kind == kind);
                 // without a chain it cannot be said where a trigger begins
-                if !stands && !(kind.is_chain() && latest.is_none()) {
+                if !stands && (latest.is_some() || !kind.is_chain()) {
                     let latest = latest.filter(|_| kind.is_chain());
                     changes.push(TriggerChange {
                         id: id.clone(),

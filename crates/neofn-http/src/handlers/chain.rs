@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use neofn_api::{NotificationQuery, json};
-use neofn_wire::{ChainCall, ChainView, Problem};
+use neofn_wire::{ChainCall, ChainView, DecodeRequest, Problem};
 use serde::Deserialize;
 
 /// Most bytes of a call.
@@ -138,5 +138,26 @@ pub(crate) async fn call(
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().chain_call(&caller.who, request).await?,
+    ))
+}
+
+/// Takes a script apart.
+#[utoipa::path(post, path = "/api/v1/chain/decode", tag = "chain", request_body = DecodeRequest,
+    responses(
+        (status = 200, description = "Its instructions and calls", body = Object),
+        (status = "default", description = "Not read", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn decode(
+    State(edge): State<Edge>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    edge.api().authorise_chain(&caller.who)?;
+    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
+    let request: DecodeRequest = json::request(&body)?;
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().decode_script(&caller.who, &request)?,
     ))
 }

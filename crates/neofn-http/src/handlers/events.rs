@@ -5,19 +5,27 @@
 use super::triggers::{FiredParams, ProjectParams};
 use crate::extract::{Caller, Query};
 use crate::problem::Refusal;
-use crate::router::Edge;
+use crate::router::{Edge, header_text};
 use crate::{body, encode};
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use futures_util::stream::{self, Stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{Action, json};
+use neofn_api::{Action, EventStep, EventStream, json};
 use neofn_event::CloudEvent;
 use neofn_event::cloud::{BATCH_TYPE, STRUCTURED_TYPE};
 use neofn_types::Error;
 use neofn_wire::{FiredList, Problem, PublishAnswer};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A comment is sent this often, so that a dead line is noticed at both ends.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Takes CloudEvents for the triggers of a project: structured, binary (`ce-` headers) or a batch, by the content type.
 #[utoipa::path(post, path = "/api/v1/events", tag = "triggers",
@@ -69,12 +77,14 @@ fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Vec<CloudEvent>, Error> {
     Ok(vec![CloudEvent::from_headers(text, body)?])
 }
 
-/// Events that reached triggers, with what became of them, newest first.
+/// Events that reached triggers, with what became of them, newest first; with `follow` a stream of those to come.
 #[utoipa::path(get, path = "/api/v1/events", tag = "triggers",
     params(("project" = Option<String>, Query, description = "Default: the key's project"), ("function" = Option<String>, Query),
         ("trigger" = Option<String>, Query), ("from" = Option<u64>, Query, description = "First block"),
         ("to" = Option<u64>, Query, description = "Last block"), ("after" = Option<String>, Query, description = "Only what came after this invocation"),
-        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query),
+        ("follow" = Option<bool>, Query, description = "server-sent events with a FiredView: `fired`, and `ended` once the invocation has"),
+        ("Last-Event-ID" = Option<String>, Header, description = "as `after`")),
     responses(
         (status = 200, description = "A page of them", body = FiredList),
         (status = "default", description = "Not to be seen", body = Problem, content_type = "application/problem+json"),
@@ -83,8 +93,38 @@ pub(crate) async fn list(
     State(edge): State<Edge>,
     caller: Caller,
     Query(params): Query<FiredParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let answer = edge.api().events(&caller.who, &project, params.query()).await?;
-    Ok(encode::json(StatusCode::OK, &answer))
+    if matches!(params.follow.as_deref(), None | Some("false" | "0")) {
+        let answer = edge.api().events(&caller.who, &project, params.query()).await?;
+        return Ok(encode::json(StatusCode::OK, &answer));
+    }
+    let resumed = header_text(&headers, "last-event-id")?.map(str::to_owned);
+    let mut query = params.query();
+    query.after = resumed.or(query.after);
+    let stream = edge.api().follow_events(&caller.who, &project, query).await?;
+    let stream = Sse::new(steps(stream, edge.going().clone()));
+    Ok(stream
+        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
+        .into_response())
+}
+
+/// Ends when the node goes, or its storage fails.
+fn steps(events: EventStream, going: CancellationToken) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold((events, going), |(mut events, going)| async move {
+        let step = tokio::select! {
+            step = events.next() => step.ok()?,
+            () = going.cancelled() => return None,
+        };
+        let (name, view) = match &step {
+            EventStep::Fired(view) => ("fired", view),
+            EventStep::Ended(view) => ("ended", view),
+        };
+        let event = Event::default()
+            .event(name)
+            .id(view.invocation.id.clone())
+            .data(serde_json::to_string(view).unwrap_or_default());
+        Some((Ok(event), (events, going)))
+    })
 }

@@ -53,6 +53,8 @@ pub(crate) struct FiredParams {
     after: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
+    /// Of events alone.
+    pub(crate) follow: Option<String>,
 }
 
 impl FiredParams {

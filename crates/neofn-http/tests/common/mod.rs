@@ -224,6 +224,7 @@ impl World {
             clock,
             entropy,
             limits_max: Limits::default(),
+            payments: None,
             facts: NodeFacts {
                 version: "0.0.0".to_owned(),
                 jail: JailView {

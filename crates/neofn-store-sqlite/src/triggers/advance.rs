@@ -263,7 +263,7 @@ fn write(work: &mut Work<'_>, deliveries: &[Delivery], at: UnixMillis) -> Result
         };
         let name = delivery.trigger.name.as_str();
         // paused and removed triggers get nothing
-        if !standing(work.conn, place, name)?.is_some_and(|s| s.status == RUNNING) {
+        if standing(work.conn, place, name)?.is_none_or(|s| s.status != RUNNING) {
             continue;
         }
         let (id, known) = match take(work, place, delivery, 0, at)? {

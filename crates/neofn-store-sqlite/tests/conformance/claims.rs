@@ -453,7 +453,8 @@ pub async fn a_restart_gives_up_every_claim<H: Harness>() {
         .await
         .unwrap();
     assert_eq!(again.iter().map(|c| c.id).collect::<Vec<_>>(), ids);
-    assert_eq!(again[0].attempt, Attempt(2));
+    // the end of a process says nothing of what it ran: no attempt is lost, and the fence says that there was one
+    assert_eq!(again[0].attempt, Attempt(1));
     assert_eq!(again[4].attempt, Attempt(1));
     assert!(again[0].fence > claims[0].fence);
     harness.stop(store).await;

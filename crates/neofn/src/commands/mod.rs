@@ -1,11 +1,14 @@
 //! One file per command; this one only chooses.
 
+pub mod chain;
 mod completions;
+mod dead_letters;
 mod delete;
 pub mod deploy;
 mod dev;
 mod doctor;
 mod enable;
+mod events;
 mod explain;
 mod functions;
 mod gas;
@@ -15,7 +18,10 @@ pub mod invoke;
 pub mod logs;
 pub mod replay;
 mod rollback;
-mod up;
+mod signer;
+mod triggers;
+mod tx;
+pub mod up;
 pub mod version;
 mod versions;
 
@@ -44,6 +50,12 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Invocations(args) => invocations::run(global, ui, &args),
         Command::Replay(args) => replay::run(global, ui, &args),
         Command::Gas(Gas::Estimate(args)) => gas::run(global, ui, &args),
+        Command::Chain(command) => chain::run(global, ui, &command),
+        Command::Triggers(args) => triggers::run(global, ui, &args),
+        Command::Events(args) => events::run(global, ui, &args),
+        Command::DeadLetters(args) => dead_letters::run(global, ui, &args),
+        Command::Tx(args) => tx::run(global, ui, &args),
+        Command::Signer(args) => signer::run(global, ui, &args),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Doctor(args) => doctor::run(global, ui, &args),
         Command::Completions(args) => Ok(completions::run(ui, &args)),

@@ -4,7 +4,7 @@ use crate::cli::Up;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
-use neofn_node::{ChainChoice, Keep, Node, NodeOptions, Termination};
+use neofn_node::{ChainChoice, ChainFacts, Keep, Node, NodeOptions, Termination};
 use neofn_types::Code;
 use neofn_wire::{ReadyChain, ReadyLine};
 use std::time::Duration;
@@ -29,6 +29,7 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
     options.listen = args.listen;
     options.insecure_no_jail = args.insecure_no_jail;
     options.chain = chain(args);
+    options.wallet = args.paying.wallet();
     args.settings.apply(&mut options);
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
@@ -74,11 +75,7 @@ fn announce(ui: &Ui, node: &Node) {
         ui.document(&ReadyLine {
             url: node.url().to_owned(),
             admin_key_file,
-            chain: node.chain().map(|chain| ReadyChain {
-                rpc: chain.rpc.clone(),
-                wallet: chain.wallet.as_ref().map(|w| w.display().to_string()),
-                password: chain.password.clone(),
-            }),
+            chain: node.chain().map(ready_chain),
         });
         return;
     }
@@ -101,5 +98,14 @@ fn announce(ui: &Ui, node: &Node) {
                 ),
             );
         }
+    }
+}
+
+/// The chain's part of the ready line.
+pub fn ready_chain(chain: &ChainFacts) -> ReadyChain {
+    ReadyChain {
+        rpc: chain.rpc.clone(),
+        wallet: chain.wallet.as_ref().map(|w| w.display().to_string()),
+        password: chain.password.clone(),
     }
 }

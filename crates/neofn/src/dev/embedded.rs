@@ -2,7 +2,7 @@
 
 use super::Event;
 use crate::failure::Failure;
-use neofn_node::{Node, NodeOptions, Termination};
+use neofn_node::{ChainFacts, Node, NodeOptions, Termination};
 use neofn_types::Code;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -20,11 +20,13 @@ pub struct Embedded {
     pub url: String,
     /// The file that holds its admin key alone.
     pub admin_key_file: PathBuf,
+    /// Its chain, when it has one.
+    pub chain: Option<ChainFacts>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
-type Started = Result<(String, PathBuf), Failure>;
+type Started = Result<(String, PathBuf, Option<ChainFacts>), Failure>;
 
 impl Embedded {
     /// Starts a node; a signal becomes an event.
@@ -37,10 +39,11 @@ impl Embedded {
             runtime.shutdown_timeout(ABANDON);
         });
         let ended = || Failure::new(Code::Internal, "the embedded node ended before it was ready", "");
-        let (url, admin_key_file) = started.recv().map_err(|_| ended())??;
+        let (url, admin_key_file, chain) = started.recv().map_err(|_| ended())??;
         Ok(Self {
             url,
             admin_key_file,
+            chain,
             stop,
             thread,
         })
@@ -70,7 +73,11 @@ async fn serve(
             return;
         }
     };
-    let _ = ready.send(Ok((node.url().to_owned(), node.admin_key_file().to_owned())));
+    let _ = ready.send(Ok((
+        node.url().to_owned(),
+        node.admin_key_file().to_owned(),
+        node.chain().cloned(),
+    )));
     tokio::select! {
         _ = &mut stopped => {}
         () = termination.asked() => {

@@ -2,6 +2,8 @@
 
 use super::{Embedded, Event};
 use crate::cli::Global;
+use crate::cli::chain::{SendHow, Transfer};
+use crate::commands::chain::{send, show};
 use crate::commands::{deploy, invoke, logs, replay, report};
 use crate::context;
 use crate::failure::Failure;
@@ -11,11 +13,17 @@ use crate::render;
 use crate::ui::{Tone, Ui};
 use neofn_client::Client;
 use neofn_node::SystemClock;
-use neofn_types::{Clock as _, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
+use neofn_types::{Clock as _, Code, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
 use neofn_wire::LogEvent;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// How long the next block may take: longer than the longest time between blocks.
+const BLOCK: Duration = Duration::from_secs(65);
+/// How often the height is asked for meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A project that runs.
 pub struct Session {
@@ -31,6 +39,8 @@ pub struct Session {
     current: Option<FunctionKey>,
     /// The run that `r` replays.
     last: Option<(FunctionKey, InvocationId)>,
+    /// Whether there is a chain.
+    chain: bool,
 }
 
 impl Session {
@@ -55,6 +65,7 @@ impl Session {
             live: BTreeMap::new(),
             current: None,
             last: None,
+            chain: node.chain.is_some(),
         })
     }
 
@@ -69,6 +80,12 @@ impl Session {
             Ok(project) => project,
             Err(failure) => return self.show(&failure),
         };
+        if project.wants_chain() && !self.chain {
+            self.ui.say(
+                Tone::Warn,
+                "this project asks for a chain: start `neofn dev` again to have one",
+            );
+        }
         let name = self
             .project
             .clone()
@@ -195,5 +212,87 @@ impl Session {
             }
             Err(error) => self.show(&error.into()),
         }
+    }
+
+    /// Sends 1 GAS from the first development account to the second, and waits until it has landed. What fires on it
+    /// comes with the followed logs.
+    pub fn transfer(&self) {
+        if !self.chain {
+            return self
+                .ui
+                .note("there is no chain: no function asks for one, and --dev-chain was not given");
+        }
+        if let Err(failure) = self.send_gas() {
+            self.show(&failure);
+        }
+    }
+
+    fn send_gas(&self) -> Result<(), Failure> {
+        let project = Project::read(&self.root)?.manifest.project;
+        let project = self.project.clone().unwrap_or(project);
+        let to = second_account(&self.client)?;
+        let sent = send::pay(&self.client, &project, &one_gas(&to))?;
+        let Some(transaction) = sent.transaction else {
+            return Ok(());
+        };
+        let ended = send::wait(&self.client, &transaction.id)?;
+        self.ui.out(ended.hash.as_ref().unwrap_or(&ended.id));
+        send::describe(&self.ui, &ended);
+        Ok(())
+    }
+
+    /// Waits for the next block and shows it.
+    pub fn next_block(&self) {
+        if !self.chain {
+            return self
+                .ui
+                .note("there is no chain: no function asks for one, and --dev-chain was not given");
+        }
+        let next = || -> Result<String, Failure> {
+            let height = self.client.chain()?.height + 1;
+            let deadline = self.clock.monotonic() + BLOCK;
+            while self.client.chain()?.height < height {
+                if self.clock.monotonic() > deadline {
+                    return Ok(format!("block {height} has not come within a minute"));
+                }
+                std::thread::sleep(LOOK);
+            }
+            Ok(show::block(&self.client.block(height)?))
+        };
+        match next() {
+            Ok(text) => self.ui.block(Tone::Plain, &text),
+            Err(failure) => self.show(&failure),
+        }
+    }
+}
+
+/// Who gets the transfers: the second account of the development wallet.
+fn second_account(client: &Client) -> Result<String, Failure> {
+    let none = || {
+        Failure::new(
+            Code::DevChainFailed,
+            "the development chain has no second account",
+            "",
+        )
+    };
+    let wallet = PathBuf::from(client.chain()?.wallet.ok_or_else(none)?);
+    let text = std::fs::read_to_string(&wallet).map_err(|e| Failure::file(&wallet, "read", &e))?;
+    let wallet: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let address = wallet.pointer("/accounts/1/address").and_then(|a| a.as_str());
+    address.map(str::to_owned).ok_or_else(none)
+}
+
+fn one_gas(to: &str) -> Transfer {
+    Transfer {
+        how: SendHow {
+            account: None,
+            gas: None,
+            dry_run: false,
+            no_wait: false,
+            idempotency_key: None,
+        },
+        to: to.to_owned(),
+        amount: "1".to_owned(),
+        token: "GAS".to_owned(),
     }
 }

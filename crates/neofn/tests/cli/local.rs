@@ -18,10 +18,33 @@ fn help_of_every_command() {
     for command in &commands {
         all.push_str(&format!("\n==== {command}\n{}", place.see(&[command, "--help"])));
     }
-    all.push_str(&format!(
-        "\n==== gas estimate\n{}",
-        place.see(&["gas", "estimate", "--help"])
-    ));
+    for (command, below) in [
+        ("gas", &["estimate"][..]),
+        (
+            "chain",
+            &[
+                "height",
+                "block",
+                "tx",
+                "notifications",
+                "balance",
+                "call",
+                "decode",
+                "invoke",
+                "transfer",
+                "deploy",
+                "update",
+            ],
+        ),
+        ("triggers", &["test", "backtest", "pause", "resume"]),
+        ("deadletters", &["retry", "drop"]),
+        ("signer", &["import", "policy", "signatures"]),
+    ] {
+        for sub in below {
+            let help = place.see(&[command, sub, "--help"]);
+            all.push_str(&format!("\n==== {command} {sub}\n{help}"));
+        }
+    }
     assert_snapshot!(all);
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits for the real world")]
 #![cfg(test)]
 
+mod chain;
 mod deploy;
 mod local;
 mod mock;
