@@ -96,3 +96,102 @@ fn a_node_of_another_network_is_named_by_its_address() {
         "{said}"
     );
 }
+
+/// Each thing that cannot be has an error of its own, as the function sees it.
+#[test]
+fn what_cannot_be_called_or_sent_says_why() {
+    let neo = Neo::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    // one of them will have too little for a transfer's fees
+    let poor = &neo.accounts()[2];
+    let rich = &neo.accounts()[0];
+    let wallet = |account| neo.quick_wallet(account).map(|f| f.display().to_string());
+    let start = |name: &str, [file, password]: [String; 2]| {
+        let rpc = neo.rpc();
+        let more = [
+            "--chain",
+            &rpc,
+            "--wallet",
+            &file,
+            "--wallet-password-file",
+            &password,
+        ];
+        NodeProcess::start_in(&dir.path().join(name), &more)
+    };
+    const TRY: &str = "export async function handler(e, ctx) {
+      const from = await ctx.neo.account();
+      const args = (e.args ?? []).map((a) => (a === 'FROM' ? from : a));
+      try { return await ctx.neo[e.op](e.contract, e.method, args, e.options); }
+      catch (error) { return { code: error.code, message: error.message }; }
+    }";
+    let unknown = format!("0x{}", "07".repeat(20));
+    let deploy = |http: &Http| {
+        let grants = json!({"chain": {"write": {"contracts": ["GAS", "NEO", unknown], "gas": "0.5"}}});
+        let request = json!({"function_name": "try", "source": TRY, "allow": grants});
+        let _ = http.deploy_with("demo", request).expect(201);
+    };
+    let tried = |http: &Http, call: Value| -> (String, String) {
+        let answer = http.invoke("demo", "try", &call).expect(200).json();
+        let text = |name: &str| answer["result"][name].as_str().unwrap_or_default().to_owned();
+        assert!(!text("message").is_empty(), "{call}: {answer}");
+        (text("code"), text("message"))
+    };
+    let call = |contract: &str, method: &str, args: Value| json!({"op": "invoke", "contract": contract, "method": method, "args": args});
+    let to = "NKuyBkoGdZZSLyPbJEetheRhMjeznFZszf";
+
+    let node = start("rich", wallet(rich));
+    let http = node.http();
+    deploy(&http);
+    let table = [
+        (call(&unknown, "x", json!([])), "NF0808", unknown.as_str()),
+        (call("GAS", "nothing", json!([])), "NF0809", "nothing"),
+        (call("GAS", "transfer", json!(["FROM", to])), "NF0809", "transfer"),
+        (
+            call("GAS", "transfer", json!(["FROM", to, "much", null])),
+            "NF0809",
+            "amount",
+        ),
+        (call("NEO", "setGasPerBlock", json!(["1"])), "NF0810", "committee"),
+        (
+            call("GAS", "transfer", json!(["not an address", to, "1", null])),
+            "NF0809",
+            "from",
+        ),
+    ];
+    for (call, code, word) in table {
+        let (found, message) = tried(&http, call.clone());
+        assert_eq!(found, code, "{call}: {message}");
+        assert!(message.contains(word), "{call}: {message}");
+    }
+    let mut dear = call("GAS", "transfer", json!(["FROM", to, "1", null]));
+    dear["options"] = json!({"gas": "0.001"});
+    let (code, message) = tried(&http, dear);
+    assert_eq!(code, "NF0823", "{message}");
+    // each code has a page with a cure
+    for code in [
+        "NF0808", "NF0809", "NF0810", "NF0811", "NF0812", "NF0804", "NF0823",
+    ] {
+        let page = http.get(&format!("/docs/errors/{code}")).expect(200).body;
+        assert!(page.contains("What to do</h2><p>"), "{code}: {page}");
+    }
+    drop(node);
+
+    let balances = neo.call("getnep17balances", json!([poor.address]));
+    let gas = balances["balance"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|b| b["symbol"] == "GAS");
+    let has: i64 = gas.and_then(|b| b["amount"].as_str()?.parse().ok()).expect("GAS");
+    // its own fees are about 0.114 GAS
+    let all_but = has - 15_000_000;
+    let amount = format!("{}.{:08}", all_but / 100_000_000, all_but % 100_000_000);
+    let _ = neo.transfer(poor, rich.address, "GAS", &amount);
+    let node = start("poor", wallet(poor));
+    deploy(&node.http());
+    let (code, message) = tried(
+        &node.http(),
+        call("GAS", "transfer", json!(["FROM", to, "1", null])),
+    );
+    assert_eq!(code, "NF0811", "{message}");
+}

@@ -17,6 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, watch};
 
+/// How long to look for what a signer said just before it ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long a start may take: Argon2 and the reading of the journal.
 const START: Duration = Duration::from_secs(60);
 /// How long an answer may take: one signature and one write to disk.
@@ -208,11 +210,14 @@ impl Line {
             socket.read_exact(&mut body).await?;
             Ok(serde_json::from_slice(&body)?)
         };
+        tokio::pin!(read);
         tokio::select! {
-            // what it said before it ended is read first
             biased;
-            reply = read => reply,
-            _ = ended.wait_for(|ended| *ended) => Err(io::Error::other("its process ended")),
+            reply = &mut read => return reply,
+            _ = ended.wait_for(|ended| *ended) => {}
         }
+        // what it said before it ended lies in the socket, though nobody may have noticed yet
+        let last_words = tokio::time::timeout(LAST_WORDS, read).await;
+        last_words.unwrap_or_else(|_| Err(io::Error::other("its process ended")))
     }
 }
