@@ -3,12 +3,14 @@
 
 use neofn_testkit::{Answer, Http, NodeProcess};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-static NODE: LazyLock<Shared> = LazyLock::new(Shared::start);
+thread_local! {
+    // not a static, which is never dropped: the node ends with the thread of its test
+    static NODE: Shared = Shared::start();
+}
 
-/// One node for the attacks of this process; nextest gives every test a process of its own.
+/// One node for the attacks of a test.
 struct Shared {
     node: NodeProcess,
 }
@@ -29,7 +31,7 @@ impl Shared {
 }
 
 fn http() -> Http {
-    NODE.node.http()
+    NODE.with(|shared| shared.node.http())
 }
 
 /// Deploys `source` with tight limits, so that an attack ends soon.
@@ -450,7 +452,10 @@ fn two_loops_do_not_stop_the_rest() {
         "limits": {"units": 10_000_000, "time": "3s"}});
     let _ = http().deploy_with("demo", request).expect(201);
     let hogs: Vec<_> = (0..4)
-        .map(|_| std::thread::spawn(|| http().invoke("demo", "hog", &json!(null))))
+        .map(|_| {
+            let http = http();
+            std::thread::spawn(move || http.invoke("demo", "hog", &json!(null)))
+        })
         .collect();
     for _ in 0..20 {
         still_well();
