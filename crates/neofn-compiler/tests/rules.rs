@@ -118,6 +118,31 @@ async fn keys_are_found_wherever_they_are() {
 }
 
 #[tokio::test]
+async fn an_exported_value_is_pointed_at() {
+    for (source, message, column) in [
+        (
+            "export const handler = 5",
+            "the export `handler` is a number, not a function",
+            24,
+        ),
+        (
+            "export default { fetch() {} }",
+            "the default export is an object, not a function",
+            16,
+        ),
+        (
+            "export const main = [] as any",
+            "the export `main` is an array, not a function",
+            21,
+        ),
+    ] {
+        let (_, found) = refusal(request(source.to_owned())).await;
+        assert_eq!(common::codes(&found), ["NF0102"]);
+        assert_eq!((found[0].message.as_str(), found[0].column), (message, column));
+    }
+}
+
+#[tokio::test]
 async fn packages_are_checked_for_errors_only() {
     let files = [
         ("index.ts", "import \"p\";\nexport const handler = () => 1;"),

@@ -60,12 +60,14 @@ pub(crate) fn stored(failure: &RunFailure) -> StoredFailure {
         code: failure.code,
         message: failure.message.clone(),
         stack: failure.stack.clone(),
+        frame: failure.frame.clone(),
     }
 }
 
 pub(crate) fn unstored(stored: StoredFailure) -> RunFailure {
     RunFailure {
         stack: stored.stack,
+        frame: stored.frame,
         ..failure(stored.code, stored.message)
     }
 }

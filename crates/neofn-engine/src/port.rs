@@ -220,6 +220,8 @@ pub struct StoredFailure {
     pub message: String,
     /// Stack lines in the user's own source: `at handler (index.ts:3:10)`.
     pub stack: Vec<String>,
+    /// The source around the place that threw; empty for none.
+    pub frame: String,
 }
 
 /// One write of ctx.kv, in the order it was made.

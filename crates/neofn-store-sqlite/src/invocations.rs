@@ -669,6 +669,7 @@ fn interrupt(work: &mut Work<'_>, id: InvocationId, claim: &Running, now: UnixMi
         code,
         message: code.info().title.to_owned(),
         stack: Vec::new(),
+        frame: String::new(),
     };
     let detail = pack(&DetailRef {
         failure: Some(&failure),

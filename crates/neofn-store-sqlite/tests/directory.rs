@@ -155,7 +155,8 @@ async fn the_directory_is_private_and_a_file_in_its_place_is_an_error() {
     let Err(refused) = Store::open(options(&file)) else {
         unreachable!("opened a file")
     };
-    assert_eq!(refused.code, Code::StoreFailed);
+    assert_eq!(refused.code, Code::ConfigInvalid);
+    assert!(refused.message.contains("File exists"), "{}", refused.message);
     std::fs::write(
         dir.join("neofn.db"),
         b"this is no database, however long one looks at it",

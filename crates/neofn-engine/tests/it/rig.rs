@@ -183,12 +183,13 @@ impl Rig {
         .await;
         self.record(id).await
     }
-    /// Moves time past every back-off until the invocation is in `status`.
+    /// Moves time past every back-off until the invocation is in `status`; in steps well under a lease, which may
+    /// have begun since the record was read.
     pub async fn until_later(&self, id: InvocationId, status: Status) -> InvocationRecord {
         eventually(&format!("{status:?}"), || async {
             let now = self.record(id).await.status;
             if now == Status::Queued {
-                self.clock.advance(Duration::from_secs(30));
+                self.clock.advance(Duration::from_secs(5));
             }
             now == status
         })

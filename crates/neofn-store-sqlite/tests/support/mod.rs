@@ -175,6 +175,7 @@ pub fn failure() -> StoredFailure {
         code: Code::SandboxLost,
         message: "lost".to_owned(),
         stack: vec!["at handler (index.ts:3:10)".to_owned()],
+        frame: "3 | throw new Error()".to_owned(),
     }
 }
 pub fn record(key: &FunctionKey, at: i64) -> Record {
