@@ -66,7 +66,7 @@ impl Engine {
     pub fn build(options: EngineOptions, ports: Ports) -> (Self, Service) {
         let tasks = TaskTracker::new();
         let inner = Arc::new(Inner {
-            gate: Arc::new(Gate::new(options.node_concurrency_max)),
+            gate: Arc::new(Gate::new(options.caps())),
             held: Arc::default(),
             cache: Cache::new(),
             debug: DebugCache::default(),
@@ -179,6 +179,10 @@ impl Engine {
     /// An invocation. Sees every call that was answered before.
     pub async fn invocation(&self, id: InvocationId) -> Result<InvocationRecord, Error> {
         self.inner.invocation(id).await
+    }
+    /// What an invocation waits for; none when it does not wait.
+    pub async fn waits(&self, record: &InvocationRecord) -> Option<crate::Waits> {
+        self.inner.waits(record).await
     }
     /// The invocations of a function, newest first. Sees every call that was answered before.
     pub async fn invocations(

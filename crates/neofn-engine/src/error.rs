@@ -94,7 +94,11 @@ pub(crate) fn of_gate(refused: Refused, key: &FunctionKey) -> Error {
             Code::ConcurrencyLimit,
             format!("{key} already runs as often as its limit allows"),
         ),
-        Refused::Node => Code::Overloaded.into(),
+        Refused::Project => Error::new(
+            Code::ConcurrencyLimit,
+            format!("project {} already runs as much as it may", key.project),
+        ),
+        Refused::Node | Refused::Queue => Code::Overloaded.into(),
     }
 }
 

@@ -12,6 +12,7 @@ mod emit;
 mod engine;
 mod error;
 mod expect;
+mod explain;
 mod follow;
 mod gate;
 mod host;
@@ -32,8 +33,10 @@ mod stats;
 pub mod triggers;
 
 pub use engine::{Engine, FunctionState};
+pub use explain::Waits;
 pub use follow::{Follow, Followed, LogEntry};
 pub use neo::contract_value;
+pub use neofn_sched::{Refused, Wait};
 pub use options::{EngineOptions, Ports};
 pub use service::Service;
 pub use stats::{DURATION_BOUNDS_US, EngineStats, HistogramData, UNITS_BOUNDS};

@@ -286,6 +286,9 @@ catalogue! {
     BodyTooSlow = "NF0320", 408, Later, "request body came too slowly",
         "The body of a request has to arrive within 30 seconds.",
         "Send it in one go; compress or shorten it on a slow line.";
+    Expired = "NF0321", 504, Never, "waited too long",
+        "Accepted work could not begin within the longest time that work may wait (a day, unless the operator set another), so it was ended without running.",
+        "Send it again; look at what the function waited for: `neofn explain-wait`, its concurrency, the node's load.";
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",
