@@ -254,17 +254,10 @@ async fn send_to(shared: Arc<Shared>, index: usize, transaction: Arc<[u8]>) -> R
     sent
 }
 
-/// What a node says of a transaction; none when it does not have block `after` yet. Height first: what becomes known
-/// between the two questions is then found by the second.
+/// What a node says of a transaction; none when it does not know it, but does not have block `after` yet either.
 async fn knows(node: &Node, transaction: Hash256, after: u64) -> Result<Option<Presence>, ChainError> {
-    let count = node.block_count().await?;
-    match node.transaction(transaction).await {
-        Ok(found) => Ok(Some(found.included.map_or(Presence::Pooled, Presence::OnChain))),
-        Err(e) if e.refusal() == Some(Refusal::UnknownTransaction) => {
-            Ok((count > after).then_some(Presence::Absent { witnesses: 1 }))
-        }
-        Err(e) => Err(e),
-    }
+    let (count, found) = node.presence(transaction).await?;
+    Ok(found.or_else(|| (count > after).then_some(Presence::Absent { witnesses: 1 })))
 }
 
 fn unknown_block(height: u64) -> ChainError {

@@ -1,12 +1,12 @@
 //! The calls of one Neo N3 node, typed.
 
-use super::client::{Answered, Call, Client, refused};
+use super::client::{Answered, Call, Client, refused, unknown_transaction as unknown};
 use super::endpoint::Endpoint;
 use super::wire::{WireContract, WireFee, WireHeader, WireInvocation, WireLog, WireTransaction, WireVersion};
 use crate::error::{ChainError, Refusal};
 use crate::model::{
-    ContractState, Execution, FoundTransaction, Head, Inclusion, Invocation, NetworkId, Policy, Sent,
-    TransactionInfo,
+    ContractState, Execution, FoundTransaction, Head, Inclusion, Invocation, NetworkId, Policy, Presence,
+    Sent, TransactionInfo,
 };
 use crate::port::Caller;
 use crate::stack::StackItem;
@@ -90,7 +90,11 @@ impl Node {
         }
         let included = match (block, time) {
             (Some(block), Some(time)) => {
-                let (height, executions) = self.outcome(hash).await?;
+                // it is on chain, whatever else this node knows of it: never to be taken for one that is not
+                let (height, executions) = self
+                    .outcome(hash)
+                    .await
+                    .map_err(|e| self.incomplete(hash, e))?;
                 transaction.executions = executions;
                 Some(Inclusion {
                     height,
@@ -104,6 +108,48 @@ impl Node {
             transaction,
             included,
         })
+    }
+    fn incomplete(&self, hash: Hash256, why: ChainError) -> ChainError {
+        match why {
+            ChainError::Refused { message, .. } => self.client.garbage(&format!(
+                "that transaction {hash} is in a block, but not what it did: {message}"
+            )),
+            other => other,
+        }
+    }
+    /// How many blocks it has, and whether it knows a transaction: asked for together, so that behind one address one
+    /// node answers both, and without the log, which a node may lack for a transaction that it has.
+    pub(crate) async fn presence(&self, hash: Hash256) -> Result<(u64, Option<Presence>), ChainError> {
+        let calls = vec![
+            Call::new("getblockcount", json!([])),
+            Call::new("getrawtransaction", json!([hash, 1])),
+            Call::new("gettransactionheight", json!([hash])),
+        ];
+        let mut answers = self.client.batch(calls).await?.into_iter();
+        let mut next = || answers.next().ok_or_else(|| self.client.garbage("too little"));
+        let count = self.client.read("getblockcount", next()?)?;
+        let (found, height) = (next()?, next()?);
+        let found: WireTransaction = match (found, &height) {
+            (Err(e), Err(why)) if unknown(&e) && unknown(why) => return Ok((count, None)),
+            (Err(e), Ok(_)) if unknown(&e) => {
+                return Err(self.client.garbage("a height of a transaction that it does not know"));
+            }
+            (found, _) => self.client.read("getrawtransaction", found)?,
+        };
+        let place = found.blockhash.zip(found.blocktime);
+        if TransactionInfo::from(found).hash != hash {
+            return Err(self.client.garbage("another transaction than was asked for"));
+        }
+        let Some((block, time)) = place else {
+            return Ok((count, Some(Presence::Pooled)));
+        };
+        let height = self
+            .client
+            .read("gettransactionheight", height)
+            .map_err(|e| self.incomplete(hash, e))?;
+        let time = UnixMillis(time);
+        let place = Inclusion { height, block, time };
+        Ok((count, Some(Presence::OnChain(place))))
     }
     async fn outcome(&self, hash: Hash256) -> Result<(u64, Vec<Execution>), ChainError> {
         let calls = vec![
