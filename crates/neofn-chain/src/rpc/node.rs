@@ -50,9 +50,13 @@ impl Node {
     pub(super) fn endpoint(&self) -> &Endpoint {
         self.client.endpoint()
     }
-    /// Its address without credentials.
+    /// Where it is, as anybody may see it: without path, query and credentials.
     pub(crate) fn name(&self) -> &str {
         self.endpoint().name()
+    }
+    /// Its address without credentials.
+    pub(crate) fn address(&self) -> &str {
+        self.endpoint().address()
     }
 
     pub(crate) async fn version(&self) -> Result<Version, ChainError> {
@@ -174,7 +178,7 @@ impl Node {
     ) -> Result<Invocation, ChainError> {
         let params = json!([BASE64.encode(script), callers]);
         let wire: WireInvocation = self.client.call(Call::new("invokescript", params)).await?;
-        Ok(wire.invocation(self.name()))
+        Ok(wire.invocation(self.address()))
     }
     pub(crate) async fn traverse(
         &self,
@@ -238,7 +242,7 @@ impl Node {
     fn number<T: TryFrom<BigInt>>(&self, what: &str, answer: Option<Answered>) -> Result<T, ChainError> {
         let garbage = || self.client.garbage(&format!("no number as {what}"));
         let wire: WireInvocation = self.client.read("invokefunction", answer.ok_or_else(garbage)?)?;
-        let stack = wire.invocation(self.name()).stack;
+        let stack = wire.invocation(self.address()).stack;
         let number = stack
             .first()
             .and_then(StackItem::to_integer)
