@@ -100,7 +100,8 @@ impl Shared {
             || VALID_BLOCKS_MIN.max(VALID_MS / policy.block_ms.max(1)),
             u64::from,
         );
-        let blocks = blocks.clamp(1, policy.valid_until_increment_max.into());
+        // no `clamp`: it panics where a node's maximum is 0
+        let blocks = blocks.min(policy.valid_until_increment_max.into()).max(1);
         let valid_until = self.chain.head().height.saturating_add(blocks);
         let too_large = || TxError::Request("the fees do not fit".to_owned());
         let margin = Datoshi(tried.gas.0 / 1_000)
