@@ -190,6 +190,9 @@ pub struct TxRecord {
     pub outcome: Option<Outcome>,
     /// Why it is where it is, where that needs words: the last refusal of a node, who took its place.
     pub reason: Option<String>,
+    /// The height at which the only node there is did not have it, past its last block.
+    #[serde(default)]
+    pub missing_at: Option<u64>,
     /// From 1; grows with each renewal.
     pub attempt: u32,
     /// Names of earlier attempts. Each is proved to be on no chain.

@@ -240,6 +240,7 @@ impl Shared {
             valid_until: unsigned.valid_until,
             outcome: None,
             reason: None,
+            missing_at: None,
             attempt: 1,
             earlier: Vec::new(),
             replaces,
@@ -294,12 +295,17 @@ impl Shared {
                 Step::Look => self.look(record.hash).await?,
                 Step::Prove => {
                     looked = true;
-                    self.prove(&record).await?
+                    self.prove(&record, head).await?
                 }
+                Step::GiveUp => Fact::NotRenewed(format!(
+                    "it expired {} times without a signature",
+                    record.attempt
+                )),
                 Step::Renew => self.renew(&record).await?,
             };
-            // what nodes have in their pools is waited for
-            looked |= step == Step::Look && !matches!(fact, Fact::Seen(Presence::Absent { .. }));
+            // what nodes have in their pools is waited for; so is the proof that an old one is nowhere
+            looked |= step == Step::Look
+                && (head >= record.valid_until || !matches!(fact, Fact::Seen(Presence::Absent { .. })));
             record = self.learn(record, fact).await?;
         }
         Ok(record)
@@ -389,8 +395,12 @@ impl Shared {
         }
     }
 
-    async fn prove(&self, record: &TxRecord) -> Result<Fact, TxError> {
-        match self.chain.presence(record.hash, record.valid_until).await? {
+    async fn prove(&self, record: &TxRecord, head: u64) -> Result<Fact, TxError> {
+        let past = record.valid_until.saturating_add(machine::PROOF_BLOCKS);
+        match self.chain.presence(record.hash, past).await? {
+            Presence::Absent { witnesses: 1 } if record.missing_at.is_none_or(|at| at >= head) => {
+                Ok(Fact::Missing { at: head })
+            }
             Presence::Absent { witnesses } => Ok(Fact::ProvedAbsent { witnesses }),
             Presence::Pooled => Ok(Fact::Seen(Presence::Pooled)),
             Presence::OnChain(_) => self.look(record.hash).await,

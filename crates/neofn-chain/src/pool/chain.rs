@@ -53,7 +53,7 @@ impl Shared {
         self.nodes
             .iter()
             .map(|m| &m.node)
-            .find(|n| n.name() == url)
+            .find(|n| n.address() == url)
             .cloned()
     }
 }

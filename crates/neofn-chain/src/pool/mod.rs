@@ -76,11 +76,16 @@ struct Member {
 impl Pool {
     /// Asks all nodes what they are and begins to follow them. One that answers is enough; the others may come later.
     pub async fn connect(options: PoolOptions) -> Result<Self, ChainError> {
-        let nodes = options
-            .urls
-            .iter()
-            .map(|url| Node::new(url).map(Arc::new).map_err(ChainError::Unreachable))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut nodes: Vec<Arc<Node>> = Vec::new();
+        for url in &options.urls {
+            let node = Node::new(url).map_err(ChainError::Unreachable)?;
+            // a node that is named twice would be two witnesses for one word
+            if nodes.iter().any(|n| n.address() == node.address()) {
+                tracing::warn!(node = node.name(), "chain node named twice");
+            } else {
+                nodes.push(Arc::new(node));
+            }
+        }
         if nodes.is_empty() {
             return Err(ChainError::Unreachable("no address is given".to_owned()));
         }
@@ -286,7 +291,7 @@ impl Shared {
             self.nodes
                 .iter()
                 .zip(seen)
-                .map(|(member, seen)| seen.status(member.node.name(), best))
+                .map(|(member, seen)| seen.status(member.node.address(), best))
                 .collect()
         })
     }
@@ -294,12 +299,10 @@ impl Shared {
         let said: Vec<String> = self
             .statuses()
             .into_iter()
-            .map(|s| {
-                format!(
-                    "{} {}",
-                    s.url,
-                    s.ejected.unwrap_or_else(|| "has told nothing".to_owned())
-                )
+            .zip(&self.nodes)
+            .map(|(status, member)| {
+                let why = status.ejected.unwrap_or_else(|| "has told nothing".to_owned());
+                format!("{} {why}", member.node.name())
             })
             .collect();
         ChainError::Unreachable(said.join("; "))

@@ -37,6 +37,8 @@ pub enum Mood {
     Endless,
     /// An error to every batch.
     NoBatches,
+    /// Has no log of any transaction.
+    NoLogs,
     /// Says of each transaction that it is already known.
     Known,
 }
@@ -131,6 +133,11 @@ fn change(mood: Mood, question: &Value, answer: &mut Value) {
     let params = question["params"].clone();
     if mood == Mood::WrongIds {
         answer["id"] = json!(77);
+    }
+    if mood == Mood::NoLogs && method == "getapplicationlog" {
+        *answer = json!({"jsonrpc": "2.0", "id": question["id"],
+            "error": {"code": -105, "message": "Unknown script container"}});
+        return;
     }
     let result = &mut answer["result"];
     match (mood, method.as_str()) {
