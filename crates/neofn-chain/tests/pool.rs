@@ -143,6 +143,12 @@ async fn a_wrong_start_is_said() {
     assert_eq!(code, Code::ChainAnswer.min(Code::ChainUnreachable), "{words}");
     assert!(words.contains(&fake.url()), "{words}");
 
+    fake.feels(Mood::Useless);
+    let mut wanted = options(&[fake.url()]);
+    wanted.patience = Duration::from_millis(200);
+    let (_, words) = said(Pool::connect(wanted).await.err());
+    assert!(words.contains("valid for 0 blocks"), "{words}");
+
     let mut wanted = options(&[neo.rpc()]);
     wanted.patience = Duration::from_millis(200);
     wanted.network = Some(NetworkId(860_833_102));

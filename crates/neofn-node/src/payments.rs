@@ -27,6 +27,8 @@ use zeroize::Zeroizing;
 const SIGNER_DIRECTORY: &str = "signer";
 /// How long a function's `confirm` waits; its own time limit is mostly shorter.
 const CONFIRM: Duration = Duration::from_secs(120);
+/// Before the loop of transactions begins anew.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Longest wallet file; longer ones are cut and then are no JSON.
 const WALLET_BYTES_MAX: u64 = 1 << 20;
 /// What the development account may spend: it is worth nothing, and a limit in the way of a developer helps nobody.
@@ -96,7 +98,7 @@ impl Payments {
         });
         let stop = CancellationToken::new();
         let (running, stopped) = (transactions.clone(), stop.clone());
-        let runner = tokio::spawn(async move { running.run(stopped.cancelled_owned()).await });
+        let runner = tokio::spawn(supervised(running, stopped));
         Ok(Self {
             signer,
             transactions,
@@ -138,6 +140,20 @@ impl Drop for Payments {
     fn drop(&mut self) {
         if let Some(runner) = &self.runner {
             runner.abort();
+        }
+    }
+}
+
+/// Runs the loop of transactions until `stop`. What is open must never be left alone: should the loop itself fail, it
+/// begins anew.
+async fn supervised(transactions: Transactions, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let (running, stopped) = (transactions.clone(), stop.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { running.run(stopped.cancelled_owned()).await });
+        if let Some(Err(e)) = tasks.join_next().await {
+            tracing::error!(error = %e, "the loop of transactions ended; it begins anew");
+            tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(AFTER_FAILURE) => {} }
         }
     }
 }

@@ -23,6 +23,11 @@ const CONFLICTS: &str = "33";
 const ON_CHAIN: i64 = -501;
 const POOLED: i64 = -503;
 
+/// The longest time between blocks that is believed.
+const BLOCK_MS_MAX: u64 = 600_000;
+/// The highest fee of a byte or an attribute that is believed, in datoshi: 1000 GAS. The chain's own bounds are lower.
+const FEE_MAX: i64 = 100_000_000_000;
+
 /// A node.
 pub(crate) struct Node {
     client: Client,
@@ -61,11 +66,17 @@ impl Node {
 
     pub(crate) async fn version(&self) -> Result<Version, ChainError> {
         let wire: WireVersion = self.client.call(Call::new("getversion", json!([]))).await?;
+        let (block_ms, valid) = (wire.protocol.msperblock, wire.protocol.maxvaliduntilblockincrement);
+        if !(1..=BLOCK_MS_MAX).contains(&block_ms) || valid == 0 {
+            return Err(self.client.garbage(&format!(
+                "a block every {block_ms} ms and transactions that are valid for {valid} blocks"
+            )));
+        }
         Ok(Version {
             agent: wire.useragent,
             network: NetworkId(wire.protocol.network),
-            block_ms: wire.protocol.msperblock,
-            valid_until_increment_max: wire.protocol.maxvaliduntilblockincrement,
+            block_ms,
+            valid_until_increment_max: valid,
         })
     }
     /// How many blocks it has: one more than the newest one's height.
@@ -229,12 +240,20 @@ impl Node {
         ];
         let mut answers = self.client.batch(calls).await?.into_iter();
         let version = self.version().await?;
+        let fee_per_byte: i64 = self.number("fee per byte", answers.next())?;
+        if !(0..=FEE_MAX).contains(&fee_per_byte) {
+            return Err(self.client.garbage(&format!("{fee_per_byte} as the fee per byte")));
+        }
         Ok(Policy {
-            fee_per_byte: Datoshi(self.number("fee per byte", answers.next())?),
+            fee_per_byte: Datoshi(fee_per_byte),
             exec_fee_factor: self.number("execution fee factor", answers.next())?,
             storage_price: self.number("storage price", answers.next())?,
             // networks before this fee existed do not charge it
-            conflicts_fee: Datoshi(self.number("fee of Conflicts", answers.next()).unwrap_or(0)),
+            conflicts_fee: Datoshi(
+                self.number("fee of Conflicts", answers.next())
+                    .unwrap_or(0)
+                    .clamp(0, FEE_MAX),
+            ),
             block_ms: version.block_ms,
             valid_until_increment_max: version.valid_until_increment_max,
         })

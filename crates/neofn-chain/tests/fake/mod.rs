@@ -37,6 +37,8 @@ pub enum Mood {
     Endless,
     /// An error to every batch.
     NoBatches,
+    /// Says that no transaction is valid for any block.
+    Useless,
     /// Has no log of any transaction.
     NoLogs,
     /// Says of each transaction that it is already known.
@@ -142,6 +144,7 @@ fn change(mood: Mood, question: &Value, answer: &mut Value) {
     let result = &mut answer["result"];
     match (mood, method.as_str()) {
         (Mood::Foreign, "getversion") => result["protocol"]["network"] = json!(7),
+        (Mood::Useless, "getversion") => result["protocol"]["maxvaliduntilblockincrement"] = json!(0),
         (Mood::Late(by), "getblockcount") => {
             *result = json!(result.as_u64().unwrap().saturating_sub(by).max(1))
         }
