@@ -6,6 +6,4 @@ mod meter;
 mod schedule;
 
 pub use meter::{Meter, OverLimit, Stopped};
-pub use schedule::{
-    FUEL_PER_UNIT, HostCharge, MEMORY_PAGE_BYTES, Price, SCHEDULE_V1, Schedule, ScheduleError,
-};
+pub use schedule::{FUEL_PER_UNIT, HostCharge, MEMORY_PAGE_BYTES, Price, SCHEDULE_V1, Schedule};

@@ -2,6 +2,7 @@
 //! start of an instance copies each with code of its own, which takes the compiler more memory than the rest of the
 //! module. Neighbours are written as one segment, with the zeros between them. Says nothing of whether a module is valid.
 
+use neofn_gas::MEMORY_PAGE_BYTES as PAGE_BYTES;
 use std::borrow::Cow;
 use wasm_encoder::{ConstExpr, DataSection, RawSection};
 use wasmparser::{BinaryReaderError, Data, DataKind, DataSectionReader, Operator, Parser, Payload};
@@ -10,7 +11,6 @@ use wasmparser::{BinaryReaderError, Data, DataKind, DataSectionReader, Operator,
 const FEW: u32 = 64;
 /// Most zeros written between two segments to make them one.
 const GAP_BYTES: usize = 1024;
-const PAGE_BYTES: u64 = 64 << 10;
 
 /// Where each begins, and its bytes.
 type Runs = Vec<(u32, Vec<u8>)>;
