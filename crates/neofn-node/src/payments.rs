@@ -78,15 +78,20 @@ impl Payments {
         }
         if let Some(wallet) = &on.options.wallet {
             let wif = opened(wallet.clone()).await?;
-            let policy = SigningPolicy {
+            let caps = |policy: SigningPolicy| SigningPolicy {
                 per_transaction: wallet.per_transaction,
                 per_day: wallet.per_day,
                 network: Some(on.chain.network().0),
-                ..SigningPolicy::default()
+                ..policy
             };
-            let held = signer.import(Import::Wif(wif), "wallet", policy.clone()).await?;
-            // one that it held before follows what the operator says now
-            signer.set_policy(held.account, policy).await?;
+            let policy = caps(SigningPolicy::default());
+            let held = signer.import(Import::Wif(wif), "wallet", policy).await?;
+            // of one that it held before, what the options say; what it may call is the operator's own word
+            let policy = caps(held.policy.clone());
+            if policy != held.policy {
+                signer.set_policy(held.account, policy).await?;
+            }
+            signer.set_payer(held.account).await?;
             tracing::info!(account = held.account.to_address(), "pays for transactions");
         }
         let transactions = Transactions::new(TransactionsOptions {
