@@ -90,11 +90,9 @@ impl Shared {
             })
             .collect();
         let callers: Vec<Caller> = signers.iter().map(Caller::from).collect();
-        let tried = self
-            .chain
-            .invoke_script(&request.script, &callers)
-            .await?
-            .halted()?;
+        let tried = self.chain.invoke_script(&request.script, &callers).await?;
+        crate::listing::end(&self.chain, &tried);
+        let tried = tried.halted()?;
         let policy = self.chain.policy().await?;
         let blocks = request.valid_blocks.map_or_else(
             || VALID_BLOCKS_MIN.max(VALID_MS / policy.block_ms.max(1)),

@@ -217,10 +217,13 @@ impl Chain for Pool {
             .await
     }
     async fn balance(&self, token: ScriptHash, account: ScriptHash) -> Result<BigInt, ChainError> {
-        let invocation = self
-            .invoke_read(token, "balanceOf", &[account.into()])
-            .await?
-            .halted()?;
+        let invocation = self.invoke_read(token, "balanceOf", &[account.into()]).await?;
+        if let Some(session) = &invocation.session
+            && let Err(error) = self.end_session(session).await
+        {
+            tracing::debug!(%error, "iterator session left to its time-out");
+        }
+        let invocation = invocation.halted()?;
         invocation
             .stack
             .first()
