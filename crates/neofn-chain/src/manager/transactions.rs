@@ -112,9 +112,10 @@ impl Transactions {
     }
 
     /// Takes a request; answers when its bytes are signed, on disk and sent, or as far as it came. The same project and
-    /// idempotency key give the same transaction for ever, whatever else the request says the second time.
+    /// idempotency key give the same transaction for ever; a request for another one under them is an error.
     pub async fn submit(&self, request: Request) -> Result<TxRecord, TxError> {
         if let Some(found) = self.0.store.transaction(request.id()).await? {
+            same(&found, &request)?;
             return match found.state {
                 // whoever asked first died before it was sent: this one is told what becomes of it all the same
                 TxState::Reserved | TxState::Signed => self.0.finish_submit(found).await,
@@ -123,7 +124,8 @@ impl Transactions {
         }
         let request = self.0.complete(request).await?;
         let unsigned = self.0.build(&request, None).await?;
-        let record = self.0.reserve(request, unsigned, None).await?;
+        let record = self.0.reserve(request.clone(), unsigned, None).await?;
+        same(&record, &request)?;
         self.0.finish_submit(record).await
     }
 
@@ -297,10 +299,9 @@ impl Shared {
                     looked = true;
                     self.prove(&record, head).await?
                 }
-                Step::GiveUp => Fact::NotRenewed(format!(
-                    "it expired {} times without a signature",
-                    record.attempt
-                )),
+                Step::GiveUp => {
+                    Fact::NotRenewed(format!("it expired {} times without a signature", record.attempt))
+                }
                 Step::Renew => self.renew(&record).await?,
             };
             // what nodes have in their pools is waited for; so is the proof that an old one is nowhere
@@ -430,6 +431,17 @@ impl Shared {
             Err(e @ (TxError::Sign(SignError::Unavailable(_)) | TxError::Store(_))) => Err(e),
             Err(e) => Ok(Fact::NotRenewed(format!("cannot be built anew: {e}"))),
         }
+    }
+}
+
+/// Whether a request asks for the transaction that there is: the same script, agreed to by the same accounts where it
+/// names any. Its bounds may differ: they are those of who came first.
+fn same(found: &TxRecord, request: &Request) -> Result<(), TxError> {
+    let signers = request.signers.is_empty() || request.signers == found.request.signers;
+    if request.script == found.request.script && signers {
+        Ok(())
+    } else {
+        Err(TxError::Mismatch(found.id))
     }
 }
 
