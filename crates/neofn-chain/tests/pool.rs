@@ -193,7 +193,10 @@ async fn a_transaction_without_a_log_is_never_absent() {
     })
     .await;
     let found = pool.presence(hash, 0).await.unwrap();
-    assert!(matches!(found, Presence::OnChain(place) if place.height > 0), "{found:?}");
+    assert!(
+        matches!(found, Presence::OnChain(place) if place.height > 0),
+        "{found:?}"
+    );
     let error = pool.transaction(hash).await.unwrap_err();
     assert_eq!(error.code(), Code::ChainAnswer, "{error}");
 }

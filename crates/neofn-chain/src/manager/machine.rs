@@ -111,11 +111,7 @@ pub fn next(record: &TxRecord, head: u64, looked: bool) -> Step {
     let over = head >= record.valid_until;
     let provable = head >= record.valid_until.saturating_add(PROOF_BLOCKS)
         && record.missing_at.is_none_or(|at| head > at);
-    let built_too_often = record.attempt
-        > record
-            .request
-            .renewals
-            .saturating_add(UNSIGNED_RENEWALS_MAX);
+    let built_too_often = record.attempt > record.request.renewals.saturating_add(UNSIGNED_RENEWALS_MAX);
     match record.state {
         TxState::Mined | TxState::Expired | TxState::Replaced => Step::Done,
         // it never left this process

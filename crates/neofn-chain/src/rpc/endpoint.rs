@@ -255,7 +255,10 @@ mod tests {
         assert_eq!(keyed.name(), "https://rpc.example.org");
         assert_eq!(keyed.address(), "https://rpc.example.org/v1/abc?key=secret");
         assert_eq!(keyed.target, "/v1/abc?key=secret");
-        assert_eq!(keyed.socket_url(), "wss://rpc.example.org:443/v1/abc/ws?key=secret");
+        assert_eq!(
+            keyed.socket_url(),
+            "wss://rpc.example.org:443/v1/abc/ws?key=secret"
+        );
         for bad in ["", "localhost:10332", "ftp://x", "http://"] {
             assert!(Endpoint::parse(bad).is_err(), "{bad}");
         }

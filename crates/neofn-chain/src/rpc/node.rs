@@ -66,7 +66,10 @@ impl Node {
 
     pub(crate) async fn version(&self) -> Result<Version, ChainError> {
         let wire: WireVersion = self.client.call(Call::new("getversion", json!([]))).await?;
-        let (block_ms, valid) = (wire.protocol.msperblock, wire.protocol.maxvaliduntilblockincrement);
+        let (block_ms, valid) = (
+            wire.protocol.msperblock,
+            wire.protocol.maxvaliduntilblockincrement,
+        );
         if !(1..=BLOCK_MS_MAX).contains(&block_ms) || valid == 0 {
             return Err(self.client.garbage(&format!(
                 "a block every {block_ms} ms and transactions that are valid for {valid} blocks"
@@ -106,10 +109,7 @@ impl Node {
         let included = match (block, time) {
             (Some(block), Some(time)) => {
                 // it is on chain, whatever else this node knows of it: never to be taken for one that is not
-                let (height, executions) = self
-                    .outcome(hash)
-                    .await
-                    .map_err(|e| self.incomplete(hash, e))?;
+                let (height, executions) = self.outcome(hash).await.map_err(|e| self.incomplete(hash, e))?;
                 transaction.executions = executions;
                 Some(Inclusion {
                     height,
@@ -147,7 +147,9 @@ impl Node {
         let found: WireTransaction = match (found, &height) {
             (Err(e), Err(why)) if unknown(&e) && unknown(why) => return Ok((count, None)),
             (Err(e), Ok(_)) if unknown(&e) => {
-                return Err(self.client.garbage("a height of a transaction that it does not know"));
+                return Err(self
+                    .client
+                    .garbage("a height of a transaction that it does not know"));
             }
             (found, _) => self.client.read("getrawtransaction", found)?,
         };
@@ -242,7 +244,9 @@ impl Node {
         let version = self.version().await?;
         let fee_per_byte: i64 = self.number("fee per byte", answers.next())?;
         if !(0..=FEE_MAX).contains(&fee_per_byte) {
-            return Err(self.client.garbage(&format!("{fee_per_byte} as the fee per byte")));
+            return Err(self
+                .client
+                .garbage(&format!("{fee_per_byte} as the fee per byte")));
         }
         Ok(Policy {
             fee_per_byte: Datoshi(fee_per_byte),
