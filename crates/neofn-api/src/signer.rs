@@ -158,9 +158,15 @@ fn changed(mut policy: SigningPolicy, request: &PolicyView) -> Result<SigningPol
             return Err(bad("calls", &format!("more than {RULES_MAX} contracts")));
         }
         policy.calls = match rules.as_slice() {
-            [] => Calls::Any,
+            [] if request.transfers == Some(true) => Calls::Any,
+            [] => Calls::NoTransfers,
             rules => Calls::Only(rules.iter().map(method_rule).collect::<Result<_, _>>()?),
         };
+    }
+    match (&request.calls, request.transfers, &policy.calls) {
+        (None, Some(true), Calls::NoTransfers) => policy.calls = Calls::Any,
+        (None, Some(false), Calls::Any) => policy.calls = Calls::NoTransfers,
+        _ => {}
     }
     if let Some(text) = &request.scope {
         policy.scope = scope(text)?;
@@ -224,7 +230,7 @@ fn account(info: &AccountInfo) -> SignerAccountView {
             per_transaction: Some(info.policy.per_transaction.to_string()),
             per_day: Some(info.policy.per_day.to_string()),
             calls: Some(match &info.policy.calls {
-                Calls::Any => Vec::new(),
+                Calls::Any | Calls::NoTransfers => Vec::new(),
                 Calls::Only(rules) => rules
                     .iter()
                     .map(|rule| CallRule {
@@ -233,6 +239,11 @@ fn account(info: &AccountInfo) -> SignerAccountView {
                     })
                     .collect(),
             }),
+            transfers: match &info.policy.calls {
+                Calls::Any => Some(true),
+                Calls::NoTransfers => Some(false),
+                Calls::Only(_) => None,
+            },
             scope: Some(scope_text(&info.policy.scope)),
             network: Some(info.policy.network.unwrap_or(0)),
         },

@@ -27,6 +27,8 @@ use zeroize::Zeroizing;
 const SIGNER_DIRECTORY: &str = "signer";
 /// How long a function's `confirm` waits; its own time limit is mostly shorter.
 const CONFIRM: Duration = Duration::from_secs(120);
+/// Before the loop of transactions begins anew.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Longest wallet file; longer ones are cut and then are no JSON.
 const WALLET_BYTES_MAX: u64 = 1 << 20;
 /// What the development account may spend: it is worth nothing, and a limit in the way of a developer helps nobody.
@@ -76,15 +78,20 @@ impl Payments {
         }
         if let Some(wallet) = &on.options.wallet {
             let wif = opened(wallet.clone()).await?;
-            let policy = SigningPolicy {
+            let caps = |policy: SigningPolicy| SigningPolicy {
                 per_transaction: wallet.per_transaction,
                 per_day: wallet.per_day,
                 network: Some(on.chain.network().0),
-                ..SigningPolicy::default()
+                ..policy
             };
-            let held = signer.import(Import::Wif(wif), "wallet", policy.clone()).await?;
-            // one that it held before follows what the operator says now
-            signer.set_policy(held.account, policy).await?;
+            let policy = caps(SigningPolicy::default());
+            let held = signer.import(Import::Wif(wif), "wallet", policy).await?;
+            // of one that it held before, what the options say; what it may call is the operator's own word
+            let policy = caps(held.policy.clone());
+            if policy != held.policy {
+                signer.set_policy(held.account, policy).await?;
+            }
+            signer.set_payer(held.account).await?;
             tracing::info!(account = held.account.to_address(), "pays for transactions");
         }
         let transactions = Transactions::new(TransactionsOptions {
@@ -96,7 +103,7 @@ impl Payments {
         });
         let stop = CancellationToken::new();
         let (running, stopped) = (transactions.clone(), stop.clone());
-        let runner = tokio::spawn(async move { running.run(stopped.cancelled_owned()).await });
+        let runner = tokio::spawn(supervised(running, stopped));
         Ok(Self {
             signer,
             transactions,
@@ -138,6 +145,20 @@ impl Drop for Payments {
     fn drop(&mut self) {
         if let Some(runner) = &self.runner {
             runner.abort();
+        }
+    }
+}
+
+/// Runs the loop of transactions until `stop`. What is open must never be left alone: should the loop itself fail, it
+/// begins anew.
+async fn supervised(transactions: Transactions, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let (running, stopped) = (transactions.clone(), stop.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { running.run(stopped.cancelled_owned()).await });
+        if let Some(Err(e)) = tasks.join_next().await {
+            tracing::error!(error = %e, "the loop of transactions ended; it begins anew");
+            tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(AFTER_FAILURE) => {} }
         }
     }
 }
