@@ -90,8 +90,11 @@ impl ConfigFile {
     fn parse(name: &str, text: &str) -> Result<Self, Failure> {
         toml::from_str(text).map_err(|error| {
             let place = Place::find(text, error.span().unwrap_or(0..0));
-            let message = error.message().trim().replace('\n', ", ");
+            let mut message = error.message().trim().replace('\n', ", ");
             let hint = hint(&message);
+            if let Some(key) = key_at(text, place).filter(|key| !message.contains(key)) {
+                message = format!("`{key}`: {message}");
+            }
             let at = format!("{name}:{}:{}", place.line, place.column);
             Failure::usage(format!("{at}: {message}"), hint)
         })
@@ -109,6 +112,13 @@ impl ConfigFile {
             *path = directory.join(&*path);
         }
     }
+}
+
+/// The key before the value that is wrong.
+fn key_at(text: &str, place: Place) -> Option<&str> {
+    let index = usize::try_from(place.line).ok()?.checked_sub(1)?;
+    let (key, _) = text.lines().nth(index)?.split_once('=')?;
+    Some(key.trim())
 }
 
 /// What to do about what serde says; it lists the known keys itself.
@@ -148,7 +158,7 @@ mod tests {
         );
         assert!(!hint.is_empty());
         for (text, place) in [
-            ("listen = 9000", "c.toml:1:10: "),
+            ("listen = 9000", "c.toml:1:10: `listen`: "),
             ("listen = \"here\"", "c.toml:1:10: "),
             ("max_time = \"2h\"", "c.toml:1:12: "),
             ("max_units = 1", "c.toml:1:13: "),
