@@ -90,13 +90,7 @@ pub fn verify_wallet_signature(
 #[must_use]
 pub fn canonical(signature: &[u8; 64]) -> Option<[u8; 64]> {
     let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
-    Some(
-        signature
-            .normalize_s()
-            .unwrap_or(signature)
-            .to_bytes()
-            .into(),
-    )
+    Some(signature.normalize_s().unwrap_or(signature).to_bytes().into())
 }
 
 fn candidates(account: ScriptHash, challenge: Challenge<'_>) -> Option<Vec<(WalletFormat, Vec<u8>)>> {

@@ -41,7 +41,13 @@ mod tests {
     fn one_spelling_alone() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(body("123456789_cbf43926"), Some("123456789"));
-        for bad in ["123456789_CBF43926", "123456789_+bf43926", "123456788_cbf43926", "cbf43926", ""] {
+        for bad in [
+            "123456789_CBF43926",
+            "123456789_+bf43926",
+            "123456788_cbf43926",
+            "cbf43926",
+            "",
+        ] {
             assert_eq!(body(bad), None, "{bad}");
         }
         assert_eq!(lower_hex("0aff"), Some([10, 255]));

@@ -163,7 +163,10 @@ impl Limiter {
         if self.full_at.len() < BUCKETS_MAX || self.full_at.contains_key(&subject) {
             return subject;
         }
-        if self.swept_at.is_none_or(|at| now.saturating_sub(at) >= SWEEP_EVERY) {
+        if self
+            .swept_at
+            .is_none_or(|at| now.saturating_sub(at) >= SWEEP_EVERY)
+        {
             self.full_at.retain(|_, full_at| *full_at > now);
             self.swept_at = Some(now);
         }
@@ -228,7 +231,10 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(limiter.take(&both, now).unwrap_err().standing.policy, "address");
         }
-        assert_eq!(limiter.take(&[(project, TEN)], now).unwrap().unwrap().remaining, 7);
+        assert_eq!(
+            limiter.take(&[(project, TEN)], now).unwrap().unwrap().remaining,
+            7
+        );
     }
 
     #[test]
@@ -247,9 +253,14 @@ mod tests {
         }
         assert!(limiter.full_at.len() <= BUCKETS_MAX + 1);
         let key = (Subject::Key(KeyId([1; 8])), one);
-        assert!(limiter.take(&[key], Duration::ZERO).is_ok(), "known ones keep their own");
+        assert!(
+            limiter.take(&[key], Duration::ZERO).is_ok(),
+            "known ones keep their own"
+        );
         // once they are full again, all of it is forgotten
-        limiter.take(&[(peer("10.9.9.9"), one)], Duration::from_secs(61)).unwrap();
+        limiter
+            .take(&[(peer("10.9.9.9"), one)], Duration::from_secs(61))
+            .unwrap();
         assert!(limiter.full_at.len() < 10);
     }
 }

@@ -97,7 +97,11 @@ pub enum Rotated {
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
     /// Keeps a challenge, unless `open_max` wait already; forgets those that have ended.
-    async fn put_challenge(&self, challenge: ChallengeRecord, open_max: u32) -> Result<Put, IdentityStoreError>;
+    async fn put_challenge(
+        &self,
+        challenge: ChallengeRecord,
+        open_max: u32,
+    ) -> Result<Put, IdentityStoreError>;
     /// A challenge that was not used.
     async fn challenge(&self, nonce: Nonce) -> Result<Option<ChallengeRecord>, IdentityStoreError>;
     /// Uses a challenge up; whether it was there for this account and had not ended. Nothing changes otherwise.
@@ -105,8 +109,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Exchanges a refresh token.
     async fn rotate(&self, rotate: Rotate) -> Result<Rotated, IdentityStoreError>;
     /// Ends a session; whether it had not ended.
-    async fn end_session(&self, id: SessionId, at: UnixMillis, audit: AuditEntry)
-    -> Result<bool, IdentityStoreError>;
+    async fn end_session(
+        &self,
+        id: SessionId,
+        at: UnixMillis,
+        audit: AuditEntry,
+    ) -> Result<bool, IdentityStoreError>;
     /// The session, when it has not ended, and its account's roles: oldest first, a bounded number.
     async fn session(
         &self,
@@ -259,8 +267,12 @@ pub trait MemberStore: Send + Sync + 'static {
     /// Who is in a project.
     async fn members(&self, project: ProjectName) -> Result<Vec<MemberRecord>, IdentityStoreError>;
     /// Adds a key of a project, unless it has `keys_max` valid ones.
-    async fn create_key(&self, key: KeyRecord, keys_max: u32, audit: AuditEntry)
-    -> Result<Created, IdentityStoreError>;
+    async fn create_key(
+        &self,
+        key: KeyRecord,
+        keys_max: u32,
+        audit: AuditEntry,
+    ) -> Result<Created, IdentityStoreError>;
     /// A project's keys, oldest first; revoked ones too.
     async fn project_keys(&self, project: ProjectName) -> Result<Vec<KeyRecord>, IdentityStoreError>;
     /// Revokes a key of this project; whether there was a valid one.

@@ -238,8 +238,13 @@ impl Identity {
             session: session.clone(),
             refresh: refresh.hash(),
             at: now,
-            audit: AuditEntry::new(now, format!("account:{address}"), "session.begin", session.id.to_string())
-                .detail(format!("signed as {}", session.format)),
+            audit: AuditEntry::new(
+                now,
+                format!("account:{address}"),
+                "session.begin",
+                session.id.to_string(),
+            )
+            .detail(format!("signed as {}", session.format)),
         };
         if !options.store.sign_in(sign_in).await.map_err(failed)? {
             return Err(SignInRefusal::ChallengeGone.into());

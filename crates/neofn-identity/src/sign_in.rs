@@ -164,7 +164,9 @@ pub fn look(
             if key.account() != account {
                 return Err(SignInRefusal::Signature);
             }
-            Ok(Looked::Proven { formats: vec![format] })
+            Ok(Looked::Proven {
+                formats: vec![format],
+            })
         }
         Proof::Keys { script, signed } => {
             let Some(Verification::Multi { needed: need, keys }) = Verification::read(script) else {

@@ -1,5 +1,10 @@
 //! Ten thousand random changes of tokens, keys and answers to challenges: none gets in.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod support;
 
@@ -111,7 +116,10 @@ async fn no_changed_token_key_or_answer_gets_in() {
                 }
             }
         }
-        let login = world.identity.login(nonce, whose, &Proof::Key(signed.clone())).await;
+        let login = world
+            .identity
+            .login(nonce, whose, &Proof::Key(signed.clone()))
+            .await;
         assert!(login.is_err(), "{nonce} {whose} {signed:?}");
     }
     // all of it is still good as it was
@@ -119,5 +127,11 @@ async fn no_changed_token_key_or_answer_gets_in() {
     assert!(world.identity.refresh(&tokens.refresh).await.is_ok());
     assert!(text.parse::<ApiKey>().unwrap().matches(&stored));
     let proof = Proof::Key(plain(&wallet, &challenge));
-    assert!(world.identity.login(challenge.nonce, account, &proof).await.is_ok());
+    assert!(
+        world
+            .identity
+            .login(challenge.nonce, account, &proof)
+            .await
+            .is_ok()
+    );
 }

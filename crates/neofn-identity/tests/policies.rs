@@ -1,5 +1,10 @@
 //! Every role and every kind of key against every group of actions; the wall between projects; an operator's files.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use neofn_identity::policy::{ActionDecl, Group, Policies, PolicyFile, Resource};
 use neofn_identity::{KeyId, Membership, Power, Powers, Principal, Role, Scope, SessionId, SignedIn};
@@ -7,19 +12,58 @@ use neofn_types::{FunctionKey, ScriptHash};
 use std::sync::Arc;
 
 const ACTIONS: &[ActionDecl] = &[
-    ActionDecl { name: "Health", group: Group::Open },
-    ActionDecl { name: "WhoAmI", group: Group::SignedIn },
-    ActionDecl { name: "Metrics", group: Group::Observe },
-    ActionDecl { name: "ListEverything", group: Group::Administer },
-    ActionDecl { name: "ListFunctions", group: Group::Power(Power::Read) },
-    ActionDecl { name: "Invoke", group: Group::Call },
-    ActionDecl { name: "Estimate", group: Group::Power(Power::Invoke) },
-    ActionDecl { name: "Rollback", group: Group::Power(Power::Operate) },
-    ActionDecl { name: "Deploy", group: Group::Power(Power::Deploy) },
-    ActionDecl { name: "SetSecret", group: Group::Power(Power::Secrets) },
-    ActionDecl { name: "Withdraw", group: Group::Power(Power::Money) },
-    ActionDecl { name: "AddMember", group: Group::Power(Power::Manage) },
-    ActionDecl { name: "AddOwner", group: Group::Power(Power::Own) },
+    ActionDecl {
+        name: "Health",
+        group: Group::Open,
+    },
+    ActionDecl {
+        name: "WhoAmI",
+        group: Group::SignedIn,
+    },
+    ActionDecl {
+        name: "Metrics",
+        group: Group::Observe,
+    },
+    ActionDecl {
+        name: "ListEverything",
+        group: Group::Administer,
+    },
+    ActionDecl {
+        name: "ListFunctions",
+        group: Group::Power(Power::Read),
+    },
+    ActionDecl {
+        name: "Invoke",
+        group: Group::Call,
+    },
+    ActionDecl {
+        name: "Estimate",
+        group: Group::Power(Power::Invoke),
+    },
+    ActionDecl {
+        name: "Rollback",
+        group: Group::Power(Power::Operate),
+    },
+    ActionDecl {
+        name: "Deploy",
+        group: Group::Power(Power::Deploy),
+    },
+    ActionDecl {
+        name: "SetSecret",
+        group: Group::Power(Power::Secrets),
+    },
+    ActionDecl {
+        name: "Withdraw",
+        group: Group::Power(Power::Money),
+    },
+    ActionDecl {
+        name: "AddMember",
+        group: Group::Power(Power::Manage),
+    },
+    ActionDecl {
+        name: "AddOwner",
+        group: Group::Power(Power::Own),
+    },
 ];
 
 fn hello() -> FunctionKey {
@@ -41,7 +85,11 @@ fn person(memberships: &[(&str, Option<&str>, Role)]) -> Principal {
     }))
 }
 fn api_key(scope: Scope, powers: Powers) -> Principal {
-    Principal::Key { id: KeyId([1; 8]), scope, powers }
+    Principal::Key {
+        id: KeyId([1; 8]),
+        scope,
+        powers,
+    }
 }
 /// What of all actions is allowed on a private function of `shop`, and on the node from elsewhere.
 fn allowed(policies: &Policies, who: &Principal, public: bool) -> Vec<&'static str> {
@@ -63,20 +111,56 @@ fn every_role_and_key_against_every_group() {
     let signed_in = ["Health", "WhoAmI"];
     let cases: &[(Role, &[&str])] = &[
         (Role::Viewer, &["ListFunctions"]),
-        (Role::Operator, &["ListFunctions", "Invoke", "Estimate", "Rollback"]),
-        (Role::Developer, &["ListFunctions", "Invoke", "Estimate", "Rollback", "Deploy", "SetSecret"]),
+        (
+            Role::Operator,
+            &["ListFunctions", "Invoke", "Estimate", "Rollback"],
+        ),
+        (
+            Role::Developer,
+            &[
+                "ListFunctions",
+                "Invoke",
+                "Estimate",
+                "Rollback",
+                "Deploy",
+                "SetSecret",
+            ],
+        ),
         (
             Role::Admin,
-            &["ListFunctions", "Invoke", "Estimate", "Rollback", "Deploy", "SetSecret", "Withdraw", "AddMember"],
+            &[
+                "ListFunctions",
+                "Invoke",
+                "Estimate",
+                "Rollback",
+                "Deploy",
+                "SetSecret",
+                "Withdraw",
+                "AddMember",
+            ],
         ),
         (
             Role::Owner,
-            &["ListFunctions", "Invoke", "Estimate", "Rollback", "Deploy", "SetSecret", "Withdraw", "AddMember", "AddOwner"],
+            &[
+                "ListFunctions",
+                "Invoke",
+                "Estimate",
+                "Rollback",
+                "Deploy",
+                "SetSecret",
+                "Withdraw",
+                "AddMember",
+                "AddOwner",
+            ],
         ),
     ];
     for (role, expected) in cases {
         let expected = [&signed_in[..], expected].concat();
-        assert_eq!(allowed(&policies, &person(&[("shop", None, *role)]), false), expected, "{role}");
+        assert_eq!(
+            allowed(&policies, &person(&[("shop", None, *role)]), false),
+            expected,
+            "{role}"
+        );
         // for the one function alone: the same there
         let grantee = person(&[("shop", Some("hello"), *role)]);
         assert_eq!(allowed(&policies, &grantee, false), expected, "{role}");
@@ -86,20 +170,37 @@ fn every_role_and_key_against_every_group() {
         for action in ACTIONS.iter().filter(|a| !a.group.on_node()) {
             for on in [
                 Resource::Project(&other.project),
-                Resource::Function { key: &other, public: false },
-                Resource::Function { key: &elsewhere, public: false },
+                Resource::Function {
+                    key: &other,
+                    public: false,
+                },
+                Resource::Function {
+                    key: &elsewhere,
+                    public: false,
+                },
                 Resource::Project(&elsewhere.project),
             ] {
-                assert!(!policies.allows(&grantee, action.name, on), "{role} {} {on:?}", action.name);
+                assert!(
+                    !policies.allows(&grantee, action.name, on),
+                    "{role} {} {on:?}",
+                    action.name
+                );
             }
         }
         // a member of another project is a stranger here, whatever they are there
         let stranger = person(&[("bank", None, *role), ("shopping", None, *role)]);
         assert_eq!(allowed(&policies, &stranger, false), signed_in, "{role}");
-        assert_eq!(allowed(&policies, &stranger, true), ["Health", "WhoAmI", "Invoke"], "{role}");
+        assert_eq!(
+            allowed(&policies, &stranger, true),
+            ["Health", "WhoAmI", "Invoke"],
+            "{role}"
+        );
     }
     assert_eq!(allowed(&policies, &Principal::Anonymous, false), ["Health"]);
-    assert_eq!(allowed(&policies, &Principal::Anonymous, true), ["Health", "Invoke"]);
+    assert_eq!(
+        allowed(&policies, &Principal::Anonymous, true),
+        ["Health", "Invoke"]
+    );
     let everything: Vec<&str> = ACTIONS.iter().map(|a| a.name).collect();
     let operator = api_key(Scope::Operator, Powers::default());
     assert_eq!(
@@ -121,7 +222,11 @@ fn every_role_and_key_against_every_group() {
             })
             .map(|a| a.name)
             .collect();
-        assert_eq!(allowed(&policies, &api_key(project.clone(), powers), false), own, "{power}");
+        assert_eq!(
+            allowed(&policies, &api_key(project.clone(), powers), false),
+            own,
+            "{power}"
+        );
     }
     let other = api_key(Scope::Project("bank".parse().unwrap()), Powers::ALL);
     assert_eq!(allowed(&policies, &other, false), signed_in);
@@ -129,15 +234,25 @@ fn every_role_and_key_against_every_group() {
     assert!(!policies.allows(&operator, "Nothing", Resource::Node { loopback: true }));
     assert!(!policies.allows(&operator, "Deploy", Resource::Node { loopback: true }));
     assert!(!policies.allows(&operator, "Metrics", Resource::Project(&hello().project)));
-    assert!(policies.allows(&Principal::Anonymous, "Metrics", Resource::Node { loopback: true }));
+    assert!(policies.allows(
+        &Principal::Anonymous,
+        "Metrics",
+        Resource::Node { loopback: true }
+    ));
     // twice the same: from memory
-    assert_eq!(allowed(&policies, &Principal::Anonymous, true), ["Health", "Invoke"]);
+    assert_eq!(
+        allowed(&policies, &Principal::Anonymous, true),
+        ["Health", "Invoke"]
+    );
 }
 
 fn with(text: &str) -> Result<Policies, neofn_identity::policy::PolicyError> {
     Policies::with(
         ACTIONS,
-        &[PolicyFile { name: "extra.cedar".to_owned(), text: text.to_owned() }],
+        &[PolicyFile {
+            name: "extra.cedar".to_owned(),
+            text: text.to_owned(),
+        }],
     )
 }
 
@@ -145,14 +260,21 @@ fn with(text: &str) -> Result<Policies, neofn_identity::policy::PolicyError> {
 fn an_operators_file_gives_and_takes_but_not_over_the_wall() {
     let viewer = person(&[("shop", None, Role::Viewer)]);
     let more = with(r#"@id("viewers-run") permit (principal, action == Action::"Invoke", resource in Project::"shop") when { principal in resource.roles.viewer };"#).unwrap();
-    assert_eq!(allowed(&more, &viewer, false), ["Health", "WhoAmI", "ListFunctions", "Invoke"]);
-    let less = with(r#"forbid (principal, action in Action::"deploy", resource in Project::"shop");"#).unwrap();
+    assert_eq!(
+        allowed(&more, &viewer, false),
+        ["Health", "WhoAmI", "ListFunctions", "Invoke"]
+    );
+    let less =
+        with(r#"forbid (principal, action in Action::"deploy", resource in Project::"shop");"#).unwrap();
     let owner = person(&[("shop", None, Role::Owner)]);
     assert!(!allowed(&less, &owner, false).contains(&"Deploy"));
     assert!(allowed(&less, &owner, false).contains(&"Withdraw"));
     let wide = with("permit (principal, action, resource);").unwrap();
     let stranger = person(&[("bank", None, Role::Owner)]);
-    assert_eq!(allowed(&wide, &stranger, false), ["Health", "WhoAmI", "Metrics", "ListEverything"]);
+    assert_eq!(
+        allowed(&wide, &stranger, false),
+        ["Health", "WhoAmI", "Metrics", "ListEverything"]
+    );
 }
 
 #[test]
@@ -163,11 +285,26 @@ fn what_is_wrong_is_told_with_its_place() {
     };
     let cases = [
         ("permit (principal, action, resource)", "extra.cedar:1:37"),
-        ("// fine\npermit (principal, action == Action::\"Deplooy\", resource);", "extra.cedar:2:"),
-        ("permit (principal, action, resource)\nwhen { resource.colour == 1 };", "extra.cedar:2:8"),
-        ("permit (principal is Person, action, resource);", "extra.cedar:1:"),
-        ("permit (principal == ?principal, action, resource);", "extra.cedar: templates"),
-        ("@id(\"a\") permit (principal, action, resource);\n@id(\"a\") permit (principal, action, resource);", "extra.cedar: there are two policies"),
+        (
+            "// fine\npermit (principal, action == Action::\"Deplooy\", resource);",
+            "extra.cedar:2:",
+        ),
+        (
+            "permit (principal, action, resource)\nwhen { resource.colour == 1 };",
+            "extra.cedar:2:8",
+        ),
+        (
+            "permit (principal is Person, action, resource);",
+            "extra.cedar:1:",
+        ),
+        (
+            "permit (principal == ?principal, action, resource);",
+            "extra.cedar: templates",
+        ),
+        (
+            "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") permit (principal, action, resource);",
+            "extra.cedar: there are two policies",
+        ),
     ];
     for (text, start) in cases {
         let told = told(text);
@@ -179,7 +316,11 @@ fn what_is_wrong_is_told_with_its_place() {
 fn a_directory_is_read_by_name_and_within_bounds() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("notes.txt"), "not a policy").unwrap();
-    std::fs::write(dir.path().join("b.cedar"), "forbid (principal, action == Action::\"Deploy\", resource);").unwrap();
+    std::fs::write(
+        dir.path().join("b.cedar"),
+        "forbid (principal, action == Action::\"Deploy\", resource);",
+    )
+    .unwrap();
     let policies = Policies::load(ACTIONS, dir.path()).unwrap();
     let owner = person(&[("shop", None, Role::Owner)]);
     assert!(!allowed(&policies, &owner, false).contains(&"Deploy"));
@@ -189,5 +330,10 @@ fn a_directory_is_read_by_name_and_within_bounds() {
     assert!(e.file.ends_with("a.cedar"), "{e}");
     assert!(Policies::load(ACTIONS, &dir.path().join("none")).is_err());
     std::fs::write(dir.path().join("a.cedar"), " ".repeat(300_000)).unwrap();
-    assert!(Policies::load(ACTIONS, dir.path()).unwrap_err().message.contains("at most"));
+    assert!(
+        Policies::load(ACTIONS, dir.path())
+            .unwrap_err()
+            .message
+            .contains("at most")
+    );
 }

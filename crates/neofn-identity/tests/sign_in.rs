@@ -1,5 +1,10 @@
 //! Who gets in with a signature, and who does not.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod support;
 
@@ -57,14 +62,22 @@ async fn a_challenge_ends_after_five_minutes() {
     let challenge = world.identity.challenge(account).await.unwrap();
     let proof = Proof::Key(plain(&key, &challenge));
     world.pass(300_000);
-    let late = world.identity.login(challenge.nonce, account, &proof).await.unwrap_err();
+    let late = world
+        .identity
+        .login(challenge.nonce, account, &proof)
+        .await
+        .unwrap_err();
     assert_eq!(late.code, Code::ChallengeGone);
     // it is forgotten when the next one is made
     world.identity.challenge(account).await.unwrap();
     assert_eq!(world.store.0.lock().unwrap().challenges.len(), 1);
     // a clock that goes back does not make it good before its time
     world.pass(-300_001);
-    let early = world.identity.login(challenge.nonce, account, &proof).await.unwrap_err();
+    let early = world
+        .identity
+        .login(challenge.nonce, account, &proof)
+        .await
+        .unwrap_err();
     assert_eq!(early.code, Code::ChallengeGone);
 }
 
@@ -110,7 +123,11 @@ async fn what_was_signed_elsewhere_or_by_others_is_refused() {
     // the other of the two forms of the same signature
     let mut high = plain(&key, &challenge);
     high.signature = upper_half(&high.signature);
-    assert!(key.public().verifies(challenge.message().as_bytes(), &high.signature), "valid as such");
+    assert!(
+        key.public()
+            .verifies(challenge.message().as_bytes(), &high.signature),
+        "valid as such"
+    );
     refused(&login(account, high).await, SignInRefusal::NotCanonical);
     for bytes in [[0; 64], [0xff; 64]] {
         let mut wrong = plain(&key, &challenge);
@@ -119,13 +136,21 @@ async fn what_was_signed_elsewhere_or_by_others_is_refused() {
     }
     // none of them used the challenge up
     let proof = Proof::Key(plain(&key, &challenge));
-    assert!(world.identity.login(challenge.nonce, account, &proof).await.is_ok());
+    assert!(
+        world
+            .identity
+            .login(challenge.nonce, account, &proof)
+            .await
+            .is_ok()
+    );
 }
 
 /// n - s of P-256.
 fn upper_half(signature: &[u8; 64]) -> [u8; 64] {
-    let order: [u8; 32] =
-        hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap().try_into().unwrap();
+    let order: [u8; 32] = hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
+        .unwrap()
+        .try_into()
+        .unwrap();
     let mut out = *signature;
     let mut borrow = 0i16;
     for n in (0..32).rev() {
@@ -157,7 +182,11 @@ async fn a_node_that_moved_takes_no_answers_to_its_old_challenges() {
         .challenges
         .insert(challenge.nonce, elsewhere.clone());
     let proof = Proof::Key(plain(&key, &elsewhere));
-    let e = world.identity.login(challenge.nonce, account, &proof).await.unwrap_err();
+    let e = world
+        .identity
+        .login(challenge.nonce, account, &proof)
+        .await
+        .unwrap_err();
     assert_eq!(e.code, Code::ChallengeGone);
 }
 
@@ -192,7 +221,13 @@ fn nep20_answers_are_of_the_last_minute() {
     };
     let seconds = u32::try_from(NOW / 1_000).unwrap();
     let at = UnixMillis(NOW);
-    for (timestamp, good) in [(seconds, true), (seconds - 60, true), (seconds + 60, true), (seconds - 61, false), (seconds + 61, false)] {
+    for (timestamp, good) in [
+        (seconds, true),
+        (seconds - 60, true),
+        (seconds + 60, true),
+        (seconds - 61, false),
+        (seconds + 61, false),
+    ] {
         let [full, _] = answer(timestamp);
         let looked = look(&challenge, account, &full, at, Domainless::Refuse);
         if good {
@@ -226,7 +261,10 @@ async fn accounts_of_several_keys_need_enough_of_them() {
     };
     let too_few = SignInRefusal::TooFew { need: 2, have: 1 };
     refused(&login(&script, vec![signed(0)]).await.unwrap_err(), too_few);
-    refused(&login(&script, vec![signed(0), signed(0)]).await.unwrap_err(), too_few);
+    refused(
+        &login(&script, vec![signed(0), signed(0)]).await.unwrap_err(),
+        too_few,
+    );
     let stranger = plain(&key(9), &challenge);
     refused(
         &login(&script, vec![signed(0), stranger]).await.unwrap_err(),
@@ -234,20 +272,35 @@ async fn accounts_of_several_keys_need_enough_of_them() {
     );
     // one good and one damaged
     let mut damaged = signed(1);
-    damaged.signature = plain(&keys[1], &ChallengeRecord { network: 1, ..challenge.clone() }).signature;
+    damaged.signature = plain(
+        &keys[1],
+        &ChallengeRecord {
+            network: 1,
+            ..challenge.clone()
+        },
+    )
+    .signature;
     refused(
         &login(&script, vec![signed(0), damaged]).await.unwrap_err(),
         SignInRefusal::Signature,
     );
     // an easier script is another account
     let easy = multisig_script(1, &publics).unwrap();
-    refused(&login(&easy, vec![signed(0)]).await.unwrap_err(), SignInRefusal::Script);
     refused(
-        &login(&publics[0].verification_script(), vec![signed(0)]).await.unwrap_err(),
+        &login(&easy, vec![signed(0)]).await.unwrap_err(),
+        SignInRefusal::Script,
+    );
+    refused(
+        &login(&publics[0].verification_script(), vec![signed(0)])
+            .await
+            .unwrap_err(),
         SignInRefusal::Script,
     );
     // one of its keys is not the account
-    let alone = world.identity.login(challenge.nonce, account, &Proof::Key(signed(0))).await;
+    let alone = world
+        .identity
+        .login(challenge.nonce, account, &Proof::Key(signed(0)))
+        .await;
     refused(&alone.unwrap_err(), SignInRefusal::Signature);
     let tokens = login(&script, vec![signed(2), signed(0)]).await.unwrap();
     assert_eq!(tokens.session.account, account);
@@ -281,7 +334,9 @@ async fn a_contract_says_who_may_act_for_it() {
         &login(vec![plain(&one, &challenge), forged]).await.unwrap_err(),
         SignInRefusal::Signature,
     );
-    let tokens = login(vec![plain(&one, &challenge), plain(&two, &challenge)]).await.unwrap();
+    let tokens = login(vec![plain(&one, &challenge), plain(&two, &challenge)])
+        .await
+        .unwrap();
     assert_eq!(tokens.session.account, contract);
     // without a chain there is nobody to ask
     let lone = World::new().await;
@@ -289,6 +344,10 @@ async fn a_contract_says_who_may_act_for_it() {
     let proof = Proof::Contract {
         signed: vec![plain(&one, &challenge)],
     };
-    let e = lone.identity.login(challenge.nonce, contract, &proof).await.unwrap_err();
+    let e = lone
+        .identity
+        .login(challenge.nonce, contract, &proof)
+        .await
+        .unwrap_err();
     assert_eq!(e.code, Code::SignInRefused);
 }

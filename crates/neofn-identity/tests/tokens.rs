@@ -1,5 +1,10 @@
 //! What tokens are good for, and for how long.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod support;
 
@@ -28,12 +33,22 @@ async fn an_access_token_says_what_it_should_and_ends() {
     let (header, claims) = parts(&tokens.access);
     let jwks = serde_json::to_value(world.identity.jwks()).unwrap();
     assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
-    assert_eq!(header, json!({"alg": "EdDSA", "typ": "at+jwt", "kid": jwks["keys"][0]["kid"]}));
+    assert_eq!(
+        header,
+        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": jwks["keys"][0]["kid"]})
+    );
     assert_eq!(
         (&claims["iss"], &claims["aud"], &claims["sub"]),
-        (&json!("neofn.example"), &json!("neofn"), &json!(key(1).public().account().to_address()))
+        (
+            &json!("neofn.example"),
+            &json!("neofn"),
+            &json!(key(1).public().account().to_address())
+        )
     );
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
+    assert_eq!(
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+        600
+    );
     let member = async || {
         let who = world.identity.principal(&tokens.access).await.unwrap();
         who != Principal::Anonymous
@@ -61,7 +76,10 @@ async fn only_our_own_access_tokens_are_taken() {
         let signature = BASE64.encode(seed.sign(text.as_bytes()).to_bytes());
         format!("{text}.{signature}")
     };
-    assert!(world.identity.claims(&forge(&header, &claims, &seed)).is_ok(), "the same again");
+    assert!(
+        world.identity.claims(&forge(&header, &claims, &seed)).is_ok(),
+        "the same again"
+    );
     let with = |of: &Value, name: &str, value: Value| {
         let mut changed = of.clone();
         changed[name] = value;
@@ -89,7 +107,15 @@ async fn only_our_own_access_tokens_are_taken() {
         forge(&header, &with(&claims, "exp", json!(NOW / 1_000)), &seed),
         forge(&header, &with(&claims, "exp", json!("9999999999")), &seed),
         forge(&header, &with(&claims, "iat", json!(NOW / 1_000 + 61)), &seed),
-        forge(&header, &with(&claims, "sub", json!("0x0000000000000000000000000000000000000000")), &seed),
+        forge(
+            &header,
+            &with(
+                &claims,
+                "sub",
+                json!("0x0000000000000000000000000000000000000000"),
+            ),
+            &seed,
+        ),
         forge(&header, &with(&claims, "extra", json!(1)), &seed),
         forge(&header, &claims, &SigningKey::from_bytes(&[1; 32])),
         format!("{}.", *tokens.access),
@@ -121,11 +147,25 @@ async fn a_refresh_token_is_exchanged_once_and_a_copy_ends_the_session() {
     let copied = world.identity.refresh(&first.refresh).await.unwrap_err();
     assert_eq!(copied.code, Code::SessionEnded);
     for token in [&third.refresh, &second.refresh, &first.refresh] {
-        assert_eq!(world.identity.refresh(token).await.unwrap_err().code, Code::SessionEnded);
+        assert_eq!(
+            world.identity.refresh(token).await.unwrap_err().code,
+            Code::SessionEnded
+        );
     }
     // access tokens of the session, too
-    assert_eq!(world.identity.principal(&third.access).await.unwrap(), Principal::Anonymous);
-    let actions: Vec<String> = world.store.0.lock().unwrap().audit.iter().map(|a| a.action.clone()).collect();
+    assert_eq!(
+        world.identity.principal(&third.access).await.unwrap(),
+        Principal::Anonymous
+    );
+    let actions: Vec<String> = world
+        .store
+        .0
+        .lock()
+        .unwrap()
+        .audit
+        .iter()
+        .map(|a| a.action.clone())
+        .collect();
     assert_eq!(actions, ["session.begin", "session.reused"]);
     // another session of the same person is not concerned
     let other = world.sign_in(&key(1)).await;
@@ -141,7 +181,10 @@ async fn a_session_ends_by_logout_and_by_time() {
     };
     assert!(world.identity.logout(&who).await.unwrap());
     assert!(!world.identity.logout(&who).await.unwrap());
-    assert_eq!(world.identity.principal(&tokens.access).await.unwrap(), Principal::Anonymous);
+    assert_eq!(
+        world.identity.principal(&tokens.access).await.unwrap(),
+        Principal::Anonymous
+    );
     assert!(world.identity.refresh(&tokens.refresh).await.is_err());
 
     let mut tokens = world.sign_in(&key(1)).await;
@@ -150,16 +193,17 @@ async fn a_session_ends_by_logout_and_by_time() {
         tokens = world.identity.refresh(&tokens.refresh).await.unwrap();
     }
     world.pass(DAY);
-    assert!(world.identity.refresh(&tokens.refresh).await.is_err(), "whatever was done in it");
+    assert!(
+        world.identity.refresh(&tokens.refresh).await.is_err(),
+        "whatever was done in it"
+    );
 }
 
 #[tokio::test]
 async fn signing_keys_follow_one_another_without_a_gap() {
     let world = World::new().await;
     let mut tokens = world.sign_in(&key(1)).await;
-    let kids = || -> Vec<String> {
-        world.identity.jwks().keys.into_iter().map(|k| k.kid).collect()
-    };
+    let kids = || -> Vec<String> { world.identity.jwks().keys.into_iter().map(|k| k.kid).collect() };
     let first = kids();
     world.pass(29 * DAY);
     world.identity.activate().await.unwrap();
@@ -173,7 +217,10 @@ async fn signing_keys_follow_one_another_without_a_gap() {
     world.identity.activate().await.unwrap();
     let later = world.sign_in(&key(1)).await;
     assert_eq!(parts(&later.access).0["kid"], json!(both[1]));
-    assert!(world.identity.claims(&tokens.access).is_ok(), "made by the key before");
+    assert!(
+        world.identity.claims(&tokens.access).is_ok(),
+        "made by the key before"
+    );
     world.pass(600_001);
     world.identity.activate().await.unwrap();
     assert_eq!(kids(), [both[1].clone()], "its last token has ended");
@@ -204,6 +251,9 @@ async fn a_token_of_one_session_is_not_that_of_another_account() {
         let other = rows.sessions[&two.session.id].clone();
         rows.sessions.insert(one.session.id, other);
     }
-    assert_eq!(world.identity.principal(&one.access).await.unwrap(), Principal::Anonymous);
+    assert_eq!(
+        world.identity.principal(&one.access).await.unwrap(),
+        Principal::Anonymous
+    );
     assert_ne!(SessionId([0; 16]), two.session.id);
 }

@@ -114,7 +114,10 @@ pub(super) fn read(dir: &Path) -> Result<Vec<PolicyFile>, PolicyError> {
         let name = path.display().to_string();
         let bytes = std::fs::metadata(&path).map_err(|e| wrong(&path, e))?.len();
         if bytes > FILE_BYTES_MAX {
-            return Err(PolicyError::file(name, format!("{bytes} bytes; at most {FILE_BYTES_MAX} are read")));
+            return Err(PolicyError::file(
+                name,
+                format!("{bytes} bytes; at most {FILE_BYTES_MAX} are read"),
+            ));
         }
         let text = std::fs::read_to_string(&path).map_err(|e| wrong(&path, e))?;
         files.push(PolicyFile { name, text });
@@ -128,7 +131,11 @@ pub(super) fn schema_text(actions: &[ActionDecl]) -> String {
     text.push_str("\n// the actions\n");
     for action in actions {
         let groups: Vec<String> = action.group.words().iter().map(|w| format!("{w:?}")).collect();
-        let resource = if action.group.on_node() { "Node" } else { "Project, Function" };
+        let resource = if action.group.on_node() {
+            "Node"
+        } else {
+            "Project, Function"
+        };
         // writing to a string does not fail
         let _ = writeln!(
             text,
@@ -148,7 +155,9 @@ pub(super) fn schema(text: &str) -> Result<Schema, PolicyError> {
 
 /// All policies, each named after its file and its `@id`.
 pub(super) fn policies(schema: &Schema, files: &[PolicyFile]) -> Result<PolicySet, PolicyError> {
-    let built_in = BUILT_IN.iter().map(|(name, text)| (format!("built-in {name}"), *text));
+    let built_in = BUILT_IN
+        .iter()
+        .map(|(name, text)| (format!("built-in {name}"), *text));
     let theirs = files.iter().map(|f| (f.name.clone(), f.text.as_str()));
     let mut all = PolicySet::new();
     for (name, text) in built_in.chain(theirs) {
@@ -167,7 +176,10 @@ fn one_file(schema: &Schema, name: &str, text: &str) -> Result<Vec<Policy>, Poli
         .parse()
         .map_err(|e: cedar_policy::ParseErrors| PolicyError::pointed(name, text, &e))?;
     if parsed.templates().next().is_some() {
-        return Err(PolicyError::file(name, "templates (`?principal`, `?resource`) are not linked to anything here"));
+        return Err(PolicyError::file(
+            name,
+            "templates (`?principal`, `?resource`) are not linked to anything here",
+        ));
     }
     let result = Validator::new(schema.clone()).validate(&parsed, ValidationMode::Strict);
     if let Some(error) = result.validation_errors().next() {
@@ -178,7 +190,9 @@ fn one_file(schema: &Schema, name: &str, text: &str) -> Result<Vec<Policy>, Poli
         return Err(PolicyError::pointed(name, text, warning));
     }
     let policies = parsed.policies().map(|policy| {
-        let own = policy.annotation("id").map_or_else(|| policy.id().to_string(), str::to_owned);
+        let own = policy
+            .annotation("id")
+            .map_or_else(|| policy.id().to_string(), str::to_owned);
         policy.new_id(PolicyId::new(format!("{name}#{own}")))
     });
     Ok(policies.collect())

@@ -42,7 +42,10 @@ impl Group {
     /// Whether it acts on the node, not in a project.
     #[must_use]
     pub const fn on_node(self) -> bool {
-        matches!(self, Self::Open | Self::SignedIn | Self::Observe | Self::Administer)
+        matches!(
+            self,
+            Self::Open | Self::SignedIn | Self::Observe | Self::Administer
+        )
     }
     fn words(self) -> &'static [&'static str] {
         use crate::Power;
@@ -144,11 +147,13 @@ impl Policies {
         allowed
     }
     fn decide(&self, question: &Question) -> bool {
-        question.to_cedar(&self.schema).is_some_and(|(request, entities)| {
-            let response = self.authorizer.is_authorized(&request, &self.set, &entities);
-            // a policy that fails is no policy; a forbid that fails would be a hole, so nothing is allowed then
-            response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
-        })
+        question
+            .to_cedar(&self.schema)
+            .is_some_and(|(request, entities)| {
+                let response = self.authorizer.is_authorized(&request, &self.set, &entities);
+                // a policy that fails is no policy; a forbid that fails would be a hole, so nothing is allowed then
+                response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+            })
     }
 }
 impl fmt::Debug for Policies {

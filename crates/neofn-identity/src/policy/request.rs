@@ -122,7 +122,11 @@ impl Question {
                     Scope::Project(project) => uid("Team", project.as_str())?,
                 };
                 let scopes = RestrictedExpression::new_set(words);
-                (uid("Key", &id.to_string())?, vec![("scopes", scopes)], vec![parent])
+                (
+                    uid("Key", &id.to_string())?,
+                    vec![("scopes", scopes)],
+                    vec![parent],
+                )
             }
             Who::Account {
                 account,

@@ -109,9 +109,7 @@ impl Issuer {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(TokenRefused)?;
-        let signed = token
-            .get(..header.len() + 1 + body.len())
-            .ok_or(TokenRefused)?;
+        let signed = token.get(..header.len() + 1 + body.len()).ok_or(TokenRefused)?;
         if !keys.verifies(header, signed.as_bytes(), &raw) {
             return Err(TokenRefused);
         }

@@ -206,7 +206,10 @@ impl World {
         let account = key.public().account();
         let challenge = self.identity.challenge(account).await.unwrap();
         let proof = Proof::Key(plain(key, &challenge));
-        self.identity.login(challenge.nonce, account, &proof).await.unwrap()
+        self.identity
+            .login(challenge.nonce, account, &proof)
+            .await
+            .unwrap()
     }
 }
 
