@@ -13,7 +13,7 @@ use crate::token::{
     AccessClaims, Issuer, Jwks, Keyring, RefreshToken, Rotation, SeedSeal, SessionId, SigningKeyRecord,
     TokenRefused, plan,
 };
-use crate::{Principal, SignedIn};
+use crate::{ApiKey, Principal, SignedIn};
 use neofn_types::{Clock, Code, Entropy, Error, ScriptHash, UnixMillis};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap};
@@ -205,8 +205,14 @@ impl Identity {
         Err(Error::internal("every nonce was taken"))
     }
 
-    /// Signs in with an answer to a challenge.
-    pub async fn login(&self, nonce: Nonce, account: ScriptHash, proof: &Proof) -> Result<Tokens, Error> {
+    /// Signs in with an answer to a challenge. `expected` is the wallet's layout, when the caller knows it.
+    pub async fn login(
+        &self,
+        nonce: Nonce,
+        account: ScriptHash,
+        proof: &Proof,
+        expected: Option<&str>,
+    ) -> Result<Tokens, Error> {
         let Inner { options, .. } = &*self.inner;
         let settings = self.settings();
         let challenge = options.store.challenge(nonce).await.map_err(failed)?;
@@ -223,6 +229,9 @@ impl Identity {
         };
         let mut formats: Vec<String> = formats.iter().map(ToString::to_string).collect();
         formats.dedup();
+        if expected.is_some_and(|format| formats.iter().any(|f| f != format)) {
+            return Err(SignInRefusal::OtherFormat.into());
+        }
         let now = self.now();
         let session = SessionRecord {
             id: SessionId::generate(self.entropy()),
@@ -367,6 +376,20 @@ impl Identity {
         }
         cache.insert(id, (asked, who.clone()));
         Ok(who)
+    }
+
+    /// Looks every session up anew: somebody's roles have changed.
+    pub fn forget(&self) {
+        self.inner.cache.lock().clear();
+    }
+
+    /// A fresh API key, which nobody knows yet.
+    #[must_use]
+    pub fn new_key(&self) -> ApiKey {
+        let (mut id, mut secret) = ([0; 8], Zeroizing::new([0; 24]));
+        self.entropy().fill(&mut id);
+        self.entropy().fill(&mut *secret);
+        ApiKey::new(id, *secret)
     }
 
     /// The public halves of the signing keys.

@@ -118,7 +118,7 @@ async fn no_changed_token_key_or_answer_gets_in() {
         }
         let login = world
             .identity
-            .login(nonce, whose, &Proof::Key(signed.clone()))
+            .login(nonce, whose, &Proof::Key(signed.clone()), None)
             .await;
         assert!(login.is_err(), "{nonce} {whose} {signed:?}");
     }
@@ -130,7 +130,7 @@ async fn no_changed_token_key_or_answer_gets_in() {
     assert!(
         world
             .identity
-            .login(challenge.nonce, account, &proof)
+            .login(challenge.nonce, account, &proof, None)
             .await
             .is_ok()
     );

@@ -93,7 +93,7 @@ async fn try_in(
 ) -> Result<String, Code> {
     let proof = Proof::Key(signed.clone());
     let tokens = identity
-        .login(challenge.nonce, account, &proof)
+        .login(challenge.nonce, account, &proof, None)
         .await
         .map_err(|e| e.code)?;
     let who = identity.principal(&tokens.access).await.unwrap();
@@ -222,7 +222,7 @@ async fn an_account_of_several_keys_signs_in_with_enough_of_them() {
             script: hex::decode(several["script"].as_str().unwrap()).unwrap(),
             signed: of.iter().map(|n| signed(&several["signed"][*n])).collect(),
         };
-        world.identity.login(challenge.nonce, account, &proof).await
+        world.identity.login(challenge.nonce, account, &proof, None).await
     };
     assert_eq!(login(&[0]).await.unwrap_err().code, Code::SignInRefused);
     let tokens = login(&[0, 2]).await.unwrap();

@@ -21,6 +21,10 @@ const ACTIONS: &[ActionDecl] = &[
         group: Group::SignedIn,
     },
     ActionDecl {
+        name: "CreateProject",
+        group: Group::Person,
+    },
+    ActionDecl {
         name: "Metrics",
         group: Group::Observe,
     },
@@ -108,7 +112,7 @@ fn allowed(policies: &Policies, who: &Principal, public: bool) -> Vec<&'static s
 #[test]
 fn every_role_and_key_against_every_group() {
     let policies = Policies::built_in(ACTIONS).unwrap();
-    let signed_in = ["Health", "WhoAmI"];
+    let signed_in = ["Health", "WhoAmI", "CreateProject"];
     let cases: &[(Role, &[&str])] = &[
         (Role::Viewer, &["ListFunctions"]),
         (
@@ -192,7 +196,7 @@ fn every_role_and_key_against_every_group() {
         assert_eq!(allowed(&policies, &stranger, false), signed_in, "{role}");
         assert_eq!(
             allowed(&policies, &stranger, true),
-            ["Health", "WhoAmI", "Invoke"],
+            ["Health", "WhoAmI", "CreateProject", "Invoke"],
             "{role}"
         );
     }
@@ -229,7 +233,7 @@ fn every_role_and_key_against_every_group() {
         );
     }
     let other = api_key(Scope::Project("bank".parse().unwrap()), Powers::ALL);
-    assert_eq!(allowed(&policies, &other, false), signed_in);
+    assert_eq!(allowed(&policies, &other, false), ["Health", "WhoAmI"]);
     // what is not an action, or is asked of the wrong thing, is nobody's right
     assert!(!policies.allows(&operator, "Nothing", Resource::Node { loopback: true }));
     assert!(!policies.allows(&operator, "Deploy", Resource::Node { loopback: true }));
@@ -262,7 +266,7 @@ fn an_operators_file_gives_and_takes_but_not_over_the_wall() {
     let more = with(r#"@id("viewers-run") permit (principal, action == Action::"Invoke", resource in Project::"shop") when { principal in resource.roles.viewer };"#).unwrap();
     assert_eq!(
         allowed(&more, &viewer, false),
-        ["Health", "WhoAmI", "ListFunctions", "Invoke"]
+        ["Health", "WhoAmI", "CreateProject", "ListFunctions", "Invoke"]
     );
     let less =
         with(r#"forbid (principal, action in Action::"deploy", resource in Project::"shop");"#).unwrap();
@@ -273,7 +277,7 @@ fn an_operators_file_gives_and_takes_but_not_over_the_wall() {
     let stranger = person(&[("bank", None, Role::Owner)]);
     assert_eq!(
         allowed(&wide, &stranger, false),
-        ["Health", "WhoAmI", "Metrics", "ListEverything"]
+        ["Health", "WhoAmI", "CreateProject", "Metrics", "ListEverything"]
     );
 }
 

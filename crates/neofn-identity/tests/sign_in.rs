@@ -27,7 +27,7 @@ async fn a_signature_signs_in_once() {
     let account = key.public().account();
     let challenge = world.identity.challenge(account).await.unwrap();
     let proof = Proof::Key(plain(&key, &challenge));
-    let login = || world.identity.login(challenge.nonce, account, &proof);
+    let login = || world.identity.login(challenge.nonce, account, &proof, None);
     let tokens = login().await.unwrap();
     assert_eq!(tokens.session.format, "plain");
     let who = world.identity.principal(&tokens.access).await.unwrap();
@@ -48,7 +48,7 @@ async fn of_many_at_once_one_gets_in() {
     let mut tries = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let (identity, proof, nonce) = (world.identity.clone(), proof.clone(), challenge.nonce);
-        tries.spawn(async move { identity.login(nonce, account, &proof).await.is_ok() });
+        tries.spawn(async move { identity.login(nonce, account, &proof, None).await.is_ok() });
     }
     let inside = tries.join_all().await.into_iter().filter(|ok| *ok).count();
     assert_eq!(inside, 1);
@@ -64,7 +64,7 @@ async fn a_challenge_ends_after_five_minutes() {
     world.pass(300_000);
     let late = world
         .identity
-        .login(challenge.nonce, account, &proof)
+        .login(challenge.nonce, account, &proof, None)
         .await
         .unwrap_err();
     assert_eq!(late.code, Code::ChallengeGone);
@@ -75,7 +75,7 @@ async fn a_challenge_ends_after_five_minutes() {
     world.pass(-300_001);
     let early = world
         .identity
-        .login(challenge.nonce, account, &proof)
+        .login(challenge.nonce, account, &proof, None)
         .await
         .unwrap_err();
     assert_eq!(early.code, Code::ChallengeGone);
@@ -90,7 +90,7 @@ async fn what_was_signed_elsewhere_or_by_others_is_refused() {
     let login = async |account: ScriptHash, signed: Signed| {
         world
             .identity
-            .login(challenge.nonce, account, &Proof::Key(signed))
+            .login(challenge.nonce, account, &Proof::Key(signed), None)
             .await
             .unwrap_err()
     };
@@ -139,7 +139,7 @@ async fn what_was_signed_elsewhere_or_by_others_is_refused() {
     assert!(
         world
             .identity
-            .login(challenge.nonce, account, &proof)
+            .login(challenge.nonce, account, &proof, None)
             .await
             .is_ok()
     );
@@ -184,7 +184,7 @@ async fn a_node_that_moved_takes_no_answers_to_its_old_challenges() {
     let proof = Proof::Key(plain(&key, &elsewhere));
     let e = world
         .identity
-        .login(challenge.nonce, account, &proof)
+        .login(challenge.nonce, account, &proof, None)
         .await
         .unwrap_err();
     assert_eq!(e.code, Code::ChallengeGone);
@@ -257,7 +257,7 @@ async fn accounts_of_several_keys_need_enough_of_them() {
             script: script.to_vec(),
             signed,
         };
-        world.identity.login(challenge.nonce, account, &proof).await
+        world.identity.login(challenge.nonce, account, &proof, None).await
     };
     let too_few = SignInRefusal::TooFew { need: 2, have: 1 };
     refused(&login(&script, vec![signed(0)]).await.unwrap_err(), too_few);
@@ -299,7 +299,7 @@ async fn accounts_of_several_keys_need_enough_of_them() {
     // one of its keys is not the account
     let alone = world
         .identity
-        .login(challenge.nonce, account, &Proof::Key(signed(0)))
+        .login(challenge.nonce, account, &Proof::Key(signed(0)), None)
         .await;
     refused(&alone.unwrap_err(), SignInRefusal::Signature);
     let tokens = login(&script, vec![signed(2), signed(0)]).await.unwrap();
@@ -316,7 +316,7 @@ async fn a_contract_says_who_may_act_for_it() {
     let login = async |signed: Vec<Signed>| {
         world
             .identity
-            .login(challenge.nonce, contract, &Proof::Contract { signed })
+            .login(challenge.nonce, contract, &Proof::Contract { signed }, None)
             .await
     };
     refused(
@@ -346,7 +346,7 @@ async fn a_contract_says_who_may_act_for_it() {
     };
     let e = lone
         .identity
-        .login(challenge.nonce, contract, &proof)
+        .login(challenge.nonce, contract, &proof, None)
         .await
         .unwrap_err();
     assert_eq!(e.code, Code::SignInRefused);

@@ -28,6 +28,8 @@ pub enum Group {
     Open,
     /// On the node, with any valid credentials.
     SignedIn,
+    /// On the node, for people; keys are not people.
+    Person,
     /// On the node, for operators and callers on the same machine.
     Observe,
     /// On the node, for operators.
@@ -52,6 +54,7 @@ impl Group {
         match self {
             Self::Open => &["open"],
             Self::SignedIn => &["signed-in"],
+            Self::Person => &["person"],
             Self::Observe => &["observe"],
             Self::Administer => &["administer"],
             Self::Call => &["invoke", "call"],

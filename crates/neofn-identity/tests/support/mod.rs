@@ -207,7 +207,7 @@ impl World {
         let challenge = self.identity.challenge(account).await.unwrap();
         let proof = Proof::Key(plain(key, &challenge));
         self.identity
-            .login(challenge.nonce, account, &proof)
+            .login(challenge.nonce, account, &proof, None)
             .await
             .unwrap()
     }
