@@ -10,8 +10,8 @@ use neofn_identity::token::Jwks;
 use neofn_identity::{Principal, Scope, Tokens};
 use neofn_types::{Code, Error, ScriptHash};
 use neofn_wire::{
-    ChallengeRequest, ChallengeView, LoggedOut, LoginRequest, RefreshRequest, RoleView, SignerProof, TokensView,
-    WhoAmI,
+    ChallengeRequest, ChallengeView, LoggedOut, LoginRequest, RefreshRequest, RoleView, SignerProof,
+    TokensView, WhoAmI,
 };
 
 /// Longest salt that is looked at; wallets use 32 digits.
@@ -59,7 +59,9 @@ impl Api {
     pub async fn logout(&self, who: &Principal) -> Result<LoggedOut, ApiError> {
         self.authorise(who, Action::OwnSession, Target::Node { loopback: false })?;
         let Principal::Account(person) = who else {
-            return Err(Error::new(Code::BadParameter, "an API key has no session; revoke it instead").into());
+            return Err(
+                Error::new(Code::BadParameter, "an API key has no session; revoke it instead").into(),
+            );
         };
         Ok(LoggedOut {
             success: self.inner.accounts.logout(person).await?,

@@ -60,10 +60,7 @@ impl Authenticator {
 
     /// Looks every key up anew: some have changed.
     pub(crate) fn forget(&self) {
-        self.cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn cached(&self, id: KeyId) -> Option<Option<KeyRecord>> {

@@ -18,8 +18,8 @@ use neofn_identity::{
 };
 use neofn_types::{Code, Error, FunctionName, ProjectName, ScriptHash, UnixMillis};
 use neofn_wire::{
-    KeyCreated, KeyList, KeyRequest, KeyView, MemberChanged, MemberList, MemberRequest, MemberView, ProjectList,
-    ProjectRequest, ProjectView,
+    KeyCreated, KeyList, KeyRequest, KeyView, MemberChanged, MemberList, MemberRequest, MemberView,
+    ProjectList, ProjectRequest, ProjectView,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,11 +61,21 @@ impl Api {
                 }];
                 return Ok(ProjectList { projects, next: None });
             }
-            who => self.inner.members.projects(who.account(), after.clone(), limit).await,
+            who => {
+                self.inner
+                    .members
+                    .projects(who.account(), after.clone(), limit)
+                    .await
+            }
         }
         .map_err(failed)?;
         if who.is_operator() && who.account().is_some() {
-            rows = self.inner.members.projects(None, after, limit).await.map_err(failed)?;
+            rows = self
+                .inner
+                .members
+                .projects(None, after, limit)
+                .await
+                .map_err(failed)?;
         }
         let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
         Ok(ProjectList {
@@ -118,7 +128,12 @@ impl Api {
     /// Who is in a project.
     pub async fn members(&self, who: &Principal, project: &ProjectName) -> Result<MemberList, ApiError> {
         self.authorise_project(who, Action::ListMembers, project)?;
-        let members = self.inner.members.members(project.clone()).await.map_err(failed)?;
+        let members = self
+            .inner
+            .members
+            .members(project.clone())
+            .await
+            .map_err(failed)?;
         Ok(MemberList {
             members: members.into_iter().map(member_view).collect(),
         })
@@ -199,7 +214,12 @@ impl Api {
     /// A project's keys.
     pub async fn keys(&self, who: &Principal, project: &ProjectName) -> Result<KeyList, ApiError> {
         self.authorise_project(who, Action::ManageKeys, project)?;
-        let keys = self.inner.members.project_keys(project.clone()).await.map_err(failed)?;
+        let keys = self
+            .inner
+            .members
+            .project_keys(project.clone())
+            .await
+            .map_err(failed)?;
         Ok(KeyList {
             keys: keys.iter().map(key_view).collect(),
         })
@@ -243,7 +263,11 @@ impl Api {
         let audit = self
             .act(who, project, "key.create", &record.id.to_string())
             .detail(format!("scopes: {powers}"));
-        let created = self.inner.members.create_key(record.clone(), KEYS_MAX, audit).await;
+        let created = self
+            .inner
+            .members
+            .create_key(record.clone(), KEYS_MAX, audit)
+            .await;
         match created.map_err(failed)? {
             Created::Done => {}
             Created::Missing => return Err(Code::ProjectNotFound.into()),
@@ -263,7 +287,11 @@ impl Api {
         let id: KeyId = id.parse().map_err(|_| Error::from(Code::KeyNotFound))?;
         let audit = self.act(who, project, "key.revoke", &id.to_string());
         let now = self.inner.clock.now();
-        let revoked = self.inner.members.revoke_key(project.clone(), id, now, audit).await;
+        let revoked = self
+            .inner
+            .members
+            .revoke_key(project.clone(), id, now, audit)
+            .await;
         self.inner.auth.forget();
         if !revoked.map_err(failed)? {
             return Err(Code::KeyNotFound.into());

@@ -261,14 +261,27 @@ mod tests {
                     (seen, seen)
                 }
                 Rule::PublicOrMember => ([401, 404, 404, 200, 200, 403, 200], [200; 7]),
-                Rule::AnyKey => ([401, 200, 200, 200, 200, 200, 200], [401, 200, 200, 200, 200, 200, 200]),
-                Rule::Person => ([401, 403, 200, 403, 200, 200, 200], [401, 403, 200, 403, 200, 200, 200]),
-                Rule::Operator => ([401, 403, 403, 403, 403, 403, 200], [401, 403, 403, 403, 403, 403, 200]),
+                Rule::AnyKey => (
+                    [401, 200, 200, 200, 200, 200, 200],
+                    [401, 200, 200, 200, 200, 200, 200],
+                ),
+                Rule::Person => (
+                    [401, 403, 200, 403, 200, 200, 200],
+                    [401, 403, 200, 403, 200, 200, 200],
+                ),
+                Rule::Operator => (
+                    [401, 403, 403, 403, 403, 403, 200],
+                    [401, 403, 403, 403, 403, 403, 200],
+                ),
                 Rule::OperatorOrLoopback => ([401, 403, 403, 403, 403, 403, 200], [200; 7]),
                 Rule::Open => ([200; 7], [200; 7]),
             };
             assert_eq!(ask(*action, false), closed, "{action:?}");
-            assert_eq!(ask(*action, true), open, "{action:?} of something public, or from here");
+            assert_eq!(
+                ask(*action, true),
+                open,
+                "{action:?} of something public, or from here"
+            );
         }
     }
 }

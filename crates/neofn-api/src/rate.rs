@@ -64,7 +64,7 @@ pub struct TooMany {
     /// For the headers.
     pub limited: Limited,
     /// For the body.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl From<Limited> for TooMany {
@@ -80,7 +80,10 @@ impl From<Limited> for TooMany {
                 limited.retry_after_s
             ),
         );
-        Self { limited, error }
+        Self {
+            limited,
+            error: Box::new(error),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Signing in, projects, members and keys.
 
+use crate::Error;
 use crate::api::{Page, escape, json};
 use crate::transport::{Call, Client};
-use crate::Error;
 use neofn_types::{FunctionName, ProjectName};
 use neofn_wire::{
     ChallengeRequest, ChallengeView, Deleted, KeyCreated, KeyList, KeyRequest, LoggedOut, LoginRequest,

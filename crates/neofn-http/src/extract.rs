@@ -66,7 +66,7 @@ fn count(parts: &Parts, counted: Result<Option<Standing>, TooMany>) -> Result<()
             if let Some(slot) = slot {
                 slot.refused(&too_many);
             }
-            Err(too_many.error.into())
+            Err((*too_many.error).into())
         }
     }
 }

@@ -46,7 +46,9 @@ impl Modify for Key {
         let components = document.components.get_or_insert_with(Default::default);
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key, `nfk_…`, or an access token of POST /auth/login"))
+            .description(Some(
+                "An API key, `nfk_…`, or an access token of POST /auth/login",
+            ))
             .build();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
     }

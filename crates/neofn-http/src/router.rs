@@ -2,7 +2,8 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    auth, chain, docs, endpoint, events, functions, invocations, invoke, logs, members, node, signer, transactions, triggers,
+    auth, chain, docs, endpoint, events, functions, invocations, invoke, logs, members, node, signer,
+    transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};

@@ -40,7 +40,10 @@ impl Origins {
     }
     fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(ORIGIN)?;
-        self.0.iter().any(|o| o.as_bytes() == origin.as_bytes()).then_some(origin)
+        self.0
+            .iter()
+            .any(|o| o.as_bytes() == origin.as_bytes())
+            .then_some(origin)
     }
 }
 

@@ -30,11 +30,17 @@ async fn sign_in(world: &World, n: u8) -> Value {
     let tokens = post(world, None, "/auth/login", body.clone()).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());
     let again = post(world, None, "/auth/login", body).await;
-    assert_eq!((again.status.as_u16(), &again.json()["code"]), (401, &json!("NF0405")));
+    assert_eq!(
+        (again.status.as_u16(), &again.json()["code"]),
+        (401, &json!("NF0405"))
+    );
     tokens.json()
 }
 async fn token(world: &World, n: u8) -> String {
-    sign_in(world, n).await["access_token"].as_str().unwrap().to_owned()
+    sign_in(world, n).await["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -43,14 +49,23 @@ async fn a_session_from_its_begin_to_its_end() {
     let tokens = sign_in(&world, 1).await;
     let access = tokens["access_token"].as_str().unwrap();
     let who = world.call(Some(access), "GET", "/auth/whoami", "").await.json();
-    assert_eq!((&who["kind"], &who["id"]), (&json!("account"), &json!(address(1))));
+    assert_eq!(
+        (&who["kind"], &who["id"]),
+        (&json!("account"), &json!(address(1)))
+    );
     let refresh = json!({"refresh_token": tokens["refresh_token"]});
     let next = post(&world, None, "/auth/refresh", refresh.clone()).await;
     assert_eq!(next.status, 200, "{}", next.text());
     let next = next.json();
     let access = next["access_token"].as_str().unwrap();
-    assert_eq!(post(&world, Some(access), "/auth/logout", json!({})).await.json(), json!({"success": true}));
-    assert_eq!(world.call(Some(access), "GET", "/auth/whoami", "").await.status, 401);
+    assert_eq!(
+        post(&world, Some(access), "/auth/logout", json!({})).await.json(),
+        json!({"success": true})
+    );
+    assert_eq!(
+        world.call(Some(access), "GET", "/auth/whoami", "").await.status,
+        401
+    );
     let over = post(&world, None, "/auth/refresh", refresh).await;
     assert_eq!(over.json()["code"], "NF0406");
     let jwks = world.call(None, "GET", "/.well-known/jwks.json", "").await.json();
@@ -60,7 +75,8 @@ async fn a_session_from_its_begin_to_its_end() {
 #[tokio::test]
 async fn malformed_answers_are_told_what_is_wrong() {
     let world = World::new().await;
-    let good = json!({"address": address(1), "nonce": "1", "pubkey": "02".repeat(33), "signature": "00".repeat(64)});
+    let good =
+        json!({"address": address(1), "nonce": "1", "pubkey": "02".repeat(33), "signature": "00".repeat(64)});
     let with = |name: &str, value: Value| {
         let mut body = good.clone();
         body[name] = value;
@@ -72,7 +88,11 @@ async fn malformed_answers_are_told_what_is_wrong() {
         (with("signature", json!("00".repeat(63))), 422, "signature"),
         (with("signature", json!("0".repeat(5_000))), 422, "signature"),
         (with("salt", json!("0".repeat(5_000))), 422, "salt"),
-        (with("signers", json!([{"pubkey": "00", "signature": "00"}])), 422, "signers"),
+        (
+            with("signers", json!([{"pubkey": "00", "signature": "00"}])),
+            422,
+            "signers",
+        ),
         (with("colour", json!(1)), 422, "colour"),
         (good.clone(), 401, "challenge"),
     ] {
@@ -87,8 +107,16 @@ async fn a_project_with_its_members_and_keys() {
     let world = World::new().await;
     let (owner, other) = (token(&world, 1).await, token(&world, 2).await);
     let made = post(&world, Some(&owner), "/api/v1/projects", json!({"name": "shop"})).await;
-    assert_eq!((made.status.as_u16(), &made.json()["role"]), (201, &json!("owner")));
-    assert_eq!(post(&world, Some(&other), "/api/v1/projects", json!({"name": "shop"})).await.status, 409);
+    assert_eq!(
+        (made.status.as_u16(), &made.json()["role"]),
+        (201, &json!("owner"))
+    );
+    assert_eq!(
+        post(&world, Some(&other), "/api/v1/projects", json!({"name": "shop"}))
+            .await
+            .status,
+        409
+    );
     let deploy = json!({"function_name": "hello", "source": "hello"});
     let path = "/api/functions/projects/shop";
     assert_eq!(post(&world, Some(&owner), path, deploy.clone()).await.status, 201);
@@ -99,7 +127,11 @@ async fn a_project_with_its_members_and_keys() {
         ("GET", "/api/v1/keys/shop"),
         ("POST", "/api/v1/functions/shop/hello"),
     ] {
-        assert_eq!(world.call(Some(&other), method, path, "{}").await.status, 404, "{method} {path}");
+        assert_eq!(
+            world.call(Some(&other), method, path, "{}").await.status,
+            404,
+            "{method} {path}"
+        );
     }
     let member = format!("/api/v1/members/shop/{}", address(2));
     let set = async |token: &str, path: &str, role: &str| {
@@ -108,35 +140,97 @@ async fn a_project_with_its_members_and_keys() {
     };
     assert_eq!(set(&owner, &member, "boss").await, 422);
     assert_eq!(set(&owner, &member, "viewer").await, 200);
-    assert_eq!(world.call(Some(&other), "GET", "/api/v1/projects/shop/functions", "").await.status, 200);
+    assert_eq!(
+        world
+            .call(Some(&other), "GET", "/api/v1/projects/shop/functions", "")
+            .await
+            .status,
+        200
+    );
     assert_eq!(post(&world, Some(&other), path, deploy.clone()).await.status, 403);
     assert_eq!(set(&other, &member, "owner").await, 403);
     assert_eq!(set(&owner, &member, "admin").await, 200);
     // an admin makes keys with what an admin has, and no owners
     assert_eq!(set(&other, &member, "owner").await, 403);
-    assert_eq!(set(&other, &format!("/api/v1/members/shop/{}", address(1)), "viewer").await, 403);
+    assert_eq!(
+        set(&other, &format!("/api/v1/members/shop/{}", address(1)), "viewer").await,
+        403
+    );
     let key = |scopes: Value| json!({"name": "ci", "scopes": scopes, "expires_in": 3600});
-    assert_eq!(post(&world, Some(&other), "/api/v1/keys/shop", key(json!(["own"]))).await.status, 422);
-    assert_eq!(post(&world, Some(&other), "/api/v1/keys/shop", key(json!([]))).await.status, 422);
-    let made = post(&world, Some(&other), "/api/v1/keys/shop", key(json!(["deploy", "manage"]))).await;
+    assert_eq!(
+        post(&world, Some(&other), "/api/v1/keys/shop", key(json!(["own"])))
+            .await
+            .status,
+        422
+    );
+    assert_eq!(
+        post(&world, Some(&other), "/api/v1/keys/shop", key(json!([])))
+            .await
+            .status,
+        422
+    );
+    let made = post(
+        &world,
+        Some(&other),
+        "/api/v1/keys/shop",
+        key(json!(["deploy", "manage"])),
+    )
+    .await;
     assert_eq!(made.status, 201, "{}", made.text());
     let made = made.json();
     let ci = made["key"].as_str().unwrap();
-    let patch = world.call(Some(ci), "PATCH", "/api/functions/shop/hello", r#"{"public":true}"#).await;
+    let patch = world
+        .call(
+            Some(ci),
+            "PATCH",
+            "/api/functions/shop/hello",
+            r#"{"public":true}"#,
+        )
+        .await;
     assert_eq!(patch.status, 200, "{}", patch.text());
-    assert_eq!(world.call(Some(ci), "GET", "/api/v1/functions/shop/hello", "").await.status, 403, "no read");
+    assert_eq!(
+        world
+            .call(Some(ci), "GET", "/api/v1/functions/shop/hello", "")
+            .await
+            .status,
+        403,
+        "no read"
+    );
     // nor does a key give away what it has not
-    assert_eq!(post(&world, Some(ci), "/api/v1/keys/shop", key(json!(["money"]))).await.status, 403);
-    assert_eq!(set(ci, &format!("/api/v1/members/shop/{}", address(3)), "admin").await, 403);
+    assert_eq!(
+        post(&world, Some(ci), "/api/v1/keys/shop", key(json!(["money"])))
+            .await
+            .status,
+        403
+    );
+    assert_eq!(
+        set(ci, &format!("/api/v1/members/shop/{}", address(3)), "admin").await,
+        403
+    );
     let list = world.call(Some(&owner), "GET", "/api/v1/keys/shop", "").await;
     assert!(!list.text().contains(ci) && list.json()["keys"][0]["created_by"] == json!(address(2)));
     // whoever leaves takes their keys along, at once
     let left = world.call(Some(&owner), "DELETE", &member, "").await.json();
     assert_eq!(left["keys_revoked"], 1);
-    assert_eq!(world.call(Some(ci), "PATCH", "/api/functions/shop/hello", "{}").await.status, 401);
-    assert_eq!(world.call(Some(&other), "GET", "/api/v1/members/shop", "").await.status, 404);
+    assert_eq!(
+        world
+            .call(Some(ci), "PATCH", "/api/functions/shop/hello", "{}")
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        world
+            .call(Some(&other), "GET", "/api/v1/members/shop", "")
+            .await
+            .status,
+        404
+    );
     let own = format!("/api/v1/members/shop/{}", address(1));
-    assert_eq!(world.call(Some(&owner), "DELETE", &own, "").await.json()["code"], "NF0410");
+    assert_eq!(
+        world.call(Some(&owner), "DELETE", &own, "").await.json()["code"],
+        "NF0410"
+    );
 }
 
 #[tokio::test]
@@ -151,7 +245,8 @@ async fn a_role_for_one_function_is_for_that_one() {
     let body = json!({"role": "operator", "function": "one"}).to_string();
     let path = format!("/api/v1/members/shop/{}", address(2));
     assert_eq!(world.call(Some(&owner), "PUT", &path, body).await.status, 200);
-    let ask = async |method: &str, path: &str| world.call(Some(&guest), method, path, "{}").await.status.as_u16();
+    let ask =
+        async |method: &str, path: &str| world.call(Some(&guest), method, path, "{}").await.status.as_u16();
     assert_eq!(ask("POST", "/api/v1/functions/shop/one").await, 200);
     assert_eq!(ask("PATCH", "/api/functions/shop/one").await, 403);
     assert_eq!(ask("POST", "/api/v1/functions/shop/two").await, 404);
@@ -161,9 +256,16 @@ async fn a_role_for_one_function_is_for_that_one() {
 #[tokio::test]
 async fn requests_are_counted_and_pages_of_other_sites_kept_out() {
     let world = World::new().await;
-    let answer = world.call(Some(&world.member), "GET", "/api/v1/functions/demo/hello", "").await;
+    let answer = world
+        .call(Some(&world.member), "GET", "/api/v1/functions/demo/hello", "")
+        .await;
     assert_eq!(answer.headers["ratelimit-policy"], "\"key\";q=12000;w=60");
-    assert!(answer.headers["ratelimit"].to_str().unwrap().starts_with("\"key\";r=11999;t="));
+    assert!(
+        answer.headers["ratelimit"]
+            .to_str()
+            .unwrap()
+            .starts_with("\"key\";r=11999;t=")
+    );
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     // signing in is counted by address
     let attempt = async || {

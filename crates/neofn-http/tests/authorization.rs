@@ -97,7 +97,10 @@ async fn every_endpoint_against_every_caller() {
             // the member's key does the daily work and no more; what an operator removes may not be there
             Rule::Member(power) if !Powers::DAILY.has(power) => {
                 assert_eq!(seen[..3], [401, 404, 403], "{method} {path}: {seen:?}");
-                assert!(allowed(seen[3]) || (method == "DELETE" && seen[3] == 404), "{method} {path}: {seen:?}");
+                assert!(
+                    allowed(seen[3]) || (method == "DELETE" && seen[3] == 404),
+                    "{method} {path}: {seen:?}"
+                );
             }
             Rule::Operator => {
                 assert_eq!(seen[..3], [401, 403, 403], "{method} {path}: {seen:?}");

@@ -118,10 +118,13 @@ pub struct Identity {
     inner: Arc<Inner>,
 }
 
+/// When a session was looked up, and who it is of; none when it has ended.
+type Known = HashMap<SessionId, (Duration, Option<Arc<SignedIn>>)>;
+
 struct Inner {
     options: IdentityOptions,
     keys: RwLock<Arc<Keyring>>,
-    cache: Mutex<HashMap<SessionId, (Duration, Option<Arc<SignedIn>>)>>,
+    cache: Mutex<Known>,
 }
 
 fn failed(e: IdentityStoreError) -> Error {

@@ -192,7 +192,13 @@ async fn no_layout_signs_in_late_or_from_elsewhere() {
     let challenge = world.identity.challenge(account).await.unwrap();
     let made = neon(&challenge, "neofn.example", 42, &[1, 2, 3]);
     let strict = async |layout: &str| {
-        try_in(&world.identity, &challenge, account, &signed(&made["layouts"][layout])).await
+        try_in(
+            &world.identity,
+            &challenge,
+            account,
+            &signed(&made["layouts"][layout]),
+        )
+        .await
     };
     assert_eq!(strict("nep20-neoline").await, Err(Code::SignInRefused));
     assert_eq!(strict("nep20-onegate").await, Ok("nep20-onegate".to_owned()));

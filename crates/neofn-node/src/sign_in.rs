@@ -54,7 +54,8 @@ pub(crate) struct Footing<'a> {
 
 /// Opens the service.
 pub(crate) async fn open(on: Footing<'_>) -> Result<Identity, Error> {
-    let wrong = |e: neofn_identity::challenge::DomainParseError| Error::new(Code::ConfigInvalid, e.to_string());
+    let wrong =
+        |e: neofn_identity::challenge::DomainParseError| Error::new(Code::ConfigInvalid, e.to_string());
     let domain = match &on.access.domain {
         Some(domain) => domain.parse().map_err(wrong)?,
         None => on.address.to_string().parse().map_err(wrong)?,
@@ -106,7 +107,8 @@ fn seal_key(data: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
         Ok(text) => {
             let text = Zeroizing::new(text);
             let mut key = Zeroizing::new([0; 32]);
-            hex::decode_to_slice(text.trim(), &mut *key).map_err(|_| damaged("it holds no 64 digits in hex"))?;
+            hex::decode_to_slice(text.trim(), &mut *key)
+                .map_err(|_| damaged("it holds no 64 digits in hex"))?;
             Ok(key)
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -155,7 +157,10 @@ mod tests {
         let first = seal_key(dir.path()).unwrap();
         assert_eq!(*seal_key(dir.path()).unwrap(), *first);
         let path = dir.path().join(NAME);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         std::fs::write(&path, "half").unwrap();
         assert_eq!(seal_key(dir.path()).unwrap_err().code, Code::ConfigInvalid);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "half");

@@ -159,7 +159,10 @@ async fn keys_from_before_scopes_do_the_daily_work() {
     let keys = neofn_identity::port::IdentityStore::keys(&store).await.unwrap();
     assert_eq!(keys.len(), 1);
     assert_eq!(keys[0].powers, neofn_identity::Powers::DAILY);
-    assert_eq!(keys[0].scope, neofn_identity::Scope::Project("demo".parse().unwrap()));
+    assert_eq!(
+        keys[0].scope,
+        neofn_identity::Scope::Project("demo".parse().unwrap())
+    );
     store.close().await.unwrap();
 }
 

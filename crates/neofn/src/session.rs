@@ -42,12 +42,8 @@ fn node(url: &str) -> String {
 }
 
 fn directory() -> Result<PathBuf, Failure> {
-    let dir = state_dir().ok_or_else(|| {
-        Failure::usage(
-            "there is no place for the session",
-            "set HOME or XDG_STATE_HOME",
-        )
-    })?;
+    let dir = state_dir()
+        .ok_or_else(|| Failure::usage("there is no place for the session", "set HOME or XDG_STATE_HOME"))?;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -94,9 +90,10 @@ impl Held {
             .mode(0o600)
             .open(&next)
             .map_err(fail)?;
-        let text = serde_json::to_vec_pretty(&self.sessions)
-            .map_err(|e| fail(std::io::Error::other(e)))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(fail)?;
+        let text = serde_json::to_vec_pretty(&self.sessions).map_err(|e| fail(std::io::Error::other(e)))?;
+        file.write_all(&text)
+            .and_then(|()| file.sync_all())
+            .map_err(fail)?;
         fs::rename(&next, &self.path).map_err(fail)
     }
     fn keep(&mut self, url: &str, tokens: &TokensView) -> Result<(), Failure> {

@@ -30,7 +30,10 @@ pub(crate) async fn challenge(
 ) -> Result<Response, Refusal> {
     let body = body::read(&headers, body, BYTES_MAX).await?;
     let request: ChallengeRequest = json::request(&body)?;
-    Ok(encode::json(StatusCode::OK, &edge.api().challenge(&request).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().challenge(&request).await?,
+    ))
 }
 
 /// Begins a session with a signed challenge.
@@ -74,7 +77,10 @@ pub(crate) async fn refresh(
         (status = "default", description = "Not ended", body = Problem, content_type = "application/problem+json"),
     ), security(("key" = [])))]
 pub(crate) async fn logout(State(edge): State<Edge>, caller: Caller) -> Result<Response, Refusal> {
-    Ok(encode::json(StatusCode::OK, &edge.api().logout(&caller.who).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().logout(&caller.who).await?,
+    ))
 }
 
 /// Who calls, and what they are where.

@@ -46,7 +46,7 @@ impl Group {
     pub const fn on_node(self) -> bool {
         matches!(
             self,
-            Self::Open | Self::SignedIn | Self::Observe | Self::Administer
+            Self::Open | Self::SignedIn | Self::Person | Self::Observe | Self::Administer
         )
     }
     fn words(self) -> &'static [&'static str] {

@@ -73,7 +73,8 @@ pub(crate) fn keys(conn: &Connection) -> Result<Vec<KeyRecord>, Fault> {
 }
 
 pub(crate) fn of_project(conn: &Connection, project: &ProjectName) -> Result<Vec<KeyRecord>, Fault> {
-    let mut statement = conn.prepare_cached(&format!("{COLUMNS} WHERE scope = ?1 ORDER BY created_at, id"))?;
+    let mut statement =
+        conn.prepare_cached(&format!("{COLUMNS} WHERE scope = ?1 ORDER BY created_at, id"))?;
     let mut rows = statement.query([scope_text(&Scope::Project(project.clone()))?])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -113,7 +114,11 @@ pub(super) fn revoke_of_member(
             "UPDATE api_key SET revoked_at = ?3 WHERE scope = ?1 AND created_by = ?2 AND revoked_at IS NULL \
              AND (expires_at IS NULL OR expires_at > ?3)",
         )?
-        .execute(params![scope_text(&Scope::Project(project.clone()))?, member.0, at.0])?;
+        .execute(params![
+            scope_text(&Scope::Project(project.clone()))?,
+            member.0,
+            at.0
+        ])?;
     Ok(u32::try_from(changed).unwrap_or(u32::MAX))
 }
 

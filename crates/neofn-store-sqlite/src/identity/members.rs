@@ -29,7 +29,14 @@ pub(crate) fn create_project(conn: &Connection, create: &CreateProject) -> Resul
         .execute(params![create.name.as_ref(), create.at.0])?;
     let pid = conn.last_insert_rowid();
     if let Some(owner) = create.owner {
-        put(conn, (pid, WHOLE), owner, Role::Owner, create.at, &create.audit.actor)?;
+        put(
+            conn,
+            (pid, WHOLE),
+            owner,
+            Role::Owner,
+            create.at,
+            &create.audit.actor,
+        )?;
     }
     audit::append(conn, &create.audit)?;
     Ok(Created::Done)
@@ -110,7 +117,9 @@ fn role(conn: &Connection, (pid, fid): (i64, i64), who: ScriptHash) -> Result<Op
 /// Whether `who` is the one owner of the whole project.
 fn is_last_owner(conn: &Connection, pid: i64, who: ScriptHash) -> Result<bool, Fault> {
     let others = conn
-        .prepare_cached("SELECT 1 FROM member WHERE pid = ?1 AND fid = 0 AND role = 'owner' AND account <> ?2")?
+        .prepare_cached(
+            "SELECT 1 FROM member WHERE pid = ?1 AND fid = 0 AND role = 'owner' AND account <> ?2",
+        )?
         .exists(params![pid, who.0])?;
     Ok(!others)
 }

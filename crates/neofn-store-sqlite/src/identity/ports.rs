@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Changed, CreateProject, Created, IdentityStore, IdentityStoreError, MemberRecord, MemberStore,
-    ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
+    AuditStore, Changed, CreateProject, Created, IdentityStore, IdentityStoreError, MemberRecord,
+    MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember,
+    SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{KeyId, KeyRecord, Membership, SessionId};
@@ -34,9 +35,9 @@ impl SessionStore for Store {
         challenge: ChallengeRecord,
         open_max: u32,
     ) -> Result<Put, IdentityStoreError> {
-        let work = self
-            .queue
-            .call(0, move |work| sessions::put_challenge(work.conn, &challenge, open_max));
+        let work = self.queue.call(0, move |work| {
+            sessions::put_challenge(work.conn, &challenge, open_max)
+        });
         Ok(work.await?)
     }
     async fn challenge(&self, nonce: Nonce) -> Result<Option<ChallengeRecord>, IdentityStoreError> {

@@ -151,7 +151,9 @@ pub(crate) fn rotate(conn: &Connection, rotate: &Rotate) -> Result<Rotated, Faul
 
 fn end(conn: &Connection, id: SessionId, at: UnixMillis) -> Result<bool, Fault> {
     let ended = conn
-        .prepare_cached("UPDATE session SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND expires_at > ?2")?
+        .prepare_cached(
+            "UPDATE session SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND expires_at > ?2",
+        )?
         .execute(params![id.0, at.0])?;
     Ok(ended > 0)
 }
@@ -242,7 +244,13 @@ pub(crate) fn signing_keys(conn: &Connection) -> Result<Vec<SigningKeyRecord>, F
 pub(crate) fn add_signing_key(conn: &Connection, key: &SigningKeyRecord) -> Result<bool, Fault> {
     let added = conn
         .prepare_cached("INSERT INTO signing_key VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(seq) DO NOTHING")?
-        .execute(params![key.seq, key.kid, key.public, key.sealed, key.active_from.0])?;
+        .execute(params![
+            key.seq,
+            key.kid,
+            key.public,
+            key.sealed,
+            key.active_from.0
+        ])?;
     Ok(added > 0)
 }
 

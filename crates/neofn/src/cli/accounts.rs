@@ -113,7 +113,9 @@ pub struct RevokeKey {
 /// Seconds of `45m`, `12h`, `90d`.
 fn life(text: &str) -> Result<u64, String> {
     let wrong = || "a number and m, h or d: 45m, 12h, 90d".to_owned();
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let (number, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or_else(wrong)?;
     let unit: u64 = match unit {
         "m" => 60,
         "h" => 3_600,
@@ -132,7 +134,17 @@ mod tests {
     fn lives_are_read() {
         assert_eq!(life("90d"), Ok(7_776_000));
         assert_eq!(life("12h"), Ok(43_200));
-        for bad in ["", "d", "0d", "90", "1w", "-1d", "1.5h", "99999999999999999999d", "9é"] {
+        for bad in [
+            "",
+            "d",
+            "0d",
+            "90",
+            "1w",
+            "-1d",
+            "1.5h",
+            "99999999999999999999d",
+            "9é",
+        ] {
             assert!(life(bad).is_err(), "{bad}");
         }
     }

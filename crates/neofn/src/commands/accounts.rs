@@ -35,7 +35,8 @@ pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
     let client = context::client_of(found.url.clone(), None)?;
     let challenge = client.challenge(&address)?;
     // of the two forms of a signature only one is taken
-    let signature = canonical(&key.sign(challenge.message.as_bytes())).ok_or_else(|| wrong(&"it signs nothing"))?;
+    let signature =
+        canonical(&key.sign(challenge.message.as_bytes())).ok_or_else(|| wrong(&"it signs nothing"))?;
     let tokens = client.login(&LoginRequest {
         address,
         nonce: challenge.nonce,
@@ -47,7 +48,10 @@ pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
     if ui.json {
         ui.document(&serde_json::json!({"address": tokens.address, "url": found.url, "session_expires": tokens.session_expires}));
     } else {
-        ui.say(Tone::Good, &format!("signed in to {} as {}", found.url, tokens.address));
+        ui.say(
+            Tone::Good,
+            &format!("signed in to {} as {}", found.url, tokens.address),
+        );
     }
     Ok(Exit::Done)
 }
@@ -77,7 +81,10 @@ pub fn whoami(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
     let operator = if who.operator { ", operator" } else { "" };
     ui.out(&format!("{} {}{operator}", who.kind, who.id));
     for role in &who.roles {
-        let function = role.function.as_ref().map_or_else(String::new, |f| format!("/{f}"));
+        let function = role
+            .function
+            .as_ref()
+            .map_or_else(String::new, |f| format!("/{f}"));
         ui.out(&format!("{}{function} {}", role.project, role.role));
     }
     if let Some(project) = &who.project {
@@ -91,7 +98,9 @@ pub fn logout(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
     let found = context::find_node(global)?;
     let open = || context::client_of(found.url.clone(), None);
     let ended = match session::access_token(&found.url, open)? {
-        Some(token) => context::client_of(found.url.clone(), Some(token))?.logout().map(|l| l.success),
+        Some(token) => context::client_of(found.url.clone(), Some(token))?
+            .logout()
+            .map(|l| l.success),
         None => Ok(false),
     };
     // here it ends whatever the node says
@@ -100,7 +109,11 @@ pub fn logout(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
     if ui.json {
         ui.document(&serde_json::json!({"success": ended}));
     } else {
-        ui.note(if ended { "signed out" } else { "there was no session" });
+        ui.note(if ended {
+            "signed out"
+        } else {
+            "there was no session"
+        });
     }
     Ok(Exit::Done)
 }

@@ -41,7 +41,13 @@ pub fn projects(global: &Global, ui: &Ui, args: &Projects) -> Result<Exit, Failu
             let rows: Vec<Vec<String>> = list
                 .projects
                 .into_iter()
-                .map(|p| vec![p.name, p.role.unwrap_or_default(), p.created_at.unwrap_or_default()])
+                .map(|p| {
+                    vec![
+                        p.name,
+                        p.role.unwrap_or_default(),
+                        p.created_at.unwrap_or_default(),
+                    ]
+                })
                 .collect();
             ui.out(&render::table(&["PROJECT", "ROLE", "CREATED"], &rows));
         }
@@ -81,9 +87,20 @@ pub fn members(global: &Global, ui: &Ui, args: &Members) -> Result<Exit, Failure
             let rows: Vec<Vec<String>> = list
                 .members
                 .into_iter()
-                .map(|m| vec![m.address, m.role, m.function.unwrap_or_default(), m.added_at, m.added_by])
+                .map(|m| {
+                    vec![
+                        m.address,
+                        m.role,
+                        m.function.unwrap_or_default(),
+                        m.added_at,
+                        m.added_by,
+                    ]
+                })
                 .collect();
-            ui.out(&render::table(&["ADDRESS", "ROLE", "FUNCTION", "SINCE", "ADDED BY"], &rows));
+            ui.out(&render::table(
+                &["ADDRESS", "ROLE", "FUNCTION", "SINCE", "ADDED BY"],
+                &rows,
+            ));
         }
         Members::Rm(args) => {
             let changed = client.remove_member(&args.project, &args.address, args.function.as_ref())?;
@@ -95,7 +112,10 @@ pub fn members(global: &Global, ui: &Ui, args: &Members) -> Result<Exit, Failure
                     1 => "; the key they made is revoked".to_owned(),
                     n => format!("; the {n} keys they made are revoked"),
                 };
-                ui.say(Tone::Good, &format!("{} has left {}{keys}", args.address, args.project));
+                ui.say(
+                    Tone::Good,
+                    &format!("{} has left {}{keys}", args.address, args.project),
+                );
             }
         }
     }
@@ -107,7 +127,11 @@ pub fn keys(global: &Global, ui: &Ui, args: &Keys) -> Result<Exit, Failure> {
     let project = context::project_name(global)?;
     let client = context::client(global)?;
     match args {
-        Keys::Create(CreateKey { name, scopes, expires }) => {
+        Keys::Create(CreateKey {
+            name,
+            scopes,
+            expires,
+        }) => {
             let request = KeyRequest {
                 name: name.clone(),
                 scopes: scopes.clone(),
@@ -119,7 +143,10 @@ pub fn keys(global: &Global, ui: &Ui, args: &Keys) -> Result<Exit, Failure> {
             } else {
                 // the key alone on standard output, so that it can go into a file
                 ui.out(&created.key);
-                ui.note(&format!("key {} of {project}: it is not shown again", created.view.id));
+                ui.note(&format!(
+                    "key {} of {project}: it is not shown again",
+                    created.view.id
+                ));
             }
         }
         Keys::Ls => {
@@ -140,7 +167,10 @@ pub fn keys(global: &Global, ui: &Ui, args: &Keys) -> Result<Exit, Failure> {
                     vec![k.id, k.name, k.scopes.join(" "), k.created_at, state]
                 })
                 .collect();
-            ui.out(&render::table(&["ID", "NAME", "SCOPES", "CREATED", "STATE"], &rows));
+            ui.out(&render::table(
+                &["ID", "NAME", "SCOPES", "CREATED", "STATE"],
+                &rows,
+            ));
         }
         Keys::Revoke(args) => {
             let done = client.revoke_key(&project, &args.id)?;
