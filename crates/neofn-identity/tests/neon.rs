@@ -35,7 +35,7 @@ fn cache() -> PathBuf {
     from("NEOFN_CACHE_DIR")
         .or_else(|| Some(from("XDG_CACHE_HOME")?.join("neofn")))
         .unwrap_or_else(|| from("HOME").unwrap().join(".cache/neofn"))
-        .join("neon")
+        .join("tools/neon-js-5.7.0")
 }
 
 fn neon(challenge: &ChallengeRecord, domain: &str, network: u32, keys: &[u8]) -> Value {
