@@ -36,9 +36,17 @@ const layouts = {
   "nep20-neon-dapi": { bytes: nonce + time + network + tail, timestamp: input.timestamp },
   "nep20-neoline": { bytes: network + nonce + time + one.scriptHash, timestamp: input.timestamp },
 };
+// older releases, and wallets made with them, answer either of the two forms of a signature; a login page sends the
+// lower one, which anybody can compute
+const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const sign = (bytes, key) => {
+  const made = wallet.sign(bytes, key);
+  const s = BigInt("0x" + made.slice(64));
+  return s > ORDER / 2n ? made.slice(0, 64) + (ORDER - s).toString(16).padStart(64, "0") : made;
+};
 const signed = {};
 for (const [name, { bytes, ...rest }] of Object.entries(layouts)) {
-  signed[name] = { pubkey: one.publicKey, signature: wallet.sign(bytes, one.privateKey), ...rest };
+  signed[name] = { pubkey: one.publicKey, signature: sign(bytes, one.privateKey), ...rest };
 }
 const several = wallet.Account.createMultiSig(input.needed, accounts.map((a) => a.publicKey));
 console.log(
@@ -50,7 +58,7 @@ console.log(
       script: Buffer.from(several.contract.script, "base64").toString("hex"),
       signed: accounts.map((a) => ({
         pubkey: a.publicKey,
-        signature: wallet.sign(text(input.message), a.privateKey),
+        signature: sign(text(input.message), a.privateKey),
       })),
     },
   }),
