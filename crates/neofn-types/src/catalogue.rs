@@ -289,11 +289,38 @@ catalogue! {
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",
-        "This path needs an API key, and none was given, or it is unknown, expired or revoked.",
-        "Send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
+        "This path needs an API key or an access token, and none was given, or it is unknown, expired or revoked.",
+        "Sign in with `neofn login`, or send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
     Forbidden = "NF0403", 403, Never, "not allowed",
         "The credentials are valid but do not carry this right.",
         "Ask the project's owner for it.";
+    SignInRefused = "NF0404", 401, Never, "sign-in refused",
+        "The answer to the challenge does not prove the address: another key, text, network or domain was signed, or the signature is damaged.",
+        "Ask for a new challenge, sign exactly its `message` with the key of the address, and send r and s (64 bytes, s in the lower half).";
+    ChallengeGone = "NF0405", 401, Never, "challenge unknown, used or ended",
+        "A challenge can be answered once, for one address, within five minutes.",
+        "Ask for a new one with POST /auth/challenge and sign that.";
+    SessionEnded = "NF0406", 401, Never, "session ended",
+        "The refresh token is unknown or was used before, or its session was ended or has expired.",
+        "Sign in again: `neofn login`.";
+    RateLimited = "NF0407", 429, Later, "too many requests",
+        "A key, an account, an address or a project sent more requests than it may in so short a time.",
+        "Wait as long as Retry-After says; the headers RateLimit and RateLimit-Policy tell how many are left.";
+    KeyNotFound = "NF0408", 404, Never, "API key not found",
+        "The project has no valid key of this id.",
+        "`neofn keys ls` shows those that there are.";
+    MemberNotFound = "NF0409", 404, Never, "member not found",
+        "This address has no such role in the project.",
+        "`neofn members ls` shows who has which.";
+    LastOwner = "NF0410", 409, Never, "last owner",
+        "The project would be left without an owner, and nobody could give it one.",
+        "Make somebody else an owner first.";
+    ProjectExists = "NF0411", 409, Never, "project name taken",
+        "A project's name is its id, and there is one of this name on the node.",
+        "Choose another name.";
+    AccountLimit = "NF0412", 409, Never, "as many as there may be",
+        "The number of projects of an account, members of a project and keys of a project is bounded.",
+        "Remove one that is no longer needed.";
 
     // NF05: ctx.kv
     KvConflict = "NF0501", 503, Later, "key changed meanwhile",
