@@ -208,7 +208,7 @@ impl<'t> Finder<'t> {
         }
     }
     /// The first handle from here: where it begins, how long it is, its name.
-    fn find(&self) -> Option<(usize, usize, SecretName)> {
+    fn first(&self) -> Option<(usize, usize, SecretName)> {
         let mut from = 0;
         loop {
             let at = from
@@ -249,7 +249,7 @@ impl<'t> Iterator for Finder<'t> {
         if self.rest.is_empty() {
             return None;
         }
-        let Some((at, length, name)) = self.find() else {
+        let Some((at, length, name)) = self.first() else {
             return Some(Piece::Text(std::mem::take(&mut self.rest)));
         };
         let text = self.rest.get(..at).unwrap_or_default();
