@@ -5,6 +5,7 @@ use super::{KEKS_MAX, Kek, Open, TRIES, Vault, busy, damaged, store, wrap};
 use crate::envelope::{Envelope, Subject};
 use crate::key::Key;
 use crate::model::KekRecord;
+use crate::port::WrapError;
 use bytes::Bytes;
 use neofn_types::{Code, Error, ProjectName};
 
@@ -51,7 +52,14 @@ impl Vault {
             return Ok(kek.clone());
         }
         let context = kek_context(&record.project, &record.id, record.version);
-        let key = open.root.unwrap(&record.wrapped, &context).await.map_err(wrap)?;
+        let key = match open.root.unwrap(&record.wrapped, &context).await {
+            Ok(key) => key,
+            Err(WrapError::Wrong) if self.root_moved(open).await? => {
+                return Err(Error::new(Code::SecretsSealed, "the root key is just being replaced")
+                    .hint("Try again at once."));
+            }
+            Err(error) => return Err(wrap(error)),
+        };
         let kek = Kek {
             id: record.id,
             version: record.version,
@@ -63,6 +71,11 @@ impl Vault {
         }
         keks.insert(place, kek.clone());
         Ok(kek)
+    }
+    /// Whether the stored root is another than the one at hand.
+    async fn root_moved(&self, open: &Open) -> Result<bool, Error> {
+        let stored = self.store.root().await.map_err(store)?;
+        Ok(stored.is_none_or(|r| r.generation != open.generation))
     }
     /// False when another was first; then theirs is the one.
     async fn add_kek(

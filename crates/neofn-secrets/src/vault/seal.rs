@@ -6,8 +6,6 @@ use crate::model::{KekRecord, RootKind, RootRecord, WRAPPED_BYTES_MAX};
 use crate::port::{KeyWrap, WrapError};
 use crate::root::RootSource;
 use neofn_types::{Code, Entropy, Error, ProjectName};
-use parking_lot::RwLock;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How the vault is doing; nothing of it is secret.
@@ -130,7 +128,8 @@ impl Vault {
                 *self.open.write() = Some(Open {
                     root,
                     generation,
-                    keks: Arc::new(RwLock::new(HashMap::new())),
+                    // a new root changes how they are wrapped, not what they are
+                    keks: old.keks,
                 });
                 return self.status().await;
             }
