@@ -19,6 +19,7 @@ mod kv;
 mod manage;
 mod neo;
 mod options;
+mod outside;
 mod overlay;
 pub mod port;
 mod queue;

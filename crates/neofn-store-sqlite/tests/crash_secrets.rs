@@ -75,13 +75,7 @@ async fn child_that_works_until_it_is_killed() {
                 match vault.set(&project(), &name, set).await {
                     Ok(record) => say(&format!("set {name} {} {text}", record.latest)),
                     // the root was replaced between sealing the value and storing it
-                    Err(e) => assert!(
-                        matches!(
-                            e.code,
-                            Code::SecretsSealed | Code::SecretChanged
-                        ),
-                        "{e}"
-                    ),
+                    Err(e) => assert!(matches!(e.code, Code::SecretsSealed | Code::SecretChanged), "{e}"),
                 }
             }
         });
@@ -187,7 +181,12 @@ async fn a_kill_at_any_moment_loses_no_answered_value_and_no_key() {
                 }
             }
             let answered = answered.values.get(&record.name).map_or(0, |(at, _)| *at);
-            assert!(record.latest >= answered, "{} is at {}", record.name, record.latest);
+            assert!(
+                record.latest >= answered,
+                "{} is at {}",
+                record.name,
+                record.latest
+            );
         }
         vault.rewrap(&project()).await.unwrap();
         assert_eq!(store.keks(&project()).await.unwrap().len(), 1);

@@ -25,7 +25,10 @@ pub use datoshi::Datoshi;
 pub use diagnostic::{Diagnostic, Severity};
 pub use error::Error;
 pub use frame::{Place, frame};
-pub use grants::{ChainGrant, ChainWrite, GRANT_CONTRACTS_MAX, GrantError, Grants, parse_contract};
+pub use grants::{
+    ChainGrant, ChainWrite, GRANT_CONTRACTS_MAX, GRANT_NAMES_MAX, GrantError, Grants, SecretGrant,
+    parse_contract,
+};
 pub use hash256::Hash256;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
 pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory};

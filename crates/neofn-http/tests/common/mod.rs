@@ -212,6 +212,8 @@ impl World {
             compiler: Arc::new(Lenient),
             chain: None,
             writer: None,
+            vault: None,
+            broker: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);

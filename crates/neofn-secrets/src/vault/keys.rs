@@ -55,8 +55,10 @@ impl Vault {
         let key = match open.root.unwrap(&record.wrapped, &context).await {
             Ok(key) => key,
             Err(WrapError::Wrong) if self.root_moved(open).await? => {
-                return Err(Error::new(Code::SecretsSealed, "the root key is just being replaced")
-                    .hint("Try again at once."));
+                return Err(
+                    Error::new(Code::SecretsSealed, "the root key is just being replaced")
+                        .hint("Try again at once."),
+                );
             }
             Err(error) => return Err(wrap(error)),
         };
