@@ -9,6 +9,7 @@ use neofn_engine::Engine;
 use neofn_identity::Principal;
 use neofn_identity::port::IdentityStore;
 use neofn_runtime::port::Runtime;
+use neofn_secrets::Vault;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct ApiOptions {
     pub runtime: Arc<dyn Runtime>,
     /// Holds the keys.
     pub identity: Arc<dyn IdentityStore>,
+    /// Keeps secrets; none on a node without.
+    pub vault: Option<Arc<Vault>>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where trace ids come from.
@@ -74,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) auth: Authenticator,
+    pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
@@ -91,6 +95,7 @@ impl Api {
             inner: Arc::new(Inner {
                 engine: options.engine,
                 runtime: options.runtime,
+                vault: options.vault,
                 auth: Authenticator::new(options.identity, options.clock.clone()),
                 started: options.clock.monotonic(),
                 clock: options.clock,

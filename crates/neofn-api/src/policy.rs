@@ -90,6 +90,14 @@ actions! {
     SendTransactions: Operator;
     /// See and change the accounts that sign, and what they may sign.
     ManageSigner: Operator;
+    /// See secrets, without their values.
+    ReadSecret: Member;
+    /// Set, roll back, delete or rotate a secret.
+    WriteSecret: Member;
+    /// Erase a secret for good.
+    DestroySecret: Member;
+    /// Seal and unseal, and change the root key.
+    ManageVault: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.
@@ -172,7 +180,8 @@ mod tests {
                 | Action::Docs
                 | Action::ReadChain
                 | Action::SendTransactions
-                | Action::ManageSigner => Target::Node { loopback: public },
+                | Action::ManageSigner
+                | Action::ManageVault => Target::Node { loopback: public },
                 _ => Target::Project {
                     project: &own,
                     hidden_as: Code::FunctionNotFound,
@@ -202,6 +211,9 @@ mod tests {
                 | Action::ListInvocations
                 | Action::ReadInvocation
                 | Action::Replay
+                | Action::ReadSecret
+                | Action::WriteSecret
+                | Action::DestroySecret
                 | Action::Publish
                 | Action::ListEvents
                 | Action::ListTriggers
@@ -213,7 +225,7 @@ mod tests {
                 Action::Invoke | Action::Endpoint => ([401, 404, 200, 200], [200; 4]),
                 Action::ReadChain => ([401, 200, 200, 200], [401, 200, 200, 200]),
                 // being on this machine is not enough
-                Action::SendTransactions | Action::ManageSigner => {
+                Action::SendTransactions | Action::ManageSigner | Action::ManageVault => {
                     ([401, 403, 403, 200], [401, 403, 403, 200])
                 }
                 Action::Metrics => ([401, 403, 403, 200], [200; 4]),

@@ -26,6 +26,7 @@ mod queue;
 mod recorder;
 mod replay;
 pub mod request;
+mod rotation;
 mod run;
 mod service;
 mod stack;

@@ -5,15 +5,17 @@ use crate::child::CHILD_ARGUMENT;
 use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
-use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
+use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside};
 use neofn_api::{Api, ApiOptions, NodeFacts};
 use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
+use neofn_egress::Broker;
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
 use neofn_jail::Tier;
 use neofn_runtime::{Pool, PoolOptions};
+use neofn_secrets::Vault;
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
@@ -78,17 +80,22 @@ impl Node {
             }
             None => None,
         };
-        let chained = Chained {
+        let broker = outside::broker(&options, clock.clone())?;
+        let vault = outside::vault(&options, &data, store.clone(), clock.clone(), entropy.clone()).await?;
+        let beyond = Beyond {
+            vault: vault.clone(),
+            broker,
             chain: port,
             writer: payments.as_ref().map(Payments::writer),
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             runtime: pool,
             identity: store.clone(),
+            vault: Some(vault),
             clock,
             entropy,
             limits_max: options.limits_max,
@@ -238,8 +245,10 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
     Ok((Arc::new(pool?), compiler))
 }
 
-/// What the engine has of the chain.
-struct Chained {
+/// What the engine has of the world outside the node.
+struct Beyond {
+    vault: Arc<Vault>,
+    broker: Arc<Broker>,
     chain: Option<Arc<dyn Chain>>,
     writer: Option<Arc<dyn ChainWriter>>,
 }
@@ -251,7 +260,7 @@ fn engine(
     store: &Arc<Store>,
     pool: &Arc<Pool>,
     compiler: Compiler,
-    chained: Chained,
+    beyond: Beyond,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -265,8 +274,10 @@ fn engine(
         triggers: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
-        chain: chained.chain,
-        writer: chained.writer,
+        chain: beyond.chain,
+        writer: beyond.writer,
+        vault: Some(beyond.vault),
+        broker: Some(beyond.broker),
     };
     Engine::build(engine, ports)
 }

@@ -1,6 +1,7 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
 pub mod chain;
+pub mod secrets;
 
 use crate::failure::{Exit, Failure};
 use crate::paying::Paying;
@@ -101,6 +102,9 @@ pub enum Command {
     DeadLetters(chain::DeadLetters),
     /// Show a transaction that a function sent, or list them
     Tx(chain::Tx),
+    /// Set and list the values that functions use without seeing them
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     /// Show the accounts that sign, and what they may sign
     Signer(chain::Signer),
     /// Explain an error code, or list them all

@@ -222,6 +222,7 @@ impl World {
         let api = Api::new(ApiOptions {
             engine,
             runtime,
+            vault: None,
             identity: store,
             clock,
             entropy,

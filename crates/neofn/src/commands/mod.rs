@@ -18,6 +18,7 @@ pub mod invoke;
 pub mod logs;
 pub mod replay;
 mod rollback;
+mod secrets;
 mod signer;
 mod triggers;
 mod tx;
@@ -55,6 +56,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Events(args) => events::run(global, ui, &args),
         Command::DeadLetters(args) => dead_letters::run(global, ui, &args),
         Command::Tx(args) => tx::run(global, ui, &args),
+        Command::Secrets(args) => secrets::run(global, ui, &args),
         Command::Signer(args) => signer::run(global, ui, &args),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Doctor(args) => doctor::run(global, ui, &args),
