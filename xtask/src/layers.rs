@@ -21,7 +21,7 @@ const VENDORS: [(&str, &[&str]); 11] = [
     ("axum", &["neofn-http"]),
     ("ureq", &["neofn-client", "neofn-testkit"]),
     ("tokio-tungstenite", &["neofn-chain"]),
-    ("tokio-rustls", &["neofn-chain"]),
+    ("tokio-rustls", &["neofn-chain", "neofn-egress"]),
     ("landlock", &["neofn-jail"]),
     ("seccompiler", &["neofn-jail"]),
 ];
