@@ -116,6 +116,14 @@ actions! {
     SendTransactions: Operator;
     /// See and change the accounts that sign, and what they may sign.
     ManageSigner: Operator;
+    /// See secrets, without their values.
+    ReadSecret: Member(Read);
+    /// Set, roll back, delete or rotate a secret.
+    WriteSecret: Member(Secrets);
+    /// Erase a secret for good.
+    DestroySecret: Member(Secrets);
+    /// Seal and unseal, and change the root key.
+    ManageVault: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.

@@ -8,6 +8,7 @@ mod discover;
 mod error;
 mod follow;
 mod identity;
+mod secrets;
 mod transport;
 mod triggers;
 

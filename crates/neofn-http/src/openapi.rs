@@ -1,7 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    auth, chain, events, functions, invocations, invoke, logs, members, node, signer, transactions, triggers,
+    auth, chain, events, functions, invocations, invoke, logs, members, node, secrets, signer, transactions,
+    triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -26,7 +27,9 @@ use utoipa::{Modify, OpenApi};
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
         chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
-        signer::signatures,
+        signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
+        secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
+        secrets::unseal, secrets::rotate_root,
     ),
     modifiers(&Key),
     tags(
@@ -35,6 +38,7 @@ use utoipa::{Modify, OpenApi};
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
         (name = "chain", description = "Looking at the chain, and sending transactions to it"),
         (name = "accounts", description = "Signing in, projects, members and keys"),
+        (name = "secrets", description = "Values that functions use without seeing them"),
         (name = "node", description = "The node itself"),
     )
 )]
