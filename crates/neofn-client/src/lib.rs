@@ -7,6 +7,8 @@ mod chain;
 mod discover;
 mod error;
 mod follow;
+mod identity;
+mod secrets;
 mod transport;
 mod triggers;
 

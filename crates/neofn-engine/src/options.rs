@@ -122,4 +122,8 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Sends what functions send; none on a node without an account.
     pub writer: Option<Arc<dyn ChainWriter>>,
+    /// Keeps secrets; none on a node without.
+    pub vault: Option<Arc<neofn_secrets::Vault>>,
+    /// The way to other hosts; none on a node without.
+    pub broker: Option<Arc<neofn_egress::Broker>>,
 }

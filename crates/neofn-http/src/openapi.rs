@@ -1,7 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    chain, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+    auth, chain, events, functions, invocations, invoke, logs, members, node, secrets, signer, transactions,
+    triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -16,6 +17,9 @@ use utoipa::{Modify, OpenApi};
         license(name = "Apache-2.0 OR MIT")
     ),
     paths(
+        auth::challenge, auth::login, auth::refresh, auth::logout, auth::whoami, auth::jwks,
+        members::projects, members::create_project, members::members, members::set_member, members::remove_member,
+        members::keys, members::create_key, members::revoke_key,
         invoke::invoke, invoke::estimate, invocations::read, invocations::list, invocations::replay, logs::logs,
         functions::deploy, functions::list, functions::read, functions::change, functions::remove,
         functions::versions, functions::rollback, node::health, node::ready, node::metrics,
@@ -23,7 +27,9 @@ use utoipa::{Modify, OpenApi};
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
         chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
-        signer::signatures,
+        signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
+        secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
+        secrets::unseal, secrets::rotate_root,
     ),
     modifiers(&Key),
     tags(
@@ -31,6 +37,8 @@ use utoipa::{Modify, OpenApi};
         (name = "invocations", description = "Running functions and looking back"),
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
         (name = "chain", description = "Looking at the chain, and sending transactions to it"),
+        (name = "accounts", description = "Signing in, projects, members and keys"),
+        (name = "secrets", description = "Values that functions use without seeing them"),
         (name = "node", description = "The node itself"),
     )
 )]
@@ -42,7 +50,9 @@ impl Modify for Key {
         let components = document.components.get_or_insert_with(Default::default);
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key, `nfk_…`"))
+            .description(Some(
+                "An API key, `nfk_…`, or an access token of POST /auth/login",
+            ))
             .build();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
     }

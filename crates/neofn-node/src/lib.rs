@@ -12,8 +12,10 @@ mod grpc;
 mod log;
 mod node;
 mod options;
+mod outside;
 mod payments;
 mod runtime_file;
+mod sign_in;
 mod signal;
 
 pub use chain::ChainFacts;
@@ -22,9 +24,11 @@ pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use neofn_chain::dev::Keep;
+pub use neofn_egress::Cidr;
 pub use node::Node;
 pub use options::{
     ChainChoice, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet, PostgresOptions, SecretText,
-    TlsOptions, state_directory,
+    SecretsRoot, TlsOptions, state_directory,
 };
+pub use sign_in::AccessOptions;
 pub use signal::{Termination, runtime};

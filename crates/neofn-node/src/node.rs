@@ -6,15 +6,18 @@ use crate::grpc::{self, Serving};
 use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
-use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
-use neofn_api::{Api, ApiOptions, NodeFacts};
+use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
+use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
+use neofn_egress::Broker;
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
+use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
 use neofn_runtime::{Pool, PoolOptions};
+use neofn_secrets::Vault;
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
@@ -84,17 +87,40 @@ impl Node {
             }
             None => None,
         };
-        let chained = Chained {
+        let policies = match &options.access.policies {
+            Some(dir) => Policies::load(Action::DECLARED, dir),
+            None => Policies::built_in(Action::DECLARED),
+        }?;
+        let accounts = sign_in::open(sign_in::Footing {
+            access: &options.access,
+            data: &data,
+            address: bound.address(),
+            store: store.clone(),
+            chain: port.clone(),
+            clock: clock.clone(),
+        })
+        .await?;
+        let broker = outside::broker(&options, clock.clone())?;
+        let vault = outside::vault(&options, &data, store.clone(), clock.clone(), entropy.clone()).await?;
+        let beyond = Beyond {
+            vault: vault.clone(),
+            broker,
             chain: port,
             writer: payments.as_ref().map(Payments::writer),
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
+        tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             runtime: pool,
             identity: store.clone(),
+            accounts,
+            members: store.clone(),
+            policies,
+            rates: RateLimits::default(),
+            vault: Some(vault),
             clock,
             entropy,
             limits_max: options.limits_max,
@@ -110,7 +136,7 @@ impl Node {
             },
         });
         let url = url(bound.address());
-        let edge = Edge::new(api.clone(), going.clone());
+        let edge = Edge::with_origins(api.clone(), going.clone(), &options.access.origins);
         let server = tokio::spawn(bound.serve(edge, closing.clone()));
         let grpc = match grpc_bound {
             Some(bound) => Some(Serving::start(bound, api.clone(), going.clone(), closing.clone()).await?),
@@ -261,8 +287,10 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
     Ok((Arc::new(pool?), compiler))
 }
 
-/// What the engine has of the chain.
-struct Chained {
+/// What the engine has of the world outside the node.
+struct Beyond {
+    vault: Arc<Vault>,
+    broker: Arc<Broker>,
     chain: Option<Arc<dyn Chain>>,
     writer: Option<Arc<dyn ChainWriter>>,
 }
@@ -274,7 +302,7 @@ fn engine(
     store: &Arc<Store>,
     pool: &Arc<Pool>,
     compiler: Compiler,
-    chained: Chained,
+    beyond: Beyond,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -288,8 +316,10 @@ fn engine(
         triggers: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
-        chain: chained.chain,
-        writer: chained.writer,
+        chain: beyond.chain,
+        writer: beyond.writer,
+        vault: Some(beyond.vault),
+        broker: Some(beyond.broker),
     };
     Engine::build(engine, ports)
 }

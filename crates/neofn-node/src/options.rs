@@ -1,5 +1,6 @@
 //! What an operator decides about a node.
 
+use crate::sign_in::AccessOptions;
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
 use neofn_http::ServerOptions;
@@ -134,6 +135,17 @@ pub struct TlsOptions {
     pub key_file: PathBuf,
 }
 
+/// Where the root key of secrets comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretsRoot {
+    /// A file in the data directory, made at the first start.
+    Own,
+    /// A file elsewhere.
+    File(PathBuf),
+    /// Nowhere yet: somebody unseals the vault.
+    Sealed,
+}
+
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -171,10 +183,18 @@ pub struct NodeOptions {
     pub wallet: Option<PayingWallet>,
     /// Where `make setup` leaves the programs that a development chain needs.
     pub tools_dir: PathBuf,
+    /// Networks that functions may reach although they are not public.
+    pub egress_allow: Vec<neofn_egress::Cidr>,
+    /// A file with certificates of authorities to be believed beside the web's.
+    pub egress_ca: Option<PathBuf>,
+    /// The root key of secrets.
+    pub secrets_root: SecretsRoot,
     /// Sandbox processes; 0: one per core.
     pub children: u32,
     /// Bounds of the HTTP server.
     pub server: ServerOptions,
+    /// Who may do what.
+    pub access: AccessOptions,
 }
 
 impl NodeOptions {
@@ -205,8 +225,12 @@ impl NodeOptions {
             limits_max: Limits::default(),
             retention: Retention::default(),
             kv_quota: KvQuota::default(),
+            egress_allow: Vec::new(),
+            egress_ca: None,
+            secrets_root: SecretsRoot::Own,
             children: 0,
             server: ServerOptions::default(),
+            access: AccessOptions::default(),
             data,
         })
     }

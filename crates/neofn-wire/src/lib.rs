@@ -5,9 +5,11 @@
 mod chain;
 mod deploy;
 mod function;
+mod identity;
 mod invocation;
 mod node;
 mod problem;
+mod secret;
 mod signer;
 mod transaction;
 mod trigger;
@@ -18,12 +20,21 @@ pub use function::{
     Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
     VersionView,
 };
+pub use identity::{
+    ChallengeRequest, ChallengeView, KeyCreated, KeyList, KeyRequest, KeyView, LoggedOut, LoginRequest,
+    MemberChanged, MemberList, MemberRequest, MemberView, ProjectList, ProjectRequest, ProjectView,
+    RefreshRequest, RoleView, SignerProof, TokensView, WhoAmI,
+};
 pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
 pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};
+pub use secret::{
+    RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
+    SecretVersionList, SecretVersionView, SecretVersions, SecretView, VaultView,
+};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

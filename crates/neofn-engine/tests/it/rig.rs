@@ -121,6 +121,8 @@ impl Rig {
             compiler: Arc::new(FakeCompiler),
             chain: None,
             writer: None,
+            vault: None,
+            broker: None,
         };
         equip(&mut ports);
         let (engine, service) = Engine::build(options, ports);

@@ -61,11 +61,23 @@ fn options(args: &Up, file: ConfigFile) -> Result<NodeOptions, Failure> {
             "name its nodes: --chain URL, or `[chain] url` in the file",
         ));
     }
+    options.access = neofn_node::AccessOptions {
+        domain: args.domain.clone().or_else(|| file.domain.clone()),
+        operators: given(&args.operators, &file.operator),
+        policies: args.policies.clone().or_else(|| file.policies.clone()),
+        origins: given(&args.cors_origins, &file.cors_origin),
+        ..options.access
+    };
     args.settings.apply(&file, &mut options);
     options.nats = file.nats.map(NatsSection::options).transpose()?;
     options.postgres = file.postgres.map(PostgresSection::options).transpose()?;
     options.tls = file.tls.map(TlsSection::options);
     Ok(options)
+}
+
+/// A list of flags stands for the file's whole list.
+pub(crate) fn given<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
+    if flags.is_empty() { file } else { flags }.to_vec()
 }
 
 /// Either side names a chain as a whole: half of one from the file and half from flags would be neither's.
