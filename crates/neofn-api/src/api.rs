@@ -8,7 +8,7 @@ use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
 use neofn_identity::policy::Policies;
-use neofn_identity::port::{IdentityStore, MemberStore};
+use neofn_identity::port::{AuditStore, IdentityStore, MemberStore};
 use neofn_identity::{Identity, Principal};
 use neofn_runtime::port::Runtime;
 use neofn_secrets::Vault;
@@ -30,6 +30,8 @@ pub struct ApiOptions {
     pub accounts: Identity,
     /// Knows who is what in which project.
     pub members: Arc<dyn MemberStore>,
+    /// Keeps who did what.
+    pub audit: Arc<dyn AuditStore>,
     /// Say who may do what.
     pub policies: Policies,
     /// How many requests a caller may send.
@@ -89,6 +91,7 @@ pub(crate) struct Inner {
     pub(crate) auth: Authenticator,
     pub(crate) accounts: Identity,
     pub(crate) members: Arc<dyn MemberStore>,
+    pub(crate) audit: Arc<dyn AuditStore>,
     pub(crate) policies: Policies,
     pub(crate) rates: Rates,
     pub(crate) vault: Option<Arc<Vault>>,
@@ -112,6 +115,7 @@ impl Api {
                 auth: Authenticator::new(options.identity, options.accounts.clone(), options.clock.clone()),
                 accounts: options.accounts,
                 members: options.members,
+                audit: options.audit,
                 policies: options.policies,
                 rates: Rates::new(options.rates),
                 vault: options.vault,

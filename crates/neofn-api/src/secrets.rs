@@ -7,6 +7,7 @@ use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
 use base64::Engine as _;
 use neofn_identity::Principal;
+use neofn_identity::audit::AuditEntry;
 use neofn_secrets::{
     Action as RotationAction, Key, RootSource, RotationPolicy, SecretRecord, SecretValue, SetSecret,
     Settings, Vault, VaultStatus, VersionRecord,
@@ -35,6 +36,23 @@ impl Api {
         self.inner.vault.as_deref().ok_or_else(none)
     }
 
+    /// Writes an act down before it is done: what a crash or a refusal leaves is an act too many, never one too few.
+    async fn note(
+        &self,
+        who: &Principal,
+        action: &str,
+        on: Option<(&ProjectName, &SecretName)>,
+        detail: &str,
+    ) -> Result<(), Error> {
+        let target = on.map_or("vault", |(_, name)| name.as_str());
+        let mut entry = AuditEntry::new(self.inner.clock.now(), who.actor(), action, target).detail(detail);
+        if let Some((project, _)) = on {
+            entry = entry.within(project);
+        }
+        self.inner.audit.append(entry).await.map_err(Error::internal)?;
+        Ok(())
+    }
+
     /// Sets a value, or settings alone.
     pub async fn put_secret(
         &self,
@@ -46,7 +64,14 @@ impl Api {
         self.authorise_project(who, Action::WriteSecret, project)?;
         let vault = self.vault()?;
         let settings = settings(&request)?;
-        let record = match value(&request)? {
+        let value = value(&request)?;
+        let action = if value.is_some() {
+            "secret.set"
+        } else {
+            "secret.configure"
+        };
+        self.note(who, action, Some((project, name)), "").await?;
+        let record = match value {
             None => vault.configure(project, name, &settings).await?,
             Some(value) => {
                 let set = SetSecret {
@@ -119,10 +144,11 @@ impl Api {
         version: u32,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        let record = self
-            .vault()?
-            .rollback(project, name, version, &who.actor())
+        let vault = self.vault()?;
+        let detail = format!("to version {version}");
+        self.note(who, "secret.rollback", Some((project, name)), &detail)
             .await?;
+        let record = vault.rollback(project, name, version, &who.actor()).await?;
         Ok(self.secret_view(&record))
     }
     /// Takes every version out of use; they can be had back.
@@ -137,6 +163,7 @@ impl Api {
         let there = vault.secret(project, name).await?;
         let living = there.versions.iter().filter(|v| v.destroyed_at.is_none());
         let versions: Vec<u32> = living.map(|v| v.version).collect();
+        self.note(who, "secret.delete", Some((project, name)), "").await?;
         let record = vault.delete(project, name, &versions).await?;
         Ok(self.secret_view(&record))
     }
@@ -149,7 +176,11 @@ impl Api {
         request: &SecretVersions,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        let record = self.vault()?.undelete(project, name, &request.versions).await?;
+        let vault = self.vault()?;
+        let detail = numbers(&request.versions);
+        self.note(who, "secret.undelete", Some((project, name)), &detail)
+            .await?;
+        let record = vault.undelete(project, name, &request.versions).await?;
         Ok(self.secret_view(&record))
     }
     /// Erases versions, or the whole secret, for good.
@@ -162,6 +193,13 @@ impl Api {
     ) -> Result<SecretDone, ApiError> {
         self.authorise_project(who, Action::DestroySecret, project)?;
         let vault = self.vault()?;
+        let detail = if request.all {
+            "all".to_owned()
+        } else {
+            numbers(&request.versions)
+        };
+        self.note(who, "secret.destroy", Some((project, name)), &detail)
+            .await?;
         match (request.all, request.versions.as_slice()) {
             (true, []) => vault.destroy_all(project, name).await?,
             (true, _) => return Err(invalid("either `all` or `versions`").into()),
@@ -177,7 +215,9 @@ impl Api {
         name: &SecretName,
     ) -> Result<SecretDone, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.vault()?.rotate_now(project, name).await?;
+        let vault = self.vault()?;
+        self.note(who, "secret.rotate", Some((project, name)), "").await?;
+        vault.rotate_now(project, name).await?;
         Ok(SecretDone { success: true })
     }
 
@@ -193,8 +233,10 @@ impl Api {
     /// Forgets every key.
     pub async fn seal_vault(&self, who: &Principal) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.vault()?.seal();
-        Ok(vault_view(&self.vault()?.status().await?))
+        let vault = self.vault()?;
+        self.note(who, "vault.seal", None, "").await?;
+        vault.seal();
+        Ok(vault_view(&vault.status().await?))
     }
     /// Takes the root key.
     pub async fn unseal_vault(
@@ -203,7 +245,9 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        Ok(vault_view(&self.vault()?.unseal(&root(request)?).await?))
+        let (vault, root) = (self.vault()?, root(request)?);
+        self.note(who, "vault.unseal", None, "").await?;
+        Ok(vault_view(&vault.unseal(&root).await?))
     }
     /// Puts everything under a new root key.
     pub async fn rotate_vault(
@@ -212,7 +256,9 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        Ok(vault_view(&self.vault()?.rotate_root(&root(request)?).await?))
+        let (vault, root) = (self.vault()?, root(request)?);
+        self.note(who, "vault.rotate", None, "").await?;
+        Ok(vault_view(&vault.rotate_root(&root).await?))
     }
 
     fn secret_view(&self, record: &SecretRecord) -> SecretView {
@@ -237,6 +283,12 @@ impl Api {
             updated_at: record.updated_at.to_iso8601(),
         }
     }
+}
+
+/// The versions that were named; nothing when the newest is meant.
+fn numbers(versions: &[u32]) -> String {
+    let all: Vec<String> = versions.iter().take(64).map(u32::to_string).collect();
+    all.join(", ")
 }
 
 fn vault_view(status: &VaultStatus) -> VaultView {

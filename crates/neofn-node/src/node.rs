@@ -118,6 +118,7 @@ impl Node {
             identity: store.clone(),
             accounts,
             members: store.clone(),
+            audit: store.clone(),
             policies,
             rates: RateLimits::default(),
             vault: Some(vault),
