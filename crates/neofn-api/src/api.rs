@@ -11,7 +11,7 @@ use neofn_identity::port::IdentityStore;
 use neofn_runtime::port::Runtime;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -79,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) limits_max: Limits,
     pub(crate) payments: Option<Payments>,
     pub(crate) facts: NodeFacts,
+    pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
 }
@@ -98,6 +99,7 @@ impl Api {
                 limits_max: options.limits_max,
                 payments: options.payments,
                 facts: options.facts,
+                services: OnceLock::new(),
                 draining: AtomicBool::new(false),
             }),
         }

@@ -90,6 +90,8 @@ actions! {
     SendTransactions: Operator;
     /// See and change the accounts that sign, and what they may sign.
     ManageSigner: Operator;
+    /// See the nodes of the cluster.
+    ListServices: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.
@@ -172,6 +174,7 @@ mod tests {
                 | Action::Docs
                 | Action::ReadChain
                 | Action::SendTransactions
+                | Action::ListServices
                 | Action::ManageSigner => Target::Node { loopback: public },
                 _ => Target::Project {
                     project: &own,
@@ -213,7 +216,7 @@ mod tests {
                 Action::Invoke | Action::Endpoint => ([401, 404, 200, 200], [200; 4]),
                 Action::ReadChain => ([401, 200, 200, 200], [401, 200, 200, 200]),
                 // being on this machine is not enough
-                Action::SendTransactions | Action::ManageSigner => {
+                Action::SendTransactions | Action::ManageSigner | Action::ListServices => {
                     ([401, 403, 403, 200], [401, 403, 403, 200])
                 }
                 Action::Metrics => ([401, 403, 403, 200], [200; 4]),

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// Room for what a message has beside its content.
+pub(crate) const HEAD_BYTES: usize = 1_024;
+
 /// The worker's side: asks the gateway.
 pub(crate) struct AskGateway {
     pub(crate) rpc: Arc<dyn Rpc>,
@@ -78,7 +81,7 @@ impl OpenCalls {
     }
 
     /// Answers one call, if its run is still under way. A worker is believed no further than the run's own bounds.
-    pub(crate) async fn answer(&self, received: Received) {
+    pub(crate) async fn answer(&self, received: Received, bytes_max: usize) {
         let Some(reply) = received.reply else { return };
         let mut call: CallId = [0; 16];
         let token = received.subject.rsplit('.').next().unwrap_or_default();
@@ -99,14 +102,22 @@ impl OpenCalls {
             return;
         }
         let answer = open.host.call(asked).await;
-        let now = answer.now;
+        let (now, units) = (answer.now, answer.units);
         let sent = match wire::write(&answer) {
-            Ok(bytes) => reply.send(Message::new(bytes)).await,
+            Ok(bytes) if bytes.len() + HEAD_BYTES <= bytes_max => reply.send(Message::new(bytes)).await,
+            Ok(bytes) => {
+                let message = format!("the answer has {} bytes, the NATS server takes {bytes_max}", bytes.len());
+                let code = Code::BusMessageTooLarge;
+                let result = Err(HostError { code, message });
+                match wire::write(&HostReply { result, now, units }) {
+                    Ok(bytes) => reply.send(Message::new(bytes)).await,
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         };
-        // the function learns of an answer that is too large by its own time limit
         if let Err(error) = sent {
-            tracing::warn!(%error, now = now.0, "host call's answer not sent");
+            tracing::warn!(%error, "host call's answer not sent");
         }
     }
 }

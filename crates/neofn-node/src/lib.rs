@@ -6,6 +6,7 @@ mod admin_key;
 mod chain;
 mod child;
 mod clock;
+mod cluster;
 mod engines;
 mod files;
 mod log;
@@ -14,6 +15,7 @@ mod options;
 mod payments;
 mod runtime_file;
 mod signal;
+mod worker;
 
 pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
@@ -24,6 +26,7 @@ pub use neofn_chain::dev::Keep;
 pub use node::Node;
 pub use options::{
     ChainChoice, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet, PostgresOptions, SecretText,
-    TlsOptions, state_directory,
+    TlsOptions, Workers, state_directory,
 };
 pub use signal::{Termination, runtime};
+pub use worker::{WorkerNode, WorkerNodeOptions};

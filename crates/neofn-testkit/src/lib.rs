@@ -18,11 +18,13 @@ mod nats;
 pub mod neo;
 mod node;
 mod wait;
+mod worker;
 
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
 pub use nats::{NatsConfig, NatsServer, nats_server_binary};
 pub use neo::Neo;
 pub use neofn_chain::dev::Keep;
-pub use node::{NodeProcess, binary};
+pub use node::{NodeProcess, binary, descendants};
 pub use wait::eventually;
+pub use worker::WorkerProcess;

@@ -8,6 +8,7 @@ mod function;
 mod invocation;
 mod node;
 mod problem;
+mod service;
 mod signer;
 mod transaction;
 mod trigger;
@@ -22,8 +23,9 @@ pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
-pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
+pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady};
 pub use problem::{DiagnosticView, Problem};
+pub use service::{NodeView, QueueView, ServiceList};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

@@ -116,6 +116,7 @@ fn announce(ui: &Ui, node: &Node) {
         ui.document(&ReadyLine {
             url: node.url().to_owned(),
             admin_key_file,
+            nats: node.nats().map(str::to_owned),
             chain: node.chain().map(ready_chain),
         });
         return;
@@ -128,6 +129,9 @@ fn announce(ui: &Ui, node: &Node) {
             node.jail_tier()
         ),
     );
+    if let Some(nats) = node.nats() {
+        ui.say(Tone::Dim, &format!("functions answer at {nats}: function.LANGUAGE.PROJECT.NAME"));
+    }
     if let Some(chain) = node.chain() {
         ui.say(Tone::Dim, &format!("chain at {}", chain.rpc));
         if let (Some(wallet), Some(password)) = (&chain.wallet, &chain.password) {
