@@ -123,7 +123,6 @@ impl Nats {
             events: Arc::new(NatsQueue::new(context.clone(), streams::EVENTS)),
             results: Arc::new(NatsResults::new(context.clone())),
             leases: Arc::new(NatsKv::open(&context, streams::LEASES).await?),
-            functions: Arc::new(NatsKv::open(&context, streams::FUNCTIONS).await?),
             artifacts: self.artifacts(),
         })
     }

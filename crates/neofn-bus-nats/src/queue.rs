@@ -120,8 +120,12 @@ impl JobQueue for NatsQueue {
     }
 }
 
+/// What nobody has settled comes again soon, and not only after its patience: a node that goes hands it over.
+const DROPPED: Duration = Duration::from_millis(250);
+
 struct Taken {
     inner: jetstream::Message,
+    settled: bool,
     shown: Message,
     id: String,
     attempt: u64,
@@ -138,10 +142,22 @@ impl Taken {
         let attempt = u64::try_from(info.delivered).unwrap_or(1);
         Ok(Self {
             inner,
+            settled: false,
             shown,
             id,
             attempt,
         })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let (Some(reply), false) = (self.inner.reply.clone(), self.settled) else { return };
+        let client = self.inner.context.client();
+        let nak = format!("-NAK {{\"delay\":{}}}", DROPPED.as_nanos());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { client.publish(reply, nak.into()).await });
+        }
     }
 }
 
@@ -159,10 +175,12 @@ impl Delivery for Taken {
     fn attempt(&self) -> u64 {
         self.attempt
     }
-    async fn done(self: Box<Self>) -> Result<(), BusError> {
+    async fn done(mut self: Box<Self>) -> Result<(), BusError> {
+        self.settled = true;
         self.inner.double_ack().await.map_err(unavailable)
     }
-    async fn later(self: Box<Self>, delay: Duration) -> Result<(), BusError> {
+    async fn later(mut self: Box<Self>, delay: Duration) -> Result<(), BusError> {
+        self.settled = true;
         // without a delay of its own a refusal comes back at once
         let delay = delay.max(Duration::from_millis(1));
         self.inner.double_ack_with(AckKind::Nak(Some(delay))).await.map_err(unavailable)
@@ -170,7 +188,8 @@ impl Delivery for Taken {
     async fn working(&self) -> Result<(), BusError> {
         self.inner.ack_with(AckKind::Progress).await.map_err(unavailable)
     }
-    async fn give_up(self: Box<Self>, reason: &str) -> Result<(), BusError> {
+    async fn give_up(mut self: Box<Self>, reason: &str) -> Result<(), BusError> {
+        self.settled = true;
         // the client's own Term has no place for the reason, which the server's advisory carries
         let Some(reply) = self.inner.reply.clone() else {
             return Err(BusError::Unavailable("a message of a queue without its reply".to_owned()));

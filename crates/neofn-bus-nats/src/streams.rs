@@ -1,6 +1,6 @@
 //! The streams and buckets: what they must be, how they are made, and what is refused.
 //!
-//! Every setting here guards against a loss or a repetition that was seen: see docs/operate/cluster.md.
+//! Every setting here guards against a loss or a repetition that was seen: see docs/guides/cluster.md.
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamErrorKind};
@@ -12,7 +12,6 @@ pub(crate) const JOBS: &str = "JOBS";
 pub(crate) const RESULTS: &str = "RESULTS";
 pub(crate) const EVENTS: &str = "EVENTS";
 pub(crate) const LEASES: &str = "leases";
-pub(crate) const FUNCTIONS: &str = "functions";
 pub(crate) const ARTIFACTS: &str = "artifacts";
 /// The consumer that all gateways share.
 pub(crate) const CONSUMER: &str = "gateways";
@@ -99,8 +98,7 @@ fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
             allow_direct: true,
             ..base(RESULTS, &["function.result.*"], "ends of invocations: the first one said stays")
         },
-        bucket(LEASES, LEASE, "nodes that are there"),
-        bucket(FUNCTIONS, Duration::ZERO, "what can be invoked"),
+        bucket(LEASES, LEASE, "gateways that are there"),
         Config {
             allow_rollup: true,
             allow_direct: true,

@@ -18,10 +18,8 @@ pub struct Bus {
     pub events: Arc<dyn JobQueue>,
     /// Ends of invocations, for those who asked for them over the bus.
     pub results: Arc<dyn Results>,
-    /// Nodes, each under its id; an entry that is not renewed goes.
+    /// Gateways, each under its id; an entry that is not renewed goes.
     pub leases: Arc<dyn Kv>,
-    /// What can be invoked.
-    pub functions: Arc<dyn Kv>,
     /// Compiled forms by digest.
     pub artifacts: Arc<dyn Blobs>,
 }

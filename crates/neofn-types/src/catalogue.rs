@@ -459,7 +459,7 @@ catalogue! {
         "The message shows the difference. Change it with `nats stream edit`, or remove it when it is not ours, and start again.";
     BusDenied = "NF1604", 503, Never, "not permitted on the message bus",
         "The NATS credentials do not allow a subject that this role needs.",
-        "docs/operate/cluster.md lists the permissions of each role.";
+        "docs/guides/cluster.md lists the permissions of each role.";
     BusMessageTooLarge = "NF1605", 413, Never, "message larger than the NATS server takes",
         "An event or a result with what goes along is larger than the server's max_payload.",
         "Send less, or set `max_payload: 8MB` in the NATS server's configuration.";

@@ -21,7 +21,6 @@ pub fn bus() -> Bus {
         events: Arc::new(MemoryQueue::new(1_000)),
         results: Arc::new(MemoryResults::default()),
         leases: Arc::new(MemoryKv::default()),
-        functions: Arc::new(MemoryKv::default()),
         artifacts: Arc::new(MemoryBlobs::default()),
     }
 }
