@@ -21,6 +21,9 @@ use tokio_util::task::TaskTracker;
 const GROUP: &str = "neofn";
 /// Requests under way at once; beyond it they are refused at once.
 const REQUESTS_MAX: usize = 8_192;
+/// While the servers elect a leader they take nothing.
+const PUSH_TRIES: u32 = 30;
+const PUSH_PAUSE: Duration = Duration::from_millis(300);
 /// Room for what a message has beside its content.
 const HEAD_BYTES: usize = 4_096;
 
@@ -194,6 +197,23 @@ impl Shared {
         Ok(answer::run(&run, trace))
     }
 
+    /// Tries for as long as an election takes: nobody would send again what was sent without waiting for an answer. The
+    /// id makes a repetition harmless.
+    async fn push(&self, subject: &str, id: &str, message: Message) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            match self.options.bus.jobs.push(subject, id, message.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(BusError::Unavailable(why)) if tries < PUSH_TRIES => {
+                    tracing::debug!(why, id, "the queue does not take a job yet");
+                    tries += 1;
+                    tokio::time::sleep(PUSH_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Into the queue, on disk when this returns.
     async fn queue(&self, address: &Address, message: &Message) -> Result<Message, ApiError> {
         // what will be refused later is refused now, while somebody may still hear it
@@ -208,7 +228,7 @@ impl Shared {
         };
         let mut kept = message.clone();
         kept.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
-        self.options.bus.jobs.push(&address.job(), &id, kept).await.map_err(Error::from)?;
+        self.push(&address.job(), &id, kept).await?;
         let request_id = request::token(&id);
         Ok(answer::json(&Taken {
             result: format!("function.result.{request_id}"),
