@@ -11,8 +11,8 @@ use neofn_identity::port::IdentityStore;
 use neofn_runtime::port::Runtime;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What the use cases are built from.

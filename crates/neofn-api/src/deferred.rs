@@ -12,7 +12,12 @@ use neofn_wire::InvocationView;
 
 impl Api {
     /// Whether they may call a function, and whether it has the runtime by which it was addressed (NF1607).
-    pub async fn speaks(&self, who: &Principal, key: &FunctionKey, runtime: RuntimeKind) -> Result<(), ApiError> {
+    pub async fn speaks(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        runtime: RuntimeKind,
+    ) -> Result<(), ApiError> {
         self.authorise_call(who, Action::Invoke, key).await?;
         let found = self.engine().runtime_of(key).await?;
         if found == runtime {

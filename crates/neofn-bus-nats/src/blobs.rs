@@ -29,7 +29,12 @@ impl NatsBlobs {
         }
     }
     async fn store(&self) -> Result<&ObjectStore, BusError> {
-        let open = || async { self.context.get_object_store(ARTIFACTS).await.map_err(unavailable) };
+        let open = || async {
+            self.context
+                .get_object_store(ARTIFACTS)
+                .await
+                .map_err(unavailable)
+        };
         self.store.get_or_try_init(open).await
     }
 }
@@ -56,7 +61,11 @@ impl Blobs for NatsBlobs {
             Err(e) => return Err(unavailable(e)),
         };
         let mut bytes = Vec::new();
-        object.take(BYTES_MAX).read_to_end(&mut bytes).await.map_err(unavailable)?;
+        object
+            .take(BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(unavailable)?;
         if Digest::of(&bytes) != digest {
             return Err(BusError::Damaged(digest.to_string()));
         }

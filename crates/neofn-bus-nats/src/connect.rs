@@ -9,8 +9,8 @@ use crate::rpc::NatsRpc;
 use crate::streams::{self, StreamSettings};
 use async_nats::jetstream::{self, ContextBuilder};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
-use neofn_bus::port::{Blobs, Rpc};
 use neofn_bus::Bus;
+use neofn_bus::port::{Blobs, Rpc};
 use neofn_types::{Code, Error};
 use rand::RngExt as _;
 use std::path::PathBuf;
@@ -69,15 +69,30 @@ pub struct Nats {
 impl Nats {
     /// Connects; fails when no server takes us within a few seconds.
     pub async fn connect(settings: NatsSettings) -> Result<Self, Error> {
-        let shown = settings.urls.iter().map(|u| without_password(u)).collect::<Vec<_>>().join(", ");
-        let addresses = settings.urls.iter().map(|url| url.parse()).collect::<Result<Vec<async_nats::ServerAddr>, _>>();
-        let addresses = addresses
-            .map_err(|e| Error::new(Code::ConfigInvalid, format!("{shown} is no address of a NATS server: {e}")))?;
+        let shown = settings
+            .urls
+            .iter()
+            .map(|u| without_password(u))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let addresses = settings
+            .urls
+            .iter()
+            .map(|url| url.parse())
+            .collect::<Result<Vec<async_nats::ServerAddr>, _>>();
+        let addresses = addresses.map_err(|e| {
+            Error::new(
+                Code::ConfigInvalid,
+                format!("{shown} is no address of a NATS server: {e}"),
+            )
+        })?;
         let denied = Arc::new(FailureLog::default());
         let options = options(&settings, &denied).await?;
         let client = options.connect(&addresses[..]).await.map_err(|e| {
             let code = match e.kind() {
-                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Code::BusDenied,
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    Code::BusDenied
+                }
                 ConnectErrorKind::ServerParse => Code::ConfigInvalid,
                 _ => Code::BusUnavailable,
             };
@@ -86,7 +101,11 @@ impl Nats {
         Ok(Self {
             client,
             denied,
-            url: settings.urls.first().map(|u| without_password(u)).unwrap_or_default(),
+            url: settings
+                .urls
+                .first()
+                .map(|u| without_password(u))
+                .unwrap_or_default(),
         })
     }
 
@@ -170,7 +189,10 @@ async fn options(settings: &NatsSettings, denied: &Arc<FailureLog>) -> Result<Co
     Ok(match &settings.login {
         Login::None => options,
         Login::Creds(file) => options.credentials_file(file).await.map_err(|e| {
-            Error::new(Code::ConfigInvalid, format!("cannot use the NATS credentials in {}: {e}", file.display()))
+            Error::new(
+                Code::ConfigInvalid,
+                format!("cannot use the NATS credentials in {}: {e}", file.display()),
+            )
         })?,
         Login::Nkey(seed) => options.nkey(seed.clone()),
         Login::Password(user, password) => options.user_and_password(user.clone(), password.clone()),
@@ -183,7 +205,10 @@ fn said(denied: &FailureLog, event: Event) {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("connection to NATS lost; trying again"),
         Event::SlowConsumer(subscription) => {
-            tracing::error!(subscription, "messages from NATS were dropped: we read too slowly");
+            tracing::error!(
+                subscription,
+                "messages from NATS were dropped: we read too slowly"
+            );
         }
         Event::ServerError(error) => {
             let text = error.to_string();

@@ -24,7 +24,9 @@ pub(crate) fn from_nats(headers: Option<&HeaderMap>, payload: Bytes) -> Message 
     let mut message = Message::new(payload);
     for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
         for value in values {
-            message.headers.push((name.to_string(), value.as_str().to_owned()));
+            message
+                .headers
+                .push((name.to_string(), value.as_str().to_owned()));
         }
     }
     message

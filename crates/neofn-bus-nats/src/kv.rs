@@ -39,10 +39,13 @@ impl Kv for NatsKv {
         })
     }
     async fn update(&self, key: &str, value: Bytes, revision: u64) -> Result<u64, BusError> {
-        self.0.update(key, value, revision).await.map_err(|e| match e.kind() {
-            UpdateErrorKind::WrongLastRevision => BusError::Conflict(key.to_owned()),
-            _ => unavailable(e),
-        })
+        self.0
+            .update(key, value, revision)
+            .await
+            .map_err(|e| match e.kind() {
+                UpdateErrorKind::WrongLastRevision => BusError::Conflict(key.to_owned()),
+                _ => unavailable(e),
+            })
     }
     async fn delete(&self, key: &str) -> Result<(), BusError> {
         self.0.purge(key).await.map_err(unavailable)

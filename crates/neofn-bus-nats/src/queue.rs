@@ -66,7 +66,10 @@ impl JobQueue for NatsQueue {
         if let Some(headers) = headers::to_nats(&message)? {
             publish = publish.headers(headers);
         }
-        let publish = publish.payload(message.payload).message_id(id).expected_stream(self.stream);
+        let publish = publish
+            .payload(message.payload)
+            .message_id(id)
+            .expected_stream(self.stream);
         let failed = |e| not_stored(&e, self.stream, bytes, self.context.client().max_payload());
         let sent = self.context.send_publish(subject.to_owned(), publish).await;
         let ack = sent.map_err(failed)?.await.map_err(failed)?;
@@ -152,7 +155,9 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let (Some(reply), false) = (self.inner.reply.clone(), self.settled) else { return };
+        let (Some(reply), false) = (self.inner.reply.clone(), self.settled) else {
+            return;
+        };
         let client = self.inner.context.client();
         let nak = format!("-NAK {{\"delay\":{}}}", DROPPED.as_nanos());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -183,7 +188,10 @@ impl Delivery for Taken {
         self.settled = true;
         // without a delay of its own a refusal comes back at once
         let delay = delay.max(Duration::from_millis(1));
-        self.inner.double_ack_with(AckKind::Nak(Some(delay))).await.map_err(unavailable)
+        self.inner
+            .double_ack_with(AckKind::Nak(Some(delay)))
+            .await
+            .map_err(unavailable)
     }
     async fn working(&self) -> Result<(), BusError> {
         self.inner.ack_with(AckKind::Progress).await.map_err(unavailable)
@@ -192,7 +200,9 @@ impl Delivery for Taken {
         self.settled = true;
         // the client's own Term has no place for the reason, which the server's advisory carries
         let Some(reply) = self.inner.reply.clone() else {
-            return Err(BusError::Unavailable("a message of a queue without its reply".to_owned()));
+            return Err(BusError::Unavailable(
+                "a message of a queue without its reply".to_owned(),
+            ));
         };
         let text = format!("+TERM {}", reason.replace(['\r', '\n'], " "));
         let client = &self.inner.context.client();

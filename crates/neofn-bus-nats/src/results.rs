@@ -29,7 +29,11 @@ impl Results for NatsResults {
         }
         let publish = publish.payload(message.payload).expected_stream(RESULTS);
         let failed = |e| not_stored(&e, subject, bytes, self.0.client().max_payload());
-        let sent = self.0.send_publish(subject.to_owned(), publish).await.map_err(failed)?;
+        let sent = self
+            .0
+            .send_publish(subject.to_owned(), publish)
+            .await
+            .map_err(failed)?;
         match sent.await.map_err(failed) {
             Ok(_) => Ok(true),
             Err(BusError::Full(_)) => Ok(false),

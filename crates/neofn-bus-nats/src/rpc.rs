@@ -27,7 +27,11 @@ async fn publish(client: &Client, subject: String, message: Message) -> Result<(
     let headers = headers::to_nats(&message)?;
     let bytes = message.payload.len();
     let sent = match headers {
-        Some(headers) => client.publish_with_headers(subject, headers, message.payload).await,
+        Some(headers) => {
+            client
+                .publish_with_headers(subject, headers, message.payload)
+                .await
+        }
         None => client.publish(subject, message.payload).await,
     };
     sent.map_err(|error| match error.kind() {
@@ -64,7 +68,11 @@ impl Rpc for NatsRpc {
     }
     async fn serve(&self, subject: &str, group: Option<&str>) -> Result<Box<dyn Incoming>, BusError> {
         let subscribed = match group {
-            Some(group) => self.client.queue_subscribe(subject.to_owned(), group.to_owned()).await,
+            Some(group) => {
+                self.client
+                    .queue_subscribe(subject.to_owned(), group.to_owned())
+                    .await
+            }
             None => self.client.subscribe(subject.to_owned()).await,
         };
         let subscriber = subscribed.map_err(unavailable)?;

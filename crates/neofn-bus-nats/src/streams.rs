@@ -90,13 +90,21 @@ fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
     };
     vec![
         queue(JOBS, "jobs.>", "invocations on their way to a gateway's store"),
-        queue(EVENTS, "events.>", "CloudEvents on their way to a gateway's store"),
+        queue(
+            EVENTS,
+            "events.>",
+            "CloudEvents on their way to a gateway's store",
+        ),
         Config {
             max_messages_per_subject: 1,
             discard_new_per_subject: true,
             max_age: DAY,
             allow_direct: true,
-            ..base(RESULTS, &["function.result.*"], "ends of invocations: the first one said stays")
+            ..base(
+                RESULTS,
+                &["function.result.*"],
+                "ends of invocations: the first one said stays",
+            )
         },
         bucket(LEASES, LEASE, "gateways that are there"),
         Config {
@@ -137,8 +145,13 @@ async fn stream(context: &Context, wanted: Config) -> Result<(), Error> {
         tracing::debug!(stream = name, failed, "not yet");
         tokio::time::sleep(PAUSE).await;
     };
-    let hint = "Is JetStream enabled (`jetstream {}` in its configuration), and do these credentials reach it?";
-    Err(Error::new(Code::BusUnavailable, format!("the stream {name} cannot be made: {last}")).hint(hint))
+    let hint =
+        "Is JetStream enabled (`jetstream {}` in its configuration), and do these credentials reach it?";
+    Err(Error::new(
+        Code::BusUnavailable,
+        format!("the stream {name} cannot be made: {last}"),
+    )
+    .hint(hint))
 }
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
@@ -158,10 +171,26 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
     ours.sort_unstable();
     theirs.sort_unstable();
     compare("subjects", ours.join(" "), theirs.join(" "));
-    compare("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention));
-    compare("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage));
-    compare("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string());
-    compare("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard));
+    compare(
+        "retention",
+        format!("{:?}", wanted.retention),
+        format!("{:?}", found.retention),
+    );
+    compare(
+        "storage",
+        format!("{:?}", wanted.storage),
+        format!("{:?}", found.storage),
+    );
+    compare(
+        "replicas",
+        wanted.num_replicas.to_string(),
+        found.num_replicas.to_string(),
+    );
+    compare(
+        "discard",
+        format!("{:?}", wanted.discard),
+        format!("{:?}", found.discard),
+    );
     compare(
         "discard_new_per_subject",
         wanted.discard_new_per_subject.to_string(),
@@ -172,15 +201,27 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
         wanted.max_messages_per_subject.to_string(),
         found.max_messages_per_subject.to_string(),
     );
-    compare("max_age", format!("{:?}", wanted.max_age), format!("{:?}", found.max_age));
+    compare(
+        "max_age",
+        format!("{:?}", wanted.max_age),
+        format!("{:?}", found.max_age),
+    );
     compare("no_ack", wanted.no_ack.to_string(), found.no_ack.to_string());
     if wanted.retention == RetentionPolicy::WorkQueue {
-        compare("max_msgs", wanted.max_messages.to_string(), found.max_messages.to_string());
+        compare(
+            "max_msgs",
+            wanted.max_messages.to_string(),
+            found.max_messages.to_string(),
+        );
     }
     if differences.is_empty() {
         return Ok(());
     }
-    let text = format!("the stream {} on this NATS server is another one: {}", wanted.name, differences.join("; "));
+    let text = format!(
+        "the stream {} on this NATS server is another one: {}",
+        wanted.name,
+        differences.join("; ")
+    );
     Err(Error::new(Code::BusMismatch, text))
 }
 
@@ -194,7 +235,12 @@ async fn consumer(context: &Context, queue: &str) -> Result<(), Error> {
         max_deliver: -1,
         ..pull::Config::default()
     };
-    let fail = |e: String| Error::new(Code::BusUnavailable, format!("the consumer of {queue} cannot be made: {e}"));
+    let fail = |e: String| {
+        Error::new(
+            Code::BusUnavailable,
+            format!("the consumer of {queue} cannot be made: {e}"),
+        )
+    };
     let mut tries = 0;
     let found = loop {
         let made = context.create_consumer_on_stream(wanted.clone(), queue).await;

@@ -63,7 +63,10 @@ async fn another_stream_is_refused_with_the_difference() {
     };
     let error = nats.bus(&larger).await.err().unwrap();
     assert_eq!(error.code, Code::BusMismatch);
-    assert!(error.message.contains("JOBS") && error.message.contains("max_msgs is 40, must be 41"), "{error}");
+    assert!(
+        error.message.contains("JOBS") && error.message.contains("max_msgs is 40, must be 41"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +87,9 @@ async fn a_refused_subject_is_said_to_be_refused() {
         ..settings(server.urls())
     });
     let rpc = nats.await.unwrap().rpc();
-    let denied = rpc.request("secret.subject", Message::new("x"), Duration::from_secs(1)).await;
+    let denied = rpc
+        .request("secret.subject", Message::new("x"), Duration::from_secs(1))
+        .await;
     assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
     let nobody = rpc.request("neofn.nobody", Message::new("x"), SOON).await;
     assert!(matches!(nobody, Err(BusError::NoResponders(_))), "{nobody:?}");
@@ -94,7 +99,10 @@ async fn a_refused_subject_is_said_to_be_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_has_what_it_needs_by_its_nkey() {
     let published = include_str!("../../../deploy/nats/nats.conf");
-    let (_, mut more) = published.split_once("authorization {").map(|(a, b)| (a, format!("authorization {{{b}"))).unwrap();
+    let (_, mut more) = published
+        .split_once("authorization {")
+        .map(|(a, b)| (a, format!("authorization {{{b}")))
+        .unwrap();
     let pairs: Vec<nkeys::KeyPair> = (0..3).map(|_| nkeys::KeyPair::new_user()).collect();
     for (role, pair) in ["GATEWAY", "WORKER", "CLIENT"].iter().zip(&pairs) {
         more = more.replace(&format!("$NEOFN_{role}_NKEY"), &pair.public_key());
@@ -129,38 +137,73 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
     tokio::spawn(async move {
         let received = requests.next().await.unwrap();
         // a host call while it works
-        let host = rpc.request("neofn.host.g1.c1", Message::new("call"), SOON).await.unwrap();
+        let host = rpc
+            .request("neofn.host.g1.c1", Message::new("call"), SOON)
+            .await
+            .unwrap();
         received.reply.unwrap().send(host).await.unwrap();
         rpc.publish("neofn.beat.w1", Message::new("{}")).await.unwrap();
-        let denied = rpc.request("jobs.js.demo.f", Message::new("{}"), Duration::from_secs(1)).await;
+        let denied = rpc
+            .request("jobs.js.demo.f", Message::new("{}"), Duration::from_secs(1))
+            .await;
         assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
     });
     tokio::spawn(async move {
         let received = asked.next().await.unwrap();
-        received.reply.unwrap().send(Message::new("answer")).await.unwrap();
+        received
+            .reply
+            .unwrap()
+            .send(Message::new("answer"))
+            .await
+            .unwrap();
     });
-    let ran = gateway.rpc().request("neofn.worker.w1.run", Message::new("run"), SOON).await.unwrap();
+    let ran = gateway
+        .rpc()
+        .request("neofn.worker.w1.run", Message::new("run"), SOON)
+        .await
+        .unwrap();
     assert_eq!(ran.payload, "answer");
     let client = connect(2).await.rpc();
     let mut functions = gateway.rpc().serve("function.js.*", Some("neofn")).await.unwrap();
     tokio::spawn(async move {
         let received = functions.next().await.unwrap();
-        received.reply.unwrap().send(Message::new("result")).await.unwrap();
+        received
+            .reply
+            .unwrap()
+            .send(Message::new("result"))
+            .await
+            .unwrap();
     });
-    let answer = client.request("function.js.hello", Message::new("{}"), SOON).await.unwrap();
+    let answer = client
+        .request("function.js.hello", Message::new("{}"), SOON)
+        .await
+        .unwrap();
     assert_eq!(answer.payload, "result");
-    let denied = client.request("neofn.worker.w1.run", Message::new("{}"), Duration::from_secs(1)).await;
+    let denied = client
+        .request("neofn.worker.w1.run", Message::new("{}"), Duration::from_secs(1))
+        .await;
     assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
 }
 
 async fn conformance_of_a_gateway(gateway: &Nats) {
     let bus = gateway.bus(&StreamSettings::default()).await.unwrap();
-    bus.jobs.push("jobs.js.demo.f", "1", Message::new("{}")).await.unwrap();
+    bus.jobs
+        .push("jobs.js.demo.f", "1", Message::new("{}"))
+        .await
+        .unwrap();
     let mut taken = bus.jobs.pull(1, SOON).await.unwrap();
     taken.pop().unwrap().done().await.unwrap();
-    assert!(bus.results.settle("function.result.1", Message::new("{}")).await.unwrap());
+    assert!(
+        bus.results
+            .settle("function.result.1", Message::new("{}"))
+            .await
+            .unwrap()
+    );
     assert!(bus.results.settled("function.result.1").await.unwrap().is_some());
-    bus.leases.put("g1", bytes::Bytes::from_static(b"{}")).await.unwrap();
+    bus.leases
+        .put("g1", bytes::Bytes::from_static(b"{}"))
+        .await
+        .unwrap();
     assert_eq!(bus.leases.entries().await.unwrap().len(), 1);
 }
 
@@ -175,7 +218,11 @@ async fn a_killed_server_of_three_loses_no_job() {
         for n in 0..JOBS {
             let id = format!("job-{n}");
             // the same id again until it is taken: twice would be a duplicate
-            while let Err(error) = pushing.jobs.push("jobs.js.demo.f", &id, Message::new(id.clone())).await {
+            while let Err(error) = pushing
+                .jobs
+                .push("jobs.js.demo.f", &id, Message::new(id.clone()))
+                .await
+            {
                 assert!(matches!(error, BusError::Unavailable(_)), "{error}");
                 tries += 1;
                 assert!(tries < 400, "{error}");
@@ -188,7 +235,12 @@ async fn a_killed_server_of_three_loses_no_job() {
     let mut killed = 0;
     while seen.len() < JOBS {
         assert!(tokio::time::Instant::now() < until, "{} of {JOBS}", seen.len());
-        for delivery in bus.jobs.pull(64, Duration::from_secs(1)).await.unwrap_or_default() {
+        for delivery in bus
+            .jobs
+            .pull(64, Duration::from_secs(1))
+            .await
+            .unwrap_or_default()
+        {
             let id = delivery.id().to_owned();
             // an acknowledgement that is lost brings it again, which the store would see
             let _ = delivery.done().await;
@@ -219,14 +271,23 @@ async fn a_server_that_comes_back_finds_us_again() {
             }
         }
     });
-    bus.jobs.push("jobs.js.demo.kept", "kept", Message::new("work")).await.unwrap();
+    bus.jobs
+        .push("jobs.js.demo.kept", "kept", Message::new("work"))
+        .await
+        .unwrap();
     server.kill(0);
-    let gone = bus.rpc.request("still.there", Message::new("?"), Duration::from_millis(500)).await;
+    let gone = bus
+        .rpc
+        .request("still.there", Message::new("?"), Duration::from_millis(500))
+        .await;
     assert!(gone.is_err(), "{gone:?}");
     server.go_on(0);
     let until = tokio::time::Instant::now() + SOON * 2;
     loop {
-        let answer = nats.rpc().request("still.there", Message::new("?"), Duration::from_secs(1)).await;
+        let answer = nats
+            .rpc()
+            .request("still.there", Message::new("?"), Duration::from_secs(1))
+            .await;
         match answer {
             Ok(answer) => break assert_eq!(answer.payload, "yes"),
             Err(error) => assert!(tokio::time::Instant::now() < until, "{error}"),

@@ -51,13 +51,23 @@ async fn requests(bus: &Bus) {
     let asked = Message::new("hello").header("Two-Words", "a value");
     let answer = bus.rpc.request("suite.echo.one", asked, SOON).await.unwrap();
     assert_eq!(answer.payload, "hello");
-    assert_eq!(answer.get("TWO-words"), Some("a value"), "headers come back, whatever their case");
+    assert_eq!(
+        answer.get("TWO-words"),
+        Some("a value"),
+        "headers come back, whatever their case"
+    );
     let large = vec![0; bus.rpc.bytes_max() + 1];
     let refused = bus.rpc.request("suite.echo.one", Message::new(large), SOON).await;
     assert!(matches!(refused, Err(BusError::TooLarge { .. })), "{refused:?}");
-    let late = bus.rpc.request("suite.echo.two", Message::new("silence"), SHORT).await;
+    let late = bus
+        .rpc
+        .request("suite.echo.two", Message::new("silence"), SHORT)
+        .await;
     assert!(matches!(late, Err(BusError::TimedOut(_))), "{late:?}");
-    bus.rpc.publish("suite.echo.three", Message::new("")).await.unwrap();
+    bus.rpc
+        .publish("suite.echo.three", Message::new(""))
+        .await
+        .unwrap();
     let seen = tokio::time::timeout(SOON, served).await.unwrap().unwrap();
     assert_eq!(seen, ["suite.echo.one", "suite.echo.two", "suite.echo.three"]);
 }
@@ -81,11 +91,17 @@ async fn groups(bus: &Bus) {
     let a = count(bus.rpc.serve("suite.group", Some("g")).await.unwrap());
     let b = count(bus.rpc.serve("suite.group", Some("g")).await.unwrap());
     for _ in 0..20 {
-        bus.rpc.request("suite.group", Message::new("x"), SOON).await.unwrap();
+        bus.rpc
+            .request("suite.group", Message::new("x"), SOON)
+            .await
+            .unwrap();
     }
     // each takes one end
     for _ in 0..2 {
-        bus.rpc.request("suite.group", Message::new("end"), SOON).await.unwrap();
+        bus.rpc
+            .request("suite.group", Message::new("end"), SOON)
+            .await
+            .unwrap();
     }
     let (a, b) = (a.await.unwrap(), b.await.unwrap());
     assert_eq!(a + b, 22, "each message reaches one member: {a} and {b}");
@@ -103,20 +119,37 @@ async fn one(bus: &Bus) -> Box<dyn Delivery> {
 
 async fn queue_delivers_until_done(bus: &Bus) {
     let message = Message::new("work").header("Kept", "yes");
-    let pushed = bus.jobs.push("jobs.js.demo.suite", "suite-1", message).await.unwrap();
+    let pushed = bus
+        .jobs
+        .push("jobs.js.demo.suite", "suite-1", message)
+        .await
+        .unwrap();
     assert!(!pushed.duplicate);
     let first = one(bus).await;
-    assert_eq!((first.subject(), first.id(), first.attempt()), ("jobs.js.demo.suite", "suite-1", 1));
+    assert_eq!(
+        (first.subject(), first.id(), first.attempt()),
+        ("jobs.js.demo.suite", "suite-1", 1)
+    );
     assert_eq!(first.message().get("kept"), Some("yes"));
     first.working().await.unwrap();
     assert_eq!(bus.jobs.depth().await.unwrap().taken, 1);
-    assert!(bus.jobs.pull(1, SHORT).await.unwrap().is_empty(), "what is taken is not delivered twice");
+    assert!(
+        bus.jobs.pull(1, SHORT).await.unwrap().is_empty(),
+        "what is taken is not delivered twice"
+    );
     first.later(Duration::from_millis(1)).await.unwrap();
     let second = one(bus).await;
-    assert_eq!((second.id(), second.attempt(), &second.message().payload[..]), ("suite-1", 2, &b"work"[..]));
+    assert_eq!(
+        (second.id(), second.attempt(), &second.message().payload[..]),
+        ("suite-1", 2, &b"work"[..])
+    );
     drop(second);
     let third = one(bus).await;
-    assert_eq!((third.id(), third.attempt()), ("suite-1", 3), "what is dropped comes again");
+    assert_eq!(
+        (third.id(), third.attempt()),
+        ("suite-1", 3),
+        "what is dropped comes again"
+    );
     third.done().await.unwrap();
     let depth = bus.jobs.depth().await.unwrap();
     assert_eq!((depth.waiting, depth.taken), (0, 0), "done is gone");
@@ -124,7 +157,11 @@ async fn queue_delivers_until_done(bus: &Bus) {
 
 async fn queue_takes_an_id_once(bus: &Bus) {
     for duplicate in [false, true] {
-        let pushed = bus.jobs.push("jobs.js.demo.suite", "suite-2", Message::new("a")).await.unwrap();
+        let pushed = bus
+            .jobs
+            .push("jobs.js.demo.suite", "suite-2", Message::new("a"))
+            .await
+            .unwrap();
         assert_eq!(pushed.duplicate, duplicate);
     }
     one(bus).await.give_up("a reason").await.unwrap();
@@ -151,14 +188,22 @@ async fn queue_refuses_when_full(bus: &Bus) {
             got += 1;
         }
     }
-    bus.jobs.push("jobs.js.demo.suite", "suite-room", Message::new("a")).await.unwrap();
+    bus.jobs
+        .push("jobs.js.demo.suite", "suite-room", Message::new("a"))
+        .await
+        .unwrap();
     one(bus).await.done().await.unwrap();
 }
 
 async fn results_are_said_once(bus: &Bus) {
     let subject = "function.result.suite";
     assert_eq!(bus.results.settled(subject).await.unwrap(), None);
-    assert!(bus.results.settle(subject, Message::new("first").header("A", "1")).await.unwrap());
+    assert!(
+        bus.results
+            .settle(subject, Message::new("first").header("A", "1"))
+            .await
+            .unwrap()
+    );
     assert!(!bus.results.settle(subject, Message::new("second")).await.unwrap());
     let kept = bus.results.settled(subject).await.unwrap().unwrap();
     assert_eq!((&kept.payload[..], kept.get("a")), (&b"first"[..], Some("1")));
@@ -168,10 +213,16 @@ async fn buckets_compare_and_set(kv: &dyn Kv) {
     let value = Bytes::from_static;
     assert_eq!(kv.get("suite.a").await.unwrap(), None);
     let first = kv.create("suite.a", value(b"1")).await.unwrap();
-    assert!(matches!(kv.create("suite.a", value(b"2")).await, Err(BusError::Conflict(_))));
+    assert!(matches!(
+        kv.create("suite.a", value(b"2")).await,
+        Err(BusError::Conflict(_))
+    ));
     let second = kv.update("suite.a", value(b"2"), first).await.unwrap();
     assert!(second > first);
-    assert!(matches!(kv.update("suite.a", value(b"3"), first).await, Err(BusError::Conflict(_))));
+    assert!(matches!(
+        kv.update("suite.a", value(b"3"), first).await,
+        Err(BusError::Conflict(_))
+    ));
     kv.put("suite.b", value(b"4")).await.unwrap();
     let entries = kv.entries().await.unwrap();
     let mut shown: Vec<_> = entries.iter().map(|e| (e.key.as_str(), &e.value[..])).collect();
@@ -197,6 +248,12 @@ async fn blobs_are_what_their_name_says(bus: &Bus) {
     assert!(bus.artifacts.has(digest).await.unwrap());
     assert_eq!(bus.artifacts.get(digest).await.unwrap(), Some(bytes));
     let wrong = Digest::of(b"another");
-    bus.artifacts.put(wrong, Bytes::from_static(b"not that")).await.unwrap();
-    assert!(matches!(bus.artifacts.get(wrong).await, Err(BusError::Damaged(_))));
+    bus.artifacts
+        .put(wrong, Bytes::from_static(b"not that"))
+        .await
+        .unwrap();
+    assert!(matches!(
+        bus.artifacts.get(wrong).await,
+        Err(BusError::Damaged(_))
+    ));
 }

@@ -45,7 +45,13 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, subject), expected, "{pattern} {subject}");
         }
-        for (subject, expected) in [("a.b-1", true), ("", false), ("a..b", false), ("a.*", false), ("a b", false)] {
+        for (subject, expected) in [
+            ("a.b-1", true),
+            ("", false),
+            ("a..b", false),
+            ("a.*", false),
+            ("a b", false),
+        ] {
             assert_eq!(is_valid(subject), expected, "{subject}");
         }
     }

@@ -4,9 +4,9 @@ use crate::Error;
 use crate::api::{Page, escape, json};
 use crate::transport::{Call, Client};
 use neofn_types::{FunctionName, ProjectName};
-use neofn_wire::{ServiceList, 
+use neofn_wire::{
     ChainCall, ChainInvoke, ChainView, ContractRequest, DecodeRequest, KeyImport, PolicyView, SentView,
-    SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
+    ServiceList, SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
 };
 use serde_json::Value;
 

@@ -106,7 +106,10 @@ impl OpenCalls {
         let sent = match wire::write(&answer) {
             Ok(bytes) if bytes.len() + HEAD_BYTES <= bytes_max => reply.send(Message::new(bytes)).await,
             Ok(bytes) => {
-                let message = format!("the answer has {} bytes, the NATS server takes {bytes_max}", bytes.len());
+                let message = format!(
+                    "the answer has {} bytes, the NATS server takes {bytes_max}",
+                    bytes.len()
+                );
                 let code = Code::BusMessageTooLarge;
                 let result = Err(HostError { code, message });
                 match wire::write(&HostReply { result, now, units }) {

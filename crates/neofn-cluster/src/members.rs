@@ -66,7 +66,12 @@ impl Members {
     /// Takes out those that are silent; answers their ids.
     pub(crate) fn sweep(&mut self, now: Duration) -> Vec<String> {
         let silent = |m: &Member| now.saturating_sub(m.heard) > SILENCE_MAX;
-        let gone: Vec<String> = self.0.iter().filter(|(_, m)| silent(m)).map(|(id, _)| id.clone()).collect();
+        let gone: Vec<String> = self
+            .0
+            .iter()
+            .filter(|(_, m)| silent(m))
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in &gone {
             self.lose(id);
         }
@@ -90,13 +95,20 @@ impl Members {
         engine: &Digest,
         without: &[String],
     ) -> Option<(String, CancellationToken)> {
-        let fit = || self.0.iter().filter(|(id, m)| m.takes(engine) && !without.contains(id));
+        let fit = || {
+            self.0
+                .iter()
+                .filter(|(id, m)| m.takes(engine) && !without.contains(id))
+        };
         let home = fit().max_by_key(|(id, _)| weight(function, id));
         let id = match home {
             Some((id, m)) if m.load() < m.beat.seat.cores.max(1) => id.clone(),
             _ => {
                 let busy = |m: &Member| u64::from(m.load()) * 1_000 / u64::from(m.beat.seat.cores.max(1));
-                fit().min_by_key(|(id, m)| (busy(m), u64::MAX - weight(function, id)))?.0.clone()
+                fit()
+                    .min_by_key(|(id, m)| (busy(m), u64::MAX - weight(function, id)))?
+                    .0
+                    .clone()
             }
         };
         let member = self.0.get_mut(&id)?;
@@ -116,7 +128,11 @@ impl Members {
 
     /// Those that run something for us.
     pub(crate) fn in_use(&self) -> Vec<String> {
-        self.0.iter().filter(|(_, m)| m.ours > 0).map(|(id, _)| id.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(_, m)| m.ours > 0)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 }
 
@@ -178,16 +194,27 @@ mod tests {
     fn a_function_has_a_home_and_overflows_to_the_least_loaded() {
         let mut members = three();
         let home = members.choose("p/f", &engine(), &[]).unwrap().0;
-        assert_eq!(members.choose("p/f", &engine(), &[]).unwrap().0, home, "a core is free");
+        assert_eq!(
+            members.choose("p/f", &engine(), &[]).unwrap().0,
+            home,
+            "a core is free"
+        );
         let (second, third) = (
             members.choose("p/f", &engine(), &[]).unwrap().0,
             members.choose("p/f", &engine(), &[]).unwrap().0,
         );
-        assert!(second != home && third != home && second != third, "{home} {second} {third}");
+        assert!(
+            second != home && third != home && second != third,
+            "{home} {second} {third}"
+        );
         for id in [&home, &home, &second, &third] {
             members.ended(id);
         }
-        assert_eq!(members.choose("p/f", &engine(), &[]).unwrap().0, home, "home again");
+        assert_eq!(
+            members.choose("p/f", &engine(), &[]).unwrap().0,
+            home,
+            "home again"
+        );
         // twelve places in all, one of them taken
         let mut seen = HashMap::<String, u32>::new();
         while let Some((id, _)) = members.choose("p/f", &engine(), &[]) {
@@ -241,7 +268,11 @@ mod tests {
     #[test]
     fn the_silent_are_gone() {
         let mut members = three();
-        let held: HashMap<_, _> = members.list().into_iter().map(|m| (m.beat.seat.id, m.gone)).collect();
+        let held: HashMap<_, _> = members
+            .list()
+            .into_iter()
+            .map(|m| (m.beat.seat.id, m.gone))
+            .collect();
         members.hear(beat("b"), Duration::from_secs(3));
         let gone: HashSet<_> = members.sweep(Duration::from_secs(4)).into_iter().collect();
         assert_eq!(gone, HashSet::from(["a".to_owned(), "c".to_owned()]));

@@ -181,7 +181,10 @@ impl Drop for OnWorker {
         if self.ended {
             return;
         }
-        let (rpc, subject) = (self.inner.options.rpc.clone(), wire::worker(&self.worker, "cancel"));
+        let (rpc, subject) = (
+            self.inner.options.rpc.clone(),
+            wire::worker(&self.worker, "cancel"),
+        );
         let call = Bytes::copy_from_slice(&self.call);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { rpc.publish(&subject, Message::new(call)).await });
@@ -245,7 +248,11 @@ impl Inner {
                 let inner = self.clone();
                 tokio::spawn(async move {
                     let subject = wire::worker(&id, "ping");
-                    let asked = inner.options.rpc.request(&subject, Message::default(), PROBE * 4).await;
+                    let asked = inner
+                        .options
+                        .rpc
+                        .request(&subject, Message::default(), PROBE * 4)
+                        .await;
                     if let Err(BusError::NoResponders(_)) = asked {
                         inner.lose(&id, "nobody listens");
                     }
@@ -286,7 +293,10 @@ impl Inner {
         let put = match there {
             Ok(true) => Ok(()),
             Ok(false) if artifact.bytes.is_empty() => {
-                return Err(failure(Code::SandboxLost, "the version's compiled form is gone from the object store"));
+                return Err(failure(
+                    Code::SandboxLost,
+                    "the version's compiled form is gone from the object store",
+                ));
             }
             Ok(false) => blobs.put(artifact.digest, artifact.bytes.clone()).await,
             Err(error) => Err(error),
@@ -323,8 +333,12 @@ impl Inner {
         };
         let mut without = Vec::new();
         for _ in 0..TRIES {
-            let left = job.time.saturating_sub(self.options.clock.monotonic().saturating_sub(begun));
-            let found = self.worker(&function, &run.engine, &without, left.min(WAIT_MAX)).await;
+            let left = job
+                .time
+                .saturating_sub(self.options.clock.monotonic().saturating_sub(begun));
+            let found = self
+                .worker(&function, &run.engine, &without, left.min(WAIT_MAX))
+                .await;
             let Some((worker, gone)) = found else {
                 return Err(failure(Code::NoWorker, "no worker was there to run the function"));
             };
@@ -342,11 +356,17 @@ impl Inner {
             if message.len() + HEAD_BYTES > self.options.rpc.bytes_max() {
                 there.ended = true;
                 let bytes_max = self.options.rpc.bytes_max();
-                let text = format!("the event is {} bytes with what goes along, the NATS server takes {bytes_max}", message.len());
+                let text = format!(
+                    "the event is {} bytes with what goes along, the NATS server takes {bytes_max}",
+                    message.len()
+                );
                 return Err(failure(Code::BusMessageTooLarge, text));
             }
             let subject = wire::worker(&there.worker, "run");
-            let request = self.options.rpc.request(&subject, Message::new(message), left.saturating_add(GRACE));
+            let request =
+                self.options
+                    .rpc
+                    .request(&subject, Message::new(message), left.saturating_add(GRACE));
             let answer = tokio::select! {
                 biased;
                 answer = request => answer,
@@ -357,11 +377,18 @@ impl Inner {
                 None => without.push(there.worker.clone()),
             }
         }
-        Err(failure(Code::NoWorker, "every worker that was asked is full or going"))
+        Err(failure(
+            Code::NoWorker,
+            "every worker that was asked is full or going",
+        ))
     }
 
     /// `None`: the worker has not begun, another one may.
-    fn read(&self, answer: Result<Message, BusError>, there: &mut OnWorker) -> Result<Option<Completed>, Failure> {
+    fn read(
+        &self,
+        answer: Result<Message, BusError>,
+        there: &mut OnWorker,
+    ) -> Result<Option<Completed>, Failure> {
         let ran = answer.and_then(|message| wire::read::<Ran>(&message.payload));
         there.ended = !matches!(ran, Err(BusError::TimedOut(_) | BusError::Unavailable(_)));
         match ran {
@@ -372,7 +399,10 @@ impl Inner {
             Ok(Ran::Busy(Busy::NoArtifact)) => {
                 // with the next try the engine brings the bytes
                 self.known.lock().clear();
-                Err(failure(Code::SandboxLost, "the worker could not fetch the version"))
+                Err(failure(
+                    Code::SandboxLost,
+                    "the worker could not fetch the version",
+                ))
             }
             Ok(Ran::Busy(Busy::Draining | Busy::Full)) => Ok(None),
             Err(BusError::NoResponders(_)) => {
@@ -391,7 +421,11 @@ impl Inner {
         let unavailable = |e: BusError| PrepareError::Unavailable(e.to_string());
         let engine = self.engine(request.kind);
         let code = Digest::of(&request.code);
-        self.options.artifacts.put(code, request.code).await.map_err(unavailable)?;
+        self.options
+            .artifacts
+            .put(code, request.code)
+            .await
+            .map_err(unavailable)?;
         let make = Make {
             kind: request.kind,
             code,
@@ -402,7 +436,8 @@ impl Inner {
         let message = wire::write(&make).map_err(unavailable)?;
         let mut without = Vec::new();
         for _ in 0..TRIES {
-            let Some((worker, gone)) = self.worker(&code.to_string(), &engine, &without, WAIT_MAX).await else {
+            let Some((worker, gone)) = self.worker(&code.to_string(), &engine, &without, WAIT_MAX).await
+            else {
                 break;
             };
             let subject = wire::worker(&worker, "prepare");
@@ -420,18 +455,31 @@ impl Inner {
                 Ok(Made::Artifact { digest, engine, logs }) => {
                     let found = self.options.artifacts.get(digest).await.map_err(unavailable)?;
                     let bytes = found.ok_or_else(|| {
-                        PrepareError::Unavailable("what the worker made is not in the object store".to_owned())
+                        PrepareError::Unavailable(
+                            "what the worker made is not in the object store".to_owned(),
+                        )
                     })?;
                     self.know(digest);
-                    return Ok((Artifact { digest, engine, bytes }, logs));
+                    return Ok((
+                        Artifact {
+                            digest,
+                            engine,
+                            bytes,
+                        },
+                        logs,
+                    ));
                 }
                 Ok(Made::Refused(failure)) => return Err(PrepareError::Refused(failure)),
                 // preparing has no effects: another worker may try
-                Ok(Made::Busy(_) | Made::Unavailable(_)) | Err(BusError::NoResponders(_)) => without.push(worker),
+                Ok(Made::Busy(_) | Made::Unavailable(_)) | Err(BusError::NoResponders(_)) => {
+                    without.push(worker)
+                }
                 Err(error) => return Err(unavailable(error)),
             }
         }
-        Err(PrepareError::Unavailable("no worker was there to prepare the version".to_owned()))
+        Err(PrepareError::Unavailable(
+            "no worker was there to prepare the version".to_owned(),
+        ))
     }
 
     fn engine(&self, kind: RuntimeKind) -> Digest {
@@ -457,7 +505,11 @@ impl Runtime for RemoteRuntime {
     }
     /// What the object store has, workers fetch: nothing is to be kept here.
     fn hold(&self, artifact: &Digest) -> Option<Held> {
-        self.inner.known.lock().contains_key(artifact).then(|| Held::new(()))
+        self.inner
+            .known
+            .lock()
+            .contains_key(artifact)
+            .then(|| Held::new(()))
     }
     fn status(&self) -> RuntimeStatus {
         let mut sum = RuntimeStatus::default();

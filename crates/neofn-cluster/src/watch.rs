@@ -33,7 +33,9 @@ pub(crate) async fn say(rpc: Arc<dyn Rpc>, stop: CancellationToken, beat: impl F
 }
 
 pub(crate) async fn say_once(rpc: &dyn Rpc, beat: &Beat) {
-    let Ok(text) = serde_json::to_vec(beat) else { return };
+    let Ok(text) = serde_json::to_vec(beat) else {
+        return;
+    };
     if let Err(error) = rpc.publish(&wire::beat(&beat.seat.id), Message::new(text)).await {
         tracing::debug!(%error, "not said that we are there");
     }
@@ -56,7 +58,9 @@ pub(crate) async fn hear(
         match serde_json::from_slice(&received.message.payload) {
             Ok(beat) => heard(beat),
             // an older or newer node; it is not one that we can work with
-            Err(error) => tracing::debug!(%error, subject = received.subject, "a node that we do not understand"),
+            Err(error) => {
+                tracing::debug!(%error, subject = received.subject, "a node that we do not understand")
+            }
         }
     }
 }

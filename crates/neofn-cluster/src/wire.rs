@@ -77,7 +77,11 @@ pub(crate) enum Ran {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Made {
     /// The artifact lies in the object store.
-    Artifact { digest: Digest, engine: Digest, logs: Vec<String> },
+    Artifact {
+        digest: Digest,
+        engine: Digest,
+        logs: Vec<String>,
+    },
     Refused(Failure),
     Unavailable(String),
     Busy(Busy),
@@ -142,7 +146,8 @@ pub(crate) fn write<T: Serialize>(value: &T) -> Result<Bytes, BusError> {
 }
 
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BusError> {
-    postcard::from_bytes(bytes).map_err(|e| BusError::Unavailable(format!("a message that cannot be read: {e}")))
+    postcard::from_bytes(bytes)
+        .map_err(|e| BusError::Unavailable(format!("a message that cannot be read: {e}")))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use crate::beat::{Beat, Seat};
 use crate::host::{AskGateway, HEAD_BYTES};
-use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
 use crate::watch;
+use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
 use neofn_bus::port::{Blobs, Received, Reply, Rpc};
 use neofn_bus::{BusError, Message};
 use neofn_runtime::port::{Artifact, Failure, Held, Job, Prepare, PrepareError, Runtime};
@@ -96,7 +96,9 @@ impl Worker {
         watch::say_once(&*self.inner.options.rpc, &self.inner.beat()).await;
         self.inner.tasks.close();
         // what gateways send before they have heard is refused, and they choose another worker
-        let ended = tokio::time::timeout(deadline, self.inner.tasks.wait()).await.is_ok();
+        let ended = tokio::time::timeout(deadline, self.inner.tasks.wait())
+            .await
+            .is_ok();
         self.stop.cancel();
         ended
     }
@@ -169,7 +171,10 @@ impl Inner {
             Ok(bytes) if bytes.len() + HEAD_BYTES > bytes_max => {
                 let failure = Failure {
                     code: Code::BusMessageTooLarge,
-                    message: format!("the result and the log have {} bytes, the NATS server takes {bytes_max}", bytes.len()),
+                    message: format!(
+                        "the result and the log have {} bytes, the NATS server takes {bytes_max}",
+                        bytes.len()
+                    ),
                     stack: Vec::new(),
                 };
                 // it ran, so it is charged
@@ -251,8 +256,18 @@ impl Inner {
     }
 
     /// The artifact, without bytes when the runtime has it still.
-    async fn artifact(&self, digest: Digest, engine: Digest) -> Result<(Arc<Artifact>, Option<Held>), BusError> {
-        let named = |bytes| Arc::new(Artifact { digest, engine, bytes });
+    async fn artifact(
+        &self,
+        digest: Digest,
+        engine: Digest,
+    ) -> Result<(Arc<Artifact>, Option<Held>), BusError> {
+        let named = |bytes| {
+            Arc::new(Artifact {
+                digest,
+                engine,
+                bytes,
+            })
+        };
         if let Some(held) = self.options.runtime.hold(&digest) {
             return Ok((named(bytes::Bytes::new()), Some(held)));
         }

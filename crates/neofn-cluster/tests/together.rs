@@ -5,8 +5,8 @@ use bytes::Bytes;
 use neofn_bus::{Bus, memory};
 use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions};
 use neofn_runtime::port::{
-    Artifact, Completed, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits, Layout, Prepare,
-    PrepareError, Runtime, RuntimeStatus,
+    Artifact, Completed, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits, Layout,
+    Prepare, PrepareError, Runtime, RuntimeStatus,
 };
 use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind, UnitsBill, UnixMillis};
 use std::collections::HashSet;
@@ -104,7 +104,11 @@ impl Runtime for Echo {
         }
     }
     fn hold(&self, artifact: &Digest) -> Option<Held> {
-        self.held.lock().unwrap().contains(artifact).then(|| Held::new(()))
+        self.held
+            .lock()
+            .unwrap()
+            .contains(artifact)
+            .then(|| Held::new(()))
     }
     fn status(&self) -> RuntimeStatus {
         RuntimeStatus {
@@ -208,9 +212,15 @@ async fn runs_host_calls_and_preparations_cross_the_bus() {
     assert!(remote.hold(&digest).is_none(), "not in the object store yet");
     let done = remote.invoke(job("echoed")).await;
     assert_eq!(done.outcome, Ok(Bytes::from_static(b"echoed")));
-    assert_eq!((done.logs, done.fuel, done.memory_bytes), (vec!["f".to_owned()], 1, 2));
+    assert_eq!(
+        (done.logs, done.fuel, done.memory_bytes),
+        (vec!["f".to_owned()], 1, 2)
+    );
     assert!(remote.hold(&digest).is_some());
-    assert_eq!(remote.invoke(job("ask")).await.outcome, Ok(Bytes::from_static(b"\"KvGet\"")));
+    assert_eq!(
+        remote.invoke(job("ask")).await.outcome,
+        Ok(Bytes::from_static(b"\"KvGet\""))
+    );
     assert_eq!(echo.ran.load(Ordering::Relaxed), 2);
     let prepared = remote.prepare(Prepare {
         kind: RuntimeKind::Js,
@@ -220,7 +230,10 @@ async fn runs_host_calls_and_preparations_cross_the_bus() {
         fuel: 1,
     });
     let (artifact, logs) = prepared.await.unwrap();
-    assert_eq!((artifact.bytes, logs), (Bytes::from_static(b"code"), vec!["[LOG] top".to_owned()]));
+    assert_eq!(
+        (artifact.bytes, logs),
+        (Bytes::from_static(b"code"), vec!["[LOG] top".to_owned()])
+    );
     assert_eq!(remote.status().children, 1);
 }
 
@@ -232,7 +245,11 @@ async fn without_workers_a_run_is_given_back() {
     let (first, _) = worker(&bus, "a").await;
     assert!(remote.wait_for_worker(SOON).await);
     assert!(first.drain(SOON).await);
-    assert_eq!(code(&remote.invoke(job("x")).await), Some(Code::NoWorker), "it goes");
+    assert_eq!(
+        code(&remote.invoke(job("x")).await),
+        Some(Code::NoWorker),
+        "it goes"
+    );
     let (_second, _) = worker(&bus, "b").await;
     assert_eq!(code(&remote.invoke(job("x")).await), None, "another one came");
 }
@@ -247,7 +264,9 @@ async fn a_caller_who_leaves_ends_the_run() {
     let task = tokio::spawn(async move { running.invoke(job("wait")).await });
     echo.began.notified().await;
     task.abort();
-    tokio::time::timeout(SOON, echo.abandoned.notified()).await.unwrap();
+    tokio::time::timeout(SOON, echo.abandoned.notified())
+        .await
+        .unwrap();
     assert!(worker.drain(SOON).await, "nothing is left running");
 }
 

@@ -23,8 +23,8 @@ use neofn_event::{CloudEvent, ParameterType, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
 use neofn_trigger::Explanation;
 use neofn_types::{
-    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, ScriptHash,
-    TraceContext, Version,
+    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, ScriptHash, TraceContext,
+    Version,
 };
 use serde_json::Value;
 use std::sync::Arc;

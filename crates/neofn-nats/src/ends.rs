@@ -67,7 +67,12 @@ impl Ends {
     fn wait_for(&self, key: &FunctionKey, id: InvocationId) -> Arc<Notify> {
         let mut functions = self.functions.lock();
         let first = !functions.contains_key(key);
-        let told = functions.entry(key.clone()).or_default().entry(id).or_default().clone();
+        let told = functions
+            .entry(key.clone())
+            .or_default()
+            .entry(id)
+            .or_default()
+            .clone();
         if first {
             let (ends, key) = (self.clone(), key.clone());
             // subscribed before anybody looks at the store: nothing ends unseen in between
@@ -76,7 +81,9 @@ impl Ends {
                 loop {
                     let step = tokio::time::timeout(LOOK, live.next()).await;
                     let mut functions = ends.functions.lock();
-                    let Some(waiting) = functions.get_mut(&key) else { return };
+                    let Some(waiting) = functions.get_mut(&key) else {
+                        return;
+                    };
                     match step {
                         Ok(Some(Followed::Entry(entry))) => {
                             if let Some(told) = waiting.get(&entry.id) {

@@ -7,8 +7,8 @@ use crate::answer;
 use crate::ends::Ends;
 use crate::request::{self, Address};
 use neofn_api::{Api, ApiError};
-use neofn_bus::port::{Bus, Delivery, JobQueue};
 use neofn_bus::Message;
+use neofn_bus::port::{Bus, Delivery, JobQueue};
 use neofn_types::{Digest, Error, InvocationId, Retry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,7 +54,11 @@ impl Jobs {
         let id = request::token(delivery.id());
         let subject = format!("function.result.{id}");
         let outcome = {
-            let work = self.invoke(delivery.subject().to_owned(), delivery.message().clone(), delivery.id().to_owned());
+            let work = self.invoke(
+                delivery.subject().to_owned(),
+                delivery.message().clone(),
+                delivery.id().to_owned(),
+            );
             working(&*delivery, self.bus.jobs.patience(), work).await
         };
         let said = match &outcome {
@@ -65,7 +69,12 @@ impl Jobs {
             }
             Err(error) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(id, subject = delivery.subject(), error = error.chain(), "a job is refused for good");
+                tracing::warn!(
+                    id,
+                    subject = delivery.subject(),
+                    error = error.chain(),
+                    "a job is refused for good"
+                );
                 answer::problem(error, None)
             }
         };
@@ -108,7 +117,11 @@ impl Jobs {
             Err(error) if is_for_later(error) => return put_back(delivery).await,
             Err(error) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(id = delivery.id(), error = error.chain(), "an event is refused for good");
+                tracing::warn!(
+                    id = delivery.id(),
+                    error = error.chain(),
+                    "an event is refused for good"
+                );
                 delivery.give_up(&error.problem().message).await
             }
         };
@@ -140,7 +153,9 @@ async fn pump<F>(
 {
     let room = Arc::new(Semaphore::new(TAKEN_MAX));
     while !stop.is_cancelled() {
-        let Ok(free) = room.clone().acquire_owned().await else { return };
+        let Ok(free) = room.clone().acquire_owned().await else {
+            return;
+        };
         let most = room.available_permits().saturating_add(1).min(BATCH);
         drop(free);
         let pulled = tokio::select! {
@@ -150,7 +165,9 @@ async fn pump<F>(
         match pulled {
             Ok(deliveries) => {
                 for delivery in deliveries {
-                    let Ok(place) = room.clone().acquire_owned().await else { return };
+                    let Ok(place) = room.clone().acquire_owned().await else {
+                        return;
+                    };
                     let (work, stop) = (handle(delivery), stop.clone());
                     tasks.spawn(async move {
                         tokio::select! {
@@ -191,7 +208,9 @@ fn is_for_later(error: &ApiError) -> bool {
 
 async fn put_back(delivery: Box<dyn Delivery>) {
     let (least, most) = AGAIN;
-    let doublings = u32::try_from(delivery.attempt().saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let doublings = u32::try_from(delivery.attempt().saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(6);
     let delay = least.saturating_mul(1 << doublings).min(most);
     if let Err(error) = delivery.later(delay).await {
         tracing::debug!(%error, "a message comes again after its patience");

@@ -30,10 +30,9 @@ impl Address {
             [_, language, project, name] => (language, project, name),
             _ => return Err(unknown(format!("{subject} does not name a function"))),
         };
-        let runtime = language
-            .parse()
-            .map_err(|e| unknown(format!("{subject}: {e}")))?;
-        let key = neofn_api::function_key(project, name).map_err(|e| unknown(format!("{subject}: {}", e.message)))?;
+        let runtime = language.parse().map_err(|e| unknown(format!("{subject}: {e}")))?;
+        let key = neofn_api::function_key(project, name)
+            .map_err(|e| unknown(format!("{subject}: {}", e.message)))?;
         Ok(Self { runtime, key })
     }
     /// The subject of the queue for it.
@@ -57,7 +56,9 @@ pub(crate) fn event(message: &Message) -> Result<Bytes, Error> {
         return Ok(message.payload.clone());
     }
     let event = cloud_event(message, structured)?;
-    Ok(serde_json::to_vec(&event.to_json()).map_err(Error::internal)?.into())
+    Ok(serde_json::to_vec(&event.to_json())
+        .map_err(Error::internal)?
+        .into())
 }
 
 /// The CloudEvents of a message: one, or a batch.
@@ -96,15 +97,23 @@ pub(crate) fn call(message: &Message, key: Option<&str>, entropy: &dyn Entropy) 
 
 /// The caller's trace with a span of ours, or a new one.
 pub(crate) fn trace(message: &Message, entropy: &dyn Entropy) -> TraceContext {
-    let outer = message.get("traceparent").and_then(|text| text.parse::<TraceContext>().ok());
+    let outer = message
+        .get("traceparent")
+        .and_then(|text| text.parse::<TraceContext>().ok());
     outer.map_or_else(|| TraceContext::start(entropy), |outer| outer.child(entropy))
 }
 
 /// An id as a token of a subject: as it is, or its hash when it could not be one.
 pub(crate) fn token(id: &str) -> String {
     let fits = (1..=64).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if fits { id.to_owned() } else { Digest::of(id.as_bytes()).to_string() }
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if fits {
+        id.to_owned()
+    } else {
+        Digest::of(id.as_bytes()).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -114,9 +123,21 @@ mod tests {
     #[test]
     fn subjects_name_functions() {
         let read = |s: &str| Address::read(s).map(|a| (a.runtime.as_str(), a.key.to_string()));
-        assert_eq!(read("function.js.hello").unwrap(), ("js", "default/hello".to_owned()));
-        assert_eq!(read("jobs.wasm.demo.sum").unwrap(), ("wasm", "demo/sum".to_owned()));
-        for wrong in ["function.js", "function.cobol.x", "function.js.a.b.c", "function.js.UPPER", "function.js.-"] {
+        assert_eq!(
+            read("function.js.hello").unwrap(),
+            ("js", "default/hello".to_owned())
+        );
+        assert_eq!(
+            read("jobs.wasm.demo.sum").unwrap(),
+            ("wasm", "demo/sum".to_owned())
+        );
+        for wrong in [
+            "function.js",
+            "function.cobol.x",
+            "function.js.a.b.c",
+            "function.js.UPPER",
+            "function.js.-",
+        ] {
             assert_eq!(read(wrong).unwrap_err().code, Code::SubjectUnknown, "{wrong}");
         }
         let address = Address::read("function.js.hello").unwrap();
@@ -134,7 +155,8 @@ mod tests {
     #[test]
     fn events_come_as_json_or_as_cloudevents() {
         let json = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":1}}"#;
-        let structured = Message::new(&json[..]).header("Content-Type", "application/cloudevents+json; charset=utf-8");
+        let structured =
+            Message::new(&json[..]).header("Content-Type", "application/cloudevents+json; charset=utf-8");
         let binary = Message::new(&br#"{"n":1}"#[..])
             .header("ce-specversion", "1.0")
             .header("ce-id", "1")
@@ -147,7 +169,8 @@ mod tests {
         let wrong = Message::new("{}").header("Content-Type", STRUCTURED_TYPE);
         assert_eq!(event(&wrong).unwrap_err().code, Code::EventInvalid);
         assert_eq!(events(&binary).unwrap().len(), 1);
-        let batch = Message::new(format!("[{0},{0}]", String::from_utf8_lossy(json))).header("Content-Type", BATCH_TYPE);
+        let batch = Message::new(format!("[{0},{0}]", String::from_utf8_lossy(json)))
+            .header("Content-Type", BATCH_TYPE);
         assert_eq!(events(&batch).unwrap().len(), 2);
     }
 }

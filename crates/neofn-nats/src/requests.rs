@@ -74,7 +74,11 @@ impl NatsEdge {
         let mut subjects = Vec::new();
         for language in LANGUAGES {
             subjects.push(Endpoint::new(language, format!("function.{language}.*"), GROUP));
-            subjects.push(Endpoint::new(&format!("{language}-project"), format!("function.{language}.*.*"), GROUP));
+            subjects.push(Endpoint::new(
+                &format!("{language}-project"),
+                format!("function.{language}.*.*"),
+                GROUP,
+            ));
         }
         let service = Service::new(&options, subjects);
         let shared = Arc::new(Shared {
@@ -123,7 +127,14 @@ impl NatsEdge {
     /// Takes no more; waits until what was taken is answered. Jobs in hand go back to their queue.
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.stop.cancel();
-        if let Err(error) = self.shared.options.bus.leases.delete(&self.shared.options.node).await {
+        if let Err(error) = self
+            .shared
+            .options
+            .bus
+            .leases
+            .delete(&self.shared.options.node)
+            .await
+        {
             tracing::debug!(%error, "the lease ends by itself");
         }
         self.requests.close();
@@ -151,6 +162,15 @@ impl Shared {
             Ok(_place) => self.call(&received, &trace).await,
             Err(_) => Err(Error::new(Code::Overloaded, "too many requests at once").into()),
         };
+        let bytes_max = self.options.bus.rpc.bytes_max();
+        let outcome = outcome.and_then(|message| {
+            let bytes = message.payload.len();
+            if bytes + HEAD_BYTES <= bytes_max {
+                return Ok(message);
+            }
+            let text = format!("the answer has {bytes} bytes, the NATS server takes {bytes_max}");
+            Err(Error::new(Code::BusMessageTooLarge, text).into())
+        });
         let took = self.options.clock.monotonic().saturating_sub(begun);
         let message = match &outcome {
             Ok(message) => {
@@ -161,19 +181,16 @@ impl Shared {
                 let text = format!("{}: {}", error.code(), error.problem().message);
                 self.service.count(endpoint, took, Some(text));
                 if !waits {
-                    tracing::warn!(subject = received.subject, error = error.chain(), "a message is dropped: nobody waits for its answer");
+                    tracing::warn!(
+                        subject = received.subject,
+                        error = error.chain(),
+                        "a message is dropped: nobody waits for its answer"
+                    );
                 }
                 answer::problem(error, Some(&trace))
             }
         };
         let Some(reply) = received.reply else { return };
-        let bytes_max = self.options.bus.rpc.bytes_max();
-        let message = if message.payload.len() + HEAD_BYTES > bytes_max {
-            let text = format!("the answer has {} bytes, the NATS server takes {bytes_max}", message.payload.len());
-            answer::problem(&Error::new(Code::BusMessageTooLarge, text).into(), Some(&trace))
-        } else {
-            message
-        };
         if let Err(error) = reply.send(message).await {
             tracing::warn!(%error, "answer not sent");
         }
@@ -185,7 +202,9 @@ impl Shared {
         let message = &received.message;
         let who = api.principal(message.get("authorization")).await?;
         api.speaks(&who, &address.key, address.runtime).await?;
-        let later = message.get("neofn-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("async"));
+        let later = message
+            .get("neofn-mode")
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("async"));
         if received.reply.is_none() || later {
             return self.queue(&address, message).await;
         }
@@ -227,7 +246,8 @@ impl Shared {
             }
         };
         let mut kept = message.clone();
-        kept.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
+        kept.headers
+            .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
         self.push(&address.job(), &id, kept).await?;
         let request_id = request::token(&id);
         Ok(answer::json(&Taken {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "neofn";
-const DESCRIPTION: &str = "serverless functions: request function.LANGUAGE.NAME or function.LANGUAGE.PROJECT.NAME";
+const DESCRIPTION: &str =
+    "serverless functions: request function.LANGUAGE.NAME or function.LANGUAGE.PROJECT.NAME";
 /// A lease is renewed so often; it ends after three times as long.
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -66,7 +67,9 @@ impl Service {
     }
     /// A request ended.
     pub(crate) fn count(&self, endpoint: usize, took: Duration, error: Option<String>) {
-        let Some(endpoint) = self.endpoints.get(endpoint) else { return };
+        let Some(endpoint) = self.endpoints.get(endpoint) else {
+            return;
+        };
         let mut stats = endpoint.stats.lock();
         stats.requests += 1;
         stats.time += took;
@@ -92,7 +95,9 @@ impl Service {
             "INFO" => json!({"description": DESCRIPTION, "endpoints": self.endpoints.iter().map(|e| json!({
                 "name": e.name, "subject": e.subject, "queue_group": e.group, "metadata": {},
             })).collect::<Vec<_>>()}),
-            "STATS" => json!({"started": self.started, "endpoints": self.endpoints.iter().map(stats).collect::<Vec<_>>()}),
+            "STATS" => {
+                json!({"started": self.started, "endpoints": self.endpoints.iter().map(stats).collect::<Vec<_>>()})
+            }
             _ => json!({}),
         };
         if let (Some(answer), Value::Object(more)) = (answer.as_object_mut(), more) {
@@ -116,7 +121,11 @@ pub(crate) async fn serve(shared: &Arc<Shared>, stop: &CancellationToken) -> Res
     let id = options.node.as_str();
     let mut subjects = Vec::new();
     for verb in ["PING", "INFO", "STATS"] {
-        for place in [format!("$SRV.{verb}"), format!("$SRV.{verb}.{NAME}"), format!("$SRV.{verb}.{NAME}.{id}")] {
+        for place in [
+            format!("$SRV.{verb}"),
+            format!("$SRV.{verb}.{NAME}"),
+            format!("$SRV.{verb}.{NAME}.{id}"),
+        ] {
             subjects.push((verb, place));
         }
     }
@@ -131,7 +140,9 @@ pub(crate) async fn serve(shared: &Arc<Shared>, stop: &CancellationToken) -> Res
                     () = stop.cancelled() => return,
                     received = incoming.next() => received,
                 };
-                let Some(reply) = received.and_then(|r| r.reply) else { return };
+                let Some(reply) = received.and_then(|r| r.reply) else {
+                    return;
+                };
                 if let Err(error) = reply.send(said(&shared, verb).await).await {
                     tracing::debug!(%error, verb, "not answered");
                 }
@@ -163,9 +174,14 @@ async fn said(shared: &Shared, verb: &str) -> Message {
         },
         "status" => {
             let ready = api.ready().await;
-            answer::json(&json!({"id": shared.options.node, "role": "gateway", "ready": ready.ready,
-                "reasons": ready.reasons, "version": shared.options.version, "started": shared.service.started}))
+            answer::json(
+                &json!({"id": shared.options.node, "role": "gateway", "ready": ready.ready,
+                "reasons": ready.reasons, "version": shared.options.version, "started": shared.service.started}),
+            )
         }
-        verb => shared.service.said(verb).map_or_else(Message::default, |said| answer::json(&said)),
+        verb => shared
+            .service
+            .said(verb)
+            .map_or_else(Message::default, |said| answer::json(&said)),
     }
 }

@@ -109,8 +109,11 @@ pub(crate) async fn connect(options: &NatsOptions, seat: &Seat) -> Result<Nats, 
             // such files may hold comments and the public key beside the seed
             let seed = text.lines().map(str::trim).find(|line| line.starts_with('S'));
             let seed = seed.ok_or_else(|| {
-                Error::new(Code::ConfigInvalid, format!("{} holds no nkey seed", file.display()))
-                    .hint("A seed is a line that begins with SU.")
+                Error::new(
+                    Code::ConfigInvalid,
+                    format!("{} holds no nkey seed", file.display()),
+                )
+                .hint("A seed is a line that begins with SU.")
             })?;
             Login::Nkey(seed.to_owned())
         }

@@ -42,7 +42,11 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
 /// The text of a small file.
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Error> {
     let fail = |e: io::Error| {
-        Error::new(Code::ConfigInvalid, format!("cannot read {}: {e}", path.display())).because(e)
+        Error::new(
+            Code::ConfigInvalid,
+            format!("cannot read {}: {e}", path.display()),
+        )
+        .because(e)
     };
     let mut text = String::new();
     let file = File::open(path).map_err(fail)?;

@@ -86,7 +86,11 @@ impl NatsServer {
     /// `nats://127.0.0.1:PORT`, of all servers with commas between them.
     #[must_use]
     pub fn url(&self) -> String {
-        let urls: Vec<String> = self.servers.iter().map(|s| format!("nats://127.0.0.1:{}", s.port)).collect();
+        let urls: Vec<String> = self
+            .servers
+            .iter()
+            .map(|s| format!("nats://127.0.0.1:{}", s.port))
+            .collect();
         urls.join(",")
     }
     /// The same, one by one.
@@ -157,7 +161,10 @@ fn text(home: &Path, n: usize, port: u16, cluster: Option<(u16, &[u16])>, config
         store.display()
     );
     if let Some((route, routes)) = cluster {
-        let all: Vec<String> = routes.iter().map(|r| format!("\"nats://127.0.0.1:{r}\"")).collect();
+        let all: Vec<String> = routes
+            .iter()
+            .map(|r| format!("\"nats://127.0.0.1:{r}\""))
+            .collect();
         text.push_str(&format!(
             "cluster {{ name: test, listen: \"127.0.0.1:{route}\", routes: [{}] }}\n",
             all.join(", ")

@@ -23,7 +23,8 @@ impl WorkerProcess {
     /// The same, with other arguments.
     #[must_use]
     pub fn start_with(nats: &str, more: &[&str]) -> Self {
-        Self::try_start(nats, more).unwrap_or_else(|stderr| panic!("the worker did not become ready:\n{stderr}"))
+        Self::try_start(nats, more)
+            .unwrap_or_else(|stderr| panic!("the worker did not become ready:\n{stderr}"))
     }
     /// `Err` with its standard error when it ends instead of becoming ready.
     pub fn try_start(nats: &str, more: &[&str]) -> Result<Self, String> {
@@ -46,7 +47,11 @@ impl WorkerProcess {
             return Err(stderr.lock().expect("stderr").clone());
         }
         let ready: serde_json::Value = serde_json::from_str(&line).expect("the ready line is JSON");
-        let id = ready.get("id").and_then(|v| v.as_str()).expect("an id").to_owned();
+        let id = ready
+            .get("id")
+            .and_then(|v| v.as_str())
+            .expect("an id")
+            .to_owned();
         Ok(Self { child, id, stderr })
     }
     /// As the cluster lists it.

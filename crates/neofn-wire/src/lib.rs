@@ -23,7 +23,9 @@ pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
-pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady};
+pub use node::{
+    ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady,
+};
 pub use problem::{DiagnosticView, Problem};
 pub use service::{NodeView, QueueView, ServiceList};
 pub use signer::{

@@ -183,7 +183,14 @@ pub enum Cluster {
 #[derive(Debug, Args)]
 pub struct Worker {
     /// The NATS servers, separated by commas
-    #[arg(long, value_name = "URL", value_delimiter = ',', required = true, env = "NEOFN_NATS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true,
+        env = "NEOFN_NATS",
+        hide_env_values = true
+    )]
     pub nats: Vec<String>,
     /// A credentials file: a JWT and its seed
     #[arg(long, value_name = "FILE", conflicts_with = "nkey")]

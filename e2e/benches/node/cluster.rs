@@ -16,9 +16,14 @@ pub fn cluster() {
     let config = dir.path().join("cluster.toml");
     let text = format!("[nats]\nurl = \"{}\"\nworkers = \"remote\"\n", nats.url());
     std::fs::write(&config, text).expect("write the configuration");
-    let remote = NodeProcess::start_in(&dir.path().join("remote"), &["--config", &config.display().to_string()]);
+    let remote = NodeProcess::start_in(
+        &dir.path().join("remote"),
+        &["--config", &config.display().to_string()],
+    );
     let _worker = WorkerProcess::start(&nats.url());
-    eventually("the worker is known", WITHIN, || (remote.http().get("/ready").status == 200).then_some(()));
+    eventually("the worker is known", WITHIN, || {
+        (remote.http().get("/ready").status == 200).then_some(())
+    });
     let embedded = NodeProcess::start();
     let nodes = [&embedded, &remote];
     for node in nodes {

@@ -14,7 +14,10 @@ fn killed_workers_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let nats = NatsServer::start();
     let node = gateway(dir.path(), &nats, "remote");
-    let mut workers = vec![WorkerProcess::start(&nats.url()), WorkerProcess::start(&nats.url())];
+    let mut workers = vec![
+        WorkerProcess::start(&nats.url()),
+        WorkerProcess::start(&nats.url()),
+    ];
     wait_for_workers(&node, 2);
     // each run is counted by the commit that it belongs to: twice would show
     let source = "export async function handler(e, ctx) {
@@ -23,8 +26,20 @@ fn killed_workers_lose_nothing() {
         await ctx.kv.increment('count', 1);
         return e.n;
     }";
-    deploy(&node, "demo", "work", source, json!({"allow": {"kv": true}, "limits": {"concurrency": 16}}));
-    deploy(&node, "demo", "plain", "export const handler = (e) => { let x = 0; for (let i = 0; i < 50000; i++) x += i; return e.n }", json!({}));
+    deploy(
+        &node,
+        "demo",
+        "work",
+        source,
+        json!({"allow": {"kv": true}, "limits": {"concurrency": 16}}),
+    );
+    deploy(
+        &node,
+        "demo",
+        "plain",
+        "export const handler = (e) => { let x = 0; for (let i = 0; i < 50000; i++) x += i; return e.n }",
+        json!({}),
+    );
 
     let done = AtomicBool::new(false);
     let (sent, sync) = std::thread::scope(|scope| {
@@ -52,7 +67,11 @@ fn killed_workers_lose_nothing() {
                     }
                     503 => {
                         let code = answer.json()["code"].clone();
-                        assert!(["NF0209", "NF1602"].contains(&code.as_str().unwrap()), "{}", answer.body);
+                        assert!(
+                            ["NF0209", "NF1602"].contains(&code.as_str().unwrap()),
+                            "{}",
+                            answer.body
+                        );
                         again += 1;
                     }
                     _ => panic!("{}", answer.body),
@@ -84,15 +103,29 @@ fn killed_workers_lose_nothing() {
         assert!(results.insert(end["result"].as_u64().unwrap()), "twice: {end}");
     }
     assert_eq!(results.len(), ASYNC);
-    deploy(&node, "demo", "count", "export const handler = (e, ctx) => ctx.kv.get('count')", json!({"allow": {"kv": true}}));
-    let count: Value = node.http().post("/api/v1/functions/demo/count", &json!(null)).json();
+    deploy(
+        &node,
+        "demo",
+        "count",
+        "export const handler = (e, ctx) => ctx.kv.get('count')",
+        json!({"allow": {"kv": true}}),
+    );
+    let count: Value = node
+        .http()
+        .post("/api/v1/functions/demo/count", &json!(null))
+        .json();
     assert_eq!(count["result"], ASYNC, "{count}");
     let (good, again) = sync;
-    assert!(good > 0, "no synchronous call got an answer; {again} were told to try again");
+    assert!(
+        good > 0,
+        "no synchronous call got an answer; {again} were told to try again"
+    );
     assert_eq!(node.terminate(), Some(0));
 }
 
 fn open(node: &neofn_testkit::NodeProcess, status: &str) -> usize {
     let path = format!("/api/v1/functions/demo/work/invocations?status={status}&limit=1");
-    node.http().get(&path).json()["invocations"].as_array().map_or(0, Vec::len)
+    node.http().get(&path).json()["invocations"]
+        .as_array()
+        .map_or(0, Vec::len)
 }

@@ -38,8 +38,16 @@ impl MemoryRpc {
         table.listeners.retain(|l| !l.sender.is_closed());
         table.turn = table.turn.wrapping_add(1);
         let turn = table.turn;
-        let fit: Vec<&Listener> = table.listeners.iter().filter(|l| matches(&l.pattern, subject)).collect();
-        let mut reached: Vec<_> = fit.iter().filter(|l| l.group.is_none()).map(|l| l.sender.clone()).collect();
+        let fit: Vec<&Listener> = table
+            .listeners
+            .iter()
+            .filter(|l| matches(&l.pattern, subject))
+            .collect();
+        let mut reached: Vec<_> = fit
+            .iter()
+            .filter(|l| l.group.is_none())
+            .map(|l| l.sender.clone())
+            .collect();
         let groups: HashSet<&str> = fit.iter().filter_map(|l| l.group.as_deref()).collect();
         for group in groups {
             let members: Vec<_> = fit.iter().filter(|l| l.group.as_deref() == Some(group)).collect();

@@ -44,7 +44,10 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
         (status = "default", description = "Not for this caller", body = Problem, content_type = "application/problem+json"),
     ), security(("key" = [])))]
 pub(crate) async fn services(State(edge): State<Edge>, caller: Caller) -> Result<Response, Refusal> {
-    Ok(encode::json(StatusCode::OK, &edge.api().services(&caller.who).await?))
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().services(&caller.who).await?,
+    ))
 }
 
 /// Counters in the format of Prometheus. For operators, and for callers on this machine.

@@ -44,7 +44,10 @@ fn line(node: &NodeView) -> String {
             node.runtimes.join(" ")
         ));
     }
-    text.push_str(&format!(", {} pid {}, {} cores, jail {}", node.host, node.pid, node.cores, node.jail));
+    text.push_str(&format!(
+        ", {} pid {}, {} cores, jail {}",
+        node.host, node.pid, node.cores, node.jail
+    ));
     if node.insecure {
         text.push_str(" (insecure)");
     }

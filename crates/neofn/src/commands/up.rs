@@ -130,7 +130,10 @@ fn announce(ui: &Ui, node: &Node) {
         ),
     );
     if let Some(nats) = node.nats() {
-        ui.say(Tone::Dim, &format!("functions answer at {nats}: function.LANGUAGE.PROJECT.NAME"));
+        ui.say(
+            Tone::Dim,
+            &format!("functions answer at {nats}: function.LANGUAGE.PROJECT.NAME"),
+        );
     }
     if let Some(chain) = node.chain() {
         ui.say(Tone::Dim, &format!("chain at {}", chain.rpc));

@@ -4,9 +4,7 @@ use crate::cli::Worker;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
-use neofn_node::{
-    NatsLogin, NatsOptions, NodeOptions, Termination, WorkerNode, WorkerNodeOptions, Workers,
-};
+use neofn_node::{NatsLogin, NatsOptions, NodeOptions, Termination, WorkerNode, WorkerNodeOptions, Workers};
 use neofn_wire::WorkerReady;
 use std::time::Duration;
 
