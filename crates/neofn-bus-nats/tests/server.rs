@@ -1,4 +1,5 @@
 //! The suite of the ports over real servers, and what only a server can show.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
 
 use neofn_bus::port::Bus;
 use neofn_bus::{BusError, Message, conformance};

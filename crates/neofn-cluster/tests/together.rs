@@ -1,12 +1,13 @@
 //! A gateway's runtime and workers over the bus of one process, with a runtime that does what its event says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_bus::{Bus, memory};
 use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions};
 use neofn_runtime::port::{
-    Artifact, Completed, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits, Layout,
-    Prepare, PrepareError, Runtime, RuntimeStatus,
+    Artifact, Completed, Failure, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits,
+    Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
 use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind, UnitsBill, UnixMillis};
 use std::collections::HashSet;
@@ -89,7 +90,11 @@ impl Runtime for Echo {
                     units_left: 1,
                     sharing: 1,
                 };
-                job.host.call(call).await.result.map_err(|e| panic!("{e:?}"))
+                job.host.call(call).await.result.map_err(|e| Failure {
+                    code: e.code,
+                    message: e.message,
+                    stack: Vec::new(),
+                })
             }
             _ => Ok(job.event.clone()),
         };
