@@ -12,8 +12,9 @@ use std::process::Command;
 const FLOORS: [&str; 9] = ["L0", "L1a", "L1b", "L2a", "L2b", "L2c", "L3", "L4", "L5"];
 
 /// Vendors and the crates that may name them.
-const VENDORS: [(&str, &[&str]); 13] = [
+const VENDORS: [(&str, &[&str]); 14] = [
     ("cedar-policy", &["neofn-identity"]),
+    ("async-nats", &["neofn-bus-nats"]),
     ("rusqlite", &["neofn-store-sqlite"]),
     ("wasmtime", &["neofn-runtime"]),
     ("wasm-encoder", &["neofn-runtime"]),

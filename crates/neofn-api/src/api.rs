@@ -14,8 +14,8 @@ use neofn_runtime::port::Runtime;
 use neofn_secrets::Vault;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What the use cases are built from.
@@ -100,6 +100,7 @@ pub(crate) struct Inner {
     pub(crate) limits_max: Limits,
     pub(crate) payments: Option<Payments>,
     pub(crate) facts: NodeFacts,
+    pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
 }
@@ -125,6 +126,7 @@ impl Api {
                 limits_max: options.limits_max,
                 payments: options.payments,
                 facts: options.facts,
+                services: OnceLock::new(),
                 draining: AtomicBool::new(false),
             }),
         }

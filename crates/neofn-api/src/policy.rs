@@ -124,6 +124,8 @@ actions! {
     DestroySecret: Member(Secrets);
     /// Seal and unseal, and change the root key.
     ManageVault: Operator;
+    /// See the nodes of the cluster.
+    ListServices: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.

@@ -23,7 +23,8 @@ use neofn_event::{CloudEvent, ParameterType, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
 use neofn_trigger::Explanation;
 use neofn_types::{
-    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, ScriptHash, TraceContext, Version,
+    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, ScriptHash, TraceContext,
+    Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -121,6 +122,10 @@ impl Engine {
             Err(error) if error.code == Code::FunctionNotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+    /// The runtime of a function's live version. From memory, as for a call.
+    pub async fn runtime_of(&self, key: &FunctionKey) -> Result<RuntimeKind, Error> {
+        Ok(self.inner.live(key).await?.version.record.spec.runtime)
     }
     /// Whether a function's own endpoint takes such a request: with `http` triggers those that one of them wants,
     /// without any all of them. `path` begins with `/`.

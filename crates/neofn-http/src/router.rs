@@ -96,6 +96,7 @@ endpoints! {
     post   "/api/v1/signer/accounts" ManageSigner signer::import;
     patch  "/api/v1/signer/accounts/{id}" ManageSigner signer::change;
     get    "/api/v1/signer/signatures" ManageSigner signer::signatures;
+    get    "/api/v1/services" ListServices node::services;
     post   "/api/functions/projects/{project}" Deploy functions::deploy;
     get    "/api/functions/projects/{project}" ListFunctions functions::list;
     get    "/api/functions/{project}/{function}" ReadFunction functions::read;

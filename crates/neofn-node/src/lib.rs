@@ -6,6 +6,7 @@ mod admin_key;
 mod chain;
 mod child;
 mod clock;
+mod cluster;
 mod engines;
 mod files;
 mod grpc;
@@ -17,6 +18,7 @@ mod payments;
 mod runtime_file;
 mod sign_in;
 mod signal;
+mod worker;
 
 pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
@@ -28,7 +30,8 @@ pub use neofn_egress::Cidr;
 pub use node::Node;
 pub use options::{
     ChainChoice, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet, PostgresOptions, SecretText,
-    SecretsRoot, TlsOptions, state_directory,
+    SecretsRoot, TlsOptions, Workers, state_directory,
 };
 pub use sign_in::AccessOptions;
 pub use signal::{Termination, runtime};
+pub use worker::{WorkerNode, WorkerNodeOptions};

@@ -2,13 +2,15 @@
 
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
+use crate::cluster::{self, Clustered, Seen};
 use crate::grpc::{self, Serving};
-use crate::options::{ChainChoice, NodeOptions};
+use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
+use neofn_cluster::Role;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_egress::Broker;
 use neofn_engine::port::ChainWriter;
@@ -16,6 +18,7 @@ use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
 use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
+use neofn_runtime::port::Runtime;
 use neofn_runtime::{Pool, PoolOptions};
 use neofn_secrets::Vault;
 use neofn_store_sqlite::{Store, StoreOptions};
@@ -29,7 +32,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// JavaScript and WebAssembly may run from here on; see the jail's own documentation.
-const TIER_NEEDED: Tier = Tier::Landlock;
+pub(crate) const TIER_NEEDED: Tier = Tier::Landlock;
 
 /// A node that answers. [`Node::drain`] ends it in order; dropped, it ends at once.
 pub struct Node {
@@ -51,6 +54,7 @@ pub struct Node {
     /// Removed with the node.
     #[expect(dead_code, reason = "kept, not read: its drop removes the files")]
     published: Published,
+    cluster: Option<Clustered>,
     payments: Option<Payments>,
     // last: the others ask it until they have ended
     chain: Option<Connected>,
@@ -69,7 +73,12 @@ impl Node {
         let bound = Bound::bind(options.listen, options.server).await?;
         let grpc_bound = grpc::bind(&options).await?;
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
-        let (pool, compiler) = children(&options, clock.clone()).await?;
+        let seat = cluster::seat(Role::Gateway, tier, options.insecure_no_jail, &*clock, &OsEntropy);
+        let mut cluster = match &options.nats {
+            Some(nats) => Some(Clustered::open(nats, seat.clone(), &clock, &entropy).await?),
+            None => None,
+        };
+        let (runtime, compiler) = children(&options, clock.clone(), cluster.as_ref()).await?;
 
         let port = chain.as_ref().map(Connected::port);
         let payments = match &port {
@@ -108,13 +117,13 @@ impl Node {
             chain: port,
             writer: payments.as_ref().map(Payments::writer),
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, beyond);
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
-            runtime: pool,
+            runtime: runtime.clone(),
             identity: store.clone(),
             accounts,
             members: store.clone(),
@@ -122,7 +131,7 @@ impl Node {
             policies,
             rates: RateLimits::default(),
             vault: Some(vault),
-            clock,
+            clock: clock.clone(),
             entropy,
             limits_max: options.limits_max,
             payments: payments
@@ -136,7 +145,11 @@ impl Node {
                 },
             },
         });
+        api.know_services(Arc::new(Seen::new(seat, runtime, cluster.as_ref())));
         let url = url(bound.address());
+        if let Some(cluster) = &mut cluster {
+            cluster.serve(&api, &url, &clock).await?;
+        }
         let edge = Edge::with_origins(api.clone(), going.clone(), &options.access.origins);
         let server = tokio::spawn(bound.serve(edge, closing.clone()));
         let grpc = match grpc_bound {
@@ -168,6 +181,7 @@ impl Node {
             grpc,
             service,
             published,
+            cluster,
             payments,
             chain,
         })
@@ -192,6 +206,11 @@ impl Node {
     #[must_use]
     pub fn jail_tier(&self) -> Tier {
         self.tier
+    }
+    /// The first server of its NATS; none without one.
+    #[must_use]
+    pub fn nats(&self) -> Option<&str> {
+        self.cluster.as_ref().map(Clustered::url)
     }
     /// How to reach its chain; none when it has none.
     #[must_use]
@@ -221,7 +240,13 @@ impl Node {
         tracing::info!("draining");
         self.api.begin_drain();
         self.going.cancel();
-        let runs_ended = self.engine.drain(deadline).await;
+        let requests_ended = async {
+            match &self.cluster {
+                Some(cluster) => cluster.drain(deadline).await,
+                None => true,
+            }
+        };
+        let (runs_ended, requests_ended) = tokio::join!(self.engine.drain(deadline), requests_ended);
         self.closing.cancel();
         // answers of ended runs are on their way; a client that does not take them cannot hold us up
         let grpc = self.grpc.as_mut();
@@ -241,6 +266,9 @@ impl Node {
         if let Some(payments) = self.payments.take() {
             payments.close().await;
         }
+        if let Some(cluster) = self.cluster.take() {
+            cluster.close().await;
+        }
         let closed = self.store.close().await;
         if let Err(e) = &closed {
             tracing::error!(error = %e, "the store did not close");
@@ -248,8 +276,8 @@ impl Node {
         if let Some(chain) = self.chain.take() {
             chain.close().await;
         }
-        tracing::info!(runs_ended, answered, "stopped");
-        runs_ended && closed.is_ok()
+        tracing::info!(runs_ended, answered, requests_ended, "stopped");
+        runs_ended && requests_ended && closed.is_ok()
     }
 }
 
@@ -263,8 +291,13 @@ impl Drop for Node {
     }
 }
 
-/// Sandboxes and compiler come up side by side: each costs some tens of milliseconds.
-async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<Pool>, Compiler), Error> {
+/// Sandboxes and compiler come up side by side: each costs some tens of milliseconds. A gateway of remote workers has
+/// no sandboxes.
+async fn children(
+    options: &NodeOptions,
+    clock: Arc<dyn Clock>,
+    cluster: Option<&Clustered>,
+) -> Result<(Arc<dyn Runtime>, Compiler), Error> {
     let mut pool = PoolOptions::new(
         options.exe.clone(),
         vec![CHILD_ARGUMENT.into()],
@@ -277,7 +310,13 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
         insecure_no_jail: options.insecure_no_jail,
         ..CompilerOptions::new(options.exe.clone())
     });
-    let (pool, warm) = tokio::join!(Pool::start(pool), compiler.warm_up());
+    let runtime = async {
+        Ok::<Arc<dyn Runtime>, Error>(match cluster {
+            Some(cluster) if cluster.workers == Workers::Remote => Arc::new(cluster.remote.clone()),
+            _ => Arc::new(Pool::start(pool).await?),
+        })
+    };
+    let (runtime, warm) = tokio::join!(runtime, compiler.warm_up());
     warm.map_err(|e: CompileError| {
         Error::new(
             Code::JailTooWeak,
@@ -285,7 +324,7 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
         )
         .because(e)
     })?;
-    Ok((Arc::new(pool?), compiler))
+    Ok((runtime?, compiler))
 }
 
 /// What the engine has of the world outside the node.
@@ -301,7 +340,7 @@ fn engine(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
     store: &Arc<Store>,
-    pool: &Arc<Pool>,
+    runtime: &Arc<dyn Runtime>,
     compiler: Compiler,
     beyond: Beyond,
 ) -> (Engine, neofn_engine::Service) {
@@ -315,7 +354,7 @@ fn engine(
         invocations: store.clone(),
         kv: store.clone(),
         triggers: store.clone(),
-        runtime: pool.clone(),
+        runtime: runtime.clone(),
         compiler: Arc::new(compiler),
         chain: beyond.chain,
         writer: beyond.writer,

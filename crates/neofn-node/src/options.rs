@@ -106,6 +106,16 @@ pub enum NatsLogin {
     Token(SecretText),
 }
 
+/// Who runs functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Workers {
+    /// This node, in children of its own.
+    #[default]
+    Embedded,
+    /// Workers that are reached over NATS; this node runs none of its tenants' code.
+    Remote,
+}
+
 /// The NATS servers of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsOptions {
@@ -115,6 +125,10 @@ pub struct NatsOptions {
     pub login: NatsLogin,
     /// Certificates that sign the servers' own; none: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Who runs functions.
+    pub workers: Workers,
+    /// Copies of each message; none: three in a cluster of servers, else one.
+    pub replicas: Option<u8>,
 }
 
 /// The PostgreSQL of a cluster.
@@ -239,10 +253,7 @@ impl NodeOptions {
 impl NodeOptions {
     /// Refuses what this build cannot do: a cluster that quietly runs as a single node would lose what others wrote.
     pub(crate) fn refuse_unknown_engines(&self) -> Result<(), Error> {
-        let absent = [
-            ("[nats]", self.nats.is_some()),
-            ("[postgres]", self.postgres.is_some()),
-        ];
+        let absent = [("[postgres]", self.postgres.is_some())];
         match absent.iter().find(|(_, given)| *given) {
             Some((section, _)) => Err(Error::new(
                 Code::ConfigInvalid,

@@ -10,6 +10,7 @@ mod invocation;
 mod node;
 mod problem;
 mod secret;
+mod service;
 mod signer;
 mod transaction;
 mod trigger;
@@ -29,12 +30,15 @@ pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
-pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
+pub use node::{
+    ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady,
+};
 pub use problem::{DiagnosticView, Problem};
 pub use secret::{
     RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
     SecretVersionList, SecretVersionView, SecretVersions, SecretView, VaultView,
 };
+pub use service::{NodeView, QueueView, ServiceList};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

@@ -79,6 +79,15 @@ pub struct ReadyLine {
     pub chain: Option<ReadyChain>,
 }
 
+/// What `neofn worker --json` prints once, on standard output, when it takes runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReady {
+    /// As `neofn cluster status` lists it.
+    pub id: String,
+    /// The first NATS server.
+    pub nats: String,
+}
+
 /// The chain of a node that is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadyChain {

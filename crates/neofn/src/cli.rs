@@ -63,6 +63,8 @@ pub struct Global {
 pub enum Command {
     /// Start a node
     Up(Box<Up>),
+    /// Start a worker: it runs functions for the gateways of a cluster
+    Worker(Worker),
     /// Run this project here and redeploy whenever a file changes
     Dev(Dev),
     /// Make a new project from a template
@@ -92,6 +94,9 @@ pub enum Command {
     /// What invocations cost
     #[command(subcommand)]
     Gas(Gas),
+    /// Look at the nodes of a cluster
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Look at the chain, and send transactions
     #[command(subcommand)]
     Chain(chain::Chain),
@@ -197,6 +202,49 @@ pub struct Up {
     /// What the node allows and keeps.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// `neofn cluster`
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// List nodes, their roles and load, and what waits between them
+    Status,
+}
+
+/// `neofn worker`
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// The NATS servers, separated by commas
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true,
+        env = "NEOFN_NATS",
+        hide_env_values = true
+    )]
+    pub nats: Vec<String>,
+    /// A credentials file: a JWT and its seed
+    #[arg(long, value_name = "FILE", conflicts_with = "nkey")]
+    pub creds: Option<PathBuf>,
+    /// A file with an nkey seed
+    #[arg(long, value_name = "FILE")]
+    pub nkey: Option<PathBuf>,
+    /// Certificates that sign those of the servers
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Run functions although this machine cannot confine them; for code that you trust
+    #[arg(long)]
+    pub insecure_no_jail: bool,
+    /// Sandbox processes [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub children: Option<u32>,
+    /// What to log, such as `warn` or `neofn_cluster=debug,info` [default: info]
+    #[arg(long, value_name = "FILTER", env = "NEOFN_LOG", hide_env_values = true)]
+    pub log: Option<String>,
+    /// How log lines look: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<neofn_node::LogFormat>,
 }
 
 /// A private net needs some time for a block; nobody waits longer than a minute.

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod chain;
+mod cluster;
 mod completions;
 mod dead_letters;
 mod delete;
@@ -27,8 +28,9 @@ mod tx;
 pub mod up;
 pub mod version;
 mod versions;
+mod worker;
 
-use crate::cli::{Cli, Command, Gas};
+use crate::cli::{Cli, Cluster, Command, Gas};
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::Ui;
@@ -39,6 +41,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Up(args) => up::run(ui, &args),
+        Command::Worker(args) => worker::run(ui, &args),
         Command::Dev(args) => dev::run(global, ui, &args),
         Command::Init(args) => init::run(global, ui, &args),
         Command::Deploy(args) => deploy::run(global, ui, &args),
@@ -53,6 +56,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Invocations(args) => invocations::run(global, ui, &args),
         Command::Replay(args) => replay::run(global, ui, &args),
         Command::Gas(Gas::Estimate(args)) => gas::run(global, ui, &args),
+        Command::Cluster(Cluster::Status) => cluster::status(global, ui),
         Command::Chain(command) => chain::run(global, ui, &command),
         Command::Triggers(args) => triggers::run(global, ui, &args),
         Command::Events(args) => events::run(global, ui, &args),

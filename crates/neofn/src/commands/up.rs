@@ -129,7 +129,7 @@ fn announce(ui: &Ui, node: &Node) {
             url: node.url().to_owned(),
             admin_key_file,
             grpc: node.grpc().map(|address| address.to_string()),
-            nats: None,
+            nats: node.nats().map(str::to_owned),
             chain: node.chain().map(ready_chain),
         });
         return;
@@ -145,6 +145,12 @@ fn announce(ui: &Ui, node: &Node) {
             node.jail_tier()
         ),
     );
+    if let Some(nats) = node.nats() {
+        ui.say(
+            Tone::Dim,
+            &format!("functions answer at {nats}: function.LANGUAGE.PROJECT.NAME"),
+        );
+    }
     if let Some(chain) = node.chain() {
         ui.say(Tone::Dim, &format!("chain at {}", chain.rpc));
         if let (Some(wallet), Some(password)) = (&chain.wallet, &chain.password) {

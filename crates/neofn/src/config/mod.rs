@@ -132,7 +132,11 @@ impl ConfigFile {
             self.nats.as_mut().map(NatsSection::paths),
             self.postgres.as_mut().map(PostgresSection::paths),
         ];
-        for path in own.into_iter().flatten().chain(sections.into_iter().flatten().flatten()) {
+        for path in own
+            .into_iter()
+            .flatten()
+            .chain(sections.into_iter().flatten().flatten())
+        {
             *path = directory.join(&*path);
         }
     }

@@ -47,7 +47,10 @@ read_as_flags! {
 
 fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(from: D) -> Result<Vec<T>, D::Error> {
     let texts = Vec::<String>::deserialize(from)?;
-    let read = |text: &String| text.parse().map_err(|e| D::Error::custom(format!("`{text}`: {e}")));
+    let read = |text: &String| {
+        text.parse()
+            .map_err(|e| D::Error::custom(format!("`{text}`: {e}")))
+    };
     texts.iter().map(read).collect()
 }
 
