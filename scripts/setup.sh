@@ -91,6 +91,25 @@ if ! printf '%s  %s\n' "$neogo_sha256" "$neogo" | sha256sum --check --status 2>/
     fi
 fi
 
+# --- clients of gRPC and CloudEvents that others wrote: tests call functions with them --------------------------------
+clients="${NEOFN_CACHE_DIR:-$cache}/tools/clients-1"
+if ! [ -d "$clients" ]; then
+    say "installing clients of gRPC and CloudEvents for tests"
+    mkdir -p "$(dirname "$clients")"
+    work="$(mktemp -d "$clients.XXXXXX")"
+    trap 'rm -rf "$work"' EXIT
+    # below a directory of its own and not as a venv: those do not like to be moved
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check --target "$work/python" --only-binary :all: \
+        grpcio==1.85.1 grpcio-tools==1.85.1 grpcio-reflection==1.85.1 grpcio-health-checking==1.85.1 \
+        grpcio-status==1.85.1 cloudevents==2.2.0
+    rm -rf "$work/venv"
+    printf '{"private":true}' >"$work/package.json"
+    npm install --prefix "$work" --silent --no-save --ignore-scripts --no-audit --no-fund cloudevents@10.0.0
+    mv "$work" "$clients"
+    trap - EXIT
+fi
+
 # --- neon-js: the library that wallets and applications of Neo use. A test compares what it says with what we say. -------
 neon_version=5.7.0
 neon="${NEOFN_CACHE_DIR:-$cache}/tools/neon-js-$neon_version"

@@ -8,6 +8,7 @@ mod child;
 mod clock;
 mod engines;
 mod files;
+mod grpc;
 mod log;
 mod node;
 mod options;

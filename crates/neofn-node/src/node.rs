@@ -2,6 +2,7 @@
 
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
+use crate::grpc::{self, Serving};
 use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
@@ -42,6 +43,7 @@ pub struct Node {
     /// Ends the engine's loops.
     gone: CancellationToken,
     server: JoinHandle<()>,
+    grpc: Option<Serving>,
     service: JoinHandle<()>,
     /// Removed with the node.
     #[expect(dead_code, reason = "kept, not read: its drop removes the files")]
@@ -62,6 +64,7 @@ impl Node {
         let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
+        let grpc_bound = grpc::bind(&options).await?;
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let (pool, compiler) = children(&options, clock.clone()).await?;
 
@@ -109,13 +112,18 @@ impl Node {
         let url = url(bound.address());
         let edge = Edge::new(api.clone(), going.clone());
         let server = tokio::spawn(bound.serve(edge, closing.clone()));
+        let grpc = match grpc_bound {
+            Some(bound) => Some(Serving::start(bound, api.clone(), going.clone(), closing.clone()).await?),
+            None => None,
+        };
         let file = RuntimeFile {
             url: url.clone(),
             admin_key_file: admin_key_file.display().to_string(),
             pid: std::process::id(),
         };
         let published = Published::write(&data, options.state_dir.as_deref(), &file)?;
-        tracing::info!(url, data = %data.display(), jail = %tier, "ready");
+        let grpc_address = grpc.as_ref().map(|g| g.address.to_string());
+        tracing::info!(url, grpc = grpc_address, data = %data.display(), jail = %tier, "ready");
         if options.insecure_no_jail {
             tracing::warn!("running without the confinement that tenants' code needs: --insecure-no-jail");
         }
@@ -130,6 +138,7 @@ impl Node {
             closing,
             gone,
             server,
+            grpc,
             service,
             published,
             payments,
@@ -141,6 +150,11 @@ impl Node {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+    /// Where it listens for gRPC; none when that is off.
+    #[must_use]
+    pub fn grpc(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(|g| g.address)
     }
     /// The file that holds the admin key alone.
     #[must_use]
@@ -183,9 +197,16 @@ impl Node {
         let runs_ended = self.engine.drain(deadline).await;
         self.closing.cancel();
         // answers of ended runs are on their way; a client that does not take them cannot hold us up
-        let answered = tokio::time::timeout(Duration::from_secs(2), &mut self.server)
-            .await
-            .is_ok();
+        let grpc = self.grpc.as_mut();
+        let both = async {
+            let grpc = async {
+                if let Some(grpc) = grpc {
+                    grpc.ended().await;
+                }
+            };
+            tokio::join!(&mut self.server, grpc)
+        };
+        let answered = tokio::time::timeout(Duration::from_secs(2), both).await.is_ok();
         self.gone.cancel();
         if let Err(e) = (&mut self.service).await {
             tracing::error!(error = %e, "the engine's loops ended");

@@ -143,7 +143,7 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// Where to listen for gRPC.
     pub grpc: GrpcListen,
-    /// The certificate of what listens; none: plain text.
+    /// The certificate of the gRPC listener; none: in the clear. HTTP is in the clear either way.
     pub tls: Option<TlsOptions>,
     /// The messages of a cluster; none: in this process.
     pub nats: Option<NatsOptions>,
@@ -218,8 +218,6 @@ impl NodeOptions {
         let absent = [
             ("[nats]", self.nats.is_some()),
             ("[postgres]", self.postgres.is_some()),
-            ("[tls]", self.tls.is_some()),
-            ("[grpc]", self.grpc != GrpcListen::Usual),
         ];
         match absent.iter().find(|(_, given)| *given) {
             Some((section, _)) => Err(Error::new(

@@ -15,6 +15,7 @@ mod cli;
 mod http;
 pub mod neo;
 mod node;
+mod tools;
 mod wait;
 
 pub use cli::{Cli, Output};
@@ -22,4 +23,5 @@ pub use http::{Answer, Http};
 pub use neo::Neo;
 pub use neofn_chain::dev::Keep;
 pub use node::{NodeProcess, binary};
+pub use tools::tool;
 pub use wait::eventually;

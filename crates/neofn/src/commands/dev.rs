@@ -26,6 +26,8 @@ pub fn run(global: &Global, ui: &Ui, args: &Dev) -> Result<Exit, Failure> {
         ui.document(&ReadyLine {
             url: node.url.clone(),
             admin_key_file,
+            grpc: node.grpc.clone(),
+            nats: None,
             chain: node.chain.as_ref().map(ready_chain),
         });
     }

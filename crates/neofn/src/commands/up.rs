@@ -116,15 +116,20 @@ fn announce(ui: &Ui, node: &Node) {
         ui.document(&ReadyLine {
             url: node.url().to_owned(),
             admin_key_file,
+            grpc: node.grpc().map(|address| address.to_string()),
+            nats: None,
             chain: node.chain().map(ready_chain),
         });
         return;
     }
     ui.out(&format!("ready at {}", node.url()));
+    let grpc = node
+        .grpc()
+        .map_or_else(String::new, |address| format!("gRPC at {address}, "));
     ui.say(
         Tone::Dim,
         &format!(
-            "admin key in {admin_key_file}, jail {}, Ctrl-C drains and stops",
+            "{grpc}admin key in {admin_key_file}, jail {}, Ctrl-C drains and stops",
             node.jail_tier()
         ),
     );

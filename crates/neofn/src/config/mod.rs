@@ -60,7 +60,7 @@ pub struct ConfigFile {
     pub kv_bytes: Option<u64>,
     /// gRPC.
     pub grpc: Option<GrpcSection>,
-    /// The certificate of what listens.
+    /// The certificate of the gRPC listener.
     pub tls: Option<TlsSection>,
     /// The chain, and who pays on it.
     pub chain: Option<ChainSection>,
