@@ -207,6 +207,8 @@ try:
 except grpc.FutureCancelledError:
     pass
 free()
+runs = stub.ListInvocations(F.ListInvocationsRequest(name="demo/spin", status="failed"), metadata=AUTH).invocations
+assert [run.code for run in runs] == ["NF0222", "NF0222"] and all(run.units > 10_000 for run in runs), runs
 
 # the example, and an old method of no service
 assert client.execute(channel, "demo/echo", {"a": 1}, KEY)["data"] == {"a": 1}
