@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "crates/neofn-grpc/proto"))
-events, _ = grpc.protos_and_services("io/cloudevents/v1/cloudevents.proto")
+events, _ = grpc.protos_and_services("neofn/v1/cloudevents.proto")
 functions, services = grpc.protos_and_services("neofn/v1/functions.proto")
 
 

@@ -15,6 +15,7 @@ use neofn_wire::{
     Accepted, Estimate, InvocationList, InvocationView, LogEvent, LogList, ReplayRequest, ReplayResponse,
 };
 use std::collections::{HashSet, VecDeque};
+use tokio_util::sync::CancellationToken;
 
 /// Longest Idempotency-Key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
@@ -55,9 +56,20 @@ pub struct LogQuery {
 impl Api {
     /// Runs a function and waits for its end.
     pub async fn invoke(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Invoked, ApiError> {
+        self.invoke_until(who, key, call, CancellationToken::new()).await
+    }
+
+    /// The same, for a caller who can give up: when the token is cancelled the run ends.
+    pub async fn invoke_until(
+        &self,
+        who: &Principal,
+        key: FunctionKey,
+        call: Call,
+        given_up: CancellationToken,
+    ) -> Result<Invoked, ApiError> {
         self.authorise_call(who, Action::Invoke, &key).await?;
-        let run = self.engine().invoke(checked(key, call, Origin::Sync)?).await?;
-        succeeded(run)
+        let invoke = checked(key, call, Origin::Sync)?;
+        succeeded(self.engine().invoke_until(invoke, given_up).await?)
     }
 
     /// Writes a call down for later.

@@ -1,6 +1,7 @@
 //! Synchronous calls: plain ones, keyed ones and estimates.
 //!
-//! A call runs in a task of its own: a client that goes away neither stops it nor leaves it without a history row.
+//! A call runs in a task of its own: a client that goes away neither stops it nor leaves it without a history row. An
+//! edge whose protocol has cancellation says so by a token; the run then ends in the sandbox, is charged and written down.
 
 use crate::cache::Loaded;
 use crate::engine::Inner;
@@ -24,6 +25,7 @@ use neofn_types::{
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 /// Longest Idempotency-Key, bytes.
@@ -55,7 +57,11 @@ impl Inner {
         (InvocationId::generate(at, &*self.options.entropy), at)
     }
 
-    pub(crate) async fn invoke(self: Arc<Self>, invoke: Invoke) -> Result<Invoked, Error> {
+    pub(crate) async fn invoke(
+        self: Arc<Self>,
+        invoke: Invoke,
+        given_up: CancellationToken,
+    ) -> Result<Invoked, Error> {
         self.open()?;
         let begun = self.options.clock.monotonic();
         let idempotency = idempotency(&invoke, "sync")?;
@@ -71,6 +77,7 @@ impl Inner {
                 loaded,
                 slot,
                 begun,
+                given_up,
             };
             let span = call.span.clone();
             match call.new.idempotency {
@@ -106,7 +113,10 @@ impl Inner {
     }
 
     async fn plain(self: Arc<Self>, call: Call) -> Result<Invoked, Error> {
-        let run = first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace);
+        let run = Run {
+            given_up: call.given_up.clone(),
+            ..first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace)
+        };
         let mut ended = self.run(run).await;
         // before the commit: the slot stands for a sandbox, not for the disk
         drop(call.slot);
@@ -153,6 +163,7 @@ impl Inner {
         let held = self.held.hold(id, fence);
         let run = Run {
             attempt,
+            given_up: call.given_up.clone(),
             ..first_run(&call.loaded, id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
@@ -281,6 +292,7 @@ struct Call {
     loaded: Arc<Loaded>,
     slot: Slot,
     begun: Duration,
+    given_up: CancellationToken,
 }
 
 pub(crate) fn span(id: InvocationId, loaded: &Loaded, trace: &TraceContext) -> tracing::Span {
@@ -307,6 +319,7 @@ pub(crate) fn first_run(loaded: &Arc<Loaded>, id: InvocationId, event: Bytes, tr
         time_max: Duration::MAX,
         effects: Effects::Kept,
         effect: Effect::of(id),
+        given_up: CancellationToken::new(),
         debug: None,
     }
 }

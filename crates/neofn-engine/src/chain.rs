@@ -189,6 +189,7 @@ impl Inner {
             time_max: time_left,
             effects: caller.effects,
             effect,
+            given_up: caller.given_up.clone(),
             debug: None,
         };
         let new = NewInvocation {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Deploys, runs and reads functions.
@@ -96,7 +97,12 @@ impl Engine {
     }
     /// Runs the live version and waits for its end.
     pub async fn invoke(&self, invoke: Invoke) -> Result<Invoked, Error> {
-        self.inner.counted(self.inner.clone().invoke(invoke).await)
+        self.invoke_until(invoke, CancellationToken::new()).await
+    }
+    /// The same, for a caller who can give up: when the token is cancelled the run ends in the sandbox.
+    pub async fn invoke_until(&self, invoke: Invoke, given_up: CancellationToken) -> Result<Invoked, Error> {
+        self.inner
+            .counted(self.inner.clone().invoke(invoke, given_up).await)
     }
     /// Writes the call down for later; it is on disk when this returns.
     pub async fn enqueue(&self, invoke: Invoke) -> Result<Enqueued, Error> {

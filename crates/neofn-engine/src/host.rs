@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of answers that one run may get: they are kept for its replay.
 const REPLIES_BYTES_MAX: usize = 16 << 20;
@@ -58,6 +59,8 @@ pub(crate) struct Caller {
     pub(crate) lent: Arc<AtomicBool>,
     /// Callees under way, and what they cost.
     pub(crate) callees: Arc<Callees>,
+    /// Callees end with their caller.
+    pub(crate) given_up: CancellationToken,
 }
 
 pub(crate) struct Host {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// How long an answer waits for those that were delivered before it. A version that asks the same always asks for
 /// those too; one that does not has diverged.
@@ -82,6 +83,7 @@ impl Inner {
             } else {
                 limits.time()
             },
+            given_up: CancellationToken::new(),
         };
         let completed = self.complete(&loaded, artifact, inputs, host.clone()).await;
         drop((slot, held));

@@ -13,11 +13,12 @@ use crate::triggers::port::Delivery;
 use bytes::Bytes;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{
-    Attempt, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
+    Attempt, Code, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What is to be run.
 pub(crate) struct Run {
@@ -36,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) effects: Effects,
     /// What brought it about: the same for every try.
     pub(crate) effect: Effect,
+    /// Cancelled when its caller has gone and wants it to end; never for most.
+    pub(crate) given_up: CancellationToken,
     /// Sources of a version that is not stored yet.
     pub(crate) debug: Option<Arc<DebugInfo>>,
 }
@@ -72,6 +75,7 @@ pub(crate) struct Inputs {
     pub(crate) started_at: UnixMillis,
     pub(crate) units: u64,
     pub(crate) time: Duration,
+    pub(crate) given_up: CancellationToken,
 }
 
 /// A bill with what callees used beside it, within the limit.
@@ -134,6 +138,7 @@ impl Inner {
                 ordinals: Arc::default(),
                 lent: Arc::new(AtomicBool::new(false)),
                 callees: callees.clone(),
+                given_up: run.given_up.clone(),
             },
         ));
         let inputs = Inputs {
@@ -144,8 +149,17 @@ impl Inner {
             started_at: recording.started_at,
             units: recording.units_max,
             time,
+            given_up: run.given_up.clone(),
         };
-        let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        let mut completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        if let Err(failure) = &mut completed.outcome
+            && failure.code == Code::TimedOut
+            && run.given_up.is_cancelled()
+        {
+            // the sandbox knows one way to be stopped; why it was is known here
+            failure.code = Code::Cancelled;
+            failure.message = "the caller cancelled the call while it ran".to_owned();
+        }
         drop(held);
         // a caller that ends first pays for its callees all the same; they end with its time at the latest
         recording.callees_units = callees.settled().await;
@@ -207,6 +221,7 @@ impl Inner {
                 units: inputs.units,
                 limits: self.options.job_limits,
                 host,
+                given_up: inputs.given_up,
             })
             .await
     }

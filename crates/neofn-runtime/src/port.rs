@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Code to be made ready: evaluated once (JavaScript) or compiled (WebAssembly).
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub struct Job {
     pub limits: JobLimits,
     /// Answers host calls.
     pub host: Arc<dyn HostCalls>,
+    /// When it is cancelled the run is ended as at its time limit: it answers what it used.
+    pub given_up: CancellationToken,
 }
 
 /// What `ctx` says of a run.

@@ -224,6 +224,9 @@ catalogue! {
     EmitInvalid = "NF0220", 500, Never, "event cannot be emitted",
         "What was given to ctx.emit is not an event: the type is missing, a member has the wrong form, or it is too large.",
         "The message names the member. `await ctx.emit({type: \"order.paid\", data: {…}})`.";
+    Cancelled = "NF0222", 408, Never, "call cancelled",
+        "The caller cancelled the call, or its deadline passed, while the function ran. What it used up to then is charged.",
+        "Nothing, when that was meant; else give the call a longer deadline, or invoke the function asynchronously.";
 
     // NF03: why a request was not taken
     FunctionNotFound = "NF0301", 404, Never, "function not found",

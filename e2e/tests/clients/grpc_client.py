@@ -176,14 +176,15 @@ refused(lambda: next(late), grpc.StatusCode.DEADLINE_EXCEEDED)
 # a deadline and a cancelled call end the run in the sandbox: its one slot is free again
 spin = F.DeployRequest(name="demo/spin", source="export const handler = (e) => { while (e) {} return 'done'; }")
 spin.limits.concurrency = 1
-spin.limits.units = 10_000_000
+# left alone it would run for its 30 s
+spin.limits.units = 10_000_000_000
 stub.Deploy(spin, metadata=AUTH)
 looping = F.ExecuteFunctionRequest(name="demo/spin", event=client.event(1))
 stopped = F.ExecuteFunctionRequest(name="demo/spin")
 
 
 def free():
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
             answer = stub.ExecuteFunction(stopped, metadata=AUTH)
@@ -206,6 +207,8 @@ try:
 except grpc.FutureCancelledError:
     pass
 free()
+runs = stub.ListInvocations(F.ListInvocationsRequest(name="demo/spin", status="failed"), metadata=AUTH).invocations
+assert [run.code for run in runs] == ["NF0222", "NF0222"] and all(run.units > 10_000 for run in runs), runs
 
 # the example, and an old method of no service
 assert client.execute(channel, "demo/echo", {"a": 1}, KEY)["data"] == {"a": 1}

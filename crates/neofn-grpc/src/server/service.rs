@@ -59,7 +59,10 @@ impl pb::function_service_server::FunctionService for Functions {
             fingerprint: None,
             trace: caller.trace,
         };
-        match self.api.invoke(&caller.who, function, call).await {
+        // dropped with this call: by its end, its deadline, or a caller who cancels it
+        let given_up = CancellationToken::new();
+        let _gone = given_up.clone().drop_guard();
+        match self.api.invoke_until(&caller.who, function, call, given_up).await {
             Ok(run) => Ok(ran(&run, data(&run))),
             Err(ApiError::Failed(failed)) if is_functions_own(failed.failure.code) => {
                 let (code, message) = (failed.failure.code, &failed.failure.message);
