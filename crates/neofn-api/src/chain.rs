@@ -54,7 +54,9 @@ impl Api {
     pub fn chain_info(&self, who: &Principal) -> Result<ChainView, ApiError> {
         self.chain_for(who)?;
         // paths and queries of providers are keys as often as not
-        let operator = self.authorise(who, Action::ManageSigner, Target::Node { loopback: false }).is_ok();
+        let operator = self
+            .authorise(who, Action::ManageSigner, Target::Node { loopback: false })
+            .is_ok();
         let shown = |url: String| if operator { url } else { origin(&url) };
         let state = self
             .engine()

@@ -24,10 +24,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Workers that were asked in vain before a run is given back.
+/// Workers that are asked in vain before a preparation is given back.
 const TRIES: u32 = 16;
 /// How long a run waits for a worker, when there is none or all are full.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the others are looked at when one was full.
+const AGAIN: Duration = Duration::from_millis(50);
 /// Beyond a run's own time limit its worker may take this.
 const GRACE: Duration = Duration::from_secs(5);
 /// How often workers that run something for us are asked whether they are there: a connection that broke is noticed by
@@ -332,14 +334,19 @@ impl Inner {
             limits: job.limits,
         };
         let mut without = Vec::new();
-        for _ in 0..TRIES {
-            let left = job
-                .time
-                .saturating_sub(self.options.clock.monotonic().saturating_sub(begun));
+        let past = || self.options.clock.monotonic().saturating_sub(begun);
+        loop {
+            let left = job.time.saturating_sub(past());
+            // one that was full or going may have room in a moment
+            let patience = if without.is_empty() { WAIT_MAX } else { AGAIN };
             let found = self
-                .worker(&function, &run.engine, &without, left.min(WAIT_MAX))
+                .worker(&function, &run.engine, &without, left.min(patience))
                 .await;
             let Some((worker, gone)) = found else {
+                if !without.is_empty() && past() < WAIT_MAX.min(job.time) {
+                    without.clear();
+                    continue;
+                }
                 return Err(failure(Code::NoWorker, "no worker was there to run the function"));
             };
             self.options.entropy.fill(&mut run.call);
@@ -377,10 +384,6 @@ impl Inner {
                 None => without.push(there.worker.clone()),
             }
         }
-        Err(failure(
-            Code::NoWorker,
-            "every worker that was asked is full or going",
-        ))
     }
 
     /// `None`: the worker has not begun, another one may.

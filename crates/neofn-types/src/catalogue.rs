@@ -480,6 +480,14 @@ catalogue! {
         "The witness is not that of an account whose signature the transaction waits for, or does not sign this transaction.",
         "Sign the transaction's hash for this network with the account's key.";
 
+    // NF09: ours
+    Internal = "NF0901", 500, Later, "internal error",
+        "A defect of neofn. The log has the details under the same invocation or trace id.",
+        "Try again; report it with the trace id if it stays.";
+    StoreFailed = "NF0902", 503, Later, "storage unavailable",
+        "The database could not be written: the disk is full or failing.",
+        "Free space; see the log.";
+
     // NF16: several nodes, and the bus between them
     BusUnavailable = "NF1601", 503, Later, "message bus unavailable",
         "The NATS server does not answer: it cannot be reached, elects a leader, or its disk fails.",
@@ -502,6 +510,7 @@ catalogue! {
     SubjectUnknown = "NF1607", 404, Never, "subject names no function",
         "Functions are invoked at function.LANGUAGE.NAME and function.LANGUAGE.PROJECT.NAME, with the language that they were deployed for.",
         "Correct the subject; `neofn functions` shows names and runtimes.";
+<<<<<<< HEAD
 
     // NF09: ours
     Internal = "NF0901", 500, Later, "internal error",
@@ -574,6 +583,8 @@ catalogue! {
     EgressHeader = "NF1210", 500, Never, "header cannot be sent",
         "A header is malformed, or is one that only the node may set.",
         "Leave it out; the message has its name.";
+=======
+>>>>>>> nats
 }
 
 #[cfg(test)]
