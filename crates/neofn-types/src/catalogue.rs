@@ -488,38 +488,6 @@ catalogue! {
         "The database could not be written: the disk is full or failing.",
         "Free space; see the log.";
 
-    // NF16: several nodes, and the bus between them
-    BusUnavailable = "NF1601", 503, Later, "message bus unavailable",
-        "The NATS server does not answer: it cannot be reached, elects a leader, or its disk fails.",
-        "Try again; `neofn cluster status` and the log name the server. Nodes reconnect by themselves.";
-    NoWorker = "NF1602", 503, Later, "no worker takes the run",
-        "No worker is connected, or all of them are full or shutting down.",
-        "Start one with `neofn worker --nats URL`; `neofn cluster status` lists those that are there.";
-    BusMismatch = "NF1603", 503, Never, "stream or bucket has other settings",
-        "A stream, bucket or consumer of that name exists on the NATS server with settings that would lose or repeat work.",
-        "The message shows the difference. Change it with `nats stream edit`, or remove it when it is not ours, and start again.";
-    BusDenied = "NF1604", 503, Never, "not permitted on the message bus",
-        "The NATS credentials do not allow a subject that this role needs.",
-        "docs/guides/cluster.md lists the permissions of each role.";
-    BusMessageTooLarge = "NF1605", 413, Never, "message larger than the NATS server takes",
-        "An event or a result with what goes along is larger than the server's max_payload.",
-        "Send less, or set `max_payload: 8MB` in the NATS server's configuration.";
-    BusFull = "NF1606", 503, Later, "job queue full",
-        "The stream of waiting jobs holds as much as it may; nothing is pushed out of it.",
-        "Try again later; start workers if the queue stays full.";
-    SubjectUnknown = "NF1607", 404, Never, "subject names no function",
-        "Functions are invoked at function.LANGUAGE.NAME and function.LANGUAGE.PROJECT.NAME, with the language that they were deployed for.",
-        "Correct the subject; `neofn functions` shows names and runtimes.";
-<<<<<<< HEAD
-
-    // NF09: ours
-    Internal = "NF0901", 500, Later, "internal error",
-        "A defect of neofn. The log has the details under the same invocation or trace id.",
-        "Try again; report it with the trace id if it stays.";
-    StoreFailed = "NF0902", 503, Later, "storage unavailable",
-        "The database could not be written: the disk is full or failing.",
-        "Free space; see the log.";
-
     // NF11: secrets
     SecretNotFound = "NF1101", 404, Never, "secret not found",
         "The project has no secret of this name, or it was deleted.",
@@ -583,8 +551,29 @@ catalogue! {
     EgressHeader = "NF1210", 500, Never, "header cannot be sent",
         "A header is malformed, or is one that only the node may set.",
         "Leave it out; the message has its name.";
-=======
->>>>>>> nats
+
+    // NF16: several nodes, and the bus between them
+    BusUnavailable = "NF1601", 503, Later, "message bus unavailable",
+        "The NATS server does not answer: it cannot be reached, elects a leader, or its disk fails.",
+        "Try again; `neofn cluster status` and the log name the server. Nodes reconnect by themselves.";
+    NoWorker = "NF1602", 503, Later, "no worker takes the run",
+        "No worker is connected, or all of them are full or shutting down.",
+        "Start one with `neofn worker --nats URL`; `neofn cluster status` lists those that are there.";
+    BusMismatch = "NF1603", 503, Never, "stream or bucket has other settings",
+        "A stream, bucket or consumer of that name exists on the NATS server with settings that would lose or repeat work.",
+        "The message shows the difference. Change it with `nats stream edit`, or remove it when it is not ours, and start again.";
+    BusDenied = "NF1604", 503, Never, "not permitted on the message bus",
+        "The NATS credentials do not allow a subject that this role needs.",
+        "docs/guides/cluster.md lists the permissions of each role.";
+    BusMessageTooLarge = "NF1605", 413, Never, "message larger than the NATS server takes",
+        "An event or a result with what goes along is larger than the server's max_payload.",
+        "Send less, or set `max_payload: 8MB` in the NATS server's configuration.";
+    BusFull = "NF1606", 503, Later, "job queue full",
+        "The stream of waiting jobs holds as much as it may; nothing is pushed out of it.",
+        "Try again later; start workers if the queue stays full.";
+    SubjectUnknown = "NF1607", 404, Never, "subject names no function",
+        "Functions are invoked at function.LANGUAGE.NAME and function.LANGUAGE.PROJECT.NAME, with the language that they were deployed for.",
+        "Correct the subject; `neofn functions` shows names and runtimes.";
 }
 
 #[cfg(test)]
