@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use async_trait::async_trait;
 use neofn_identity::Principal;
 use neofn_types::Error;
@@ -26,7 +26,7 @@ impl Api {
 
     /// The nodes that are there.
     pub async fn services(&self, who: &Principal) -> Result<ServiceList, ApiError> {
-        policy::authorise(who, Action::ListServices, Target::Node { loopback: false })?;
+        self.authorise(who, Action::ListServices, Target::Node { loopback: false })?;
         match self.inner.services.get() {
             Some(services) => Ok(services.list().await?),
             None => Ok(ServiceList {

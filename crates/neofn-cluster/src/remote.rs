@@ -183,13 +183,23 @@ impl Drop for OnWorker {
         if self.ended {
             return;
         }
-        let (rpc, subject) = (
-            self.inner.options.rpc.clone(),
-            wire::worker(&self.worker, "cancel"),
-        );
-        let call = Bytes::copy_from_slice(&self.call);
+        let cancel = self.cancel();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { rpc.publish(&subject, Message::new(call)).await });
+            runtime.spawn(cancel);
+        }
+    }
+}
+
+impl OnWorker {
+    /// Tells the worker that nobody wants the run to go on.
+    fn cancel(&self) -> impl Future<Output = ()> + Send + 'static {
+        let rpc = self.inner.options.rpc.clone();
+        let subject = wire::worker(&self.worker, "cancel");
+        let call = Bytes::copy_from_slice(&self.call);
+        async move {
+            if let Err(error) = rpc.publish(&subject, Message::new(call)).await {
+                tracing::warn!(%error, subject, "a run goes on that nobody waits for");
+            }
         }
     }
 }
@@ -374,10 +384,20 @@ impl Inner {
                 self.options
                     .rpc
                     .request(&subject, Message::new(message), left.saturating_add(GRACE));
+            tokio::pin!(request);
             let answer = tokio::select! {
                 biased;
-                answer = request => answer,
+                answer = &mut request => answer,
                 () = gone.cancelled() => return Err(lost()),
+                () = job.given_up.cancelled() => {
+                    there.cancel().await;
+                    // what it used until then comes with its end
+                    tokio::select! {
+                        biased;
+                        answer = &mut request => answer,
+                        () = gone.cancelled() => return Err(lost()),
+                    }
+                }
             };
             match self.read(answer, &mut there)? {
                 Some(completed) => return Ok(completed),

@@ -18,6 +18,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How long a runtime may take to end a cancelled run.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Most artifacts fetched at once.
 const FETCHES_MAX: usize = 64;
 
@@ -245,11 +247,16 @@ impl Inner {
                 deadline: self.options.clock.monotonic().saturating_add(time),
                 orphaned: cancelled.clone(),
             }),
+            given_up: cancelled.clone(),
+        };
+        let abandoned = async {
+            cancelled.cancelled().await;
+            tokio::time::sleep(CANCEL_GRACE).await;
         };
         let completed = tokio::select! {
             completed = self.options.runtime.invoke(job) => completed,
-            // its sandbox is abandoned with the future
-            () = cancelled.cancelled() => wire::failed(refused("the run was cancelled")),
+            // a runtime that does not hear: its sandbox is abandoned with the future
+            () = abandoned => wire::failed(refused("the run was cancelled")),
         };
         drop((held, running));
         Ran::Ended(completed.into())

@@ -200,6 +200,7 @@ fn job(event: &'static str) -> Job {
         units: 1,
         limits: JobLimits::default(),
         host: Arc::new(Answers),
+        given_up: tokio_util::sync::CancellationToken::new(),
     }
 }
 

@@ -28,7 +28,6 @@ pub fn run(global: &Global, ui: &Ui, args: &Dev) -> Result<Exit, Failure> {
             url: node.url.clone(),
             admin_key_file,
             grpc: node.grpc.clone(),
-            nats: None,
             chain: node.chain.as_ref().map(ready_chain),
         });
     }
