@@ -230,7 +230,8 @@ fn members_have_roles_and_keys_have_scopes_and_an_end() {
     let _ = http.deploy("shop", "third", HELLO).expect(201);
     assert_eq!(http.invoke("shop", "hello", &Value::Null).status, 403);
     assert_eq!(http.get("/api/v1/secrets/shop").status, 403);
-    assert_eq!(http.deploy("default", "third", HELLO).status, 403);
+    // another project is not even admitted to be there
+    assert_eq!(http.deploy("default", "third", HELLO).status, 404);
 
     let short = make("short", json!(["read"]), 1);
     let http = with(&node, &short["key"]);

@@ -143,7 +143,7 @@ fn no_spelling_of_an_inner_address_connects() {
     ]);
     for (url, code) in attempts(&node, "try", &urls) {
         assert!(
-            code.starts_with("NF12") || code == "TypeError" || code == "NF0805",
+            code.starts_with("NF12") || code == "TypeError" || code == "NF0210",
             "{url:?}: {code}"
         );
     }

@@ -143,6 +143,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("post", "/api/v1/chain/invoke", Node),
     ("post", "/api/v1/chain/contracts", Node),
     ("post", "/api/v1/chain/contracts/{id}/update", Node),
+    ("get", "/api/v1/services", Node),
     ("get", "/api/v1/signer", Node),
     ("post", "/api/v1/signer/accounts", Node),
     ("patch", "/api/v1/signer/accounts/{id}", Node),

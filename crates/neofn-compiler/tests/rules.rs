@@ -6,7 +6,7 @@ mod common;
 use common::{compiler, refusal};
 use neofn_compiler::rules::{RULES, Rule};
 use neofn_compiler::{CompileError, CompileRequest};
-use neofn_types::{ChainGrant, ChainWrite, Code, Diagnostic, Grants, Severity};
+use neofn_types::{ChainGrant, ChainWrite, Code, Diagnostic, Grants, SecretGrant, Severity};
 
 /// `x…` stands for a lot of x, and `[…]` for a lot of both.
 fn expand(rule: &Rule, example: &str) -> String {
@@ -19,6 +19,11 @@ fn expand(rule: &Rule, example: &str) -> String {
 fn request(source: String) -> CompileRequest {
     let grants = Grants {
         kv: source.contains("allow = { kv = true }"),
+        secrets: if source.contains("ctx.secrets") {
+            vec![SecretGrant::handle("WIF".parse().unwrap())]
+        } else {
+            Vec::new()
+        },
         ..Grants::default()
     };
     let mut request = CompileRequest::single(source, grants);

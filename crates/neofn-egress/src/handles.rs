@@ -155,7 +155,7 @@ fn may_go(handle: &Handle, target: &Target) -> Result<(), Error> {
         format!("fetch: {name} may not be sent to {}", target.host),
     )
     .hint(format!(
-        "`neofn secrets hosts {name} --host {}` allows it.",
+        "`neofn secrets configure {name} --host {}` allows it.",
         target.host
     )))
 }

@@ -121,7 +121,7 @@ mod tests {
             fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         }
         let kept = keys.0.lock().unwrap().clone();
-        let key: ApiKey = left.parse().unwrap();
+        let key: ApiKey = left.trim().parse().unwrap();
         assert!(kept.len() == 1 && key.matches(&kept[0].hash));
         assert_eq!(
             fs::read_dir(dir.path()).unwrap().count(),
