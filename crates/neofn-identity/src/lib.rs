@@ -2,6 +2,8 @@
 //!
 //! Knows no transport and no storage (see [`port`]).
 
+pub mod audit;
+pub mod auditlog;
 mod key;
 pub mod port;
 mod principal;

@@ -4,6 +4,7 @@
 //! Every write goes through one thread that commits whatever is waiting in one transaction; reads use
 //! connections of their own beside it. Knows no scheduling, no policy and no runtime.
 
+mod auditlog;
 mod blobs;
 mod codec;
 mod error;
@@ -11,6 +12,7 @@ mod history;
 mod identity;
 mod invocations;
 mod kv;
+mod ledger;
 mod lock;
 mod memory;
 mod migrate;

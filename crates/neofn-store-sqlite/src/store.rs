@@ -35,7 +35,7 @@ impl Store {
         SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().0).unwrap_or(0))
     }
     /// A read that sees whatever was handed to the writer before.
-    async fn read_after<T, F>(&self, query: F) -> Result<T, Fault>
+    pub(crate) async fn read_after<T, F>(&self, query: F) -> Result<T, Fault>
     where
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
