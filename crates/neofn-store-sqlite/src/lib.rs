@@ -20,6 +20,7 @@ mod open;
 mod prune;
 mod reader;
 mod registry;
+mod snapshot;
 mod store;
 mod submit;
 mod transactions;

@@ -25,13 +25,13 @@ fn operation(n: u64) -> Entry {
     let mut dice = Dice(n);
     let some = |dice: &mut Dice| project(dice.roll(PROJECTS));
     let amount = i64::try_from(1 + dice.roll(500)).unwrap();
-    let earlier = |dice: &mut Dice| id("hold", n - dice.roll(n.min(200) + 1));
+    let earlier = |dice: &mut Dice| id("hold", n - dice.roll(n.min(40) + 1));
     match dice.roll(10) {
-        0 => transfer(id("t", n), Account::Treasury, some(&mut dice), amount),
+        0 => transfer(id("t", n), Account::Treasury, some(&mut dice), amount * 40),
         1 => transfer(id("t", n), some(&mut dice), Account::Transit, amount),
         2 => transfer(id("t", n), some(&mut dice), some(&mut dice), amount),
-        3..=5 => hold(id("hold", n), some(&mut dice), amount, 1 + amount / 2),
-        6 | 7 => post(id("post", n), earlier(&mut dice), amount / 3 + 1),
+        3 | 4 => hold(id("hold", n), some(&mut dice), amount, 1 + amount / 2),
+        5..=7 => post(id("post", n), earlier(&mut dice), amount / 3 + 1),
         8 => Entry::Release {
             id: id("release", n),
             hold: earlier(&mut dice),

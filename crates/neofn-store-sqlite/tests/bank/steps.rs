@@ -292,12 +292,16 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
         bank.open_account(&shop).await.unwrap();
         let key = FunctionKey::new(shop.clone(), "f".parse().unwrap());
         for n in 1..=CALLS {
+            let invocation = InvocationId::from_bytes([n; 16]);
+            // a call that has ended is not run again: its charge was written with its end
+            if store.transfer(TransferId::charge_of(invocation, 1)).await.unwrap().is_some() {
+                continue;
+            }
             let reserved = bank.purses().reserve(&key, Units(300)).await.unwrap();
             let charge = reserved.settle(Units(100)).unwrap();
-            let entries = charge.entries(&key.function, InvocationId::from_bytes([n; 16]), 1, UnixMillis(1));
-            // a call of an earlier process was charged then, from that one's lease
+            let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
             let answer = named.write(entries).await.unwrap();
-            assert!(matches!(answer[..], [Ok(_) | Err(Refused::Mismatch(_))]), "{answer:?}");
+            assert_eq!(answer, [Ok(Written::Now(Datoshi(100)))]);
         }
         bank.withdraw(&shop, Datoshi(WITHDRAWN), THEIRS, "w1").await.unwrap();
         for _ in 0..10 {
