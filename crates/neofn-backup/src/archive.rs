@@ -104,11 +104,12 @@ fn write(
     let mut out = encryptor.wrap_output(&file).map_err(BackupError::file(what()))?;
     let head = serde_json::to_vec(manifest).map_err(|e| invalid(&e))?;
     let length = u64::try_from(head.len()).unwrap_or(u64::MAX);
-    out.write_all(&length.to_be_bytes()).map_err(BackupError::file(what()))?;
+    out.write_all(&length.to_be_bytes())
+        .map_err(BackupError::file(what()))?;
     out.write_all(&head).map_err(BackupError::file(what()))?;
     for (source, expected) in sources.iter().zip(&manifest.files) {
-        let mut from = File::open(&source.file)
-            .map_err(BackupError::file(format!("read {}", source.file.display())))?;
+        let mut from =
+            File::open(&source.file).map_err(BackupError::file(format!("read {}", source.file.display())))?;
         let mut hash = Sha256::new();
         let bytes = copy(&mut from, u64::MAX, |piece| {
             hash.update(piece);
@@ -161,9 +162,13 @@ pub(crate) fn read(from: &Path, identity: &Identity, sink: &mut impl Sink) -> Re
             out.write_all(piece)
                 .map_err(BackupError::file(format!("write {}", entry.path)))
         })?;
-        out.flush().map_err(BackupError::file(format!("write {}", entry.path)))?;
+        out.flush()
+            .map_err(BackupError::file(format!("write {}", entry.path)))?;
         if bytes != entry.bytes || Digest(hash.finalize().into()) != entry.digest {
-            return Err(invalid(&format_args!("{} is not what the manifest says", entry.path)));
+            return Err(invalid(&format_args!(
+                "{} is not what the manifest says",
+                entry.path
+            )));
         }
     }
     let mut rest = [0u8; 1];

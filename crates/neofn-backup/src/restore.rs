@@ -163,7 +163,10 @@ pub fn restore(
         }
     };
     std::fs::rename(&beside, to).map_err(BackupError::file(format!("move to {}", to.display())))?;
-    let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = to
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(parent)
         .and_then(|dir| dir.sync_all())
         .map_err(BackupError::file(format!("write {}", parent.display())))?;

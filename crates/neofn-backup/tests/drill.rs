@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use neofn_backup::{
-    BackupError, Heads, Identity, MARK_FILE, RestoreMark, Rollback, SeenHeads, Source, create, restore, verify,
+    BackupError, Heads, Identity, MARK_FILE, RestoreMark, Rollback, SeenHeads, Source, create, restore,
+    verify,
 };
 use neofn_types::UnixMillis;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,14 @@ impl Place {
             chain: Some((42, 100)),
         };
         let to = self.path("backup.age");
-        create(&to, &self.identity.to_public(), &sources, heads, (UnixMillis(5), "0.1.0")).unwrap();
+        create(
+            &to,
+            &self.identity.to_public(),
+            &sources,
+            heads,
+            (UnixMillis(5), "0.1.0"),
+        )
+        .unwrap();
         to
     }
     fn restore(&self, from: &Path, seen: SeenHeads, rollback: Rollback) -> Result<PathBuf, BackupError> {
@@ -55,9 +63,17 @@ fn what_was_backed_up_comes_back() {
     let bytes = std::fs::read(&backup).unwrap();
     assert!(!bytes.windows(6).any(|w| w == b"canary"), "it is encrypted");
     assert_eq!(verify(&backup, &place.identity).unwrap().files.len(), 2);
-    let to = place.restore(&backup, SeenHeads::default(), Rollback::Refuse).unwrap();
-    assert_eq!(std::fs::read(to.join("neofn.db")).unwrap(), std::fs::read(place.path("db")).unwrap());
-    assert_eq!(std::fs::read(to.join("artifacts/ab/cd")).unwrap(), b"canary-secret-value");
+    let to = place
+        .restore(&backup, SeenHeads::default(), Rollback::Refuse)
+        .unwrap();
+    assert_eq!(
+        std::fs::read(to.join("neofn.db")).unwrap(),
+        std::fs::read(place.path("db")).unwrap()
+    );
+    assert_eq!(
+        std::fs::read(to.join("artifacts/ab/cd")).unwrap(),
+        b"canary-secret-value"
+    );
     let mark: RestoreMark = serde_json::from_slice(&std::fs::read(to.join(MARK_FILE)).unwrap()).unwrap();
     assert_eq!((mark.entries_missing, mark.heads.audit_size), (0, 40));
     let again = place.restore(&backup, SeenHeads::default(), Rollback::Refuse);
@@ -77,7 +93,10 @@ fn a_rollback_is_refused_unless_it_is_meant() {
         assert!(!place.path("restored").exists());
         assert!(!place.path("restored.restoring").exists());
     }
-    let seen = SeenHeads { here: 45, anchored: 41 };
+    let seen = SeenHeads {
+        here: 45,
+        anchored: 41,
+    };
     let to = place.restore(&backup, seen, Rollback::Accept).unwrap();
     let mark: RestoreMark = serde_json::from_slice(&std::fs::read(to.join(MARK_FILE)).unwrap()).unwrap();
     assert_eq!(mark.entries_missing, 5);
@@ -89,7 +108,11 @@ fn a_damaged_or_foreign_backup_restores_nothing() {
     let backup = place.backup();
     let whole = std::fs::read(&backup).unwrap();
     assert!(verify(&backup, &Identity::generate()).is_err());
-    let mut cases = vec![Vec::new(), whole[..whole.len() - 1].to_vec(), [&whole[..], b"x"].concat()];
+    let mut cases = vec![
+        Vec::new(),
+        whole[..whole.len() - 1].to_vec(),
+        [&whole[..], b"x"].concat(),
+    ];
     for n in (0..whole.len()).step_by(whole.len() / 40) {
         let mut changed = whole.clone();
         changed[n] ^= 1;
@@ -97,7 +120,11 @@ fn a_damaged_or_foreign_backup_restores_nothing() {
     }
     for case in cases {
         std::fs::write(&backup, case).unwrap();
-        assert!(place.restore(&backup, SeenHeads::default(), Rollback::Refuse).is_err());
+        assert!(
+            place
+                .restore(&backup, SeenHeads::default(), Rollback::Refuse)
+                .is_err()
+        );
         assert!(!place.path("restored").exists());
     }
 }

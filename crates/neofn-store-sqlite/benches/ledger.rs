@@ -83,9 +83,15 @@ fn lease(n: u64) -> Entry {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let time = std::env::var("LEDGER_BENCH_MS").map_or(3_000, |ms| ms.parse().unwrap());
-    println!("{:<28} {:>7} {:>7} {:>12}", "entries", "callers", "batch", "per s");
+    println!(
+        "{:<28} {:>7} {:>7} {:>12}",
+        "entries", "callers", "batch", "per s"
+    );
     let mut best = 0;
-    for (label, entry) in [("transfer", transfer as fn(u64) -> Entry), ("charge from a lease", charge)] {
+    for (label, entry) in [
+        ("transfer", transfer as fn(u64) -> Entry),
+        ("charge from a lease", charge),
+    ] {
         for (callers, batch) in [(1, 1), (64, 1), (16, 64), (4, 512)] {
             let dir = tempfile::tempdir().unwrap();
             let store = Arc::new(Store::open(StoreOptions::new(dir.path(), Arc::new(Real))).unwrap());

@@ -4,8 +4,8 @@
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorChain, AnchorState, AuditStore, EntryFilter};
 use neofn_identity::auditlog::{
-    AuditLog, AuditLogOptions, Export, ExportLine, Head, LogKey, leaf_hash, verify_consistency, verify_export,
-    verify_inclusion,
+    AuditLog, AuditLogOptions, Export, ExportLine, Head, LogKey, leaf_hash, verify_consistency,
+    verify_export, verify_inclusion,
 };
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{Clock, Hash256, UnixMillis};
@@ -77,7 +77,10 @@ async fn what_is_appended_is_proved_and_anchored() {
     let (store, log) = open(dir.path(), &clock, &chain);
     let head = log.head().await.unwrap();
     assert_eq!(log.head().await.unwrap(), head, "signed once");
-    assert_eq!((head.size, log.verifier().open(&head.note).unwrap().root), (45, head.root));
+    assert_eq!(
+        (head.size, log.verifier().open(&head.note).unwrap().root),
+        (45, head.root)
+    );
     for entry in log.entries_from(0, 100).await.unwrap() {
         let proof = log.inclusion(entry.seq, head.size).await.unwrap();
         verify_inclusion(&leaf_hash(&entry.bytes), entry.seq, head.size, &proof, &head.root).unwrap();
@@ -108,7 +111,13 @@ async fn what_is_appended_is_proved_and_anchored() {
     assert_eq!(chain.0.lock().unwrap()[0], Head::anchor_bytes(45, &head.root));
 
     let mut lines = vec![Export::header(&log.verifier())];
-    lines.extend(log.entries_from(0, 100).await.unwrap().into_iter().filter_map(Export::entry));
+    lines.extend(
+        log.entries_from(0, 100)
+            .await
+            .unwrap()
+            .into_iter()
+            .filter_map(Export::entry),
+    );
     for (_, note) in log.checkpoints(10).await.unwrap().into_iter().rev() {
         lines.push(ExportLine::Checkpoint(note));
     }

@@ -25,7 +25,9 @@ fn main() -> ExitCode {
     };
     match args.get(1).map(String::as_str) {
         Some(bank::random::ROLE) => return run(&|dir| bank::random::child(dir, &args[3])),
-        Some(bank::steps::ROLE) => return run(&|dir| bank::steps::child(dir, args.get(3).map(String::as_str))),
+        Some(bank::steps::ROLE) => {
+            return run(&|dir| bank::steps::child(dir, args.get(3).map(String::as_str)));
+        }
         _ => {}
     }
     let trial = |name: &str, test: fn()| {
@@ -35,8 +37,14 @@ fn main() -> ExitCode {
         })
     };
     let mut trials = vec![
-        trial("random_operations_through_kills", bank::random::random_operations_through_kills),
-        trial("every_step_of_the_bank_survives_a_kill", bank::steps::every_step_survives_a_kill),
+        trial(
+            "random_operations_through_kills",
+            bank::random::random_operations_through_kills,
+        ),
+        trial(
+            "every_step_of_the_bank_survives_a_kill",
+            bank::steps::every_step_survives_a_kill,
+        ),
     ];
     trials.extend(bank::rules::TESTS.iter().map(|(name, test)| trial(name, *test)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

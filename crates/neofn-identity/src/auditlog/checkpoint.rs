@@ -92,7 +92,9 @@ pub struct LogKey {
 impl LogKey {
     /// From 32 secret bytes. The origin is one line: `neofn.example.org/audit`.
     pub fn from_seed(origin: &str, seed: &[u8; 32]) -> Result<Self, CheckpointError> {
-        let sound = !origin.is_empty() && origin.len() <= 256 && !origin.chars().any(|c| c.is_control() || c == ' ' || c == '+');
+        let sound = !origin.is_empty()
+            && origin.len() <= 256
+            && !origin.chars().any(|c| c.is_control() || c == ' ' || c == '+');
         if !sound {
             return Err(CheckpointError::Origin);
         }
@@ -154,7 +156,11 @@ impl LogVerifier {
             return Err(CheckpointError::Origin);
         }
         let id = key_id(&self.origin, self.public.as_bytes());
-        for line in signatures.strip_suffix('\n').ok_or(CheckpointError::Form)?.split('\n') {
+        for line in signatures
+            .strip_suffix('\n')
+            .ok_or(CheckpointError::Form)?
+            .split('\n')
+        {
             let line = line.strip_prefix(DASH).ok_or(CheckpointError::Form)?;
             let (name, signature) = line.split_once(' ').ok_or(CheckpointError::Form)?;
             let bytes = STANDARD.decode(signature).map_err(|_| CheckpointError::Form)?;
@@ -221,10 +227,17 @@ mod tests {
         let verifier: LogVerifier = key().verifier().to_string().parse().unwrap();
         assert_eq!(verifier, key().verifier());
         let opened = verifier.open(&note).unwrap();
-        assert_eq!((opened.size, opened.root, opened.at), (5, [3; 32], UnixMillis(1_000)));
-        let other = LogKey::from_seed("log.example/audit", &[8; 32]).unwrap().verifier();
+        assert_eq!(
+            (opened.size, opened.root, opened.at),
+            (5, [3; 32], UnixMillis(1_000))
+        );
+        let other = LogKey::from_seed("log.example/audit", &[8; 32])
+            .unwrap()
+            .verifier();
         assert_eq!(other.open(&note), Err(CheckpointError::Signature));
-        let elsewhere = LogKey::from_seed("log.example/other", &[7; 32]).unwrap().verifier();
+        let elsewhere = LogKey::from_seed("log.example/other", &[7; 32])
+            .unwrap()
+            .verifier();
         assert_eq!(elsewhere.open(&note), Err(CheckpointError::Origin));
         for bad in ["", "a b", "a+b", "a\nb"] {
             assert!(LogKey::from_seed(bad, &[7; 32]).is_err());

@@ -139,7 +139,10 @@ pub fn verify_export<'a>(
             let found = usize::try_from(size).ok().and_then(|n| roots.get(n).copied());
             found.ok_or_else(|| ExportError {
                 line: number,
-                what: format!("of {size} entries, but there are {}", roots.len().saturating_sub(1)),
+                what: format!(
+                    "of {size} entries, but there are {}",
+                    roots.len().saturating_sub(1)
+                ),
             })
         };
         match (line, &verifier) {
@@ -167,7 +170,9 @@ pub fn verify_export<'a>(
                 let checkpoint = verifier.open(&note).map_err(|e| fail(e.to_string()))?;
                 if root_of(checkpoint.size, &roots)? != checkpoint.root {
                     let size = checkpoint.size;
-                    return Err(fail(format!("the first {size} entries are not those that were signed")));
+                    return Err(fail(format!(
+                        "the first {size} entries are not those that were signed"
+                    )));
                 }
                 checkpoints.push(checkpoint.size);
             }
@@ -207,8 +212,15 @@ mod tests {
             let entry = AuditEntry::new(UnixMillis(1), "account:N1", "member.set", format!("t{seq}"));
             let leaf = LoggedEntry::new(seq, &entry).leaf().unwrap();
             tree.push(leaf.hash);
-            lines.extend(Export::entry(StoredEntry { seq, bytes: leaf.bytes }));
-            notes.push(ExportLine::Checkpoint(key.sign(seq + 1, tree.root(), UnixMillis(2))));
+            lines.extend(Export::entry(StoredEntry {
+                seq,
+                bytes: leaf.bytes,
+            }));
+            notes.push(ExportLine::Checkpoint(key.sign(
+                seq + 1,
+                tree.root(),
+                UnixMillis(2),
+            )));
         }
         lines.extend(notes);
         lines.push(ExportLine::Anchor {
@@ -227,19 +239,36 @@ mod tests {
     fn an_export_verifies_and_a_changed_one_does_not() {
         let (key, lines) = export(9);
         let verified = check(&lines, &key).unwrap();
-        assert_eq!((verified.entries, verified.checkpoints.len(), verified.anchors.len()), (9, 9, 1));
+        assert_eq!(
+            (
+                verified.entries,
+                verified.checkpoints.len(),
+                verified.anchors.len()
+            ),
+            (9, 9, 1)
+        );
         assert_eq!(verified.anchors[0].1, verified.root);
 
         let mut changed = lines.clone();
         changed[4] = changed[4].replace("member.set", "member.get");
-        assert!(check(&changed, &key).unwrap_err().what.contains("not those that were signed"));
+        assert!(
+            check(&changed, &key)
+                .unwrap_err()
+                .what
+                .contains("not those that were signed")
+        );
         let mut missing = lines.clone();
         missing.remove(3);
         assert!(check(&missing, &key).is_err());
         let mut swapped = lines.clone();
         swapped.swap(2, 3);
         assert!(check(&swapped, &key).is_err());
-        let (_, other) = (0, LogKey::from_seed("log.example/audit", &[8; 32]).unwrap().verifier());
+        let (_, other) = (
+            0,
+            LogKey::from_seed("log.example/audit", &[8; 32])
+                .unwrap()
+                .verifier(),
+        );
         assert!(check(&lines, &other).is_err());
         assert!(check(&lines[1..], &key).is_err());
         assert!(check(&[], &key).is_err());

@@ -46,7 +46,11 @@ impl<F: Fn(u32, u64) -> Option<Hash> + ?Sized> Nodes for F {
 /// The hash of a leaf.
 #[must_use]
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Sha256::new().chain_update([0]).chain_update(entry).finalize().into()
+    Sha256::new()
+        .chain_update([0])
+        .chain_update(entry)
+        .finalize()
+        .into()
 }
 /// The hash of two subtrees.
 #[must_use]
@@ -74,7 +78,9 @@ fn range(nodes: &(impl Nodes + ?Sized), start: u64, size: u64) -> Result<Hash, M
     if size.is_power_of_two() {
         let level = size.trailing_zeros();
         let index = start >> level;
-        return nodes.node(level, index).ok_or(MerkleError::Missing { level, index });
+        return nodes
+            .node(level, index)
+            .ok_or(MerkleError::Missing { level, index });
     }
     let k = split(size);
     let left = range(nodes, start, k)?;
@@ -90,7 +96,11 @@ pub fn root(nodes: &(impl Nodes + ?Sized), size: u64) -> Result<Hash, MerkleErro
 }
 
 /// Proves that leaf `index` is among the first `size`.
-pub fn inclusion_proof(nodes: &(impl Nodes + ?Sized), index: u64, size: u64) -> Result<Vec<Hash>, MerkleError> {
+pub fn inclusion_proof(
+    nodes: &(impl Nodes + ?Sized),
+    index: u64,
+    size: u64,
+) -> Result<Vec<Hash>, MerkleError> {
     if index >= size {
         return Err(MerkleError::Range { index, size });
     }
@@ -120,9 +130,16 @@ fn path(
 }
 
 /// Proves that the first `old` leaves of the first `new` are what they were.
-pub fn consistency_proof(nodes: &(impl Nodes + ?Sized), old: u64, new: u64) -> Result<Vec<Hash>, MerkleError> {
+pub fn consistency_proof(
+    nodes: &(impl Nodes + ?Sized),
+    old: u64,
+    new: u64,
+) -> Result<Vec<Hash>, MerkleError> {
     if old > new {
-        return Err(MerkleError::Range { index: old, size: new });
+        return Err(MerkleError::Range {
+            index: old,
+            size: new,
+        });
     }
     let mut proof = Vec::new();
     if old > 0 {
@@ -167,12 +184,20 @@ pub fn verify_inclusion(
         return Err(MerkleError::Range { index, size });
     }
     let found = climb(leaf, index, size, proof)?;
-    if found == *root { Ok(()) } else { Err(MerkleError::Proof) }
+    if found == *root {
+        Ok(())
+    } else {
+        Err(MerkleError::Proof)
+    }
 }
 /// At most 64 deep: every step halves the size.
 fn climb(leaf: &Hash, index: u64, size: u64, proof: &[Hash]) -> Result<Hash, MerkleError> {
     if size == 1 {
-        return if proof.is_empty() { Ok(*leaf) } else { Err(MerkleError::Proof) };
+        return if proof.is_empty() {
+            Ok(*leaf)
+        } else {
+            Err(MerkleError::Proof)
+        };
     }
     let (last, rest) = proof.split_last().ok_or(MerkleError::Proof)?;
     let k = split(size);
@@ -190,7 +215,10 @@ pub fn verify_consistency(
     proof: &[Hash],
 ) -> Result<(), MerkleError> {
     if old > new {
-        return Err(MerkleError::Range { index: old, size: new });
+        return Err(MerkleError::Range {
+            index: old,
+            size: new,
+        });
     }
     if old == 0 {
         let sound = proof.is_empty() && *old_root == empty_root();

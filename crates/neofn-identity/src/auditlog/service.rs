@@ -2,7 +2,9 @@
 
 use super::checkpoint::{CheckpointError, LogKey, LogVerifier};
 use super::merkle::{self, Hash, MerkleError};
-use super::port::{AnchorChain, AnchorRow, AnchorState, AuditStore, AuditStoreError, EntryFilter, StoredEntry};
+use super::port::{
+    AnchorChain, AnchorRow, AnchorState, AuditStore, AuditStoreError, EntryFilter, StoredEntry,
+};
 use crate::audit::AuditEntry;
 use neofn_types::{Clock, Code, Error};
 use std::cell::RefCell;
@@ -68,7 +70,9 @@ impl From<AuditLogError> for Error {
     fn from(error: AuditLogError) -> Self {
         match error {
             AuditLogError::Store(e) => Self::new(Code::StoreFailed, "storage unavailable").because(e),
-            AuditLogError::Tree(e @ MerkleError::Range { .. }) => Self::new(Code::AuditProofMissing, e.to_string()),
+            AuditLogError::Tree(e @ MerkleError::Range { .. }) => {
+                Self::new(Code::AuditProofMissing, e.to_string())
+            }
             AuditLogError::Tree(e) => Self::new(Code::AuditBroken, e.to_string()),
             AuditLogError::Checkpoint(e) => Self::new(Code::AuditBroken, e.to_string()),
         }
@@ -138,7 +142,11 @@ impl AuditLog {
     async fn within(&self, size: u64) -> Result<(), AuditLogError> {
         let there = self.0.store.size().await?;
         if size > there {
-            return Err(MerkleError::Range { index: size, size: there }.into());
+            return Err(MerkleError::Range {
+                index: size,
+                size: there,
+            }
+            .into());
         }
         Ok(())
     }

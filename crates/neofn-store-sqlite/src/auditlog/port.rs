@@ -33,15 +33,22 @@ impl AuditStore for Store {
         Ok(self.readers.read(rows::size).await?)
     }
     async fn entries(&self, filter: EntryFilter) -> Result<Vec<StoredEntry>, AuditStoreError> {
-        Ok(self.readers.read(move |conn| rows::entries(conn, &filter)).await?)
+        Ok(self
+            .readers
+            .read(move |conn| rows::entries(conn, &filter))
+            .await?)
     }
     async fn entries_from(&self, seq: u64, limit: u32) -> Result<Vec<StoredEntry>, AuditStoreError> {
-        let read = self.readers.read(move |conn| rows::entries_from(conn, seq, limit));
+        let read = self
+            .readers
+            .read(move |conn| rows::entries_from(conn, seq, limit));
         Ok(read.await?)
     }
     async fn nodes(&self, wanted: Vec<(u32, u64)>) -> Result<Vec<Option<Hash>>, AuditStoreError> {
         let read = self.readers.read(move |conn| {
-            let found = wanted.iter().map(|(level, index)| rows::node(conn, *level, *index));
+            let found = wanted
+                .iter()
+                .map(|(level, index)| rows::node(conn, *level, *index));
             found.collect()
         });
         Ok(read.await?)
@@ -51,7 +58,10 @@ impl AuditStore for Store {
         Ok(self.queue.call(0, work).await?)
     }
     async fn checkpoints(&self, limit: u32) -> Result<Vec<(u64, String)>, AuditStoreError> {
-        Ok(self.readers.read(move |conn| rows::checkpoints(conn, limit)).await?)
+        Ok(self
+            .readers
+            .read(move |conn| rows::checkpoints(conn, limit))
+            .await?)
     }
     async fn add_anchor(&self, anchor: AnchorRow) -> Result<(), AuditStoreError> {
         let work = move |work: &mut Work<'_>| rows::add_anchor(work.conn, &anchor);

@@ -66,8 +66,9 @@ pub(super) fn entries(conn: &Connection, filter: &EntryFilter) -> Result<Vec<Sto
             rows.collect::<Result<_, _>>()?
         }
         None => {
-            let mut statement = conn
-                .prepare_cached("SELECT seq, entry FROM audit_entry WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")?;
+            let mut statement = conn.prepare_cached(
+                "SELECT seq, entry FROM audit_entry WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+            )?;
             let rows = statement.query_map(params![before, filter.limit], entry)?;
             rows.collect::<Result<_, _>>()?
         }
@@ -109,8 +110,8 @@ pub(super) fn drop_anchor(conn: &Connection, size: u64) -> Result<(), Fault> {
     Ok(())
 }
 pub(super) fn anchors(conn: &Connection, limit: u32) -> Result<Vec<AnchorRow>, Fault> {
-    let mut statement =
-        conn.prepare_cached("SELECT size, note, at, tx, height FROM audit_anchor ORDER BY size DESC LIMIT ?1")?;
+    let mut statement = conn
+        .prepare_cached("SELECT size, note, at, tx, height FROM audit_anchor ORDER BY size DESC LIMIT ?1")?;
     let mut rows = statement.query([limit])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {

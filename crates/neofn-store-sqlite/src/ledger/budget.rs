@@ -24,7 +24,8 @@ fn function(text: &str) -> Result<Option<FunctionName>, Fault> {
     }
 }
 
-const COLUMNS: &str = "SELECT function, period, most, spent, held, idx, alerted FROM ledger_budget WHERE project = ?1";
+const COLUMNS: &str =
+    "SELECT function, period, most, spent, held, idx, alerted FROM ledger_budget WHERE project = ?1";
 
 fn read(project: &ProjectName, row: &Row<'_>, at: UnixMillis) -> Result<BudgetRow, Fault> {
     let period: u8 = row.get(1)?;
@@ -54,7 +55,11 @@ pub(super) fn load(conn: &Connection, scope: &Scope<'_>, at: UnixMillis) -> Resu
     }
     Ok(all)
 }
-pub(super) fn list(conn: &Connection, project: &ProjectName, at: UnixMillis) -> Result<Vec<BudgetRow>, Fault> {
+pub(super) fn list(
+    conn: &Connection,
+    project: &ProjectName,
+    at: UnixMillis,
+) -> Result<Vec<BudgetRow>, Fault> {
     let mut statement = conn.prepare_cached(&format!("{COLUMNS} ORDER BY function, period"))?;
     let mut rows = statement.query([project.as_ref()])?;
     let mut all = Vec::new();

@@ -3,7 +3,7 @@
 use crate::codec::int;
 use crate::error::Fault;
 use neofn_gas::ledger::{Charge, Refused, UsageLine};
-use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, FunctionName, UnixMillis};
+use neofn_types::{Datoshi, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis};
 use rusqlite::{Connection, params};
 
 /// Writes the charge of an attempt. A refusal does not undo the attempt: the platform bears what it cannot charge, and

@@ -55,11 +55,7 @@ fn find(conn: &Connection, id: TransferId) -> Result<Option<Open>, Fault> {
 fn budgeted(purpose: Purpose) -> bool {
     matches!(purpose, Purpose::Charge | Purpose::Lease | Purpose::NetworkFee)
 }
-fn scope<'a>(
-    purpose: Purpose,
-    debit: &'a Account,
-    function: Option<&'a FunctionName>,
-) -> Option<Scope<'a>> {
+fn scope<'a>(purpose: Purpose, debit: &'a Account, function: Option<&'a FunctionName>) -> Option<Scope<'a>> {
     let project: &ProjectName = debit.project().filter(|_| budgeted(purpose))?;
     Some(Scope { project, function })
 }
@@ -132,12 +128,7 @@ fn insert(conn: &Connection, h: &Hold, amount: Datoshi, debit: &Found, credit: &
 
 /// Takes `amount` out of an open hold: accounts, budgets and the row itself. Writes the hold and the budgets; the accounts
 /// are the caller's to write.
-fn take(
-    conn: &Connection,
-    open: &Open,
-    amount: Datoshi,
-    at: UnixMillis,
-) -> Answer<(Found, Found)> {
+fn take(conn: &Connection, open: &Open, amount: Datoshi, at: UnixMillis) -> Answer<(Found, Found)> {
     if amount <= Datoshi::ZERO {
         return Ok(Err(Refused::Senseless("a part of a hold is more than nothing")));
     }
@@ -181,8 +172,14 @@ pub(super) fn post(conn: &Connection, part: &Part, purpose: Purpose, detail: &De
     allowed!(account::by_number(conn, open.credit)?.state.credit(part.amount));
     let (mut debit, mut credit) = allowed!(take(conn, &open, part.amount, part.at)?);
     // cannot fail any more: the hold had set the amount aside
-    debit.state = debit.state.debit(&debit.account, part.amount).map_err(|_| Fault::Damaged("hold"))?;
-    credit.state = credit.state.credit(part.amount).map_err(|_| Fault::Damaged("hold"))?;
+    debit.state = debit
+        .state
+        .debit(&debit.account, part.amount)
+        .map_err(|_| Fault::Damaged("hold"))?;
+    credit.state = credit
+        .state
+        .credit(part.amount)
+        .map_err(|_| Fault::Damaged("hold"))?;
     let row = Row {
         id: part.id,
         purpose,

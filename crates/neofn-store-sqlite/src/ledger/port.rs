@@ -87,7 +87,10 @@ impl LedgerStore for Store {
     }
     async fn policy(&self, project: &ProjectName) -> Result<Option<String>, LedgerError> {
         let project = project.clone();
-        Ok(self.readers.read(move |conn| read::policy(conn, &project)).await?)
+        Ok(self
+            .readers
+            .read(move |conn| read::policy(conn, &project))
+            .await?)
     }
     async fn set_policy(&self, project: &ProjectName, policy: String) -> Result<(), LedgerError> {
         let project = project.clone();
@@ -104,7 +107,8 @@ impl LedgerStore for Store {
         project: &ProjectName,
     ) -> Result<(), LedgerError> {
         let project = project.clone();
-        let work = move |work: &mut crate::writer::Work<'_>| chain::set_route(work.conn, account, kind, &project);
+        let work =
+            move |work: &mut crate::writer::Work<'_>| chain::set_route(work.conn, account, kind, &project);
         Ok(self.queue.call(0, work).await?)
     }
     async fn routes(&self) -> Result<Routes, LedgerError> {

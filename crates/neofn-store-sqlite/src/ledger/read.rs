@@ -57,10 +57,7 @@ pub(super) fn statement(
     Ok(lines)
 }
 
-pub(super) fn transfer(
-    conn: &Connection,
-    id: TransferId,
-) -> Result<Option<(Account, StatementLine)>, Fault> {
+pub(super) fn transfer(conn: &Connection, id: TransferId) -> Result<Option<(Account, StatementLine)>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT seq, id, purpose, (SELECT name FROM ledger_account WHERE aid = credit), -amount, hold, at, {DETAIL}, \
          (SELECT name FROM ledger_account WHERE aid = debit) FROM ledger_transfer WHERE id = ?1"
@@ -174,9 +171,11 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, Fault> {
             })
         },
     )?;
-    totals.left = conn.query_row("SELECT coalesce(sum(left), 0) FROM ledger_hold WHERE left > 0", [], |r| {
-        r.get(0)
-    })?;
+    totals.left = conn.query_row(
+        "SELECT coalesce(sum(left), 0) FROM ledger_hold WHERE left > 0",
+        [],
+        |r| r.get(0),
+    )?;
     totals.transfers = nat(conn.query_row("SELECT count(*) FROM ledger_transfer", [], |r| r.get(0))?);
     totals.disagreeing = nat(conn.query_row(
         "WITH sums AS (SELECT aid, sum(amount) AS amount FROM (\

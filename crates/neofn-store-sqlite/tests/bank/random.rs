@@ -125,7 +125,10 @@ pub fn random_operations_through_kills() {
         sound(dir.path());
     }
     eprintln!("{kills} kills");
-    assert!(kills > 0, "nothing was killed: the machine is too fast for the test");
+    assert!(
+        kills > 0,
+        "nothing was killed: the machine is too fast for the test"
+    );
     nothing_moves_twice(dir.path());
 }
 
@@ -162,7 +165,10 @@ fn nothing_moves_twice(dir: &Path) {
         }
         let totals = store.totals().await.unwrap();
         assert!(totals.sound(), "{totals:?}");
-        assert_eq!(totals.transfers, written, "a transfer that no operation asked for");
+        assert_eq!(
+            totals.transfers, written,
+            "a transfer that no operation asked for"
+        );
         assert!(written > OPERATIONS / 5, "hardly anything was written: {written}");
         for row in store.accounts(None, 100).await.unwrap() {
             let expected = moved.get(&row.account).copied().unwrap_or(0);

@@ -15,7 +15,10 @@ pub const TESTS: &[Test] = &[
     ("holds_end_once", holds_end_once),
     ("budgets_stop_and_warn", budgets_stop_and_warn),
     ("transfers_cannot_be_changed", transfers_cannot_be_changed),
-    ("a_purse_spends_no_more_than_its_lease", a_purse_spends_no_more_than_its_lease),
+    (
+        "a_purse_spends_no_more_than_its_lease",
+        a_purse_spends_no_more_than_its_lease,
+    ),
     ("statements_page_backwards", statements_page_backwards),
 ];
 
@@ -38,12 +41,21 @@ fn a_group_keeps_what_is_allowed() {
             .unwrap();
         assert!(matches!(answers[0], Err(Refused::Insufficient { .. })));
         assert_eq!(answers[1], Ok(Written::Now(Datoshi(10))));
-        assert!(matches!(answers[2], Err(Refused::Insufficient { available: Datoshi(10), .. })));
+        assert!(matches!(
+            answers[2],
+            Err(Refused::Insufficient {
+                available: Datoshi(10),
+                ..
+            })
+        ));
         assert_eq!(answers[3], Ok(Written::Now(Datoshi(4))));
         assert_eq!(answers[4], Ok(Written::Before(Datoshi(4))));
         assert!(matches!(answers[5], Err(Refused::Senseless(_))));
         assert!(matches!(answers[6], Err(Refused::Senseless(_))));
-        assert_eq!(store.account(&a).await.unwrap().unwrap().state.balance, Datoshi(6));
+        assert_eq!(
+            store.account(&a).await.unwrap().unwrap().state.balance,
+            Datoshi(6)
+        );
         assert!(store.totals().await.unwrap().sound());
         store.close().await.unwrap();
     });
@@ -90,7 +102,13 @@ fn holds_end_once() {
         assert_eq!(answers[4..6], [now(30), before(30)]);
         assert_eq!(answers[6], Err(Refused::Mismatch(id("p", 1))));
         assert_eq!(answers[7..9], [now(20), before(20)]);
-        assert!(matches!(answers[9], Err(Refused::HoldSpent { left: Datoshi(50), .. })));
+        assert!(matches!(
+            answers[9],
+            Err(Refused::HoldSpent {
+                left: Datoshi(50),
+                ..
+            })
+        ));
         assert_eq!(answers[10..12], [now(50), before(0)]);
         assert!(matches!(answers[12], Err(Refused::HoldSpent { .. })));
         let state = store.account(&a).await.unwrap().unwrap().state;
@@ -133,8 +151,24 @@ fn budgets_stop_and_warn() {
             .await
             .unwrap();
         assert!(answers[0].is_ok());
-        assert!(matches!(answers[1], Err(Refused::Budget { left: Datoshi(20), .. })), "{:?}", answers[1]);
-        assert!(matches!(answers[4], Err(Refused::Budget { left: Datoshi(40), .. })));
+        assert!(
+            matches!(
+                answers[1],
+                Err(Refused::Budget {
+                    left: Datoshi(20),
+                    ..
+                })
+            ),
+            "{:?}",
+            answers[1]
+        );
+        assert!(matches!(
+            answers[4],
+            Err(Refused::Budget {
+                left: Datoshi(40),
+                ..
+            })
+        ));
         assert_eq!(answers[5], Ok(Written::Now(Datoshi(40))));
         let alerts = store.alerts(&name, 10).await.unwrap();
         let percents: Vec<_> = alerts.iter().map(|a| a.percent).collect();
@@ -158,15 +192,24 @@ fn transfers_cannot_be_changed() {
         store.close().await.unwrap();
     });
     let db = dir.path().join("data/neofn.db");
-    for sql in ["UPDATE ledger_transfer SET amount = 1", "DELETE FROM ledger_transfer"] {
+    for sql in [
+        "UPDATE ledger_transfer SET amount = 1",
+        "DELETE FROM ledger_transfer",
+    ] {
         let out = std::process::Command::new("python3")
-            .args(["-c", "import sqlite3, sys\nsqlite3.connect(sys.argv[1]).execute(sys.argv[2])"])
+            .args([
+                "-c",
+                "import sqlite3, sys\nsqlite3.connect(sys.argv[1]).execute(sys.argv[2])",
+            ])
             .arg(&db)
             .arg(sql)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(!out.status.success() && said.contains("a transfer is never"), "{said}");
+        assert!(
+            !out.status.success() && said.contains("a transfer is never"),
+            "{said}"
+        );
     }
 }
 
@@ -216,18 +259,27 @@ fn a_purse_spends_no_more_than_its_lease() {
             })
             .await
             .unwrap();
-        assert_eq!((usage.len(), usage[0].invocations, usage[0].units), (1, 160, 160 * 7));
+        assert_eq!(
+            (usage.len(), usage[0].invocations, usage[0].units),
+            (1, 160, 160 * 7)
+        );
         assert_eq!(usage[0].amount, Datoshi(charged));
 
         // a process that dies leaves its lease behind; the next one gives it back
         let next = purses();
         assert_eq!(next.recover().await.unwrap(), state.held);
         let state = store.account(&project(1)).await.unwrap().unwrap().state;
-        assert_eq!((state.balance, state.held), (Datoshi(10_000 - charged), Datoshi(0)));
+        assert_eq!(
+            (state.balance, state.held),
+            (Datoshi(10_000 - charged), Datoshi(0))
+        );
 
         // what a call may cost is refused before it runs
         let refused = next.reserve(&key, Units(10_000)).await;
-        assert!(matches!(refused, Err(ReserveError::Refused(Refused::Insufficient { .. }))));
+        assert!(matches!(
+            refused,
+            Err(ReserveError::Refused(Refused::Insufficient { .. }))
+        ));
         // reservations side by side cannot have more than there is
         let all = futures(&next, &key, 30, 400).await;
         let got = all.iter().filter(|r| r.is_ok()).count();
@@ -273,7 +325,9 @@ async fn futures(
     let mut tasks = Vec::new();
     for _ in 0..count {
         let (purses, key) = (purses.clone(), key.clone());
-        tasks.push(tokio::spawn(async move { purses.reserve(&key, Units(units)).await }));
+        tasks.push(tokio::spawn(
+            async move { purses.reserve(&key, Units(units)).await },
+        ));
     }
     let mut all = Vec::new();
     for task in tasks {

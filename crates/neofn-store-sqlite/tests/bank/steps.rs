@@ -38,7 +38,11 @@ struct Points {
 }
 impl Points {
     fn reach(&self, name: &str) {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.seen).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.seen)
+            .unwrap();
         writeln!(file, "{name}").unwrap();
         if self.fail_at.as_deref() == Some(name) {
             let me = std::process::id().to_string();
@@ -69,7 +73,11 @@ impl FileChain {
         if self.lines().iter().any(|l| l == name) {
             return;
         }
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.file).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.file)
+            .unwrap();
         writeln!(file, "{name}").unwrap();
         file.sync_all().unwrap();
     }
@@ -94,7 +102,13 @@ impl FileChain {
                 network: NETWORK,
                 project: "shop".parse().unwrap(),
             };
-            return vec![moved(0, Some(THEIRS), Some(OURS), DEPOSIT, Some(memo.to_string()))];
+            return vec![moved(
+                0,
+                Some(THEIRS),
+                Some(OURS),
+                DEPOSIT,
+                Some(memo.to_string()),
+            )];
         }
         vec![
             moved(0, Some(OURS), None, FEE, None),
@@ -124,7 +138,11 @@ impl Treasury for FileChain {
         let lines = self.lines();
         let mut balance = OPENING;
         for line in &lines {
-            balance += if line == "deposit" { DEPOSIT } else { -WITHDRAWN - FEE };
+            balance += if line == "deposit" {
+                DEPOSIT
+            } else {
+                -WITHDRAWN - FEE
+            };
         }
         Ok((10 + lines.len() as u64, Datoshi(balance)))
     }
@@ -199,7 +217,11 @@ impl LedgerStore for Named {
     async fn transfer(&self, id: TransferId) -> Result<Option<(Account, StatementLine)>, LedgerError> {
         self.store.transfer(id).await
     }
-    async fn statement(&self, account: &Account, filter: StatementFilter) -> Result<Vec<StatementLine>, LedgerError> {
+    async fn statement(
+        &self,
+        account: &Account,
+        filter: StatementFilter,
+    ) -> Result<Vec<StatementLine>, LedgerError> {
         self.store.statement(account, filter).await
     }
     async fn hold(&self, id: TransferId) -> Result<Option<HoldRow>, LedgerError> {
@@ -235,7 +257,12 @@ impl LedgerStore for Named {
     async fn policies(&self) -> Result<Vec<(ProjectName, String)>, LedgerError> {
         self.store.policies().await
     }
-    async fn set_route(&self, account: ScriptHash, kind: RouteKind, project: &ProjectName) -> Result<(), LedgerError> {
+    async fn set_route(
+        &self,
+        account: ScriptHash,
+        kind: RouteKind,
+        project: &ProjectName,
+    ) -> Result<(), LedgerError> {
         self.store.set_route(account, kind, project).await
     }
     async fn routes(&self) -> Result<Routes, LedgerError> {
@@ -294,7 +321,12 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
         for n in 1..=CALLS {
             let invocation = InvocationId::from_bytes([n; 16]);
             // a call that has ended is not run again: its charge was written with its end
-            if store.transfer(TransferId::charge_of(invocation, 1)).await.unwrap().is_some() {
+            if store
+                .transfer(TransferId::charge_of(invocation, 1))
+                .await
+                .unwrap()
+                .is_some()
+            {
                 continue;
             }
             let reserved = bank.purses().reserve(&key, Units(300)).await.unwrap();
@@ -303,7 +335,9 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
             let answer = named.write(entries).await.unwrap();
             assert_eq!(answer, [Ok(Written::Now(Datoshi(100)))]);
         }
-        bank.withdraw(&shop, Datoshi(WITHDRAWN), THEIRS, "w1").await.unwrap();
+        bank.withdraw(&shop, Datoshi(WITHDRAWN), THEIRS, "w1")
+            .await
+            .unwrap();
         for _ in 0..10 {
             let report = bank.activate().await.unwrap();
             follow(&bank, &chain).await;
