@@ -3,12 +3,17 @@
 
 use neofn_testkit::{Answer, Http, NodeProcess};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-static NODE: LazyLock<Shared> = LazyLock::new(Shared::start);
+thread_local! {
+    // not a static, which is never dropped: the node ends with the thread of its test
+    static NODE: Shared = Shared::start();
+}
 
-/// One node for the attacks of this process; nextest gives every test a process of its own.
+/// Even on a loaded machine; only what hangs takes longer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// One node for the attacks of a test.
 struct Shared {
     node: NodeProcess,
 }
@@ -29,7 +34,7 @@ impl Shared {
 }
 
 fn http() -> Http {
-    NODE.node.http()
+    NODE.with(|shared| shared.node.http())
 }
 
 /// Deploys `source` with tight limits, so that an attack ends soon.
@@ -54,7 +59,7 @@ fn still_well() {
     let answer = http().invoke("demo", "good", &json!({"name": "Neo"})).expect(200);
     assert_eq!(answer.json()["result"], json!({"hello": "Neo"}));
     assert!(
-        started.elapsed() < Duration::from_secs(2),
+        started.elapsed() < ANSWERS_WITHIN,
         "a good call took {:?}",
         started.elapsed()
     );
@@ -99,9 +104,7 @@ fn endless_loop_with_many_units_meets_the_clock() {
     let request = json!({"function_name": "spin", "source": "export function handler() { for (;;) {} }",
         "limits": {"units": 10_000_000, "time": "200ms"}});
     let _ = http().deploy_with("demo", request).expect(201);
-    let started = Instant::now();
     fails_with(&http().invoke("demo", "spin", &json!(null)), 504, "NF0202");
-    assert!(started.elapsed() < Duration::from_secs(3));
     still_well();
 }
 
@@ -450,7 +453,10 @@ fn two_loops_do_not_stop_the_rest() {
         "limits": {"units": 10_000_000, "time": "3s"}});
     let _ = http().deploy_with("demo", request).expect(201);
     let hogs: Vec<_> = (0..4)
-        .map(|_| std::thread::spawn(|| http().invoke("demo", "hog", &json!(null))))
+        .map(|_| {
+            let http = http();
+            std::thread::spawn(move || http.invoke("demo", "hog", &json!(null)))
+        })
         .collect();
     for _ in 0..20 {
         still_well();
@@ -580,7 +586,7 @@ fn refused(name: &str, source: &str, statuses: &[u16], codes: &[&str]) {
         answer.body.len()
     );
     assert!(
-        started.elapsed() < Duration::from_secs(30),
+        started.elapsed() < ANSWERS_WITHIN,
         "{name} took {:?}",
         started.elapsed()
     );

@@ -7,14 +7,14 @@ use crate::policy::{self, Action, Target};
 use crate::{json, view};
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Origin, Status};
-use neofn_engine::request::{Invoke, Invoked};
-use neofn_engine::{Follow, Followed};
+use neofn_engine::request::{Invoke, Invoked, RunFailure};
+use neofn_engine::{Engine, Follow, Followed};
 use neofn_identity::Principal;
-use neofn_types::{Code, Error, FunctionKey, InvocationId, TraceContext, Version};
+use neofn_types::{Code, Digest, Error, FunctionKey, InvocationId, TraceContext, Version};
 use neofn_wire::{
     Accepted, Estimate, InvocationList, InvocationView, LogEvent, LogList, ReplayRequest, ReplayResponse,
 };
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 /// Longest Idempotency-Key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
@@ -26,6 +26,8 @@ pub struct Call {
     pub body: Bytes,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
+    /// What makes two calls with one key the same; nothing for the body.
+    pub fingerprint: Option<Digest>,
     /// The caller's trace, or a new one.
     pub trace: TraceContext,
 }
@@ -188,10 +190,10 @@ impl Api {
     ) -> Result<LogList, ApiError> {
         self.authorise_function(who, Action::ReadLogs, key)?;
         self.engine().function(key).await?;
-        let logs = self.log_history(key, &query).await?;
+        let page = LogPage::read(self.engine(), key, log_filter(&query)?).await?;
         Ok(LogList {
-            last: logs.last().map(|l| l.invocation_id.clone()),
-            logs,
+            last: page.entries.last().map(|l| l.invocation_id.clone()),
+            logs: page.entries,
         })
     }
 
@@ -206,31 +208,17 @@ impl Api {
         self.engine().function(key).await?;
         // subscribed before history is read: what ends in between comes twice and is dropped once
         let live = self.engine().follow(key);
-        let history = self.log_history(key, &query).await?;
-        Ok(LogStream {
-            seen: history.iter().map(|l| l.invocation_id.clone()).collect(),
-            history: history.into(),
+        let page = LogPage::read(self.engine(), key, log_filter(&query)?).await?;
+        let mut log = LogStream {
+            engine: self.engine().clone(),
+            key: key.clone(),
+            history: VecDeque::new(),
+            next: None,
+            seen: HashSet::new(),
             live,
-        })
-    }
-
-    async fn log_history(&self, key: &FunctionKey, query: &LogQuery) -> Result<Vec<LogEvent>, ApiError> {
-        let filter = InvocationFilter {
-            status: None,
-            before: None,
-            after: query.after.as_deref().map(parse_cursor).transpose()?,
-            limit: match query.limit {
-                Some(0) => return Ok(Vec::new()),
-                limit => Page::of(limit)?.limit,
-            },
         };
-        let rows = self.engine().invocations(key, filter).await?;
-        Ok(rows
-            .iter()
-            .rev()
-            .filter(|r| r.finished_at.is_some())
-            .map(view::log_record)
-            .collect())
+        log.take(page);
+        Ok(log)
     }
 
     async fn visible(&self, who: &Principal, action: Action, id: &str) -> Result<InvocationRecord, ApiError> {
@@ -259,18 +247,83 @@ pub enum LogStep {
     Missed(u64),
 }
 
+/// A page of history.
+struct LogPage {
+    /// Oldest first.
+    entries: Vec<LogEvent>,
+    /// Where the next page begins, of a reader who goes on from an earlier place.
+    next: Option<InvocationFilter>,
+}
+
+impl LogPage {
+    async fn read(engine: &Engine, key: &FunctionKey, filter: InvocationFilter) -> Result<Self, Error> {
+        if filter.limit == 0 {
+            return Ok(Self {
+                entries: Vec::new(),
+                next: None,
+            });
+        }
+        let mut rows = engine.invocations(key, filter).await?;
+        let full = u32::try_from(rows.len()).is_ok_and(|n| n == filter.limit);
+        let last = rows.last().map(|row| row.id);
+        if filter.after.is_none() {
+            rows.reverse();
+        }
+        Ok(Self {
+            entries: rows
+                .iter()
+                .filter(|r| r.finished_at.is_some())
+                .map(view::log_record)
+                .collect(),
+            next: (full && filter.after.is_some()).then_some(InvocationFilter {
+                after: last,
+                ..filter
+            }),
+        })
+    }
+}
+
+fn log_filter(query: &LogQuery) -> Result<InvocationFilter, Error> {
+    Ok(InvocationFilter {
+        status: None,
+        before: None,
+        after: query.after.as_deref().map(parse_cursor).transpose()?,
+        limit: match query.limit {
+            Some(0) => 0,
+            limit => Page::of(limit)?.limit,
+        },
+    })
+}
+
 /// History and then the present of a function's log.
 pub struct LogStream {
+    engine: Engine,
+    key: FunctionKey,
     history: VecDeque<LogEvent>,
-    seen: std::collections::HashSet<String>,
+    next: Option<InvocationFilter>,
+    seen: HashSet<String>,
     live: Follow,
 }
 
 impl LogStream {
-    /// The next step; `None` when the function was removed or the node goes.
+    fn take(&mut self, page: LogPage) {
+        self.seen
+            .extend(page.entries.iter().map(|l| l.invocation_id.clone()));
+        self.history.extend(page.entries);
+        self.next = page.next;
+    }
+
+    /// The next step; `None` when the function was removed, history cannot be read or the node goes.
     pub async fn next(&mut self) -> Option<LogStep> {
-        if let Some(entry) = self.history.pop_front() {
-            return Some(LogStep::Entry(entry));
+        loop {
+            if let Some(entry) = self.history.pop_front() {
+                return Some(LogStep::Entry(entry));
+            }
+            let Some(filter) = self.next.take() else {
+                break;
+            };
+            let page = LogPage::read(&self.engine, &self.key, filter).await.ok()?;
+            self.take(page);
         }
         loop {
             match self.live.next().await? {
@@ -303,9 +356,25 @@ fn checked(key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error
         key,
         event: json::event(call.body)?,
         idempotency: call.idempotency_key,
+        fingerprint: call.fingerprint,
         trace: call.trace,
         origin,
     })
+}
+
+/// A run whose result an edge could not use.
+#[must_use]
+pub fn unusable(run: Invoked, error: &Error) -> ApiError {
+    ApiError::Failed(Box::new(FailedRun {
+        failure: RunFailure {
+            code: error.code,
+            message: error.message.clone(),
+            hint: String::new(),
+            stack: Vec::new(),
+            frame: String::new(),
+        },
+        run,
+    }))
 }
 
 fn succeeded(run: Invoked) -> Result<Invoked, ApiError> {

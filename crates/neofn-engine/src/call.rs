@@ -135,12 +135,7 @@ impl Inner {
                 }
             }
         }
-        let status = if ended.outcome.is_ok() {
-            Status::Succeeded
-        } else {
-            Status::Failed
-        };
-        self.tell(&key, id, version, status, ended);
+        self.tell(&key, id, version, final_status(ended), ended);
         Ok(())
     }
 
@@ -175,12 +170,7 @@ impl Inner {
         }
         drop(held);
         let version = call.loaded.record.version;
-        let status = if ended.outcome.is_ok() {
-            Status::Succeeded
-        } else {
-            Status::Failed
-        };
-        self.tell(&call.new.key, id, version, status, &ended);
+        self.tell(&call.new.key, id, version, final_status(&ended), &ended);
         Ok(self.invoked(id, version, ended, call.begun))
     }
 
@@ -328,6 +318,13 @@ fn final_outcome(ended: &Ended) -> Outcome {
     }
 }
 
+fn final_status(ended: &Ended) -> Status {
+    match ended.outcome {
+        Ok(_) => Status::Succeeded,
+        Err(_) => Status::Failed,
+    }
+}
+
 /// An Idempotency-Key with the hash of what it stands for.
 pub(crate) fn idempotency(invoke: &Invoke, mode: &str) -> Result<Option<Idempotency>, Error> {
     let Some(key) = &invoke.idempotency else {
@@ -341,7 +338,10 @@ pub(crate) fn idempotency(invoke: &Invoke, mode: &str) -> Result<Option<Idempote
     }
     Ok(Some(Idempotency {
         key: key.clone(),
-        request: Digest::of_parts(&[b"neofn/request/v1", mode.as_bytes(), &invoke.event]),
+        request: match &invoke.fingerprint {
+            Some(given) => Digest::of_parts(&[b"neofn/request/v1", mode.as_bytes(), &given.0]),
+            None => Digest::of_parts(&[b"neofn/request/v1", mode.as_bytes(), &invoke.event]),
+        },
     }))
 }
 

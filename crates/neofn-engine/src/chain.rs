@@ -78,14 +78,14 @@ impl Callees {
 }
 
 /// Units that a callee may use, kept from others until it has ended.
-struct Units {
+struct UnitsLent {
     all: Arc<Callees>,
     lent: u64,
     /// Lent to other callees at that time.
     others: u64,
 }
 
-impl Units {
+impl UnitsLent {
     fn lend(all: &Arc<Callees>, call: &HostCall) -> Self {
         let all = all.clone();
         let share = |others: u64| {
@@ -108,7 +108,7 @@ impl Units {
         }
     }
 }
-impl Drop for Units {
+impl Drop for UnitsLent {
     fn drop(&mut self) {
         self.all.lent.fetch_sub(self.lent, Ordering::AcqRel);
         self.all.ended.notify_waiters();
@@ -145,7 +145,7 @@ impl Inner {
                 format!("{name} would be called more than {depth} deep"),
             ));
         }
-        let units = Units::lend(&caller.callees, call);
+        let units = UnitsLent::lend(&caller.callees, call);
         if units.lent < SCHEDULE_V1.base {
             let (left, lent) = (call.units_left, units.others);
             return Err(Error::new(
@@ -258,15 +258,15 @@ mod tests {
         let all: Arc<Callees> = Arc::default();
         let together: Vec<_> = (1..=8)
             .rev()
-            .map(|n| Units::lend(&all, &call(5_000_000, n)))
+            .map(|n| UnitsLent::lend(&all, &call(5_000_000, n)))
             .collect();
         let lent: Vec<u64> = together.iter().map(|u| u.lent).collect();
         assert!(lent.iter().sum::<u64>() <= 5_000_000, "{lent:?}");
         assert!(lent.iter().all(|n| *n > 400_000), "{lent:?}");
         // one more finds only what is left
-        assert!(Units::lend(&all, &call(5_000_000, 1)).lent < 1_000_000);
+        assert!(UnitsLent::lend(&all, &call(5_000_000, 1)).lent < 1_000_000);
         drop(together);
         assert_eq!(all.lent.load(Ordering::Acquire), 0);
-        assert_eq!(Units::lend(&all, &call(5_000_000, 1)).lent, 3_750_000);
+        assert_eq!(UnitsLent::lend(&all, &call(5_000_000, 1)).lent, 3_750_000);
     }
 }

@@ -15,7 +15,9 @@ use neofn_event::spec::Finding;
 use neofn_registry::port::{Publish, RegistryStoreError};
 use neofn_registry::{ArtifactRef, SmokeTest, VersionRecord, VersionSpec};
 use neofn_runtime::port::{Artifact, PrepareError};
-use neofn_types::{Code, Diagnostic, Digest, Error, FunctionKey, RuntimeKind, TraceContext, Version};
+use neofn_types::{
+    Code, Diagnostic, Digest, Error, FunctionKey, RuntimeKind, Severity, TraceContext, Version,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -357,7 +359,20 @@ impl Inner {
             serde_json::from_slice(&result).map_err(|e| DeployError::at(Stage::Test, Error::internal(e)))?;
         match mismatch(expect, &result) {
             None => Ok(()),
-            Some(difference) => Err(refuse(difference, Vec::new())),
+            Some(difference) => {
+                let finding = Diagnostic {
+                    code: Code::SmokeTestFailed,
+                    severity: Severity::Error,
+                    file: candidate.record.spec.main.clone(),
+                    line: 0,
+                    column: 0,
+                    length: 1,
+                    message: difference.clone(),
+                    hint: "Correct the handler, or `expect` of the function's test.".to_owned(),
+                    frame: String::new(),
+                };
+                Err(refuse(difference, vec![finding]))
+            }
         }
     }
 

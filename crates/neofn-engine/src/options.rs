@@ -70,16 +70,8 @@ impl EngineOptions {
                 concurrency: 1_000,
             },
             job_limits: JobLimits::default(),
-            retention: Retention {
-                age: Duration::from_secs(30 * 86_400),
-                per_function: 10_000,
-                bytes: 16 << 30,
-                idempotency: Duration::from_secs(86_400),
-            },
-            kv_quota: KvQuota {
-                keys_max: 1_000_000,
-                bytes_max: 1 << 30,
-            },
+            retention: Retention::default(),
+            kv_quota: KvQuota::default(),
             queue_max: 10_000,
             deploys_max: 4,
             async_workers: 64,

@@ -275,6 +275,15 @@ pub struct KvQuota {
     pub bytes_max: u64,
 }
 
+impl Default for KvQuota {
+    fn default() -> Self {
+        Self {
+            keys_max: 100_000,
+            bytes_max: 256 << 20,
+        }
+    }
+}
+
 /// The inputs that make a run repeatable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
@@ -405,7 +414,8 @@ pub struct Replayable {
     pub recording: Recording,
 }
 
-/// Which invocations to list. Newest first.
+/// Which invocations to list: newest first, but those after a given one oldest first, so that a reader who goes on
+/// from there misses none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InvocationFilter {
     /// Only in this state.
@@ -429,6 +439,17 @@ pub struct Retention {
     pub idempotency: Duration,
     /// When all that is stored takes more, the oldest ended invocations go, whosever they are.
     pub bytes: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(7 * 86_400),
+            per_function: 10_000,
+            idempotency: Duration::from_secs(86_400),
+            bytes: 16 << 30,
+        }
+    }
 }
 
 /// Counts that survive a restart.

@@ -114,7 +114,8 @@ fn weight(record: &Record) -> u32 {
     u32::try_from(1 + bytes / BYTES_A_PLACE).unwrap_or(u32::MAX)
 }
 
-/// The task that writes; when it ends, however it ends, the next row starts another.
+/// The task that writes. It clears `writing` itself when nothing waits; after a panic its drop does, so that the next row
+/// starts another.
 struct Writing(Arc<Shared>);
 
 impl Writing {

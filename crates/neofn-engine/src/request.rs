@@ -5,8 +5,8 @@ use bytes::Bytes;
 use neofn_event::Triggers;
 use neofn_registry::{FunctionRecord, SmokeTest, VersionRecord};
 use neofn_types::{
-    Diagnostic, Error, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, TraceContext, UnitsBill,
-    Version,
+    Diagnostic, Digest, Error, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, TraceContext,
+    UnitsBill, Version,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -97,6 +97,8 @@ pub struct Invoke {
     pub event: Bytes,
     /// `Idempotency-Key`.
     pub idempotency: Option<String>,
+    /// What makes two calls with one key the same; nothing for the event.
+    pub fingerprint: Option<Digest>,
     /// The caller's trace, or a new one.
     pub trace: TraceContext,
     /// What brought it about.

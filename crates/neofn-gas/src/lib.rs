@@ -15,6 +15,4 @@ pub use bank::{
 };
 pub use meter::{Meter, OverLimit, Stopped};
 pub use purse::{LeaseOptions, Purses, Reservation, ReserveError};
-pub use schedule::{
-    FUEL_PER_UNIT, HostCharge, MEMORY_PAGE_BYTES, Price, SCHEDULE_V1, Schedule, ScheduleError,
-};
+pub use schedule::{FUEL_PER_UNIT, HostCharge, MEMORY_PAGE_BYTES, Price, SCHEDULE_V1, Schedule};

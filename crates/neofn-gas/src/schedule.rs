@@ -80,11 +80,6 @@ pub struct Schedule {
     pub memory_per_page: u64,
 }
 
-/// A number that names no schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no unit schedule {0}")]
-pub struct ScheduleError(pub u32);
-
 /// The schedule in force.
 pub const SCHEDULE_V1: Schedule = Schedule {
     version: 1,
@@ -94,13 +89,6 @@ pub const SCHEDULE_V1: Schedule = Schedule {
 };
 
 impl Schedule {
-    /// The schedule with this number.
-    pub fn by_version(version: u32) -> Result<&'static Self, ScheduleError> {
-        match version {
-            1 => Ok(&SCHEDULE_V1),
-            other => Err(ScheduleError(other)),
-        }
-    }
     /// The price of a kind of host call.
     #[must_use]
     pub const fn price(&self, kind: HostCharge) -> Price {

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderNa
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use neofn_api::ApiKey;
-use neofn_types::{Code, Error};
+use neofn_types::{Code, Digest, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -81,6 +81,17 @@ pub(crate) fn event(request: &Parts, rest: &str, body: &[u8], passed: Credential
         ),
     };
     Bytes::from(serde_json::to_vec(&event).unwrap_or_default())
+}
+
+/// What makes two requests with one Idempotency-Key the same: their headers may differ.
+pub(crate) fn fingerprint(request: &Parts, body: &[u8]) -> Digest {
+    let uri = &request.uri;
+    Digest::of_parts(&[
+        request.method.as_str().as_bytes(),
+        uri.path().as_bytes(),
+        uri.query().unwrap_or_default().as_bytes(),
+        body,
+    ])
 }
 
 /// Whether an API key of ours is in a header, be it revoked, mistyped or sent under a name of the caller's own.

@@ -43,6 +43,8 @@ pub struct Node {
     gone: CancellationToken,
     server: JoinHandle<()>,
     service: JoinHandle<()>,
+    /// Removed with the node.
+    #[expect(dead_code, reason = "kept, not read: its drop removes the files")]
     published: Published,
     payments: Option<Payments>,
     // last: the others ask it until they have ended
@@ -209,7 +211,6 @@ impl Drop for Node {
         self.gone.cancel();
         self.server.abort();
         self.service.abort();
-        tracing::trace!(files = ?std::mem::size_of_val(&self.published), "dropped");
     }
 }
 

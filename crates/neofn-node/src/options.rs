@@ -6,7 +6,6 @@ use neofn_http::ServerOptions;
 use neofn_types::{Code, Datoshi, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Which chain functions see and act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,16 +107,8 @@ impl NodeOptions {
             exe,
             insecure_no_jail: false,
             limits_max: Limits::default(),
-            retention: Retention {
-                age: Duration::from_secs(7 * 86_400),
-                per_function: 10_000,
-                bytes: 16 << 30,
-                idempotency: Duration::from_secs(86_400),
-            },
-            kv_quota: KvQuota {
-                keys_max: 100_000,
-                bytes_max: 256 << 20,
-            },
+            retention: Retention::default(),
+            kv_quota: KvQuota::default(),
             children: 0,
             server: ServerOptions::default(),
             data,

@@ -79,7 +79,7 @@ pub(crate) fn list(
     // no id is as short as nothing or as long as 17 bytes
     let after = filter.after.as_ref().map_or(&[][..], |id| id.as_bytes());
     let before = filter.before.as_ref().map_or(&[0xff; 17][..], |id| id.as_bytes());
-    let mut statement = conn.prepare_cached(page_of(filter.status))?;
+    let mut statement = conn.prepare_cached(page_of(filter.status, filter.after.is_some()))?;
     let mut rows = statement.query(params![place.0, place.1, after, before, filter.limit])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -89,45 +89,56 @@ pub(crate) fn list(
 }
 
 /// The status is written into the text, because a partial index is not chosen for a parameter.
-fn page_of(status: Option<Status>) -> &'static str {
+fn page_of(status: Option<Status>, oldest_first: bool) -> &'static str {
     macro_rules! ended {
-        ($index:literal, $extra:literal) => {
+        ($index:literal, $extra:literal, $order:literal) => {
             concat!(
                 columns!(),
                 from_invocation!($index),
                 " WHERE i.pid = ?1 AND i.fid = ?2 AND i.id > ?3 AND i.id < ?4",
                 $extra,
-                " ORDER BY i.id DESC LIMIT ?5"
+                " ORDER BY i.id ",
+                $order,
+                " LIMIT ?5"
             )
         };
     }
     // what has not ended is found from the queue, which is short
     macro_rules! live {
-        ($state:literal) => {
+        ($state:literal, $order:literal) => {
             concat!(
                 columns!(),
                 " FROM queue q CROSS JOIN invocation i ON i.pid = q.pid AND i.fid = q.fid AND i.id = q.id \
                  JOIN function f ON f.fid = i.fid JOIN project p ON p.pid = i.pid \
                  WHERE q.pid = ?1 AND q.fid = ?2 AND q.id > ?3 AND q.id < ?4 AND q.state = ",
                 $state,
-                " ORDER BY q.id DESC LIMIT ?5"
+                " ORDER BY q.id ",
+                $order,
+                " LIMIT ?5"
             )
         };
     }
-    match status {
-        None => ended!("", ""),
-        Some(Status::Succeeded) => ended!("", " AND i.status = 2"),
-        Some(Status::Failed) => ended!(
-            " INDEXED BY invocation_failed",
-            " AND i.status >= 3 AND i.status = 3"
-        ),
-        Some(Status::Dead) => ended!(
-            " INDEXED BY invocation_failed",
-            " AND i.status >= 3 AND i.status = 4"
-        ),
-        Some(Status::Queued) => live!("0"),
-        Some(Status::Running) => live!("1"),
+    macro_rules! page {
+        ($order:literal) => {
+            match status {
+                None => ended!("", "", $order),
+                Some(Status::Succeeded) => ended!("", " AND i.status = 2", $order),
+                Some(Status::Failed) => ended!(
+                    " INDEXED BY invocation_failed",
+                    " AND i.status >= 3 AND i.status = 3",
+                    $order
+                ),
+                Some(Status::Dead) => ended!(
+                    " INDEXED BY invocation_failed",
+                    " AND i.status >= 3 AND i.status = 4",
+                    $order
+                ),
+                Some(Status::Queued) => live!("0", $order),
+                Some(Status::Running) => live!("1", $order),
+            }
+        };
     }
+    if oldest_first { page!("ASC") } else { page!("DESC") }
 }
 
 fn record(row: &Row<'_>) -> Result<InvocationRecord, Fault> {

@@ -441,21 +441,27 @@ pub(crate) fn release(work: &mut Work<'_>, held: &[(InvocationId, Fence)]) -> An
         let Some(claim) = claim.filter(|c| c.fence == *fence && !c.waits) else {
             continue;
         };
-        work.memory.unclaimed(*id)?;
-        work.conn
-            .prepare_cached(
-                "UPDATE queue SET state = 0, attempt = attempt - 1, lease_until = NULL \
-                 WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
-            )?
-            .execute(params![
-                claim.place.pid,
-                claim.place.fid,
-                claim.run_at,
-                id.as_bytes()
-            ])?;
-        work.memory.queued(claim.place, claim.run_at, *id)?;
+        put_back(work, *id, &claim, claim.attempt.saturating_sub(1))?;
     }
     Ok(Ok(()))
+}
+
+/// A claim is a queued invocation again, after so many attempts.
+fn put_back(work: &mut Work<'_>, id: InvocationId, claim: &Running, attempt: u32) -> Result<(), Fault> {
+    work.memory.unclaimed(id)?;
+    work.conn
+        .prepare_cached(
+            "UPDATE queue SET state = 0, attempt = ?5, lease_until = NULL \
+             WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
+        )?
+        .execute(params![
+            claim.place.pid,
+            claim.place.fid,
+            claim.run_at,
+            id.as_bytes(),
+            attempt
+        ])?;
+    work.memory.queued(claim.place, claim.run_at, id)
 }
 
 pub(crate) fn renew(
@@ -645,23 +651,12 @@ pub(crate) fn give_up(
         .map(|(id, claim)| (*id, *claim))
         .collect();
     for (id, claim) in &lost {
-        work.memory.unclaimed(*id)?;
         if claim.waits {
+            work.memory.unclaimed(*id)?;
             interrupt(work, *id, claim, now)?;
         } else {
-            work.conn
-                .prepare_cached(
-                    "UPDATE queue SET state = 0, attempt = attempt - ?5, lease_until = NULL \
-                     WHERE pid = ?1 AND fid = ?2 AND run_at = ?3 AND id = ?4",
-                )?
-                .execute(params![
-                    claim.place.pid,
-                    claim.place.fid,
-                    claim.run_at,
-                    id.as_bytes(),
-                    u32::from(lost_by == Lost::Process)
-                ])?;
-            work.memory.queued(claim.place, claim.run_at, *id)?;
+            let attempt = claim.attempt.saturating_sub(u32::from(lost_by == Lost::Process));
+            put_back(work, *id, claim, attempt)?;
         }
     }
     Ok(u32::try_from(lost.len()).unwrap_or(u32::MAX))

@@ -27,7 +27,9 @@ pub use frame::{Place, frame};
 pub use grants::{ChainGrant, ChainWrite, GRANT_CONTRACTS_MAX, GrantError, Grants, parse_contract};
 pub use hash256::Hash256;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
-pub use limits::{LimitError, Limits, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory};
+pub use limits::{
+    LimitError, Limits, MEMORY_STEP_BYTES, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory,
+};
 pub use names::{FunctionName, NameError, ProjectName};
 pub use runtime_kind::{ParseRuntimeKindError, RuntimeKind};
 pub use script_hash::{ParseScriptHashError, ScriptHash};

@@ -113,8 +113,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, ParseQuantityError> {
     number.checked_mul(scale).ok_or_else(fail)
 }
 
-/// What memory is given out in.
-const MEMORY_STEP_BYTES: u64 = 64 << 10;
+/// What memory is given out in: a page of WebAssembly.
+pub const MEMORY_STEP_BYTES: u64 = 64 << 10;
 
 /// A size as [`parse_bytes`] reads it, for the memory of a sandbox: rounded up to whole 64 KiB.
 pub fn parse_memory(text: &str) -> Result<u64, ParseQuantityError> {

@@ -4,12 +4,11 @@
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use neofn_node::NodeOptions;
-use neofn_types::{Units, parse_bytes, parse_duration_ms};
+use neofn_types::{MEMORY_STEP_BYTES, RuntimeKind, Units, parse_bytes, parse_duration_ms};
 use std::time::Duration;
 
-/// Most memory of a sandbox; its address space has no more.
-const MEMORY: std::ops::RangeInclusive<u64> = 4 << 20..=256 << 20;
-const MEMORY_STEP: u64 = 64 << 10;
+/// Up to what the JavaScript engine can give; the same bound for both runtimes.
+const MEMORY: std::ops::RangeInclusive<u64> = 4 << 20..=RuntimeKind::Js.memory_bytes_max();
 const TIME_MS: std::ops::RangeInclusive<u64> = 1_000..=3_600_000;
 const RETENTION_MS: std::ops::RangeInclusive<u64> = 60_000..=3_650 * 86_400_000;
 
@@ -84,7 +83,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 fn memory(text: &str) -> Result<u64, String> {
     let size = bytes(text)?;
-    if MEMORY.contains(&size) && size.is_multiple_of(MEMORY_STEP) {
+    if MEMORY.contains(&size) && size.is_multiple_of(MEMORY_STEP_BYTES) {
         return Ok(size);
     }
     Err("must be between 4MiB and 256MiB, in steps of 64KiB".to_owned())

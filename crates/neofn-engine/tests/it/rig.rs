@@ -154,6 +154,7 @@ impl Rig {
             key: key(name),
             event: Bytes::from(event.to_owned()),
             idempotency: None,
+            fingerprint: None,
             trace: TraceContext::start(&*self.entropy),
             origin: Origin::Sync,
         }

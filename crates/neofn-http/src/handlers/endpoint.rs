@@ -7,7 +7,7 @@ use crate::router::{Edge, header_text};
 use crate::{body, gateway};
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
-use neofn_api::{Call, Principal, json};
+use neofn_api::{Call, Principal, json, unusable};
 
 /// Calls the function with the request as its event, and answers with its result.
 pub(crate) async fn call(
@@ -34,9 +34,11 @@ pub(crate) async fn call(
     };
     let call = Call {
         body: gateway::event(&parts, rest, &body, passed),
+        // not the headers: a repeated request carries other traces, dates and credentials
+        fingerprint: Some(gateway::fingerprint(&parts, &body)),
         idempotency_key: header_text(&parts.headers, "idempotency-key")?.map(str::to_owned),
         trace: caller.trace,
     };
     let run = edge.api().call_endpoint(&caller.who, key, call).await?;
-    Ok(gateway::response(run.outcome.as_deref().unwrap_or(b"null"))?)
+    gateway::response(run.outcome.as_deref().unwrap_or(b"null")).map_err(|e| unusable(run, &e).into())
 }

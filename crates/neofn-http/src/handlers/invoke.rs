@@ -50,6 +50,7 @@ pub(crate) async fn invoke(
     body: Body,
 ) -> Result<Response, Refusal> {
     let call = Call {
+        fingerprint: None,
         idempotency_key: header_text(&headers, "idempotency-key")?.map(str::to_owned),
         body: body::read(&headers, body, json::EVENT_BYTES_MAX).await?,
         trace: caller.trace,

@@ -31,7 +31,7 @@ pub(crate) struct LogParams {
 /// Ended invocations with their console lines; with `follow` a stream that goes on.
 #[utoipa::path(get, path = "/api/v1/functions/{project}/{function}/logs", tag = "invocations",
     params(("project" = String, Path), ("function" = String, Path), ("limit" = Option<u32>, Query),
-        ("after" = Option<String>, Query, description = "only what was admitted after this invocation"),
+        ("after" = Option<String>, Query, description = "only what was admitted after this invocation, from there on"),
         ("follow" = Option<bool>, Query, description = "server-sent events: `log` with a LogEvent, `missed` with a number"),
         ("Last-Event-ID" = Option<String>, Header, description = "as `after`")),
     responses(

@@ -95,14 +95,7 @@ async fn build(options: &PoolOptions, spawner: &Spawner) -> Result<(Vec<u8>, Vec
     let answer = tokio::time::timeout(BUILD_WITHIN, link.job(Request::BuildEngine, &[])).await;
     let too_long = |_| LinkError::Failed("compiling took too long".to_owned());
     let mut answer = answer.map_err(too_long).flatten().map_err(failed)?;
-    let mut file = |n: u8| {
-        answer
-            .files
-            .get_mut(usize::from(n))
-            .map(std::mem::take)
-            .unwrap_or_default()
-    };
-    let (module, base) = (file(FILE_MODULE), file(FILE_BASE));
+    let (module, base) = (answer.take(FILE_MODULE), answer.take(FILE_BASE));
     match answer.reply {
         Reply::Built { identity } if identity == artefact::identity() => Ok((module, base)),
         other => Err(

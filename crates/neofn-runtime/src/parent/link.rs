@@ -32,6 +32,16 @@ pub(super) struct Answer {
     pub(super) files: [Vec<u8>; FILES],
 }
 
+impl Answer {
+    /// Takes a file out; empty when none came.
+    pub(super) fn take(&mut self, file: u8) -> Vec<u8> {
+        self.files
+            .get_mut(usize::from(file))
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+}
+
 struct Pending {
     tell: oneshot::Sender<Answer>,
     files: [Vec<u8>; FILES],
@@ -210,22 +220,12 @@ impl Link {
             false => None,
         };
         let fd = self.data.get_ref().as_raw_fd();
-        let mut send = || {
+        let send = || {
             let sent = out.send(fd);
             begun.store(out.is_begun(), Ordering::Relaxed);
             sent
         };
-        match send() {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            done => return done,
-        }
-        loop {
-            let mut ready = self.data.writable().await?;
-            match ready.try_io(|_| send()) {
-                Ok(done) => return done,
-                Err(_would_block) => {}
-            }
-        }
+        when_writable(&self.data, send).await
     }
     /// Takes back a call of which nothing was sent.
     pub(super) fn withdraw(&self, id: u64) {
@@ -279,17 +279,7 @@ impl Link {
             let fds: Vec<_> = fds.iter().map(|f| f.as_fd()).collect();
             fds::send(self.control.get_ref().as_raw_fd(), bytes, &fds)
         };
-        match send() {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            done => return done,
-        }
-        loop {
-            let mut ready = self.control.writable().await?;
-            match ready.try_io(|_| send()) {
-                Ok(done) => return done,
-                Err(_would_block) => {}
-            }
-        }
+        when_writable(&self.control, send).await
     }
     async fn read_control(&self) -> io::Result<()> {
         let mut packet = vec![0u8; PACKET_BYTES_MAX];
@@ -399,6 +389,20 @@ async fn hello(control: &AsyncFd<OwnedFd>) -> io::Result<Hello> {
         ));
     }
     postcard::from_bytes(packet.get(..n).unwrap_or_default()).map_err(io::Error::other)
+}
+
+/// Sends at once when there is room, else when there is.
+async fn when_writable(fd: &AsyncFd<OwnedFd>, mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    match send() {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+        done => return done,
+    }
+    loop {
+        let mut ready = fd.writable().await?;
+        if let Ok(done) = ready.try_io(|_| send()) {
+            return done;
+        }
+    }
 }
 
 /// A child has no reason to send descriptors: they are closed unseen.

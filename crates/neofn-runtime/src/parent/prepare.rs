@@ -157,18 +157,11 @@ impl Drop for KillOnDrop {
 }
 
 fn finish(mut answer: Answer, engine: Digest) -> Result<(Artifact, Vec<String>), PrepareError> {
-    let mut file = |n: u8| {
-        answer
-            .files
-            .get_mut(usize::from(n))
-            .map(std::mem::take)
-            .unwrap_or_default()
-    };
-    let report: PrepareReport = postcard::from_bytes(&file(FILE_REPORT)).map_err(unavailable)?;
+    let report: PrepareReport = postcard::from_bytes(&answer.take(FILE_REPORT)).map_err(unavailable)?;
     if let Some(failure) = report.failure {
         return Err(PrepareError::Refused(of_deployment(failure)));
     }
-    let bytes = bytes::Bytes::from(file(FILE_ARTIFACT));
+    let bytes = bytes::Bytes::from(answer.take(FILE_ARTIFACT));
     let artifact = Artifact {
         digest: Digest::of(&bytes),
         engine,

@@ -65,11 +65,7 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
     })?;
     let entry = inner
         .versions
-        .get(
-            &job.artifact,
-            kind,
-            u64::try_from(begun.as_millis()).unwrap_or(u64::MAX),
-        )
+        .get(&job.artifact, kind, inner.now_ms())
         .map_err(|e| no_memory(&e))?;
     let deadline = begun.saturating_add(job.time);
     let left = || deadline.saturating_sub(inner.options.clock.monotonic());

@@ -308,11 +308,6 @@ impl Engine {
 }
 
 impl Version {
-    /// Whether live instances serve it.
-    #[must_use]
-    pub fn is_hot(&self) -> bool {
-        self.0.hot.lock().is_some()
-    }
     /// Memory that holding it takes, without its live instances.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -18,6 +18,7 @@ mod limiter;
 mod lines;
 mod output;
 mod run;
+mod segments;
 mod state;
 mod wasi;
 

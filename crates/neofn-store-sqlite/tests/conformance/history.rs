@@ -198,7 +198,7 @@ pub async fn listings_are_newest_first_and_filtered<H: Harness>() {
                     after: after.map(|n: usize| all[n].0),
                     limit,
                 };
-                let expected: Vec<_> = all
+                let mut expected: Vec<_> = all
                     .iter()
                     .enumerate()
                     .filter(|(n, (_, s))| {
@@ -207,8 +207,11 @@ pub async fn listings_are_newest_first_and_filtered<H: Harness>() {
                             && status.is_none_or(|wanted| *s == wanted)
                     })
                     .map(|(_, row)| *row)
-                    .take(usize::try_from(limit).unwrap())
                     .collect();
+                if after.is_some() {
+                    expected.reverse();
+                }
+                expected.truncate(usize::try_from(limit).unwrap());
                 let found = store.invocations(&f, filter).await.unwrap();
                 let found: Vec<_> = found.into_iter().map(|r| (r.id, r.status)).collect();
                 assert_eq!(found, expected, "{filter:?}");

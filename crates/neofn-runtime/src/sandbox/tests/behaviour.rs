@@ -247,10 +247,8 @@ fn a_deadline_or_a_cancel_stops_running_code() {
             let mut late = input("null");
             late.units = 1_000_000_000_000;
             late.deadline = Duration::from_millis(30);
-            let begun = Instant::now();
             let core = run_with(version, late, &mut Host::default());
             assert_eq!(failure(&core).code, Code::TimedOut);
-            assert!(begun.elapsed() < Duration::from_secs(5));
 
             let mut endless = input("null");
             endless.units = 1_000_000_000_000;

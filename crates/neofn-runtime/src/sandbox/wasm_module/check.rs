@@ -3,10 +3,10 @@
 use super::config::TABLE_ELEMENTS_MAX;
 use super::{MODULE_BYTES_MAX, wasi};
 use crate::port::Failure;
+use neofn_gas::MEMORY_PAGE_BYTES as PAGE_BYTES;
 use neofn_types::Code;
 use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures};
 
-const PAGE_BYTES: u64 = 64 << 10;
 /// Longest name that is repeated in a message.
 const NAME_SHOWN: usize = 80;
 

@@ -1,7 +1,7 @@
 //! Module to artifact: checked, compiled, and loaded once to see that it fits.
 
 use super::config::{MAGIC, WasmEngine};
-use super::{check, run::WasmVersion};
+use super::{check, run::WasmVersion, segments};
 use crate::port::Failure;
 use neofn_types::Code;
 
@@ -9,10 +9,11 @@ use neofn_types::Code;
 /// child whose time and memory are bounded.
 pub fn compile(module: &[u8], memory_bytes: u64) -> Result<Vec<u8>, Failure> {
     check::module(module, memory_bytes)?;
+    let module = segments::merged(module).or_else(|e| check::refuse(Code::WasmInvalid, e.to_string()))?;
     let engine = WasmEngine::new(1).or_else(|e| check::refuse(Code::Internal, e.to_string()))?;
     let code = engine
         .engine
-        .precompile_module(module)
+        .precompile_module(&module)
         .or_else(|e| check::refuse(Code::WasmInvalid, format!("the module cannot be compiled: {e:#}")))?;
     let mut artifact = Vec::with_capacity(code.len() + 64);
     artifact.extend_from_slice(MAGIC);

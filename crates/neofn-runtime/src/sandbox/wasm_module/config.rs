@@ -69,7 +69,7 @@ pub(super) fn config(slots: u32) -> Config {
 }
 
 /// The artifact's first bytes: format and its version, which also changes with what host calls are charged.
-pub(super) const MAGIC: &[u8; 8] = b"NFWASM\0\x02";
+pub(super) const MAGIC: &[u8; 8] = b"NFWASM\0\x03";
 
 fn identity_of(engine: &Engine) -> Digest {
     struct Sha(sha2::Sha256);
