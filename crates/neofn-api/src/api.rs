@@ -3,11 +3,13 @@
 use crate::auth::Authenticator;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
+use crate::rate::{RateLimits, Rates};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
-use neofn_identity::Principal;
-use neofn_identity::port::IdentityStore;
+use neofn_identity::policy::Policies;
+use neofn_identity::port::{IdentityStore, MemberStore};
+use neofn_identity::{Identity, Principal};
 use neofn_runtime::port::Runtime;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
@@ -23,6 +25,14 @@ pub struct ApiOptions {
     pub runtime: Arc<dyn Runtime>,
     /// Holds the keys.
     pub identity: Arc<dyn IdentityStore>,
+    /// Signs people in.
+    pub accounts: Identity,
+    /// Knows who is what in which project.
+    pub members: Arc<dyn MemberStore>,
+    /// Say who may do what.
+    pub policies: Policies,
+    /// How many requests a caller may send.
+    pub rates: RateLimits,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where trace ids come from.
@@ -74,6 +84,10 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) auth: Authenticator,
+    pub(crate) accounts: Identity,
+    pub(crate) members: Arc<dyn MemberStore>,
+    pub(crate) policies: Policies,
+    pub(crate) rates: Rates,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
@@ -91,7 +105,11 @@ impl Api {
             inner: Arc::new(Inner {
                 engine: options.engine,
                 runtime: options.runtime,
-                auth: Authenticator::new(options.identity, options.clock.clone()),
+                auth: Authenticator::new(options.identity, options.accounts.clone(), options.clock.clone()),
+                accounts: options.accounts,
+                members: options.members,
+                policies: options.policies,
+                rates: Rates::new(options.rates),
                 started: options.clock.monotonic(),
                 clock: options.clock,
                 entropy: options.entropy,
@@ -131,6 +149,11 @@ impl Api {
         &self.inner.engine
     }
 
+    /// May they do this?
+    pub(crate) fn authorise(&self, who: &Principal, action: Action, target: Target<'_>) -> Result<(), Error> {
+        policy::authorise(&self.inner.policies, who, action, target)
+    }
+
     /// May they do this to a function? Also for an edge that wants to know before it reads a large body.
     pub fn authorise_function(
         &self,
@@ -138,11 +161,11 @@ impl Api {
         action: Action,
         key: &FunctionKey,
     ) -> Result<(), Error> {
-        policy::authorise(
+        self.authorise(
             who,
             action,
-            Target::Project {
-                project: &key.project,
+            Target::Function {
+                key,
                 hidden_as: Code::FunctionNotFound,
                 public: false,
             },
@@ -156,35 +179,35 @@ impl Api {
         action: Action,
         project: &ProjectName,
     ) -> Result<(), Error> {
-        policy::authorise(
+        self.authorise(
             who,
             action,
             Target::Project {
                 project,
                 hidden_as: Code::ProjectNotFound,
-                public: false,
             },
         )
     }
 
-    /// May they run it? Members need no look-up; for others the function has to be public.
+    /// May they run it? Only for those who may not anyway is it looked up whether the function is public.
     pub(crate) async fn authorise_call(
         &self,
         who: &Principal,
         action: Action,
         key: &FunctionKey,
     ) -> Result<(), ApiError> {
-        let public = !who.reaches(&key.project) && self.is_public(key).await?;
-        policy::authorise(
-            who,
-            action,
-            Target::Project {
-                project: &key.project,
-                hidden_as: Code::FunctionNotFound,
-                public,
-            },
-        )?;
-        Ok(())
+        let target = |public| Target::Function {
+            key,
+            hidden_as: Code::FunctionNotFound,
+            public,
+        };
+        let Err(refused) = self.authorise(who, action, target(false)) else {
+            return Ok(());
+        };
+        if self.is_public(key).await? {
+            return Ok(self.authorise(who, action, target(true))?);
+        }
+        Err(refused.into())
     }
 
     /// Whether a function exists is not for outsiders to learn: one that does not is not public.

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::decode::{Call, SCRIPT_BYTES_MAX, decode};
@@ -46,7 +46,7 @@ impl Api {
 
     /// May they look? Also for an edge that wants to know before it reads a body.
     pub fn authorise_chain(&self, who: &Principal) -> Result<(), Error> {
-        policy::authorise(who, Action::ReadChain, Target::Node { loopback: false })
+        self.authorise(who, Action::ReadChain, Target::Node { loopback: false })
     }
 
     /// The network, its newest block, and how the nodes do.

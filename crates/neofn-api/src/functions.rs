@@ -44,7 +44,7 @@ impl Api {
         request: DeployRequest,
     ) -> Result<(DeployResponse, bool), ApiError> {
         self.authorise_project(who, Action::Deploy, project)?;
-        // projects are made by operators; a project's own key may outlive it
+        // an operator's first deployment makes a project; a project's own key may outlive it
         if !who.is_operator() && !self.engine().project_exists(project).await? {
             return Err(Error::new(
                 Code::Forbidden,

@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::error::{ApiError, FailedRun};
 use crate::functions::{Page, bad_cursor};
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use crate::{json, view};
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Origin, Status};
@@ -93,11 +93,11 @@ impl Api {
 
     async fn may_call_endpoint(&self, who: &Principal, key: &FunctionKey) -> Result<bool, ApiError> {
         let public = self.is_public(key).await?;
-        policy::authorise(
+        self.authorise(
             who,
             Action::Endpoint,
-            Target::Project {
-                project: &key.project,
+            Target::Function {
+                key,
                 hidden_as: Code::FunctionNotFound,
                 public,
             },
@@ -228,12 +228,12 @@ impl Api {
         }
         let id: InvocationId = id.parse().map_err(|_| Error::from(Code::InvocationNotFound))?;
         let record = self.engine().invocation(id).await?;
-        let target = Target::Project {
-            project: &record.key.project,
+        let target = Target::Function {
+            key: &record.key,
             hidden_as: Code::InvocationNotFound,
             public: false,
         };
-        policy::authorise(who, action, target)?;
+        self.authorise(who, action, target)?;
         Ok(record)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows no HTTP, GraphQL or gRPC: it takes a principal and typed input, and answers wire types or an error.
 
+mod accounts;
 mod api;
 mod auth;
 mod chain;
@@ -11,8 +12,10 @@ mod event_stream;
 mod functions;
 mod invocations;
 pub mod json;
+mod members;
 mod node;
 pub mod policy;
+mod rate;
 mod sending;
 mod signer;
 mod transactions;
@@ -29,10 +32,12 @@ pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream, unusa
 pub use neofn_engine::port::Totals;
 pub use neofn_engine::request::Invoked;
 pub use neofn_engine::{ChainState, EngineStats, HistogramData, TriggerStats};
-pub use neofn_identity::{ApiKey, Principal};
+pub use neofn_identity::limit::Standing;
+pub use neofn_identity::{ApiKey, Principal, RefreshToken};
 pub use neofn_runtime::port::RuntimeStatus;
 pub use node::TriggerMetrics;
 pub use policy::Action;
+pub use rate::{RateLimits, TooMany};
 pub use sending::SendFor;
 pub use triggers::{FiredQuery, TestQuery};
 pub use view::{millis, units};

@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::chain::{bad, contract};
 use crate::error::ApiError;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use crate::transactions::view;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,7 +30,7 @@ pub struct SendFor<'a> {
 impl Api {
     /// May they send? Also for an edge that wants to know before it reads a large body.
     pub fn authorise_sending(&self, who: &Principal) -> Result<(), Error> {
-        policy::authorise(who, Action::SendTransactions, Target::Node { loopback: false })
+        self.authorise(who, Action::SendTransactions, Target::Node { loopback: false })
     }
 
     /// Calls a method of a contract, on chain.

@@ -6,7 +6,7 @@ use crate::api::Api;
 use crate::chain::{bad, contract};
 use crate::error::ApiError;
 use crate::functions::Page;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use neofn_chain::key::PrivateKey;
 use neofn_chain::signer::{AccountInfo, Calls, Import, MethodRule, Signature, Signing as _, SigningPolicy};
 use neofn_chain::tx::Scope;
@@ -27,7 +27,7 @@ const SCOPE_CONTRACTS_MAX: usize = 16;
 impl Api {
     /// May they manage keys? Also for an edge that wants to know before it reads a body.
     pub fn authorise_signer(&self, who: &Principal) -> Result<(), Error> {
-        policy::authorise(who, Action::ManageSigner, Target::Node { loopback: false })
+        self.authorise(who, Action::ManageSigner, Target::Node { loopback: false })
     }
 
     /// The accounts that sign.

@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::chain::{execution, script_call};
 use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use neofn_chain::decode::decode;
 use neofn_chain::manager::{TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
@@ -59,9 +59,8 @@ impl Api {
         let target = Target::Project {
             project: &record.request.project,
             hidden_as: Code::NoSuchTransaction,
-            public: false,
         };
-        policy::authorise(who, Action::ReadTransactions, target)?;
+        self.authorise(who, Action::ReadTransactions, target)?;
         if let Some(seconds) = wait_s {
             let within = Duration::from_secs(seconds.min(WAIT_S_MAX).into());
             record = transactions

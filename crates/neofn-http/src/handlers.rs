@@ -1,5 +1,6 @@
 //! One file per resource; each handler decodes, calls a use case and encodes.
 
+pub(crate) mod auth;
 pub(crate) mod chain;
 pub(crate) mod docs;
 pub(crate) mod endpoint;
@@ -8,6 +9,7 @@ pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod invoke;
 pub(crate) mod logs;
+pub(crate) mod members;
 pub(crate) mod node;
 pub(crate) mod signer;
 pub(crate) mod transactions;

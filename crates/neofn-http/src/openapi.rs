@@ -1,7 +1,7 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    chain, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+    auth, chain, events, functions, invocations, invoke, logs, members, node, signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -16,6 +16,9 @@ use utoipa::{Modify, OpenApi};
         license(name = "Apache-2.0 OR MIT")
     ),
     paths(
+        auth::challenge, auth::login, auth::refresh, auth::logout, auth::whoami, auth::jwks,
+        members::projects, members::create_project, members::members, members::set_member, members::remove_member,
+        members::keys, members::create_key, members::revoke_key,
         invoke::invoke, invoke::estimate, invocations::read, invocations::list, invocations::replay, logs::logs,
         functions::deploy, functions::list, functions::read, functions::change, functions::remove,
         functions::versions, functions::rollback, node::health, node::ready, node::metrics,
@@ -31,6 +34,7 @@ use utoipa::{Modify, OpenApi};
         (name = "invocations", description = "Running functions and looking back"),
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
         (name = "chain", description = "Looking at the chain, and sending transactions to it"),
+        (name = "accounts", description = "Signing in, projects, members and keys"),
         (name = "node", description = "The node itself"),
     )
 )]
@@ -42,7 +46,9 @@ impl Modify for Key {
         let components = document.components.get_or_insert_with(Default::default);
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key, `nfk_…`"))
+            .description(Some(
+                "An API key, `nfk_…`, or an access token of POST /auth/login",
+            ))
             .build();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
     }

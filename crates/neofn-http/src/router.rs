@@ -2,14 +2,16 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    chain, docs, endpoint, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+    auth, chain, docs, endpoint, events, functions, invocations, invoke, logs, members, node, signer,
+    transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
+use crate::shield::{self, Asked, Counted, Origins};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use http::{HeaderName, HeaderValue, Request};
 use neofn_api::{Action, Api};
 use neofn_types::{Code, Error, TraceContext};
@@ -89,6 +91,20 @@ endpoints! {
     any    "/f/{project}/{function}" Endpoint endpoint::call;
     any    "/f/{project}/{function}/" Endpoint endpoint::call;
     any    "/f/{project}/{function}/{*rest}" Endpoint endpoint::call;
+    post   "/auth/challenge" SignIn auth::challenge;
+    post   "/auth/login" SignIn auth::login;
+    post   "/auth/refresh" SignIn auth::refresh;
+    post   "/auth/logout" OwnSession auth::logout;
+    get    "/auth/whoami" OwnSession auth::whoami;
+    get    "/.well-known/jwks.json" SignIn auth::jwks;
+    get    "/api/v1/projects" ListProjects members::projects;
+    post   "/api/v1/projects" CreateProject members::create_project;
+    get    "/api/v1/members/{project}" ListMembers members::members;
+    put    "/api/v1/members/{project}/{address}" ManageMembers members::set_member;
+    delete "/api/v1/members/{project}/{address}" ManageMembers members::remove_member;
+    get    "/api/v1/keys/{project}" ManageKeys members::keys;
+    post   "/api/v1/keys/{project}" ManageKeys members::create_key;
+    delete "/api/v1/keys/{project}/{id}" ManageKeys members::revoke_key;
     get    "/health" Health node::health;
     get    "/ready" Health node::ready;
     get    "/metrics" Metrics node::metrics;
@@ -107,17 +123,24 @@ struct Shared {
     api: Api,
     counters: HttpCounters,
     going: CancellationToken,
+    origins: Origins,
 }
 
 impl Edge {
     /// Over the use cases. When `going` is cancelled, open streams end.
     #[must_use]
     pub fn new(api: Api, going: CancellationToken) -> Self {
+        Self::with_origins(api, going, &[])
+    }
+    /// The same; pages of these sites, such as `https://app.example`, may call it from a browser.
+    #[must_use]
+    pub fn with_origins(api: Api, going: CancellationToken, origins: &[String]) -> Self {
         Self {
             shared: Arc::new(Shared {
                 api,
                 counters: HttpCounters::default(),
                 going,
+                origins: Origins::new(origins),
             }),
         }
     }
@@ -169,9 +192,16 @@ impl EdgeService {
         if let Some(peer) = peer {
             request.extensions_mut().insert(Peer(peer));
         }
-        let mut router = self.router.clone();
-        let response = router.call(request).await?;
+        let counted = Counted::default();
+        request.extensions_mut().insert(counted.clone());
+        let origins = &self.edge.shared.origins;
+        let asked = Asked::of(&request, origins, counted);
+        let response = match shield::preflight(&request, origins) {
+            Some(response) => response,
+            None => self.router.clone().call(request).await?,
+        };
         let mut response = problem::finish(response, &trace);
+        asked.finish(response.headers_mut());
         self.edge.counters().answered(response.status());
         if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
             response.headers_mut().insert(TRACEPARENT.clone(), value);

@@ -13,6 +13,7 @@ mod node;
 mod options;
 mod payments;
 mod runtime_file;
+mod sign_in;
 mod signal;
 
 pub use chain::ChainFacts;
@@ -23,4 +24,5 @@ pub use log::{LogFormat, log_to_stderr};
 pub use neofn_chain::dev::Keep;
 pub use node::Node;
 pub use options::{ChainChoice, NodeOptions, PayingWallet, state_directory};
+pub use sign_in::AccessOptions;
 pub use signal::{Termination, runtime};

@@ -5,13 +5,14 @@ use crate::child::CHILD_ARGUMENT;
 use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
-use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
-use neofn_api::{Api, ApiOptions, NodeFacts};
+use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, sign_in};
+use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
+use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
 use neofn_runtime::{Pool, PoolOptions};
 use neofn_store_sqlite::{Store, StoreOptions};
@@ -80,6 +81,19 @@ impl Node {
             }
             None => None,
         };
+        let policies = match &options.access.policies {
+            Some(dir) => Policies::load(Action::DECLARED, dir),
+            None => Policies::built_in(Action::DECLARED),
+        }?;
+        let accounts = sign_in::open(sign_in::Footing {
+            access: &options.access,
+            data: &data,
+            address: bound.address(),
+            store: store.clone(),
+            chain: port.clone(),
+            clock: clock.clone(),
+        })
+        .await?;
         let chained = Chained {
             chain: port,
             writer: payments.as_ref().map(Payments::writer),
@@ -87,10 +101,15 @@ impl Node {
         let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
+        tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             runtime: pool,
             identity: store.clone(),
+            accounts,
+            members: store.clone(),
+            policies,
+            rates: RateLimits::default(),
             clock,
             entropy,
             limits_max: options.limits_max,
@@ -106,7 +125,7 @@ impl Node {
             },
         });
         let url = url(bound.address());
-        let edge = Edge::new(api.clone(), going.clone());
+        let edge = Edge::with_origins(api.clone(), going.clone(), &options.access.origins);
         let server = tokio::spawn(bound.serve(edge, closing.clone()));
         let file = RuntimeFile {
             url: url.clone(),

@@ -1,5 +1,6 @@
 //! What an operator decides about a node.
 
+use crate::sign_in::AccessOptions;
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
 use neofn_http::ServerOptions;
@@ -83,6 +84,8 @@ pub struct NodeOptions {
     pub children: u32,
     /// Bounds of the HTTP server.
     pub server: ServerOptions,
+    /// Who may do what.
+    pub access: AccessOptions,
 }
 
 impl NodeOptions {
@@ -111,6 +114,7 @@ impl NodeOptions {
             kv_quota: KvQuota::default(),
             children: 0,
             server: ServerOptions::default(),
+            access: AccessOptions::default(),
             data,
         })
     }

@@ -4,7 +4,7 @@ use crate::blobs::BlobError;
 use crate::error::Fault;
 use crate::invocations::{self, Encoded};
 use crate::open::Store;
-use crate::{history, identity, kv, prune, registry, transactions, triggers};
+use crate::{history, kv, prune, registry, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
@@ -17,8 +17,6 @@ use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
     TriggerState, TriggerStore, TriggeredFunction,
 };
-use neofn_identity::port::{IdentityStore, IdentityStoreError};
-use neofn_identity::{KeyId, KeyRecord};
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{
@@ -385,22 +383,6 @@ impl RegistryStore for Store {
                 registry::set_artifact(work, &key, version, &artifact)
             })
             .await?
-    }
-}
-
-#[async_trait]
-impl IdentityStore for Store {
-    async fn add_key(&self, key: KeyRecord) -> Result<(), IdentityStoreError> {
-        Ok(self
-            .queue
-            .call(0, move |work| identity::add(work.conn, &key))
-            .await?)
-    }
-    async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError> {
-        Ok(self.readers.read(move |conn| identity::key(conn, id)).await?)
-    }
-    async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
-        Ok(self.readers.read(identity::keys).await?)
     }
 }
 

@@ -289,11 +289,38 @@ catalogue! {
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",
-        "This path needs an API key, and none was given, or it is unknown, expired or revoked.",
-        "Send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
+        "This path needs an API key or an access token, and none was given, or it is unknown, expired or revoked.",
+        "Sign in with `neofn login`, or send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
     Forbidden = "NF0403", 403, Never, "not allowed",
         "The credentials are valid but do not carry this right.",
         "Ask the project's owner for it.";
+    SignInRefused = "NF0404", 401, Never, "sign-in refused",
+        "The answer to the challenge does not prove the address: another key, text, network or domain was signed, or the signature is damaged.",
+        "Ask for a new challenge, sign exactly its `message` with the key of the address, and send r and s (64 bytes, s in the lower half).";
+    ChallengeGone = "NF0405", 401, Never, "challenge unknown, used or ended",
+        "A challenge can be answered once, for one address, within five minutes.",
+        "Ask for a new one with POST /auth/challenge and sign that.";
+    SessionEnded = "NF0406", 401, Never, "session ended",
+        "The refresh token is unknown or was used before, or its session was ended or has expired.",
+        "Sign in again: `neofn login`.";
+    RateLimited = "NF0407", 429, Later, "too many requests",
+        "A key, an account, an address or a project sent more requests than it may in so short a time.",
+        "Wait as long as Retry-After says; the headers RateLimit and RateLimit-Policy tell how many are left.";
+    KeyNotFound = "NF0408", 404, Never, "API key not found",
+        "The project has no valid key of this id.",
+        "`neofn keys ls` shows those that there are.";
+    MemberNotFound = "NF0409", 404, Never, "member not found",
+        "This address has no such role in the project.",
+        "`neofn members ls` shows who has which.";
+    LastOwner = "NF0410", 409, Never, "last owner",
+        "The project would be left without an owner, and nobody could give it one.",
+        "Make somebody else an owner first.";
+    ProjectExists = "NF0411", 409, Never, "project name taken",
+        "A project's name is its id, and there is one of this name on the node.",
+        "Choose another name.";
+    AccountLimit = "NF0412", 409, Never, "as many as there may be",
+        "The number of projects of an account, members of a project and keys of a project is bounded.",
+        "Remove one that is no longer needed.";
 
     // NF05: ctx.kv
     KvConflict = "NF0501", 503, Later, "key changed meanwhile",
@@ -447,40 +474,40 @@ catalogue! {
         "The witness is not that of an account whose signature the transaction waits for, or does not sign this transaction.",
         "Sign the transaction's hash for this network with the account's key.";
 
-    // NF10: the GAS bank
-    AccountEmpty = "NF1001", 402, Never, "account empty",
+    // NF13: the GAS bank
+    AccountEmpty = "NF1301", 402, Never, "account empty",
         "The project's account has less to spend than the call, the transaction or the withdrawal may cost. A call is refused before it runs, never half way.",
         "Pay in: `neofn gas deposit` shows address and memo. A lower unit limit lowers what a call sets aside.";
-    BudgetSpent = "NF1002", 402, Never, "budget spent",
+    BudgetSpent = "NF1302", 402, Never, "budget spent",
         "A budget of the project or of the function leaves less than this may cost.",
         "Raise it with `neofn gas limits`, or wait for the next period.";
-    AmountInvalid = "NF1003", 422, Never, "amount or account not valid",
+    AmountInvalid = "NF1303", 422, Never, "amount or account not valid",
         "What was asked of the bank cannot be: an amount that is none, or something that does not belong to the account.",
         "The message says which.";
-    TransferMismatch = "NF1004", 409, Never, "name of a payment used for another one",
+    TransferMismatch = "NF1304", 409, Never, "name of a payment used for another one",
         "A payment of this name was asked for before, with another amount or another receiver. Each name stands for one payment for ever.",
         "Use a new Idempotency-Key for a new payment.";
-    WithdrawalRefused = "NF1005", 422, Never, "withdrawal refused",
+    WithdrawalRefused = "NF1305", 422, Never, "withdrawal refused",
         "The signer's policy or the chain does not allow this payment. Nothing was signed, and the money is back on the account.",
         "The message says which; the operator sets the signer's limits.";
-    TreasuryUnavailable = "NF1006", 503, Later, "treasury not available",
+    TreasuryUnavailable = "NF1306", 503, Later, "treasury not available",
         "No chain node answers, or the signer is disabled until the ledger is reconciled with the chain.",
         "Try again later; `neofn gas reconcile` shows the state to an operator.";
 
-    // NF11: audit and backup
-    AuditProofMissing = "NF1101", 404, Never, "no such audit entry or checkpoint",
+    // NF14: audit and backup
+    AuditProofMissing = "NF1401", 404, Never, "no such audit entry or checkpoint",
         "The audit log has fewer entries than the number that was asked for.",
         "`neofn audit ls` shows what there is.";
-    AuditBroken = "NF1102", 500, Never, "audit log does not verify",
+    AuditBroken = "NF1402", 500, Never, "audit log does not verify",
         "Entries, hashes, proofs or signatures of the log do not belong together: something was changed after it was written.",
         "Keep the data directory as it is, compare with an export and with the root on chain, and treat the machine as compromised.";
-    BackupInvalid = "NF1103", 422, Never, "backup not valid",
+    BackupInvalid = "NF1403", 422, Never, "backup not valid",
         "The file is no backup of neofn, is damaged, or is encrypted to another key.",
         "Check the identity file; take another backup.";
-    BackupStale = "NF1104", 409, Never, "backup older than what is known",
+    BackupStale = "NF1404", 409, Never, "backup older than what is known",
         "The audit log was seen, here or on chain, with more entries than the backup has: restoring it would undo what happened since.",
         "Take a newer backup. To go back on purpose, repeat with `--accept-rollback`: that is written into the audit log.";
-    RestoreTarget = "NF1105", 409, Never, "data directory not empty",
+    RestoreTarget = "NF1405", 409, Never, "data directory not empty",
         "A restore never overwrites data.",
         "Name a directory that does not exist, or move the old one away.";
 

@@ -5,6 +5,7 @@
 mod chain;
 mod deploy;
 mod function;
+mod identity;
 mod invocation;
 mod node;
 mod problem;
@@ -17,6 +18,11 @@ pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest}
 pub use function::{
     Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
     VersionView,
+};
+pub use identity::{
+    ChallengeRequest, ChallengeView, KeyCreated, KeyList, KeyRequest, KeyView, LoggedOut, LoginRequest,
+    MemberChanged, MemberList, MemberRequest, MemberView, ProjectList, ProjectRequest, ProjectView,
+    RefreshRequest, RoleView, SignerProof, TokensView, WhoAmI,
 };
 pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,

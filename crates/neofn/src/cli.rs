@@ -1,5 +1,6 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
+pub mod accounts;
 pub mod chain;
 
 use crate::failure::{Exit, Failure};
@@ -103,6 +104,21 @@ pub enum Command {
     Tx(chain::Tx),
     /// Show the accounts that sign, and what they may sign
     Signer(chain::Signer),
+    /// Sign in to a node with a wallet
+    Login(accounts::Login),
+    /// Say who you are to the node
+    Whoami,
+    /// End the session
+    Logout,
+    /// Make and list projects
+    #[command(subcommand)]
+    Projects(accounts::Projects),
+    /// Say who may do what in a project
+    #[command(subcommand)]
+    Members(accounts::Members),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(accounts::Keys),
     /// Explain an error code, or list them all
     Explain(Explain),
     /// Look for what could be wrong on this machine
@@ -130,6 +146,18 @@ pub struct Up {
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
+    /// What people see in their address bar and sign in to, such as neofn.example; else the address it listens on
+    #[arg(long, value_name = "HOST")]
+    pub domain: Option<String>,
+    /// An account that runs this node; may be given again
+    #[arg(long = "operator", value_name = "ADDRESS")]
+    pub operators: Vec<neofn_types::ScriptHash>,
+    /// A directory with .cedar files beside the built-in policies
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// A site whose pages may call the API from a browser, such as https://app.example; may be given again
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    pub cors_origins: Vec<String>,
     /// Neo N3 nodes of the network that functions see, separated by commas
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "dev_chain")]
     pub chain: Vec<String>,

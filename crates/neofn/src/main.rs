@@ -11,6 +11,7 @@ mod paying;
 mod plan;
 mod project;
 mod render;
+mod session;
 mod settings;
 mod templates;
 mod ui;

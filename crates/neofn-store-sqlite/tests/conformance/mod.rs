@@ -19,14 +19,20 @@ pub mod triggers;
 use crate::support::TestClock;
 use neofn_engine::port::{InvocationStore, KvStore};
 use neofn_engine::triggers::port::TriggerStore;
-use neofn_identity::port::IdentityStore;
+use neofn_identity::port::{AuditStore, IdentityStore, MemberStore, SessionStore};
 use neofn_registry::port::RegistryStore;
 use std::future::Future;
 use std::sync::Arc;
 
 /// All the ports at once.
-pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore {}
-impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore> AnyStore for T {}
+pub trait AnyStore:
+    InvocationStore + KvStore + RegistryStore + TriggerStore + AnyIdentityStore
+{
+}
+impl<T: InvocationStore + KvStore + RegistryStore + TriggerStore + AnyIdentityStore> AnyStore for T {}
+/// Those of identity.
+pub trait AnyIdentityStore: IdentityStore + SessionStore + MemberStore + AuditStore {}
+impl<T: IdentityStore + SessionStore + MemberStore + AuditStore> AnyIdentityStore for T {}
 
 /// How the suite opens a backend.
 pub trait Harness: Sized + Send + Sync {
@@ -121,6 +127,18 @@ macro_rules! suite {
         ]);
         $crate::suite!(@each $harness, identity: [
             keys_are_kept_oldest_first,
+            a_challenge_is_used_up_once,
+            challenges_are_bounded_and_those_that_ended_forgotten,
+            a_refresh_token_is_exchanged_once,
+            a_session_ends_once_and_by_its_time,
+            a_signing_key_has_its_number_alone,
+            projects_belong_to_those_who_made_them,
+            a_project_keeps_an_owner,
+            roles_are_bounded_and_below_the_ceiling,
+            a_role_for_a_function_ends_with_it,
+            keys_of_a_project_are_bounded_and_revoked,
+            who_leaves_takes_their_keys_along,
+            the_audit_log_has_every_act_in_order,
         ]);
     };
     (@each $harness:ident, $module:ident: [$($test:ident,)*]) => {

@@ -1,5 +1,6 @@
 //! One file per command; this one only chooses.
 
+mod accounts;
 pub mod chain;
 mod completions;
 mod dead_letters;
@@ -16,6 +17,7 @@ mod init;
 mod invocations;
 pub mod invoke;
 pub mod logs;
+mod members;
 pub mod replay;
 mod rollback;
 mod signer;
@@ -56,6 +58,12 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::DeadLetters(args) => dead_letters::run(global, ui, &args),
         Command::Tx(args) => tx::run(global, ui, &args),
         Command::Signer(args) => signer::run(global, ui, &args),
+        Command::Login(args) => accounts::login(global, ui, &args),
+        Command::Whoami => accounts::whoami(global, ui),
+        Command::Logout => accounts::logout(global, ui),
+        Command::Projects(args) => members::projects(global, ui, &args),
+        Command::Members(args) => members::members(global, ui, &args),
+        Command::Keys(args) => members::keys(global, ui, &args),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Doctor(args) => doctor::run(global, ui, &args),
         Command::Completions(args) => Ok(completions::run(ui, &args)),

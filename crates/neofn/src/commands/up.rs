@@ -30,6 +30,13 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
     options.insecure_no_jail = args.insecure_no_jail;
     options.chain = chain(args);
     options.wallet = args.paying.wallet();
+    options.access = neofn_node::AccessOptions {
+        domain: args.domain.clone(),
+        operators: args.operators.clone(),
+        policies: args.policies.clone(),
+        origins: args.cors_origins.clone(),
+        ..options.access
+    };
     args.settings.apply(&mut options);
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
