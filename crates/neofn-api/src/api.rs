@@ -7,6 +7,7 @@ use crate::rate::{RateLimits, Rates};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
+use neofn_gas::Bank;
 use neofn_identity::policy::Policies;
 use neofn_identity::port::{IdentityStore, MemberStore};
 use neofn_identity::{Identity, Principal};
@@ -41,6 +42,8 @@ pub struct ApiOptions {
     pub limits_max: Limits,
     /// What signs and sends; none without a chain.
     pub payments: Option<Payments>,
+    /// Whose money is kept here; none where nothing costs anything.
+    pub bank: Option<Bank>,
     /// What does not change while the node runs.
     pub facts: NodeFacts,
 }
@@ -92,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
     pub(crate) payments: Option<Payments>,
+    pub(crate) bank: Option<Bank>,
     pub(crate) facts: NodeFacts,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
@@ -115,6 +119,7 @@ impl Api {
                 entropy: options.entropy,
                 limits_max: options.limits_max,
                 payments: options.payments,
+                bank: options.bank,
                 facts: options.facts,
                 draining: AtomicBool::new(false),
             }),
@@ -143,6 +148,11 @@ impl Api {
             .payments
             .as_ref()
             .ok_or_else(|| Code::ChainAbsent.into())
+    }
+
+    /// Whose money is kept here (NF1307 where nothing costs anything).
+    pub(crate) fn bank(&self) -> Result<&Bank, Error> {
+        self.inner.bank.as_ref().ok_or_else(|| Code::BankAbsent.into())
     }
 
     pub(crate) fn engine(&self) -> &Engine {

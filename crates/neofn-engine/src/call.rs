@@ -16,10 +16,11 @@ use crate::port::{
 use crate::request::{Invoke, Invoked};
 use crate::run::{Ended, Run};
 use bytes::Bytes;
+use neofn_gas::Reservation;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis,
-    Version,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, Units,
+    UnixMillis, Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -61,6 +62,7 @@ impl Inner {
         let idempotency = idempotency(&invoke, "sync")?;
         let loaded = self.callable(&invoke.key).await?;
         let slot = self.take(&loaded, Share::Own)?;
+        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
             let (id, at) = self.new_id();
@@ -70,6 +72,7 @@ impl Inner {
                 trace: invoke.trace,
                 loaded,
                 slot,
+                money,
                 begun,
             };
             let span = call.span.clone();
@@ -102,12 +105,14 @@ impl Inner {
                 lease: self.options.lease,
             },
             queue_max: self.options.queue_max,
+            hold: None,
         }
     }
 
     async fn plain(self: Arc<Self>, call: Call) -> Result<Invoked, Error> {
         let run = first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace);
         let mut ended = self.run(run).await;
+        ended.charge = call.money.settle(Units(ended.units.total));
         // before the commit: the slot stands for a sandbox, not for the disk
         drop(call.slot);
         let (id, version) = (call.new.id, call.loaded.record.version);
@@ -156,6 +161,7 @@ impl Inner {
             ..first_run(&call.loaded, id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
+        ended.charge = call.money.settle(Units(ended.units.total));
         drop(call.slot);
         let finish = self.finish(id, fence, final_outcome(&ended), &ended);
         if let Err(error) = self.ports.invocations.finish(finish).await {
@@ -196,6 +202,8 @@ impl Inner {
         let begun = self.options.clock.monotonic();
         let loaded = self.callable(&key).await?;
         let slot = self.take(&loaded, Share::Own)?;
+        // given back unspent; but who has nothing gets no free runs, either
+        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
             let (id, _) = self.new_id();
@@ -205,7 +213,7 @@ impl Inner {
                 ..first_run(&loaded, id, event, trace)
             };
             let ended = self.run(run).await;
-            drop(slot);
+            drop((slot, money));
             let invoked = Invoked {
                 id,
                 version: loaded.record.version,
@@ -232,6 +240,7 @@ impl Inner {
             kv: ended.kv.clone(),
             emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
+            charge: ended.charge,
             at: self.options.clock.now(),
         }
     }
@@ -280,6 +289,7 @@ struct Call {
     trace: TraceContext,
     loaded: Arc<Loaded>,
     slot: Slot,
+    money: Reservation,
     begun: Duration,
 }
 

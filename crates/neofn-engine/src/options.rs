@@ -4,6 +4,7 @@ use crate::port::{ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Reten
 use crate::triggers::ChainSettings;
 use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
+use neofn_gas::Purses;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
 use neofn_sched::Backoff;
@@ -109,4 +110,6 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Sends what functions send; none on a node without an account.
     pub writer: Option<Arc<dyn ChainWriter>>,
+    /// What calls are paid from; none on a node where nothing costs anything.
+    pub purses: Option<Purses>,
 }

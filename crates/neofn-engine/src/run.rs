@@ -10,6 +10,7 @@ use crate::request::RunFailure;
 use crate::stack::DebugInfo;
 use crate::triggers::port::Delivery;
 use bytes::Bytes;
+use neofn_gas::ledger::Charge;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{
     Attempt, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
@@ -51,6 +52,8 @@ pub(crate) struct Ended {
     pub(crate) recording: Recording,
     /// Fees of the transactions that it sent, or tried out.
     pub(crate) fees: Datoshi,
+    /// What it costs its project.
+    pub(crate) charge: Option<Charge>,
 }
 
 impl Ended {
@@ -114,6 +117,7 @@ impl Inner {
                     emitted: Vec::new(),
                     recording,
                     fees: Datoshi::ZERO,
+                    charge: None,
                 };
             }
         };
@@ -180,6 +184,7 @@ impl Inner {
             duration: clock.monotonic().saturating_sub(begun),
             recording,
             fees: left.fees,
+            charge: None,
         }
     }
 

@@ -5,9 +5,11 @@
 //! a name made of the invocation: it is written once, or lost together with the row. Whatever a process that died had not
 //! written is less than its leases were, and goes back to the projects when the next one begins ([`Purses::recover`]).
 
-use crate::ledger::{Account, Charge, Detail, Entry, Hold, Purpose, Refused, TransferId, UnitPrice, Written};
+use crate::ledger::{
+    Account, Charge, Detail, Entry, Hold, OpenHold, Purpose, Refused, TransferId, UnitPrice, Written,
+};
 use crate::port::{HoldFilter, LedgerError, LedgerStore};
-use neofn_types::{Clock, Datoshi, Entropy, FunctionKey, FunctionName, ProjectName, Units};
+use neofn_types::{Clock, Datoshi, Entropy, FunctionKey, FunctionName, InvocationId, ProjectName, Units};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -156,7 +158,7 @@ impl Purses {
         let purse = self.0.purse(&key.project);
         let reserved = |hold, own| Reservation {
             taken: Some(Taken {
-                purse: Arc::clone(&purse),
+                purse: Some(Arc::clone(&purse)),
                 hold,
                 amount,
                 own,
@@ -176,6 +178,41 @@ impl Purses {
         }
         let hold = self.0.fill(&purse, amount).await?;
         Ok(reserved(hold, false))
+    }
+
+    /// What an invocation that waits sets aside in the transaction that accepts it; none when it costs nothing. The
+    /// purse is asked to give back what lies in it first, so that an account is not refused its own money.
+    pub async fn admission(
+        &self,
+        key: &FunctionKey,
+        invocation: InvocationId,
+        most: Units,
+    ) -> Result<Option<Hold>, LedgerError> {
+        let price = self.price();
+        let amount = price.of(most);
+        if amount <= Datoshi::ZERO {
+            return Ok(None);
+        }
+        let debit = Account::Project(key.project.clone());
+        let row = self.0.store.account(&debit).await?;
+        if row.is_none_or(|row| row.state.available() < amount) {
+            self.0.give_back(&self.0.purse(&key.project)).await?;
+        }
+        Ok(Some(Hold {
+            id: TransferId::hold_of(invocation),
+            purpose: Purpose::Charge,
+            debit,
+            credit: Account::Fees,
+            amount,
+            at_least: amount,
+            at: self.0.clock.now(),
+            detail: Detail {
+                function: Some(key.function.clone()),
+                invocation: Some(invocation),
+                price: Some(price.0),
+                ..Detail::default()
+            },
+        }))
     }
 
     /// Budgets of a project have changed: what it has in its purse goes back, so that the next call is held against
@@ -342,7 +379,8 @@ pub struct Reservation {
 }
 
 struct Taken {
-    purse: Arc<Purse>,
+    /// Where it came from; none: a hold of the invocation itself, which stays for its next attempt.
+    purse: Option<Arc<Purse>>,
     hold: TransferId,
     amount: Datoshi,
     own: bool,
@@ -352,6 +390,19 @@ impl Reservation {
     /// For what costs nothing.
     pub const fn free(price: UnitPrice) -> Self {
         Self { taken: None, price }
+    }
+    /// What an invocation was admitted with: its first attempt to end is charged from there. Dropped without a charge,
+    /// the hold stays as it is.
+    pub const fn held(hold: OpenHold) -> Self {
+        Self {
+            taken: Some(Taken {
+                purse: None,
+                hold: hold.id,
+                amount: hold.left,
+                own: true,
+            }),
+            price: hold.price,
+        }
     }
     /// How much was set aside.
     #[must_use]
@@ -365,11 +416,9 @@ impl Reservation {
         let taken = self.taken.take()?;
         // the meter never lets a run use more than the limit that was reserved for
         let amount = self.price.of(units).min(taken.amount);
-        if !taken.own {
-            let rest = taken.amount.0 - amount.0;
-            if rest > 0 {
-                taken.purse.money.lock().give(taken.hold, rest);
-            }
+        let rest = taken.amount.0 - amount.0;
+        if let Some(purse) = taken.purse.as_ref().filter(|_| !taken.own && rest > 0) {
+            purse.money.lock().give(taken.hold, rest);
         }
         Some(Charge {
             hold: taken.hold,
@@ -382,8 +431,10 @@ impl Reservation {
 }
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            let mut money = taken.purse.money.lock();
+        if let Some(taken) = self.taken.take()
+            && let Some(purse) = &taken.purse
+        {
+            let mut money = purse.money.lock();
             if taken.own {
                 money.orphans.push(taken.hold);
             } else {

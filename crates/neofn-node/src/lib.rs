@@ -3,6 +3,7 @@
 //! The only place that reads the clock, the random source, the environment and the user's directories.
 
 mod admin_key;
+mod bank;
 mod chain;
 mod child;
 mod clock;
@@ -15,7 +16,9 @@ mod payments;
 mod runtime_file;
 mod sign_in;
 mod signal;
+mod treasury;
 
+pub use bank::BankChoice;
 pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
 pub use clock::{OsEntropy, SystemClock, ThreadEntropy};

@@ -1,5 +1,6 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
+use crate::bank::{self, OpenBank};
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
 use crate::options::{ChainChoice, NodeOptions};
@@ -11,6 +12,7 @@ use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
+use neofn_gas::Purses;
 use neofn_http::{Bound, Edge};
 use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
@@ -48,6 +50,7 @@ pub struct Node {
     #[expect(dead_code, reason = "kept, not read: its drop removes the files")]
     published: Published,
     payments: Option<Payments>,
+    bank: Option<OpenBank>,
     // last: the others ask it until they have ended
     chain: Option<Connected>,
 }
@@ -81,6 +84,20 @@ impl Node {
             }
             None => None,
         };
+        let bank = match options.bank {
+            Some(choice) => {
+                let sending = payments.as_ref().map(|p| p.transactions.clone());
+                let on = bank::Footing {
+                    choice,
+                    store: store.clone(),
+                    chain: port.clone().zip(sending),
+                    clock: clock.clone(),
+                    entropy: entropy.clone(),
+                };
+                Some(OpenBank::open(on).await?)
+            }
+            None => None,
+        };
         let policies = match &options.access.policies {
             Some(dir) => Policies::load(Action::DECLARED, dir),
             None => Policies::built_in(Action::DECLARED),
@@ -96,7 +113,8 @@ impl Node {
         .await?;
         let chained = Chained {
             chain: port,
-            writer: payments.as_ref().map(Payments::writer),
+            writer: payments.as_ref().map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
+            purses: bank.as_ref().map(|b| b.bank.purses().clone()),
         };
         let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
@@ -113,6 +131,7 @@ impl Node {
             clock,
             entropy,
             limits_max: options.limits_max,
+            bank: bank.as_ref().map(|b| b.bank.clone()),
             payments: payments
                 .as_ref()
                 .map(|p| p.shown(chain.as_ref().map(|c| &c.facts))),
@@ -151,6 +170,7 @@ impl Node {
             service,
             published,
             payments,
+            bank,
             chain,
         })
     }
@@ -208,6 +228,9 @@ impl Node {
         if let Err(e) = (&mut self.service).await {
             tracing::error!(error = %e, "the engine's loops ended");
         }
+        if let Some(bank) = self.bank.take() {
+            bank.close().await;
+        }
         if let Some(payments) = self.payments.take() {
             payments.close().await;
         }
@@ -262,6 +285,8 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
 struct Chained {
     chain: Option<Arc<dyn Chain>>,
     writer: Option<Arc<dyn ChainWriter>>,
+    /// What calls are paid from.
+    purses: Option<Purses>,
 }
 
 fn engine(
@@ -287,6 +312,7 @@ fn engine(
         compiler: Arc::new(compiler),
         chain: chained.chain,
         writer: chained.writer,
+        purses: chained.purses,
     };
     Engine::build(engine, ports)
 }

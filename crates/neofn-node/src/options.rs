@@ -1,5 +1,6 @@
 //! What an operator decides about a node.
 
+use crate::bank::BankChoice;
 use crate::sign_in::AccessOptions;
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
@@ -86,6 +87,8 @@ pub struct NodeOptions {
     pub server: ServerOptions,
     /// Who may do what.
     pub access: AccessOptions,
+    /// What things cost; none: nothing does.
+    pub bank: Option<BankChoice>,
 }
 
 impl NodeOptions {
@@ -115,6 +118,7 @@ impl NodeOptions {
             children: 0,
             server: ServerOptions::default(),
             access: AccessOptions::default(),
+            bank: None,
             data,
         })
     }

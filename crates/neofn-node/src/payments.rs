@@ -6,7 +6,7 @@ use crate::options::{NodeOptions, PayingWallet};
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
+use neofn_chain::manager::{Request, TxError, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
 use neofn_chain::port::{Chain, TxStore};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
@@ -14,6 +14,7 @@ use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPo
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
+use neofn_gas::Bank;
 use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::io::Read as _;
 use std::path::Path;
@@ -105,9 +106,10 @@ impl Payments {
         })
     }
     /// As the port through which functions send.
-    pub(crate) fn writer(&self) -> Arc<dyn ChainWriter> {
+    pub(crate) fn writer(&self, bank: Option<Bank>) -> Arc<dyn ChainWriter> {
         Arc::new(Writer {
             transactions: self.transactions.clone(),
+            bank,
         })
     }
     /// As the use cases have it.
@@ -176,6 +178,8 @@ fn text_of(path: &Path) -> Result<String, Error> {
 
 struct Writer {
     transactions: Transactions,
+    /// Who bears the fees; none on a node without money.
+    bank: Option<Bank>,
 }
 
 #[async_trait]
@@ -198,8 +202,24 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let record = self.transactions.submit(asked(request)?).await?;
-        Ok(receipt(&record))
+        let Some(bank) = &self.bank else {
+            let record = self.transactions.submit(asked(request)?).await?;
+            return Ok(receipt(&record));
+        };
+        let (key, invocation, fee_max) = (request.key.clone(), request.invocation, request.fee_max);
+        let asked = asked(request)?;
+        let id = asked.id();
+        bank.hold_fees(&key, Some(invocation), id.0, fee_max).await?;
+        match self.transactions.submit(asked).await {
+            Ok(record) => Ok(receipt(&record)),
+            Err(error) => {
+                // only what the manager knows nothing of was never signed
+                if matches!(self.transactions.get(id).await, Err(TxError::Unknown(_))) {
+                    bank.release_fees(id.0).await?;
+                }
+                Err(error.into())
+            }
+        }
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
         let id: TxId = id

@@ -494,6 +494,10 @@ catalogue! {
         "No chain node answers, or the signer is disabled until the ledger is reconciled with the chain.",
         "Try again later; `neofn gas reconcile` shows the state to an operator.";
 
+    BankAbsent = "NF1307", 503, Never, "this node keeps no accounts",
+        "Nothing costs anything here: the node was started without a price.",
+        "An operator starts it with `--gas-price N`, in datoshi per million units, or with `--bank`.";
+
     // NF14: audit and backup
     AuditProofMissing = "NF1401", 404, Never, "no such audit entry or checkpoint",
         "The audit log has fewer entries than the number that was asked for.",

@@ -121,6 +121,7 @@ impl Rig {
             compiler: Arc::new(FakeCompiler),
             chain: None,
             writer: None,
+            purses: None,
         };
         equip(&mut ports);
         let (engine, service) = Engine::build(options, ports);

@@ -197,6 +197,13 @@ impl Bank {
             if self.store().transfer(id).await?.is_some() {
                 continue;
             }
+            let name = format!("refill/{project}/{}", hour.0);
+            let funded = self.fund_for(amount, &name).await;
+            if let Err(BankError::Refused(why)) = funded {
+                tracing::warn!(%project, %why, "not refilled");
+                continue;
+            }
+            funded?;
             let to = Account::Project(project.clone());
             let given = self.give(id, Purpose::Refill, Account::Allocation, to, amount);
             match given.await {

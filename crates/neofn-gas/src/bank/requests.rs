@@ -6,7 +6,7 @@ use crate::ledger::{
     Account, AccountRow, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose, StatementFilter,
     StatementLine, Transfer, TransferId, UsageFilter, UsageLine, Written,
 };
-use crate::port::{HoldFilter, RouteKind};
+use crate::port::{HoldFilter, PaymentError, PaymentName, RouteKind};
 use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -192,7 +192,36 @@ impl Bank {
                 ..Detail::default()
             },
         };
-        self.write_one(Entry::Hold(hold)).await.map(drop)
+        if let Written::Now(_) = self.write_one(Entry::Hold(hold)).await? {
+            return Ok(());
+        }
+        // asked for before. Has it ended, then either the transaction has, and asking again changes nothing, or its fees
+        // were given back because nobody had ever asked the manager for it: then the name is spent
+        let name = TransferId(managed);
+        let open = self.store().hold(name).await?.is_some_and(|h| h.left > Datoshi::ZERO);
+        if open {
+            return Ok(());
+        }
+        let known = match &self.0.options.treasury {
+            Some(treasury) => treasury.state(&PaymentName::Managed(managed)).await?.is_some(),
+            None => false,
+        };
+        if known {
+            return Ok(());
+        }
+        Err(PaymentError::Refused(
+            "what was set aside for this transaction was given back; it is too late to send it".to_owned(),
+        )
+        .into())
+    }
+    /// Gives back what [`Bank::hold_fees`] set aside for a transaction that was refused before anything was signed.
+    pub async fn release_fees(&self, managed: [u8; 16]) -> Result<(), BankError> {
+        let hold = TransferId(managed);
+        let at = self.0.options.clock.now();
+        match self.write_one(Entry::Void { hold, at }).await {
+            Ok(_) | Err(BankError::Refused(crate::ledger::Refused::NoHold(_))) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// First credit of a new account; once for ever, however often it is asked for.
@@ -202,6 +231,10 @@ impl Bank {
             return Ok(amount);
         }
         let id = TransferId::of("allocation", &[project.as_ref().as_bytes()]);
+        if self.store().transfer(id).await?.is_some() {
+            return Ok(amount);
+        }
+        self.fund_for(amount, &format!("allocation/{project}")).await?;
         let to = Account::Project(project.clone());
         let given = self.give(id, Purpose::Allocation, Account::Allocation, to, amount);
         Ok(given.await?.amount())
@@ -242,6 +275,16 @@ impl Bank {
         let id = TransferId::of("funding", &[name.as_bytes()]);
         let given = self.give(id, Purpose::Funding, from, Account::Allocation, amount);
         given.await.map(drop)
+    }
+
+    /// Moves what is missing of `amount` from the operator's account to what it gives away, under a name of its own.
+    pub(super) async fn fund_for(&self, amount: Datoshi, name: &str) -> Result<(), BankError> {
+        let row = self.store().account(&Account::Allocation).await?;
+        let available = row.map(|r| r.state.available()).unwrap_or_default();
+        match amount.checked_sub(available) {
+            Some(missing) if missing > Datoshi::ZERO => self.fund(missing, name).await,
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn give(

@@ -20,7 +20,29 @@ pub struct Charge {
     pub closes: bool,
 }
 
+/// A hold of an invocation that has something left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenHold {
+    /// Its name.
+    pub id: TransferId,
+    /// What it has.
+    pub left: Datoshi,
+    /// What units cost when it was made.
+    pub price: UnitPrice,
+}
+
 impl Charge {
+    /// For an attempt that cannot run: nothing, and the hold goes back.
+    #[must_use]
+    pub const fn nothing(hold: OpenHold) -> Self {
+        Self {
+            hold: hold.id,
+            amount: Datoshi::ZERO,
+            units: 0,
+            price: hold.price,
+            closes: true,
+        }
+    }
     /// What is written for it.
     #[must_use]
     pub fn entries(

@@ -12,7 +12,7 @@ mod state;
 
 pub use account::{Account, AccountRow};
 pub use budget::{Alert, Budget, BudgetRow, Period, THRESHOLDS};
-pub use charge::Charge;
+pub use charge::{Charge, OpenHold};
 pub use deposit::{Memo, MemoError, Movement, Routed, Routes, route};
 pub use entry::{Detail, Entry, Hold, Purpose, Refused, Transfer, TransferId, Written};
 pub use price::UnitPrice;

@@ -207,6 +207,7 @@ impl World {
             compiler: Arc::new(Lenient),
             chain: None,
             writer: None,
+            purses: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);

@@ -3,4 +3,4 @@
 mod port;
 mod rows;
 
-pub(crate) use rows::append;
+pub(crate) use rows::{append, read_from};

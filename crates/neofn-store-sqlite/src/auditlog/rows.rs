@@ -5,7 +5,7 @@ use crate::error::Fault;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorRow, EntryFilter, StoredEntry};
 use neofn_identity::auditlog::{Hash, LoggedEntry, node_hash};
-use neofn_types::{Hash256, UnixMillis};
+use neofn_types::{Hash256, ProjectName, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
 pub(super) fn size(conn: &Connection) -> Result<u64, Fault> {
@@ -80,6 +80,25 @@ pub(super) fn entries_from(conn: &Connection, seq: u64, limit: u32) -> Result<Ve
         conn.prepare_cached("SELECT seq, entry FROM audit_entry WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
     let rows = statement.query_map(params![int(seq), limit], entry)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Entries from a number on, oldest first, as they were said; of one project or of all.
+pub(crate) fn read_from(
+    conn: &Connection,
+    project: Option<&ProjectName>,
+    seq: u64,
+    limit: u32,
+) -> Result<Vec<LoggedEntry>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT entry FROM audit_entry WHERE seq >= ?1 AND (?3 IS NULL OR project = ?3) ORDER BY seq LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![int(seq), limit, project.map(AsRef::<str>::as_ref)])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get(0)?;
+        all.push(serde_json::from_slice(&bytes).map_err(|_| Fault::Damaged("audit entry"))?);
+    }
+    Ok(all)
 }
 
 pub(super) fn add_checkpoint(conn: &Connection, size: u64, note: &str) -> Result<(), Fault> {

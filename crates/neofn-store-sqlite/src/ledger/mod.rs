@@ -10,7 +10,7 @@ mod read;
 mod rows;
 mod transfer;
 
-pub(crate) use charge::{charge, used};
+pub(crate) use charge::{charge, forget_function, open_hold};
 
 use crate::error::Fault;
 use neofn_gas::ledger::{Entry, Refused, Written};
