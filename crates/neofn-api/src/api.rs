@@ -1,6 +1,7 @@
 //! The handle that edges hold, and the two questions every use case asks first: who calls, and may they.
 
 use crate::auth::Authenticator;
+use crate::backup::Backups;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
 use crate::rate::{RateLimits, Rates};
@@ -8,6 +9,7 @@ use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
 use neofn_gas::Bank;
+use neofn_identity::auditlog::AuditLog;
 use neofn_identity::policy::Policies;
 use neofn_identity::port::{IdentityStore, MemberStore};
 use neofn_identity::{Identity, Principal};
@@ -44,6 +46,10 @@ pub struct ApiOptions {
     pub payments: Option<Payments>,
     /// Whose money is kept here; none where nothing costs anything.
     pub bank: Option<Bank>,
+    /// Where acts are written down.
+    pub audit: AuditLog,
+    /// Makes backups; none where there is nothing to back up.
+    pub backups: Option<Arc<dyn Backups>>,
     /// What does not change while the node runs.
     pub facts: NodeFacts,
 }
@@ -96,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) limits_max: Limits,
     pub(crate) payments: Option<Payments>,
     pub(crate) bank: Option<Bank>,
+    pub(crate) audit: AuditLog,
+    pub(crate) backups: Option<Arc<dyn Backups>>,
     pub(crate) facts: NodeFacts,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
@@ -120,6 +128,8 @@ impl Api {
                 limits_max: options.limits_max,
                 payments: options.payments,
                 bank: options.bank,
+                audit: options.audit,
+                backups: options.backups,
                 facts: options.facts,
                 draining: AtomicBool::new(false),
             }),

@@ -118,6 +118,7 @@ impl Api {
             Created::TooMany => return Err(too_many(OWNED_MAX, "projects of one account").into()),
         }
         self.inner.accounts.forget();
+        self.first_credit(&name).await;
         Ok(ProjectView {
             name: name.to_string(),
             created_at: Some(now.to_iso8601()),

@@ -5,11 +5,13 @@
 
 mod archive;
 mod error;
+mod keys;
 mod manifest;
 mod restore;
 
 pub use age::x25519::{Identity, Recipient};
 pub use archive::{Source, create, verify};
 pub use error::BackupError;
+pub use keys::generate;
 pub use manifest::{FileEntry, Heads, Manifest};
 pub use restore::{MARK_FILE, RestoreMark, Rollback, SeenHeads, judge, restore};

@@ -1,7 +1,7 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    auth, chain, events, functions, invocations, invoke, logs, members, node, signer, transactions, triggers,
+    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -26,7 +26,9 @@ use utoipa::{Modify, OpenApi};
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
         chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
-        signer::signatures,
+        signer::signatures, gas::reconcile, gas::balance, gas::deposit, gas::statement, gas::limits, gas::set_limit,
+        gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list, audit::checkpoint, audit::proof,
+        audit::export, backup::create,
     ),
     modifiers(&Key),
     tags(
@@ -35,6 +37,8 @@ use utoipa::{Modify, OpenApi};
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
         (name = "chain", description = "Looking at the chain, and sending transactions to it"),
         (name = "accounts", description = "Signing in, projects, members and keys"),
+        (name = "gas", description = "Accounts of projects: what they have, used, pay in and take out"),
+        (name = "audit", description = "Acts that matter to security or money, with proofs"),
         (name = "node", description = "The node itself"),
     )
 )]

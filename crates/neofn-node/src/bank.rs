@@ -2,6 +2,7 @@
 //!
 //! The treasury is the signer's first account: what it has on chain is what the ledger owes to everybody together.
 
+use crate::signer_lock::SignerLock;
 use crate::treasury::{Treasurer, movements};
 use async_trait::async_trait;
 use neofn_chain::manager::Transactions;
@@ -9,6 +10,8 @@ use neofn_chain::port::Chain;
 use neofn_gas::ledger::UnitPrice;
 use neofn_gas::port::{LedgerError, Projects, Treasury};
 use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses};
+use neofn_identity::audit::AuditEntry;
+use neofn_identity::auditlog::port::AuditStore;
 use neofn_registry::port::RegistryStore;
 use neofn_store_sqlite::Store;
 use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName};
@@ -58,6 +61,7 @@ pub(crate) struct Footing {
     pub(crate) chain: Option<(Arc<dyn Chain>, Transactions)>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) lock: SignerLock,
 }
 
 struct Registered(Arc<Store>);
@@ -89,7 +93,7 @@ impl OpenBank {
             treasury: treasurer.clone().map(|t| t as Arc<dyn Treasury>),
             projects: Arc::new(Registered(on.store.clone())),
             purses,
-            clock: on.clock,
+            clock: on.clock.clone(),
             allocation: on.choice.initial,
             withdrawal_fee_max: WITHDRAWAL_FEE_MAX,
         });
@@ -99,10 +103,13 @@ impl OpenBank {
             tracing::warn!(%error, "the ledger does not follow the chain yet");
         }
         let stop = CancellationToken::new();
+        let keeper_clock = on.clock;
         let keeper = Keeper {
             bank: bank.clone(),
             store: on.store,
             chain: on.chain.map(|(chain, _)| chain),
+            lock: on.lock,
+            clock: keeper_clock,
             told: None,
         };
         keeper.allocate().await;
@@ -140,6 +147,8 @@ struct Keeper {
     bank: Bank,
     store: Arc<Store>,
     chain: Option<Arc<dyn Chain>>,
+    lock: SignerLock,
+    clock: Arc<dyn Clock>,
     /// The difference to the chain that was told of last.
     told: Option<(Datoshi, Datoshi)>,
 }
@@ -211,7 +220,23 @@ impl Keeper {
             tracing::error!(%chain, %ledger, height = seen.height, "ledger and chain differ");
         }
         self.told = found;
+        if self.lock.is_locked() && seen.settled() {
+            self.unlock().await;
+        }
         Ok(())
+    }
+
+    /// The ledger agrees with the chain after a restore: written down first, then the signer signs again.
+    async fn unlock(&self) {
+        let entry = AuditEntry::new(self.clock.now(), "node", "signer.unlock", "signer").detail(self.lock.said());
+        if let Err(error) = AuditStore::append(&*self.store, vec![entry]).await {
+            tracing::error!(%error, "the end of the signer's lock was not written down; it stays locked");
+            return;
+        }
+        match self.lock.open() {
+            Ok(()) => tracing::info!("ledger and chain agree: the signer signs again"),
+            Err(error) => tracing::error!(%error, "the signer stays locked"),
+        }
     }
 
     /// First credit for every project that has had none: also for those whose maker died in between.

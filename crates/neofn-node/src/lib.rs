@@ -3,6 +3,8 @@
 //! The only place that reads the clock, the random source, the environment and the user's directories.
 
 mod admin_key;
+mod audit;
+mod backup;
 mod bank;
 mod chain;
 mod child;
@@ -16,6 +18,7 @@ mod payments;
 mod runtime_file;
 mod sign_in;
 mod signal;
+mod signer_lock;
 mod treasury;
 
 pub use bank::BankChoice;
@@ -25,6 +28,7 @@ pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use neofn_chain::dev::Keep;
+pub use neofn_gas::ledger::UnitPrice;
 pub use node::Node;
 pub use options::{ChainChoice, NodeOptions, PayingWallet, state_directory};
 pub use sign_in::AccessOptions;

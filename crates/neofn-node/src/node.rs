@@ -1,11 +1,14 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
+use crate::audit;
+use crate::backup::Archive;
 use crate::bank::{self, OpenBank};
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
 use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
+use crate::signer_lock::SignerLock;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
@@ -14,6 +17,8 @@ use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_gas::Purses;
 use neofn_http::{Bound, Edge};
+use neofn_identity::auditlog::port::AnchorChain;
+use neofn_identity::auditlog::{AuditLog, AuditLogOptions};
 use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
 use neofn_runtime::{Pool, PoolOptions};
@@ -68,7 +73,9 @@ impl Node {
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let (pool, compiler) = children(&options, clock.clone()).await?;
 
+        let lock = SignerLock::of(&data);
         let port = chain.as_ref().map(Connected::port);
+        let port_network = port.as_ref().map(|chain| chain.network().0);
         let payments = match &port {
             Some(chain) => {
                 let on = Footing {
@@ -78,6 +85,7 @@ impl Node {
                     store: store.clone(),
                     clock: clock.clone(),
                     entropy: entropy.clone(),
+                    lock: lock.clone(),
                 };
                 let development = matches!(options.chain, ChainChoice::Dev { .. });
                 Some(Payments::open(on, development).await?)
@@ -93,11 +101,26 @@ impl Node {
                     chain: port.clone().zip(sending),
                     clock: clock.clone(),
                     entropy: entropy.clone(),
+                    lock: lock.clone(),
                 };
                 Some(OpenBank::open(on).await?)
             }
             None => None,
         };
+        let anchors = match (&payments, options.anchor_every) {
+            (Some(payments), Some(_)) => Some(Arc::new(audit::Anchors {
+                transactions: payments.transactions.clone(),
+                bank: bank.as_ref().map(|b| b.bank.clone()),
+            }) as Arc<dyn AnchorChain>),
+            _ => None,
+        };
+        let log = AuditLog::new(AuditLogOptions {
+            store: store.clone(),
+            key: audit::key(&data)?,
+            clock: clock.clone(),
+            chain: anchors,
+            anchor_every: options.anchor_every.unwrap_or_default(),
+        });
         let policies = match &options.access.policies {
             Some(dir) => Policies::load(Action::DECLARED, dir),
             None => Policies::built_in(Action::DECLARED),
@@ -120,6 +143,7 @@ impl Node {
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
+        tokio::spawn(audit::keep(log.clone(), options.anchor_every, gone.clone()));
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             runtime: pool,
@@ -132,6 +156,14 @@ impl Node {
             entropy,
             limits_max: options.limits_max,
             bank: bank.as_ref().map(|b| b.bank.clone()),
+            backups: Some(Arc::new(Archive {
+                data: data.clone(),
+                store: store.clone(),
+                audit: log.clone(),
+                clock: clock.clone(),
+                network: port_network,
+            })),
+            audit: log,
             payments: payments
                 .as_ref()
                 .map(|p| p.shown(chain.as_ref().map(|c| &c.facts))),

@@ -8,6 +8,7 @@ use neofn_http::ServerOptions;
 use neofn_types::{Code, Datoshi, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Which chain functions see and act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +90,8 @@ pub struct NodeOptions {
     pub access: AccessOptions,
     /// What things cost; none: nothing does.
     pub bank: Option<BankChoice>,
+    /// How often the audit log's root is written to the chain; none: never.
+    pub anchor_every: Option<Duration>,
 }
 
 impl NodeOptions {
@@ -119,6 +122,7 @@ impl NodeOptions {
             server: ServerOptions::default(),
             access: AccessOptions::default(),
             bank: None,
+            anchor_every: None,
             data,
         })
     }

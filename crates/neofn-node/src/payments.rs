@@ -3,6 +3,7 @@
 use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::{NodeOptions, PayingWallet};
+use crate::signer_lock::{Guarded, SignerLock};
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
@@ -50,6 +51,7 @@ pub(crate) struct Footing<'a> {
     pub(crate) store: Arc<dyn TxStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) lock: SignerLock,
 }
 
 impl Payments {
@@ -90,7 +92,10 @@ impl Payments {
         }
         let transactions = Transactions::new(TransactionsOptions {
             chain: on.chain,
-            signer: signer.clone(),
+            signer: Arc::new(Guarded {
+                signer: signer.clone(),
+                lock: on.lock,
+            }),
             store: on.store,
             clock: on.clock,
             entropy: on.entropy,

@@ -28,4 +28,5 @@ mod triggers;
 mod writer;
 
 pub use error::Fault;
+pub use migrate::layout;
 pub use open::{Store, StoreOptions};

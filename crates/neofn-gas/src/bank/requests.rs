@@ -3,8 +3,8 @@
 
 use super::{Bank, BankError};
 use crate::ledger::{
-    Account, AccountRow, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose, StatementFilter,
-    StatementLine, Transfer, TransferId, UsageFilter, UsageLine, Written,
+    Account, AccountRow, Alert, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose, StatementFilter,
+    StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
 };
 use crate::port::{HoldFilter, PaymentError, PaymentName, RouteKind};
 use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, ScriptHash, UnixMillis};
@@ -99,6 +99,15 @@ impl Bank {
         Ok(self.store().budgets(project, self.0.options.clock.now()).await?)
     }
 
+    /// Limits that were nearly or wholly spent, newest first.
+    pub async fn alerts(&self, project: &ProjectName, limit: u32) -> Result<Vec<Alert>, BankError> {
+        Ok(self.store().alerts(project, limit).await?)
+    }
+    /// Sums over the whole ledger: slow on a large one.
+    pub async fn totals(&self) -> Result<Totals, BankError> {
+        Ok(self.store().totals().await?)
+    }
+
     /// Asks for GAS to be sent. `name` is what it happens once for. The money is set aside, on disk, before anything is
     /// signed; it is sent by the next activation, which this does not wait for.
     pub async fn withdraw(
@@ -178,6 +187,26 @@ impl Bank {
             super::Sponsorship::Off => (Purpose::NetworkFee, Account::Project(key.project.clone())),
             super::Sponsorship::Platform => (Purpose::Sponsored, Account::Allocation),
         };
+        let detail = Detail {
+            function: Some(key.function.clone()),
+            invocation,
+            ..Detail::default()
+        };
+        self.hold_for((purpose, debit), managed, fee_max, detail).await
+    }
+    /// The same for what the node sends for itself: the operator bears it.
+    pub async fn hold_own_fees(&self, managed: [u8; 16], fee_max: Datoshi) -> Result<(), BankError> {
+        let whose = (Purpose::Sponsored, Account::Operator);
+        self.hold_for(whose, managed, fee_max, Detail::default()).await
+    }
+
+    async fn hold_for(
+        &self,
+        (purpose, debit): (Purpose, Account),
+        managed: [u8; 16],
+        fee_max: Datoshi,
+        detail: Detail,
+    ) -> Result<(), BankError> {
         let hold = Hold {
             id: TransferId(managed),
             purpose,
@@ -186,11 +215,7 @@ impl Bank {
             amount: fee_max,
             at_least: fee_max,
             at: self.0.options.clock.now(),
-            detail: Detail {
-                function: Some(key.function.clone()),
-                invocation,
-                ..Detail::default()
-            },
+            detail,
         };
         if let Written::Now(_) = self.write_one(Entry::Hold(hold)).await? {
             return Ok(());

@@ -19,6 +19,7 @@ use neofn_engine::port::{Compile, CompileRefusal, CompiledSource, Positions, Sou
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Edge, EdgeService};
 use neofn_identity::port::IdentityStore as _;
+use neofn_identity::auditlog::{AuditLog, AuditLogOptions, LogKey};
 use neofn_identity::policy::Policies;
 use neofn_identity::token::FileSeal;
 use neofn_identity::{ApiKey, Identity, IdentityOptions, KeyRecord, Scope, SignInSettings};
@@ -223,6 +224,13 @@ impl World {
         })
         .await
         .unwrap();
+        let audit = AuditLog::new(AuditLogOptions {
+            store: store.clone(),
+            key: LogKey::from_seed("neofn/audit/test", &[1; 32]).unwrap(),
+            clock: clock.clone(),
+            chain: None,
+            anchor_every: Duration::ZERO,
+        });
         let api = Api::new(ApiOptions {
             engine,
             runtime,
@@ -235,6 +243,9 @@ impl World {
             entropy,
             limits_max: Limits::default(),
             payments: None,
+            bank: None,
+            audit,
+            backups: None,
             facts: NodeFacts {
                 version: "0.0.0".to_owned(),
                 jail: JailView {

@@ -364,8 +364,7 @@ pub async fn projects_belong_to_those_who_made_them<H: Harness>() {
     harness.stop(store).await;
     let store = harness.open().await;
     let names = async |of: Option<u8>, after: Option<&str>, limit| -> Vec<(String, Option<Role>)> {
-        let found = store
-            .projects(of.map(account), after.map(project), limit)
+        let found = MemberStore::projects(&store, of.map(account), after.map(project), limit)
             .await
             .unwrap();
         found.into_iter().map(|p| (p.name.to_string(), p.role)).collect()
@@ -379,7 +378,7 @@ pub async fn projects_belong_to_those_who_made_them<H: Harness>() {
         [("bank".to_owned(), None), ("nobodys".to_owned(), None)]
     );
     assert_eq!(
-        store.projects(None, None, 1).await.unwrap()[0].created_at,
+        MemberStore::projects(&store, None, None, 1).await.unwrap()[0].created_at,
         UnixMillis(5)
     );
     assert_eq!(roles(&store, "shop").await, [(1, None, Role::Owner)]);
@@ -490,7 +489,7 @@ pub async fn a_role_for_a_function_ends_with_it<H: Harness>() {
     };
     assert_eq!(memberships().await, [viewer]);
     assert_eq!(
-        store.projects(Some(account(2)), None, 10).await.unwrap(),
+        MemberStore::projects(&store, Some(account(2)), None, 10).await.unwrap(),
         [],
         "no member of the project"
     );

@@ -1,6 +1,8 @@
 //! One file per command; this one only chooses.
 
 mod accounts;
+mod audit;
+mod backup;
 pub mod chain;
 mod completions;
 mod dead_letters;
@@ -27,7 +29,7 @@ pub mod up;
 pub mod version;
 mod versions;
 
-use crate::cli::{Cli, Command, Gas};
+use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::Ui;
@@ -51,7 +53,9 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Delete(args) => delete::run(global, ui, &args),
         Command::Invocations(args) => invocations::run(global, ui, &args),
         Command::Replay(args) => replay::run(global, ui, &args),
-        Command::Gas(Gas::Estimate(args)) => gas::run(global, ui, &args),
+        Command::Gas(args) => gas::run(global, ui, &args),
+        Command::Audit(args) => audit::run(global, ui, &args),
+        Command::Backup(args) => backup::run(global, ui, &args),
         Command::Chain(command) => chain::run(global, ui, &command),
         Command::Triggers(args) => triggers::run(global, ui, &args),
         Command::Events(args) => events::run(global, ui, &args),

@@ -37,6 +37,8 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
         origins: args.cors_origins.clone(),
         ..options.access
     };
+    options.bank = args.banking.bank();
+    options.anchor_every = args.banking.anchor_every();
     args.settings.apply(&mut options);
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
