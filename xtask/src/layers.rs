@@ -22,7 +22,7 @@ const VENDORS: [(&str, &[&str]); 12] = [
     ("axum", &["neofn-http"]),
     ("ureq", &["neofn-client", "neofn-testkit"]),
     ("tokio-tungstenite", &["neofn-chain"]),
-    ("tokio-rustls", &["neofn-chain"]),
+    ("tokio-rustls", &["neofn-chain", "neofn-egress"]),
     ("landlock", &["neofn-jail"]),
     ("seccompiler", &["neofn-jail"]),
 ];

@@ -14,6 +14,7 @@ use neofn_identity::policy::Policies;
 use neofn_identity::port::{IdentityStore, MemberStore};
 use neofn_identity::{Identity, Principal};
 use neofn_runtime::port::Runtime;
+use neofn_secrets::Vault;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct ApiOptions {
     pub policies: Policies,
     /// How many requests a caller may send.
     pub rates: RateLimits,
+    /// Keeps secrets; none on a node without.
+    pub vault: Option<Arc<Vault>>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where trace ids come from.
@@ -97,6 +100,7 @@ pub(crate) struct Inner {
     pub(crate) members: Arc<dyn MemberStore>,
     pub(crate) policies: Policies,
     pub(crate) rates: Rates,
+    pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
@@ -122,6 +126,7 @@ impl Api {
                 members: options.members,
                 policies: options.policies,
                 rates: Rates::new(options.rates),
+                vault: options.vault,
                 started: options.clock.monotonic(),
                 clock: options.clock,
                 entropy: options.entropy,

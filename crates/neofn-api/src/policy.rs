@@ -126,6 +126,14 @@ actions! {
     ReadAudit: Operator;
     /// Make a backup of the node.
     MakeBackup: Operator;
+    /// See secrets, without their values.
+    ReadSecret: Member(Read);
+    /// Set, roll back, delete or rotate a secret.
+    WriteSecret: Member(Secrets);
+    /// Erase a secret for good.
+    DestroySecret: Member(Secrets);
+    /// Seal and unseal, and change the root key.
+    ManageVault: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.

@@ -9,6 +9,7 @@ mod error;
 mod follow;
 mod gas;
 mod identity;
+mod secrets;
 mod transport;
 mod triggers;
 

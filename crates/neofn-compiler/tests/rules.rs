@@ -179,7 +179,10 @@ async fn grants_of_the_chain_are_compared_with_what_is_used() {
     ];
     for (expression, chain, expected) in cases {
         let source = format!("export const handler = (event, ctx) => {expression};\n");
-        let grants = Grants { kv: false, chain };
+        let grants = Grants {
+            chain,
+            ..Grants::default()
+        };
         let compiled = compiler()
             .compile(CompileRequest::single(source, grants))
             .await

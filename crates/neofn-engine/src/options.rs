@@ -112,4 +112,8 @@ pub struct Ports {
     pub writer: Option<Arc<dyn ChainWriter>>,
     /// What calls are paid from; none on a node where nothing costs anything.
     pub purses: Option<Purses>,
+    /// Keeps secrets; none on a node without.
+    pub vault: Option<Arc<neofn_secrets::Vault>>,
+    /// The way to other hosts; none on a node without.
+    pub broker: Option<Arc<neofn_egress::Broker>>,
 }

@@ -5,6 +5,7 @@ use crate::chain::Callees;
 use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
 use crate::neo::Effect;
+use crate::outside::scrub_end;
 use crate::port::{KvWrite, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
@@ -175,11 +176,12 @@ impl Inner {
                 None => self.explain(&run.loaded.record.artifact, failure).await,
             }),
         };
+        let (outcome, logs) = scrub_end(&left.scrubber, outcome, completed.logs);
         Ended {
             kv: if outcome.is_ok() { left.kv } else { Vec::new() },
             emitted: if outcome.is_ok() { emitted } else { Vec::new() },
             outcome,
-            logs: completed.logs,
+            logs,
             units,
             duration: clock.monotonic().saturating_sub(begun),
             recording,

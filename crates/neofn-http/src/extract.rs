@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use neofn_api::{Principal, Standing, TooMany, project_name};
 use neofn_event::TriggerId;
-use neofn_types::{Code, Error, FunctionKey, ProjectName, TraceContext};
+use neofn_types::{Code, Error, FunctionKey, ProjectName, SecretName, TraceContext};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 
@@ -146,6 +146,27 @@ impl FromRequestParts<Edge> for ProjectPath {
             .await
             .map_err(bad_path)?;
         Ok(Self(project_name(&name)?))
+    }
+}
+
+/// `{project}/{name}` of the path of a secret.
+pub(crate) struct SecretPath(pub(crate) ProjectName, pub(crate) SecretName);
+
+impl FromRequestParts<Edge> for SecretPath {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            project: String,
+            name: String,
+        }
+        let Path(names) = Path::<Names>::from_request_parts(parts, edge)
+            .await
+            .map_err(bad_path)?;
+        Ok(Self(
+            project_name(&names.project)?,
+            neofn_api::secret_name(&names.name)?,
+        ))
     }
 }
 

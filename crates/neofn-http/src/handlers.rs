@@ -14,6 +14,7 @@ pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod node;
+pub(crate) mod secrets;
 pub(crate) mod signer;
 pub(crate) mod transactions;
 pub(crate) mod triggers;

@@ -1,7 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, signer, transactions, triggers,
+    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, secrets, signer,
+    transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -26,9 +27,11 @@ use utoipa::{Modify, OpenApi};
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
         chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
-        signer::signatures, gas::reconcile, gas::balance, gas::deposit, gas::statement, gas::limits, gas::set_limit,
-        gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list, audit::checkpoint, audit::proof,
-        audit::export, backup::create,
+        signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
+        secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
+        secrets::unseal, secrets::rotate_root, gas::reconcile, gas::balance, gas::deposit, gas::statement,
+        gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list,
+        audit::checkpoint, audit::proof, audit::export, backup::create,
     ),
     modifiers(&Key),
     tags(
@@ -39,6 +42,7 @@ use utoipa::{Modify, OpenApi};
         (name = "accounts", description = "Signing in, projects, members and keys"),
         (name = "gas", description = "Accounts of projects: what they have, used, pay in and take out"),
         (name = "audit", description = "Acts that matter to security or money, with proofs"),
+        (name = "secrets", description = "Values that functions use without seeing them"),
         (name = "node", description = "The node itself"),
     )
 )]

@@ -2,8 +2,8 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members, node, signer,
-    transactions, triggers,
+    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members, node, secrets,
+    signer, transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
@@ -79,6 +79,19 @@ endpoints! {
     post   "/api/v1/chain/contracts/{id}/update" SendTransactions transactions::update;
     get    "/api/v1/transactions" ReadTransactions transactions::list;
     get    "/api/v1/transactions/{id}" ReadTransactions transactions::read;
+    get    "/api/v1/secrets/{project}" ReadSecret secrets::list;
+    put    "/api/v1/secrets/{project}/{name}" WriteSecret secrets::set;
+    get    "/api/v1/secrets/{project}/{name}" ReadSecret secrets::show;
+    delete "/api/v1/secrets/{project}/{name}" WriteSecret secrets::remove;
+    get    "/api/v1/secrets/{project}/{name}/versions" ReadSecret secrets::versions;
+    post   "/api/v1/secrets/{project}/{name}/rollback" WriteSecret secrets::rollback;
+    post   "/api/v1/secrets/{project}/{name}/undelete" WriteSecret secrets::undelete;
+    post   "/api/v1/secrets/{project}/{name}/destroy" DestroySecret secrets::destroy;
+    post   "/api/v1/secrets/{project}/{name}/rotate" WriteSecret secrets::rotate;
+    get    "/api/v1/vault" ManageVault secrets::vault;
+    post   "/api/v1/vault/seal" ManageVault secrets::seal;
+    post   "/api/v1/vault/unseal" ManageVault secrets::unseal;
+    post   "/api/v1/vault/rotate" ManageVault secrets::rotate_root;
     get    "/api/v1/signer" ManageSigner signer::show;
     post   "/api/v1/signer/accounts" ManageSigner signer::import;
     patch  "/api/v1/signer/accounts/{id}" ManageSigner signer::change;

@@ -70,6 +70,7 @@ async fn every_endpoint_against_every_caller() {
             .replace("{project}", "demo")
             .replace("{function}", function)
             .replace("{trigger}", "ping")
+            .replace("{name}", "API_KEY")
             .replace("{height}", "1")
             .replace("{*rest}", "a/b")
             .replace("/errors/{id}", "/errors/NF0101")

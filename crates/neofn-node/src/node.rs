@@ -9,10 +9,11 @@ use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::signer_lock::SignerLock;
-use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, sign_in};
+use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
+use neofn_egress::Broker;
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_gas::Purses;
@@ -22,6 +23,7 @@ use neofn_identity::auditlog::{AuditLog, AuditLogOptions};
 use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
 use neofn_runtime::{Pool, PoolOptions};
+use neofn_secrets::Vault;
 use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
@@ -134,12 +136,16 @@ impl Node {
             clock: clock.clone(),
         })
         .await?;
-        let chained = Chained {
+        let broker = outside::broker(&options, clock.clone())?;
+        let vault = outside::vault(&options, &data, store.clone(), clock.clone(), entropy.clone()).await?;
+        let beyond = Beyond {
+            vault: vault.clone(),
+            broker,
             chain: port,
             writer: payments.as_ref().map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
+        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
@@ -152,6 +158,7 @@ impl Node {
             members: store.clone(),
             policies,
             rates: RateLimits::default(),
+            vault: Some(vault),
             clock,
             entropy,
             limits_max: options.limits_max,
@@ -313,8 +320,10 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
     Ok((Arc::new(pool?), compiler))
 }
 
-/// What the engine has of the chain.
-struct Chained {
+/// What the engine has of the world outside the node.
+struct Beyond {
+    vault: Arc<Vault>,
+    broker: Arc<Broker>,
     chain: Option<Arc<dyn Chain>>,
     writer: Option<Arc<dyn ChainWriter>>,
     /// What calls are paid from.
@@ -328,7 +337,7 @@ fn engine(
     store: &Arc<Store>,
     pool: &Arc<Pool>,
     compiler: Compiler,
-    chained: Chained,
+    beyond: Beyond,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -342,9 +351,11 @@ fn engine(
         triggers: store.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
-        chain: chained.chain,
-        writer: chained.writer,
-        purses: chained.purses,
+        chain: beyond.chain,
+        writer: beyond.writer,
+        vault: Some(beyond.vault),
+        broker: Some(beyond.broker),
+        purses: beyond.purses,
     };
     Engine::build(engine, ports)
 }

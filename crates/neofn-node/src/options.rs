@@ -53,6 +53,17 @@ pub struct PayingWallet {
     pub per_day: Datoshi,
 }
 
+/// Where the root key of secrets comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretsRoot {
+    /// A file in the data directory, made at the first start.
+    Own,
+    /// A file elsewhere.
+    File(PathBuf),
+    /// Nowhere yet: somebody unseals the vault.
+    Sealed,
+}
+
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -82,6 +93,12 @@ pub struct NodeOptions {
     pub wallet: Option<PayingWallet>,
     /// Where `make setup` leaves the programs that a development chain needs.
     pub tools_dir: PathBuf,
+    /// Networks that functions may reach although they are not public.
+    pub egress_allow: Vec<neofn_egress::Cidr>,
+    /// A file with certificates of authorities to be believed beside the web's.
+    pub egress_ca: Option<PathBuf>,
+    /// The root key of secrets.
+    pub secrets_root: SecretsRoot,
     /// Sandbox processes; 0: one per core.
     pub children: u32,
     /// Bounds of the HTTP server.
@@ -118,6 +135,9 @@ impl NodeOptions {
             limits_max: Limits::default(),
             retention: Retention::default(),
             kv_quota: KvQuota::default(),
+            egress_allow: Vec::new(),
+            egress_ca: None,
+            secrets_root: SecretsRoot::Own,
             children: 0,
             server: ServerOptions::default(),
             access: AccessOptions::default(),

@@ -4,6 +4,7 @@ use neofn_chain::port::TxStoreError;
 use neofn_engine::port::StoreError;
 use neofn_identity::port::IdentityStoreError;
 use neofn_registry::port::RegistryStoreError;
+use neofn_secrets::port::SecretStoreError;
 use neofn_types::{Code, Error};
 use std::sync::Arc;
 
@@ -86,6 +87,11 @@ impl From<Fault> for RegistryStoreError {
     }
 }
 impl From<Fault> for IdentityStoreError {
+    fn from(f: Fault) -> Self {
+        Self(Box::new(f))
+    }
+}
+impl From<Fault> for SecretStoreError {
     fn from(f: Fault) -> Self {
         Self(Box::new(f))
     }

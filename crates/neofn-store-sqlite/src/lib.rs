@@ -1,5 +1,5 @@
-//! Embedded storage: one SQLite database and a directory of artifacts, behind the ports of registry, engine
-//! and identity.
+//! Embedded storage: one SQLite database and a directory of artifacts, behind the ports of registry, engine,
+//! secrets and identity.
 //!
 //! Every write goes through one thread that commits whatever is waiting in one transaction; reads use
 //! connections of their own beside it. Knows no scheduling, no policy and no runtime.
@@ -21,6 +21,8 @@ mod prune;
 mod reader;
 mod registry;
 mod snapshot;
+mod secret_store;
+mod secrets;
 mod store;
 mod submit;
 mod transactions;

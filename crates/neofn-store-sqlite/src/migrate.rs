@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_chain.sql"),
     include_str!("../migrations/0003_triggers.sql"),
     include_str!("../migrations/0004_identity.sql"),
+    include_str!("../migrations/0005_secrets.sql"),
     include_str!("../migrations/0006_ledger.sql"),
     include_str!("../migrations/0007_audit.sql"),
 ];

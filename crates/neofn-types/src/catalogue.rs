@@ -522,6 +522,70 @@ catalogue! {
     StoreFailed = "NF0902", 503, Later, "storage unavailable",
         "The database could not be written: the disk is full or failing.",
         "Free space; see the log.";
+
+    // NF11: secrets
+    SecretNotFound = "NF1101", 404, Never, "secret not found",
+        "The project has no secret of this name, or it was deleted.",
+        "`neofn secrets ls` lists them; `neofn secrets set NAME` makes one.";
+    SecretVersionNotFound = "NF1102", 404, Never, "no such version of the secret",
+        "The secret never had this version, or it was deleted, destroyed or has expired.",
+        "`neofn secrets versions NAME` lists what there is.";
+    SecretChanged = "NF1103", 409, Never, "secret changed meanwhile",
+        "The request was made for another version than the secret has by now.",
+        "Look at its versions, and ask again with the current one.";
+    SecretsSealed = "NF1104", 503, Later, "secrets are sealed",
+        "The node does not hold the root key, so that no secret can be read or written.",
+        "An operator unseals it: `neofn secrets unseal`, or start the node with its root key file.";
+    SecretInvalid = "NF1105", 422, Never, "invalid secret",
+        "The value, a host, a name or a policy of the secret is outside what is kept.",
+        "The message says which and what is allowed.";
+    SecretRootWrong = "NF1106", 403, Never, "wrong root key",
+        "The key or passphrase is not the one under which the secrets of this node are kept.",
+        "Use the key that they were sealed with; without it they cannot be read by anybody.";
+    SecretDamaged = "NF1107", 500, Never, "stored secret is damaged",
+        "What is stored does not open under its key: it was altered, or belongs elsewhere.",
+        "Restore it from a backup, or set it anew.";
+    SecretLimit = "NF1108", 422, Never, "too many secrets",
+        "The project has as many secrets as it may have.",
+        "Destroy some that nobody uses.";
+    SecretLeak = "NF1109", 500, Never, "secret would leave the run",
+        "What the function wanted to store, emit or pass on contains the value of a secret, as it is or encoded.",
+        "Pass the secret's name on instead, and let whoever needs the value ask for it.";
+    SecretHost = "NF1110", 500, Never, "secret is not for this host",
+        "A request names a secret that may not be sent to the request's host, or not without encryption.",
+        "Add the host to the secret: `neofn secrets hosts NAME HOST`; use https.";
+
+    // NF12: requests to other hosts
+    EgressAddress = "NF1201", 500, Never, "address is not public",
+        "The host is, or resolves to, an address of this machine, of a private network or of special use.",
+        "Call a public host; an operator may open a private network with `--egress-allow CIDR`.";
+    EgressUrl = "NF1202", 500, Never, "URL cannot be fetched",
+        "The URL is malformed, has a user or password in it, or a scheme or port that is never fetched.",
+        "Use `https://host/path`; credentials go into a header.";
+    EgressUnreachable = "NF1203", 503, Later, "host cannot be reached",
+        "The name does not resolve, nothing answers there, or its certificate is not valid.",
+        "The message says which; try again later.";
+    EgressTimeout = "NF1204", 504, Later, "host did not answer in time",
+        "The whole of the request, redirects included, took longer than it may.",
+        "Ask for less, or try again later.";
+    EgressTooLarge = "NF1205", 500, Never, "request or answer too large",
+        "The request, or the answer after decompression, has more bytes or headers than are passed on.",
+        "Ask for less at once.";
+    EgressRedirect = "NF1206", 500, Never, "redirect not followed",
+        "The host redirects too often, to what is no URL, from https to http, or although the request forbids it.",
+        "Use the address that it redirects to, or `redirect: \"manual\"`.";
+    EgressCircuit = "NF1207", 503, Later, "host is left alone for a while",
+        "The last requests of this function to the host failed, so that further ones are not sent for some time.",
+        "Wait; a single request will try it again.";
+    EgressBusy = "NF1208", 503, Later, "too many requests at once",
+        "The function, or the whole node, has as many requests to other hosts under way as it may.",
+        "Wait for some of them first.";
+    EgressProtocol = "NF1209", 502, Later, "answer is not HTTP",
+        "The host closed the connection early, or its answer is malformed or does not decompress.",
+        "Try again; look at the host.";
+    EgressHeader = "NF1210", 500, Never, "header cannot be sent",
+        "A header is malformed, or is one that only the node may set.",
+        "Leave it out; the message has its name.";
 }
 
 #[cfg(test)]

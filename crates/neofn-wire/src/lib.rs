@@ -12,6 +12,7 @@ mod identity;
 mod invocation;
 mod node;
 mod problem;
+mod secret;
 mod signer;
 mod transaction;
 mod trigger;
@@ -39,6 +40,10 @@ pub use invocation::{
 };
 pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
 pub use problem::{DiagnosticView, Problem};
+pub use secret::{
+    RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
+    SecretVersionList, SecretVersionView, SecretVersions, SecretView, VaultView,
+};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod chain;
 pub mod money;
+pub mod secrets;
 
 use crate::failure::{Exit, Failure};
 use crate::paying::Paying;
@@ -109,6 +110,9 @@ pub enum Command {
     DeadLetters(chain::DeadLetters),
     /// Show a transaction that a function sent, or list them
     Tx(chain::Tx),
+    /// Set and list the values that functions use without seeing them
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     /// Show the accounts that sign, and what they may sign
     Signer(chain::Signer),
     /// Sign in to a node with a wallet

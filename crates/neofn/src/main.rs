@@ -7,6 +7,7 @@ mod dev;
 mod diff;
 mod doctor;
 mod failure;
+mod hidden;
 mod paying;
 mod plan;
 mod project;

@@ -122,6 +122,8 @@ impl Rig {
             chain: None,
             writer: None,
             purses: None,
+            vault: None,
+            broker: None,
         };
         equip(&mut ports);
         let (engine, service) = Engine::build(options, ports);

@@ -18,9 +18,9 @@ use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_engine::port::{Compile, CompileRefusal, CompiledSource, Positions, Source};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Edge, EdgeService};
-use neofn_identity::port::IdentityStore as _;
 use neofn_identity::auditlog::{AuditLog, AuditLogOptions, LogKey};
 use neofn_identity::policy::Policies;
+use neofn_identity::port::IdentityStore as _;
 use neofn_identity::token::FileSeal;
 use neofn_identity::{ApiKey, Identity, IdentityOptions, KeyRecord, Scope, SignInSettings};
 use neofn_runtime::port::{
@@ -209,6 +209,8 @@ impl World {
             chain: None,
             writer: None,
             purses: None,
+            vault: None,
+            broker: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);
@@ -239,6 +241,7 @@ impl World {
             members: store,
             policies: Policies::built_in(Action::DECLARED).unwrap(),
             rates: RateLimits::default(),
+            vault: None,
             clock,
             entropy,
             limits_max: Limits::default(),

@@ -489,7 +489,9 @@ pub async fn a_role_for_a_function_ends_with_it<H: Harness>() {
     };
     assert_eq!(memberships().await, [viewer]);
     assert_eq!(
-        MemberStore::projects(&store, Some(account(2)), None, 10).await.unwrap(),
+        MemberStore::projects(&store, Some(account(2)), None, 10)
+            .await
+            .unwrap(),
         [],
         "no member of the project"
     );

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod keyed;
 pub mod kv;
 pub mod registry;
+pub mod secrets;
 pub mod triggers;
 
 use crate::support::TestClock;
@@ -21,15 +22,19 @@ use neofn_engine::port::{InvocationStore, KvStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_identity::port::{AuditStore, IdentityStore, MemberStore, SessionStore};
 use neofn_registry::port::RegistryStore;
+use neofn_secrets::port::SecretStore;
 use std::future::Future;
 use std::sync::Arc;
 
 /// All the ports at once.
 pub trait AnyStore:
-    InvocationStore + KvStore + RegistryStore + TriggerStore + AnyIdentityStore
+    InvocationStore + KvStore + RegistryStore + TriggerStore + SecretStore + AnyIdentityStore
 {
 }
-impl<T: InvocationStore + KvStore + RegistryStore + TriggerStore + AnyIdentityStore> AnyStore for T {}
+impl<T: InvocationStore + KvStore + RegistryStore + TriggerStore + SecretStore + AnyIdentityStore> AnyStore
+    for T
+{
+}
 /// Those of identity.
 pub trait AnyIdentityStore: IdentityStore + SessionStore + MemberStore + AuditStore {}
 impl<T: IdentityStore + SessionStore + MemberStore + AuditStore> AnyIdentityStore for T {}
@@ -124,6 +129,17 @@ macro_rules! suite {
             cron_runs_are_handled_once,
             a_chain_that_begins_anew_has_new_events,
             a_deleted_function_takes_its_triggers_along,
+        ]);
+        $crate::suite!(@each $harness, secrets: [
+            the_root_is_set_once_and_replaced_with_every_key,
+            project_keys_are_added_once_and_dropped_when_unused,
+            a_change_is_whole_and_compares_the_revision,
+            values_come_and_go_with_their_versions,
+            listings_are_by_name_within_a_project,
+            rewrapping_compares_the_envelope,
+            a_removed_secret_leaves_nothing,
+            what_is_due_is_found_oldest_first,
+            the_vault_survives_a_restart,
         ]);
         $crate::suite!(@each $harness, identity: [
             keys_are_kept_oldest_first,

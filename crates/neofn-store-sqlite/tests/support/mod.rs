@@ -1,6 +1,7 @@
 //! What the tests of stores share: a clock that tests move, functions to publish, invocations to admit.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "tests; each binary uses a part of it"

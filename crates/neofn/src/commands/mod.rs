@@ -22,6 +22,7 @@ pub mod logs;
 mod members;
 pub mod replay;
 mod rollback;
+mod secrets;
 mod signer;
 mod triggers;
 mod tx;
@@ -61,6 +62,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Events(args) => events::run(global, ui, &args),
         Command::DeadLetters(args) => dead_letters::run(global, ui, &args),
         Command::Tx(args) => tx::run(global, ui, &args),
+        Command::Secrets(args) => secrets::run(global, ui, &args),
         Command::Signer(args) => signer::run(global, ui, &args),
         Command::Login(args) => accounts::login(global, ui, &args),
         Command::Whoami => accounts::whoami(global, ui),

@@ -1,5 +1,5 @@
 import type { Context } from "neofn";
 
 export async function handler(event: { name: string }, ctx: Context) {
-  return fetch("https://example.org"); // wrong
+  await ctx.secrets.set("API_KEY", event.name); // wrong
 }
