@@ -14,7 +14,8 @@ use neofn_identity::audit::AuditEntry;
 use neofn_types::{Code, Datoshi, Error, FunctionName, ProjectName};
 use neofn_wire::{
     ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
-    GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView,
+    GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    WriteOffView,
 };
 
 /// Lines of one page of a statement as CSV.
@@ -353,6 +354,28 @@ impl Api {
                 transit: seen.transit.to_string(),
                 open: seen.open,
             }),
+        })
+    }
+
+    /// Books what is in transit and belongs to no payment on the operator's account.
+    pub async fn write_off(
+        &self,
+        who: &Principal,
+        request: &WriteOffRequest,
+    ) -> Result<WriteOffView, ApiError> {
+        self.authorise_operating_bank(who)?;
+        let bank = self.bank()?;
+        let now = self.inner.clock.now();
+        self.log(AuditEntry::new(
+            now,
+            who.actor(),
+            "gas.write-off",
+            request.name.as_str(),
+        ))
+        .await?;
+        let amount = bank.write_off(&request.name).await.map_err(failed)?;
+        Ok(WriteOffView {
+            amount: amount.to_string(),
         })
     }
 

@@ -7,7 +7,7 @@ use neofn_types::ProjectName;
 use neofn_wire::{
     AuditCheckpoint, AuditList, AuditProof, BackupRequest, BackupView, DepositView, GasLimitRequest,
     GasLimits, GasStatement, GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList,
-    WithdrawalView,
+    WithdrawalView, WriteOffRequest, WriteOffView,
 };
 
 impl Client {
@@ -72,6 +72,14 @@ impl Client {
     /// The ledger against the chain.
     pub fn reconcile(&self) -> Result<ReconcileView, Error> {
         self.call(&Call::get("/api/v1/gas".to_owned()))
+    }
+
+    /// Books what is in transit on the operator's account, once for a name.
+    pub fn write_off(&self, name: &str) -> Result<WriteOffView, Error> {
+        let body = json(&WriteOffRequest {
+            name: name.to_owned(),
+        })?;
+        self.call(&Call::send("POST", "/api/v1/gas".to_owned(), &body))
     }
 
     /// One page of the audit log.

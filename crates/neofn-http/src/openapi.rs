@@ -29,7 +29,7 @@ use utoipa::{Modify, OpenApi};
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
         signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
         secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
-        secrets::unseal, secrets::rotate_root, gas::reconcile, gas::balance, gas::deposit, gas::statement,
+        secrets::unseal, secrets::rotate_root, gas::reconcile, gas::write_off, gas::balance, gas::deposit, gas::statement,
         gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list,
         audit::checkpoint, audit::proof, audit::export, backup::create,
     ),

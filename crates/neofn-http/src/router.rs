@@ -119,6 +119,7 @@ endpoints! {
     post   "/api/v1/keys/{project}" ManageKeys members::create_key;
     delete "/api/v1/keys/{project}/{id}" ManageKeys members::revoke_key;
     get    "/api/v1/gas" OperateBank gas::reconcile;
+    post   "/api/v1/gas" OperateBank gas::write_off;
     get    "/api/v1/gas/{project}" ReadGas gas::balance;
     get    "/api/v1/gas/{project}/deposit" ReadGas gas::deposit;
     get    "/api/v1/gas/{project}/statement" ReadGas gas::statement;

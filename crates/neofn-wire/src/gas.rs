@@ -192,6 +192,21 @@ pub struct ReconcileView {
     pub chain: Option<ChainSide>,
 }
 
+/// Body of POST `/api/v1/gas`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriteOffRequest {
+    /// What is in transit is written off once for this name.
+    pub name: String,
+}
+
+/// What was written off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WriteOffView {
+    /// Negative: the operator bears it.
+    pub amount: String,
+}
+
 /// What the chain says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainSide {

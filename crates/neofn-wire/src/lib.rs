@@ -27,7 +27,8 @@ pub use function::{
 };
 pub use gas::{
     ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement, GasView,
-    ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView,
+    ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    WriteOffView,
 };
 pub use identity::{
     ChallengeRequest, ChallengeView, KeyCreated, KeyList, KeyRequest, KeyView, LoggedOut, LoginRequest,

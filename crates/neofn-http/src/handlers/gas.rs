@@ -12,7 +12,7 @@ use neofn_api::{Action, json};
 use neofn_types::{Code, Error};
 use neofn_wire::{
     DepositView, GasLimitRequest, GasLimits, GasStatement, GasView, Problem, ReconcileView, RefillView,
-    WithdrawRequest, WithdrawalList, WithdrawalView,
+    WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest, WriteOffView,
 };
 use serde::Deserialize;
 
@@ -165,7 +165,7 @@ pub(crate) async fn withdraw(
     let request: WithdrawRequest = json::request(&body)?;
     let answer = edge
         .api()
-        .withdraw(&caller.who, &project, &request, name.as_deref())
+        .withdraw(&caller.who, &project, &request, name)
         .await?;
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
@@ -214,5 +214,24 @@ pub(crate) async fn set_refill(
     ), security(("key" = [])))]
 pub(crate) async fn reconcile(State(edge): State<Edge>, caller: Caller) -> Result<Response, Refusal> {
     let answer = edge.api().reconcile(&caller.who).await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Books GAS that left the treasury for no payment of the bank, or came back, on the operator's account. Operators only.
+#[utoipa::path(post, path = "/api/v1/gas", tag = "gas", request_body = WriteOffRequest,
+    responses(
+        (status = 200, description = "How much", body = WriteOffView),
+        (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn write_off(
+    State(edge): State<Edge>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    edge.api().authorise_operating_bank(&caller.who)?;
+    let body = body::read(&headers, body, BYTES_MAX).await?;
+    let request: WriteOffRequest = json::request(&body)?;
+    let answer = edge.api().write_off(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

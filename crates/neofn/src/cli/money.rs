@@ -76,7 +76,7 @@ pub enum Gas {
     /// Show what the operator agreed with the project, or agree anew
     Refill(Refill),
     /// Compare the ledger with the chain
-    Reconcile,
+    Reconcile(Reconcile),
 }
 
 /// `neofn gas statement`
@@ -131,6 +131,14 @@ pub struct Refill {
     /// The most of one withdrawal
     #[arg(long, value_name = "GAS")]
     pub withdrawal_max: Option<String>,
+}
+
+/// `neofn gas reconcile`
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// First book GAS that left for no payment on the operator's account, once for this name
+    #[arg(long, value_name = "NAME")]
+    pub write_off: Option<String>,
 }
 
 /// `neofn audit`

@@ -26,7 +26,7 @@ pub fn run(global: &Global, ui: &Ui, args: &Gas) -> Result<Exit, Failure> {
         Gas::Limits(args) => limits(ui, &client, &project, args)?,
         Gas::Withdraw(args) => withdraw(ui, &client, &project, args)?,
         Gas::Refill(args) => refill(ui, &client, &project, args)?,
-        Gas::Reconcile => return reconcile(ui, &client),
+        Gas::Reconcile(args) => return reconcile(ui, &client, args.write_off.as_deref()),
     }
     Ok(Exit::Done)
 }
@@ -214,7 +214,11 @@ fn change(policy: &mut RefillView, args: &Refill) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reconcile(ui: &Ui, client: &Client) -> Result<Exit, Failure> {
+fn reconcile(ui: &Ui, client: &Client, write_off: Option<&str>) -> Result<Exit, Failure> {
+    if let Some(name) = write_off {
+        let done = client.write_off(name)?;
+        ui.note(&format!("{} GAS written off", done.amount));
+    }
     let seen = client.reconcile()?;
     let exit = if seen.sound { Exit::Done } else { Exit::Failed };
     if ui.json {
