@@ -232,12 +232,12 @@ impl Api {
             budget.what(),
             request.limit.clone().unwrap_or_else(|| "none".to_owned()),
         );
+        let entry = self.act(who, project, "gas.limit", &what);
+        self.log(entry.detail(format!("{said} a {}", request.period))).await?;
         match request.limit {
             Some(_) => bank.set_budget(budget).await.map_err(failed)?,
             None => bank.remove_budget(budget).await.map(drop).map_err(failed)?,
         }
-        let entry = self.money(who, project, "gas.limit", &what);
-        self.log(entry.detail(format!("{said} a {}", request.period))).await?;
         self.gas_limits(who, project).await
     }
 
@@ -263,7 +263,7 @@ impl Api {
             }
         };
         // before the money is set aside: what was done must not be without its entry
-        let entry = self.money(who, project, "gas.withdraw", &to.to_address());
+        let entry = self.act(who, project, "gas.withdraw", &to.to_address());
         self.log(entry.detail(format!("{sum} GAS, {name}"))).await?;
         let withdrawn = bank.withdraw(project, sum, to, name).await.map_err(failed)?;
         Ok(withdrawal(&withdrawn))
@@ -325,7 +325,7 @@ impl Api {
             },
         };
         let said = format!("{:?}", policy_view(&policy));
-        self.log(self.money(who, project, "gas.policy", project.as_str()).detail(said))
+        self.log(self.act(who, project, "gas.policy", project.as_str()).detail(said))
             .await?;
         bank.set_policy(project, policy).await.map_err(failed)?;
         Ok(policy_view(&policy))
@@ -388,9 +388,6 @@ impl Api {
         }
     }
 
-    fn money(&self, who: &Principal, project: &ProjectName, action: &str, target: &str) -> AuditEntry {
-        AuditEntry::new(self.inner.clock.now(), who.actor(), action, target).within(project)
-    }
     /// Writes an act down.
     pub(crate) async fn log(&self, entry: AuditEntry) -> Result<(), Error> {
         let written = self.inner.audit.append(entry).await;

@@ -300,7 +300,8 @@ impl Api {
         Ok(())
     }
 
-    fn act(&self, who: &Principal, project: &ProjectName, action: &str, target: &str) -> AuditEntry {
+    /// An act in a project, as the audit log has it.
+    pub(crate) fn act(&self, who: &Principal, project: &ProjectName, action: &str, target: &str) -> AuditEntry {
         AuditEntry::new(self.inner.clock.now(), who.actor(), action, target).within(project)
     }
 
