@@ -22,7 +22,9 @@ fn datoshi(gas: &Value) -> i64 {
 }
 
 fn start(data: &Path, neo: &Neo, more: &[&str]) -> NodeProcess {
-    let [wallet, password] = neo.quick_wallet(&neo.accounts()[0]).map(|p| p.display().to_string());
+    let [wallet, password] = neo
+        .quick_wallet(&neo.accounts()[0])
+        .map(|p| p.display().to_string());
     let rpc = neo.rpc();
     let price = PRICE.to_string();
     let common = [
@@ -48,8 +50,13 @@ fn gas(node: &NodeProcess, project: &str) -> Value {
 }
 
 fn lines(node: &NodeProcess, project: &str) -> Vec<Value> {
-    let answer = node.http().get(&format!("/api/v1/gas/{project}/statement?limit=1000"));
-    answer.expect(200).json()["lines"].as_array().expect("lines").clone()
+    let answer = node
+        .http()
+        .get(&format!("/api/v1/gas/{project}/statement?limit=1000"));
+    answer.expect(200).json()["lines"]
+        .as_array()
+        .expect("lines")
+        .clone()
 }
 
 fn pay_in(neo: &Neo, to: &Value, amount: &str) {
@@ -109,14 +116,24 @@ fn money_comes_in_is_used_and_goes_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
     let node = start(&data, &neo, &[]);
-    node.http()
-        .deploy("shop", "hello", "export const handler = (e) => ({ hello: e.name });");
+    node.http().deploy(
+        "shop",
+        "hello",
+        "export const handler = (e) => ({ hello: e.name });",
+    );
 
     // nothing was paid in: refused before it runs, with the way out
-    let refused = node.http().invoke("shop", "hello", &json!({"name": "Neo"})).expect(402).json();
+    let refused = node
+        .http()
+        .invoke("shop", "hello", &json!({"name": "Neo"}))
+        .expect(402)
+        .json();
     assert_eq!(refused["code"], "NF1301", "{refused}");
     assert!(
-        refused["hint"].as_str().expect("a hint").contains("neofn gas deposit"),
+        refused["hint"]
+            .as_str()
+            .expect("a hint")
+            .contains("neofn gas deposit"),
         "{refused}"
     );
     let queued = node.http().send(
@@ -135,15 +152,25 @@ fn money_comes_in_is_used_and_goes_out() {
     });
 
     // a call costs its units at the price, rounded up, and no more
-    let run = node.http().invoke("shop", "hello", &json!({"name": "Neo"})).expect(200).json();
+    let run = node
+        .http()
+        .invoke("shop", "hello", &json!({"name": "Neo"}))
+        .expect(200)
+        .json();
     let units = run["units"]["total"].as_i64().expect("units");
     let cost = (units * PRICE).div_euclid(1_000_000) + i64::from((units * PRICE) % 1_000_000 > 0);
     eventually("the call is charged", WITHIN, || {
         (datoshi(&gas(&node, "shop")["balance"]) == 250_000_000 - cost).then_some(())
     });
-    let charge = lines(&node, "shop").into_iter().find(|l| l["purpose"] == "charge").expect("a charge");
+    let charge = lines(&node, "shop")
+        .into_iter()
+        .find(|l| l["purpose"] == "charge")
+        .expect("a charge");
     assert_eq!(charge["invocation"], run["invocationId"], "{charge}");
-    assert_eq!((charge["units"].as_i64(), charge["price"].as_i64()), (Some(units), Some(PRICE)));
+    assert_eq!(
+        (charge["units"].as_i64(), charge["price"].as_i64()),
+        (Some(units), Some(PRICE))
+    );
 
     // a queued call is charged once, at its end
     let accepted = node
@@ -174,7 +201,10 @@ fn money_comes_in_is_used_and_goes_out() {
         )
     };
     let _ = put(&limit).expect(200);
-    assert_eq!(node.http().invoke("shop", "hello", &json!({})).expect(402).code(), "NF1302");
+    assert_eq!(
+        node.http().invoke("shop", "hello", &json!({})).expect(402).code(),
+        "NF1302"
+    );
     let _ = put(&json!({"function": "hello", "period": "day", "limit": null})).expect(200);
     let _ = node.http().invoke("shop", "hello", &json!({})).expect(200);
 
@@ -182,8 +212,14 @@ fn money_comes_in_is_used_and_goes_out() {
     let cli = Cli::new(dir.path(), &node);
     let shown = cli.run(&["gas", "balance", "--project", "shop"]).expect(0);
     assert!(shown.stdout.contains("to spend"), "{}", shown.stdout);
-    let csv = cli.run(&["gas", "statement", "--csv", "--project", "shop"]).expect(0);
-    assert!(csv.stdout.starts_with("time,project,entry,gas,"), "{}", csv.stdout);
+    let csv = cli
+        .run(&["gas", "statement", "--csv", "--project", "shop"])
+        .expect(0);
+    assert!(
+        csv.stdout.starts_with("time,project,entry,gas,"),
+        "{}",
+        csv.stdout
+    );
     assert!(csv.stdout.contains(",deposit,2.5,"), "{}", csv.stdout);
 
     // a withdrawal is asked for under one name, over and over and through kill -9, and arrives once
@@ -219,7 +255,10 @@ fn money_comes_in_is_used_and_goes_out() {
     let at = neo.height();
     neo.wait_for_height(at + 5);
     assert_eq!(on_chain(&neo, out), before + 125_000_000, "paid once");
-    let paid: Vec<_> = lines(&node, "shop").into_iter().filter(|l| l["purpose"] == "withdrawal").collect();
+    let paid: Vec<_> = lines(&node, "shop")
+        .into_iter()
+        .filter(|l| l["purpose"] == "withdrawal")
+        .collect();
     assert_eq!(paid.len(), 1, "{paid:?}");
 
     // money without a memo waits for the operator, and is nobody's
@@ -237,12 +276,19 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let node = start(&data, &neo, &["--audit-anchor", "1s", "--gas-initial", "1"]);
     let cli = Cli::new(dir.path(), &node);
     let _ = cli.run(&["projects", "create", "shop"]);
-    node.http().deploy("shop", "hello", "export const handler = () => 1;");
+    node.http()
+        .deploy("shop", "hello", "export const handler = () => 1;");
     let _ = node.http().invoke("shop", "hello", &json!({})).expect(200);
-    let _ = cli.run(&["gas", "limits", "5", "--period", "month", "--project", "shop"]).expect(0);
+    let _ = cli
+        .run(&["gas", "limits", "5", "--period", "month", "--project", "shop"])
+        .expect(0);
     let anchored = eventually("the root is on chain", WITHIN, || {
         let head = node.http().get("/api/v1/audit/checkpoint").expect(200).json();
-        let anchor = head["anchors"].as_array()?.iter().find(|a| a["transaction"].is_string())?.clone();
+        let anchor = head["anchors"]
+            .as_array()?
+            .iter()
+            .find(|a| a["transaction"].is_string())?
+            .clone();
         Some((anchor, head["key"].as_str()?.to_owned()))
     });
     let (anchor, key) = anchored;
@@ -275,11 +321,17 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     // the drill: a backup while it runs, verified, restored elsewhere
     let identity = dir.path().join("backup.key").display().to_string();
     let recipient = cli.run(&["backup", "keygen", &identity]).expect(0).stdout;
-    let made = cli.run(&["backup", "create", "--recipient", recipient.trim()]).expect(0);
+    let made = cli
+        .run(&["backup", "create", "--recipient", recipient.trim()])
+        .expect(0);
     let backup = made.stdout.lines().next().expect("a file").to_owned();
-    let _ = cli.run(&["backup", "verify", &backup, "--identity", &identity]).expect(0);
+    let _ = cli
+        .run(&["backup", "verify", &backup, "--identity", &identity])
+        .expect(0);
     // things go on: the backup knows less from here
-    let _ = cli.run(&["gas", "limits", "6", "--period", "month", "--project", "shop"]).expect(0);
+    let _ = cli
+        .run(&["gas", "limits", "6", "--period", "month", "--project", "shop"])
+        .expect(0);
     let later = dir.path().join("later.jsonl");
     std::fs::write(&later, cli.run(&["audit", "export"]).expect(0).stdout).expect("write");
     let balance = gas(&node, "shop")["balance"].clone();
@@ -290,7 +342,17 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let to = restored.display().to_string();
     let known = later.display().to_string();
     let restore = |more: &[&str]| {
-        let args = ["backup", "restore", &backup, "--identity", &identity, "--data", &to, "--known", &known];
+        let args = [
+            "backup",
+            "restore",
+            &backup,
+            "--identity",
+            &identity,
+            "--data",
+            &to,
+            "--known",
+            &known,
+        ];
         cli.run(&[&args[..], more].concat())
     };
     let stale = restore(&[]);
@@ -315,7 +377,11 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     });
     assert_eq!(gas(&node, "shop")["balance"], balance);
     let log = node.http().get("/api/v1/audit?limit=1000").expect(200).json();
-    let unlocked = log["entries"].as_array().expect("entries").iter().any(|e| e["action"] == "signer.unlock");
+    let unlocked = log["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .any(|e| e["action"] == "signer.unlock");
     assert!(unlocked, "{log}");
     assert_eq!(node.terminate(), Some(0));
 }

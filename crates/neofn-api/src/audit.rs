@@ -154,9 +154,7 @@ impl Api {
         for stored in stored {
             let seq = stored.seq;
             let line = Export::entry(stored);
-            lines.push(
-                line.ok_or_else(|| Error::new(Code::AuditBroken, format!("entry {seq} is no text")))?,
-            );
+            lines.push(line.ok_or_else(|| Error::new(Code::AuditBroken, format!("entry {seq} is no text")))?);
         }
         if last {
             let mut notes = audit.checkpoints(NOTES_MAX).await.map_err(failed)?;

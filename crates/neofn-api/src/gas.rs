@@ -5,9 +5,7 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
-use neofn_gas::ledger::{
-    Budget, BudgetRow, Detail, Period, StatementFilter, StatementLine, statement_csv,
-};
+use neofn_gas::ledger::{Budget, BudgetRow, Detail, Period, StatementFilter, StatementLine, statement_csv};
 use neofn_gas::{Bank, BankError, Limits, Policy, Refill, Sponsorship, Withdrawal};
 use neofn_identity::Principal;
 use neofn_identity::audit::AuditEntry;
@@ -126,11 +124,7 @@ impl Api {
     }
 
     /// How to pay in.
-    pub async fn gas_deposit(
-        &self,
-        who: &Principal,
-        project: &ProjectName,
-    ) -> Result<DepositView, ApiError> {
+    pub async fn gas_deposit(&self, who: &Principal, project: &ProjectName) -> Result<DepositView, ApiError> {
         let bank = self.may_see(who, project)?;
         let to = bank.deposits(project).await.map_err(failed)?;
         Ok(DepositView {
@@ -233,7 +227,8 @@ impl Api {
             request.limit.clone().unwrap_or_else(|| "none".to_owned()),
         );
         let entry = self.act(who, project, "gas.limit", &what);
-        self.log(entry.detail(format!("{said} a {}", request.period))).await?;
+        self.log(entry.detail(format!("{said} a {}", request.period)))
+            .await?;
         match request.limit {
             Some(_) => bank.set_budget(budget).await.map_err(failed)?,
             None => bank.remove_budget(budget).await.map(drop).map_err(failed)?,
@@ -325,8 +320,11 @@ impl Api {
             },
         };
         let said = format!("{:?}", policy_view(&policy));
-        self.log(self.act(who, project, "gas.policy", project.as_str()).detail(said))
-            .await?;
+        self.log(
+            self.act(who, project, "gas.policy", project.as_str())
+                .detail(said),
+        )
+        .await?;
         bank.set_policy(project, policy).await.map_err(failed)?;
         Ok(policy_view(&policy))
     }

@@ -301,7 +301,13 @@ impl Api {
     }
 
     /// An act in a project, as the audit log has it.
-    pub(crate) fn act(&self, who: &Principal, project: &ProjectName, action: &str, target: &str) -> AuditEntry {
+    pub(crate) fn act(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+        action: &str,
+        target: &str,
+    ) -> AuditEntry {
         AuditEntry::new(self.inner.clock.now(), who.actor(), action, target).within(project)
     }
 

@@ -45,7 +45,8 @@ impl Api {
         request: SecretPut,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.set", name.as_str())).await?;
+        self.log(self.act(who, project, "secret.set", name.as_str()))
+            .await?;
         let vault = self.vault()?;
         let settings = settings(&request)?;
         let record = match value(&request)? {
@@ -121,7 +122,8 @@ impl Api {
         version: u32,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.rollback", name.as_str())).await?;
+        self.log(self.act(who, project, "secret.rollback", name.as_str()))
+            .await?;
         let record = self
             .vault()?
             .rollback(project, name, version, &who.actor())
@@ -136,7 +138,8 @@ impl Api {
         name: &SecretName,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.delete", name.as_str())).await?;
+        self.log(self.act(who, project, "secret.delete", name.as_str()))
+            .await?;
         let vault = self.vault()?;
         let there = vault.secret(project, name).await?;
         let living = there.versions.iter().filter(|v| v.destroyed_at.is_none());
@@ -153,7 +156,8 @@ impl Api {
         request: &SecretVersions,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.undelete", name.as_str())).await?;
+        self.log(self.act(who, project, "secret.undelete", name.as_str()))
+            .await?;
         let record = self.vault()?.undelete(project, name, &request.versions).await?;
         Ok(self.secret_view(&record))
     }
@@ -166,7 +170,8 @@ impl Api {
         request: &SecretVersions,
     ) -> Result<SecretDone, ApiError> {
         self.authorise_project(who, Action::DestroySecret, project)?;
-        self.log(self.act(who, project, "secret.destroy", name.as_str())).await?;
+        self.log(self.act(who, project, "secret.destroy", name.as_str()))
+            .await?;
         let vault = self.vault()?;
         match (request.all, request.versions.as_slice()) {
             (true, []) => vault.destroy_all(project, name).await?,
@@ -183,7 +188,8 @@ impl Api {
         name: &SecretName,
     ) -> Result<SecretDone, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.rotate", name.as_str())).await?;
+        self.log(self.act(who, project, "secret.rotate", name.as_str()))
+            .await?;
         self.vault()?.rotate_now(project, name).await?;
         Ok(SecretDone { success: true })
     }
@@ -200,7 +206,13 @@ impl Api {
     /// Forgets every key.
     pub async fn seal_vault(&self, who: &Principal) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.log(AuditEntry::new(self.inner.clock.now(), who.actor(), "vault.seal", "vault")).await?;
+        self.log(AuditEntry::new(
+            self.inner.clock.now(),
+            who.actor(),
+            "vault.seal",
+            "vault",
+        ))
+        .await?;
         self.vault()?.seal();
         Ok(vault_view(&self.vault()?.status().await?))
     }
@@ -211,7 +223,13 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.log(AuditEntry::new(self.inner.clock.now(), who.actor(), "vault.unseal", "vault")).await?;
+        self.log(AuditEntry::new(
+            self.inner.clock.now(),
+            who.actor(),
+            "vault.unseal",
+            "vault",
+        ))
+        .await?;
         Ok(vault_view(&self.vault()?.unseal(&root(request)?).await?))
     }
     /// Puts everything under a new root key.
@@ -221,7 +239,13 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.log(AuditEntry::new(self.inner.clock.now(), who.actor(), "vault.rotate", "vault")).await?;
+        self.log(AuditEntry::new(
+            self.inner.clock.now(),
+            who.actor(),
+            "vault.rotate",
+            "vault",
+        ))
+        .await?;
         Ok(vault_view(&self.vault()?.rotate_root(&root(request)?).await?))
     }
 

@@ -63,7 +63,8 @@ impl Api {
             .await
             .map_err(Error::internal)??;
         let now = self.inner.clock.now();
-        self.log(AuditEntry::new(now, who.actor(), "signer.import", label.as_str())).await?;
+        self.log(AuditEntry::new(now, who.actor(), "signer.import", label.as_str()))
+            .await?;
         let wif = Import::Wif(key.to_wif());
         drop(key);
         let info = signer.import(wif, &label, policy).await.map_err(Error::from)?;

@@ -578,7 +578,12 @@ mod tests {
             (5i64, StackItem::ByteString(b"neofn:shop:1".to_vec())),
             (100_000_000, StackItem::Null),
         ] {
-            let arguments = [account(from), account(to), StackItem::Integer(amount.into()), data];
+            let arguments = [
+                account(from),
+                account(to),
+                StackItem::Integer(amount.into()),
+                data,
+            ];
             builder
                 .call(token, "transfer", CallFlags::All, &arguments)
                 .unwrap()
@@ -592,7 +597,10 @@ mod tests {
             (token, from, to, &BigInt::from(5))
         );
         assert_eq!(calls[0].data.as_deref(), Some(b"neofn:shop:1".as_slice()));
-        assert_eq!((&calls[1].amount, &calls[1].data), (&BigInt::from(100_000_000), &None));
+        assert_eq!(
+            (&calls[1].amount, &calls[1].data),
+            (&BigInt::from(100_000_000), &None)
+        );
         for cut in 0..script.len() {
             assert!(transfer_calls(&script[..cut]).len() < 2, "{cut}");
         }

@@ -26,9 +26,7 @@ impl Client {
     }
     /// A statement as CSV.
     pub fn gas_statement_csv(&self, project: &ProjectName) -> Result<String, Error> {
-        self.call_text(&Call::get(format!(
-            "/api/v1/gas/{project}/statement?format=csv"
-        )))
+        self.call_text(&Call::get(format!("/api/v1/gas/{project}/statement?format=csv")))
     }
     /// Limits of spending.
     pub fn gas_limits(&self, project: &ProjectName) -> Result<GasLimits, Error> {

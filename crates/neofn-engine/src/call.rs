@@ -19,8 +19,8 @@ use bytes::Bytes;
 use neofn_gas::Reservation;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, Units,
-    UnixMillis, Version,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, Units, UnixMillis,
+    Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,8 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, secrets, signer,
-    transactions, triggers,
+    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, secrets,
+    signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;

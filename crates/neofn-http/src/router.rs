@@ -2,8 +2,8 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members, node, secrets,
-    signer, transactions, triggers,
+    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members,
+    node, secrets, signer, transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};

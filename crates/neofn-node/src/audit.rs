@@ -53,7 +53,9 @@ pub(crate) fn key(data: &Path) -> Result<LogKey, Error> {
 
 /// Signs and anchors until `gone`.
 pub(crate) async fn keep(log: AuditLog, every: Option<Duration>, gone: CancellationToken) {
-    let pause = every.unwrap_or(SIGN_EVERY).clamp(Duration::from_secs(1), SIGN_EVERY);
+    let pause = every
+        .unwrap_or(SIGN_EVERY)
+        .clamp(Duration::from_secs(1), SIGN_EVERY);
     loop {
         if let Err(error) = log.activate().await {
             tracing::error!(%error, "the audit log was not signed");

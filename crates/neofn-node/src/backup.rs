@@ -81,10 +81,7 @@ impl Archive {
             chain,
         };
         let at = self.clock.now();
-        let to = directory.join(format!(
-            "neofn-{}.age",
-            at.to_iso8601().replace([':', '.'], "-")
-        ));
+        let to = directory.join(format!("neofn-{}.age", at.to_iso8601().replace([':', '.'], "-")));
         let (data, beside, recipient, file) =
             (self.data.clone(), work.to_owned(), recipient.clone(), to.clone());
         let writing = tokio::task::spawn_blocking(move || {

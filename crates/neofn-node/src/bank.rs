@@ -82,12 +82,10 @@ impl OpenBank {
         };
         let purses = Purses::new(on.store.clone(), on.clock.clone(), &*on.entropy, lease);
         purses.recover().await.map_err(BankError::from)?;
-        let treasurer = on.chain.clone().map(|(chain, transactions)| {
-            Arc::new(Treasurer {
-                chain,
-                transactions,
-            })
-        });
+        let treasurer = on
+            .chain
+            .clone()
+            .map(|(chain, transactions)| Arc::new(Treasurer { chain, transactions }));
         let bank = Bank::new(BankOptions {
             store: on.store.clone(),
             treasury: treasurer.clone().map(|t| t as Arc<dyn Treasury>),
@@ -164,9 +162,12 @@ impl Keeper {
                 tracing::warn!(%error, source = ?std::error::Error::source(&error), "the bank stands still");
             }
             let news = async {
-                match &mut head {
-                    Some(head) if head.changed().await.is_ok() => {}
-                    _ => std::future::pending().await,
+                let changed = match &mut head {
+                    Some(head) => head.changed().await.is_ok(),
+                    None => false,
+                };
+                if !changed {
+                    std::future::pending::<()>().await;
                 }
             };
             tokio::select! {
@@ -228,7 +229,8 @@ impl Keeper {
 
     /// The ledger agrees with the chain after a restore: written down first, then the signer signs again.
     async fn unlock(&self) {
-        let entry = AuditEntry::new(self.clock.now(), "node", "signer.unlock", "signer").detail(self.lock.said());
+        let entry =
+            AuditEntry::new(self.clock.now(), "node", "signer.unlock", "signer").detail(self.lock.said());
         if let Err(error) = AuditStore::append(&*self.store, vec![entry]).await {
             tracing::error!(%error, "the end of the signer's lock was not written down; it stays locked");
             return;

@@ -142,7 +142,9 @@ impl Node {
             vault: vault.clone(),
             broker,
             chain: port,
-            writer: payments.as_ref().map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
+            writer: payments
+                .as_ref()
+                .map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
         };
         let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, beyond);
@@ -150,6 +152,13 @@ impl Node {
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
         tokio::spawn(audit::keep(log.clone(), options.anchor_every, gone.clone()));
+        let archive = Archive {
+            data: data.clone(),
+            store: store.clone(),
+            audit: log.clone(),
+            clock: clock.clone(),
+            network: port_network,
+        };
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             runtime: pool,
@@ -163,13 +172,7 @@ impl Node {
             entropy,
             limits_max: options.limits_max,
             bank: bank.as_ref().map(|b| b.bank.clone()),
-            backups: Some(Arc::new(Archive {
-                data: data.clone(),
-                store: store.clone(),
-                audit: log.clone(),
-                clock: clock.clone(),
-                network: port_network,
-            })),
+            backups: Some(Arc::new(archive)),
             audit: log,
             payments: payments
                 .as_ref()

@@ -7,7 +7,9 @@ use crate::signer_lock::{Guarded, SignerLock};
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{Request, TxError, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
+use neofn_chain::manager::{
+    Request, Transactions, TransactionsOptions, TxError, TxId, TxRecord, TxState, Until,
+};
 use neofn_chain::model::VmState;
 use neofn_chain::port::{Chain, TxStore};
 use neofn_chain::script::{CallFlags, ScriptBuilder};

@@ -41,7 +41,11 @@ impl SignerLock {
     /// Ledger and chain agree. Should the mark not go away, the next start locks again and compares again.
     pub(crate) fn open(&self) -> Result<(), Error> {
         std::fs::remove_file(&self.mark).map_err(|e| {
-            Error::new(Code::StoreFailed, format!("cannot remove {}: {e}", self.mark.display())).because(e)
+            Error::new(
+                Code::StoreFailed,
+                format!("cannot remove {}: {e}", self.mark.display()),
+            )
+            .because(e)
         })?;
         self.locked.store(false, Ordering::Release);
         Ok(())

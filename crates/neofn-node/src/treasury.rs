@@ -165,7 +165,8 @@ impl Container<'_> {
     fn read(mut self, executions: &[Execution], found: &mut Vec<Movement>) {
         let mut index = 0u32;
         for execution in executions {
-            let counts = execution.state == VmState::Halt && execution.trigger != ExecutionTrigger::Verification;
+            let counts =
+                execution.state == VmState::Halt && execution.trigger != ExecutionTrigger::Verification;
             for said in &execution.notifications {
                 let at = index;
                 index = index.saturating_add(1);
@@ -175,7 +176,8 @@ impl Container<'_> {
                 let [from, to, amount, ..] = said.state.as_slice() else {
                     continue;
                 };
-                let (Some(from), Some(to), Some(amount)) = (party(from), party(to), amount.to_integer()) else {
+                let (Some(from), Some(to), Some(amount)) = (party(from), party(to), amount.to_integer())
+                else {
                     continue;
                 };
                 let memo = self.memo(from, to, &amount);

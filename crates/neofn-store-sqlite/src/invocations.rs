@@ -16,8 +16,8 @@ use crate::writer::Work;
 use neofn_engine::port::{
     Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError, StoredFailure,
 };
-use neofn_types::{Attempt, Code, Digest, Fence, InvocationId, UnixMillis, Version};
 use neofn_gas::ledger::Entry;
+use neofn_types::{Attempt, Code, Digest, Fence, InvocationId, UnixMillis, Version};
 use rusqlite::params;
 use std::collections::HashMap;
 use std::collections::hash_map;

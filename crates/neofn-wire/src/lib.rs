@@ -26,8 +26,8 @@ pub use function::{
     VersionView,
 };
 pub use gas::{
-    ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement, GasView,
-    ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
+    GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
     WriteOffView,
 };
 pub use identity::{

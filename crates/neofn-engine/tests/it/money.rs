@@ -36,7 +36,11 @@ pub fn purses(store: &Arc<Store>, price: u64) -> Purses {
 }
 
 fn new() -> Rig {
-    Rig::priced(Arc::new(tempfile::tempdir().unwrap()), Arc::new(TestClock::new()), PRICE)
+    Rig::priced(
+        Arc::new(tempfile::tempdir().unwrap()),
+        Arc::new(TestClock::new()),
+        PRICE,
+    )
 }
 fn demo() -> Account {
     Account::Project("demo".parse().unwrap())
@@ -51,8 +55,15 @@ async fn pay_in(rig: &Rig, amount: i64) {
         at: UnixMillis(1),
         detail: Detail::default(),
     };
-    let answers = rig.store.store.write(vec![Entry::Transfer(transfer)]).await.unwrap();
-    answers.into_iter().for_each(|a| drop(a.unwrap()));
+    let answers = rig
+        .store
+        .store
+        .write(vec![Entry::Transfer(transfer)])
+        .await
+        .unwrap();
+    for answer in answers {
+        answer.unwrap();
+    }
 }
 async fn charges(rig: &Rig) -> Vec<StatementLine> {
     let filter = StatementFilter {
@@ -61,7 +72,10 @@ async fn charges(rig: &Rig) -> Vec<StatementLine> {
         limit: 1_000,
     };
     let lines = rig.store.store.statement(&demo(), filter).await.unwrap();
-    lines.into_iter().filter(|l| l.purpose == Purpose::Charge).collect()
+    lines
+        .into_iter()
+        .filter(|l| l.purpose == Purpose::Charge)
+        .collect()
 }
 async fn balance(rig: &Rig) -> i64 {
     let row = rig.store.store.account(&demo()).await.unwrap();
@@ -86,7 +100,10 @@ async fn nothing_runs_on_an_empty_account() {
     assert_eq!(refused.code, Code::AccountEmpty);
     // one datoshi short of what a call may cost
     pay_in(&rig, MOST - 1).await;
-    assert_eq!(rig.invoke("f", "null").await.unwrap_err().code, Code::AccountEmpty);
+    assert_eq!(
+        rig.invoke("f", "null").await.unwrap_err().code,
+        Code::AccountEmpty
+    );
     assert_eq!(rig.kv("n").await, None, "not a half run");
     assert_eq!(charges(&rig).await, []);
     // the same key works once there is money: the refusal left no trace of it
@@ -103,7 +120,7 @@ async fn a_run_costs_what_it_used_once() {
     pay_in(&rig, 10 * MOST).await;
     for n in 1..=20 {
         rig.invoke("f", "1").await.unwrap();
-        eventually("charged", async || charges(&rig).await.len() == n).await;
+        eventually("charged", || async { charges(&rig).await.len() == n }).await;
     }
     let keyed = Invoke {
         idempotency: Some("once".to_owned()),
@@ -136,7 +153,13 @@ async fn every_attempt_of_a_queued_call_is_charged_once_and_its_hold_goes_back()
     assert_eq!(charges(&rig).await.len(), 4);
     assert_eq!(balance(&rig).await, 20 * MOST - 4 * COST);
     rig.engine.delete(&crate::rig::key("bad")).await.unwrap();
-    let hold = rig.store.store.hold(TransferId::hold_of(flaky)).await.unwrap().unwrap();
+    let hold = rig
+        .store
+        .store
+        .hold(TransferId::hold_of(flaky))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(hold.left, Datoshi(0));
     sound(&rig).await;
 }
@@ -154,8 +177,16 @@ async fn what_waits_in_the_queue_of_a_deleted_function_gives_its_money_back() {
     };
     let rig = Rig::priced(dir, clock, PRICE);
     let _ = rig.engine.delete(&crate::rig::key("f")).await;
-    eventually("nothing is set aside", async || {
-        rig.store.store.account(&demo()).await.unwrap().unwrap().state.held == Datoshi(0)
+    eventually("nothing is set aside", || async {
+        rig.store
+            .store
+            .account(&demo())
+            .await
+            .unwrap()
+            .unwrap()
+            .state
+            .held
+            == Datoshi(0)
     })
     .await;
     sound(&rig).await;
@@ -167,7 +198,7 @@ async fn leases_of_a_dead_process_come_back() {
     rig.deploy("f", "echo").await;
     pay_in(&rig, 3 * MOST).await;
     rig.invoke("f", "1").await.unwrap();
-    eventually("charged", async || charges(&rig).await.len() == 1).await;
+    eventually("charged", || async { charges(&rig).await.len() == 1 }).await;
     let held = |rig: &Rig| {
         let store = rig.store.store.clone();
         async move { store.account(&demo()).await.unwrap().unwrap().state.held }
@@ -183,7 +214,11 @@ async fn leases_of_a_dead_process_come_back() {
 
 #[tokio::test]
 async fn a_free_node_keeps_no_accounts() {
-    let rig = Rig::priced(Arc::new(tempfile::tempdir().unwrap()), Arc::new(TestClock::new()), 0);
+    let rig = Rig::priced(
+        Arc::new(tempfile::tempdir().unwrap()),
+        Arc::new(TestClock::new()),
+        0,
+    );
     rig.deploy("f", "echo").await;
     rig.invoke("f", "1").await.unwrap();
     let id = rig.enqueue("f", "1").await;

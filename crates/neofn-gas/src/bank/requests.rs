@@ -3,8 +3,8 @@
 
 use super::{Bank, BankError};
 use crate::ledger::{
-    Account, AccountRow, Alert, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose, StatementFilter,
-    StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
+    Account, AccountRow, Alert, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose,
+    StatementFilter, StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
 };
 use crate::port::{HoldFilter, PaymentError, PaymentName, RouteKind};
 use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, ScriptHash, UnixMillis};
@@ -223,7 +223,11 @@ impl Bank {
         // asked for before. Has it ended, then either the transaction has, and asking again changes nothing, or its fees
         // were given back because nobody had ever asked the manager for it: then the name is spent
         let name = TransferId(managed);
-        let open = self.store().hold(name).await?.is_some_and(|h| h.left > Datoshi::ZERO);
+        let open = self
+            .store()
+            .hold(name)
+            .await?
+            .is_some_and(|h| h.left > Datoshi::ZERO);
         if open {
             return Ok(());
         }

@@ -75,7 +75,10 @@ pub(crate) async fn statement(
     let (who, cursor) = (&caller.who, params.cursor.as_deref());
     match params.format.as_deref() {
         None | Some("json") => {
-            let answer = edge.api().gas_statement(who, &project, params.limit, cursor).await?;
+            let answer = edge
+                .api()
+                .gas_statement(who, &project, params.limit, cursor)
+                .await?;
             Ok(encode::json(StatusCode::OK, &answer))
         }
         Some("csv") => {
@@ -163,10 +166,7 @@ pub(crate) async fn withdraw(
     let name = header_text(&headers, "idempotency-key")?;
     let body = body::read(&headers, body, BYTES_MAX).await?;
     let request: WithdrawRequest = json::request(&body)?;
-    let answer = edge
-        .api()
-        .withdraw(&caller.who, &project, &request, name)
-        .await?;
+    let answer = edge.api().withdraw(&caller.who, &project, &request, name).await?;
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
 

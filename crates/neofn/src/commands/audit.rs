@@ -95,13 +95,13 @@ pub fn read(file: &Path) -> Result<String, Failure> {
 
 /// Checks an export without any node.
 pub fn check(text: &str, key: Option<&str>) -> Result<Verified, Failure> {
-    let key: Option<LogVerifier> = match key {
-        Some(key) => Some(
-            key.parse()
-                .map_err(|_| Failure::usage("that is no key of a log", "`neofn audit verify` shows the key"))?,
-        ),
-        None => None,
-    };
+    let key: Option<LogVerifier> =
+        match key {
+            Some(key) => Some(key.parse().map_err(|_| {
+                Failure::usage("that is no key of a log", "`neofn audit verify` shows the key")
+            })?),
+            None => None,
+        };
     verify_export(text.lines(), key.as_ref()).map_err(|e| {
         let info = Code::AuditBroken.info();
         Failure::new(Code::AuditBroken, e.to_string(), info.cure)
@@ -148,7 +148,10 @@ fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure>
     for anchor in shown.anchors {
         rows.push(row(
             &format!("root of {} on chain", anchor.size),
-            format!("{} in block {}: {}", anchor.transaction, anchor.height, anchor.root),
+            format!(
+                "{} in block {}: {}",
+                anchor.transaction, anchor.height, anchor.root
+            ),
         ));
     }
     ui.out(&render::table(&["AUDIT LOG", ""], &rows));

@@ -134,7 +134,10 @@ fn keygen(ui: &Ui, args: &BackupKeygen) -> Result<(), Failure> {
 
 fn identity(file: &Path) -> Result<Identity, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| Failure::file(file, "read", &e))?;
-    let line = text.lines().map(str::trim).find(|l| l.starts_with("AGE-SECRET-KEY-"));
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|l| l.starts_with("AGE-SECRET-KEY-"));
     line.and_then(|line| line.parse().ok()).ok_or_else(|| {
         Failure::usage(
             format!("{} holds no age identity", file.display()),

@@ -141,7 +141,10 @@ fn show_limits(ui: &Ui, limits: GasLimits) {
     ui.out(&render::table(&head, &rows));
     for alert in limits.alerts {
         let of = alert.function.map_or_else(String::new, |f| format!(" of {f}"));
-        let text = format!("{} {} % of {} GAS{of} spent", alert.at, alert.percent, alert.limit);
+        let text = format!(
+            "{} {} % of {} GAS{of} spent",
+            alert.at, alert.percent, alert.limit
+        );
         ui.say(Tone::Warn, &text);
     }
 }
@@ -181,7 +184,11 @@ fn refill(ui: &Ui, client: &Client, project: &ProjectName, args: &Refill) -> Res
         (Some(below), Some(to)) => format!("below {below} GAS up to {to} GAS, at most once an hour"),
         _ => none(),
     };
-    let fees = if policy.sponsored { "the operator" } else { "the project" };
+    let fees = if policy.sponsored {
+        "the operator"
+    } else {
+        "the project"
+    };
     let rows = [
         row("credit", credit),
         row("fees paid by", fees.to_owned()),
@@ -238,7 +245,10 @@ fn reconcile(ui: &Ui, client: &Client, write_off: Option<&str>) -> Result<Exit, 
     ui.out(&render::table(&["LEDGER", ""], &rows));
     match exit {
         Exit::Done => ui.say(Tone::Good, "sound"),
-        _ => ui.say(Tone::Bad, "ledger and chain differ, or a rule of the ledger is broken"),
+        _ => ui.say(
+            Tone::Bad,
+            "ledger and chain differ, or a rule of the ledger is broken",
+        ),
     }
     Ok(exit)
 }
