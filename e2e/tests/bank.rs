@@ -116,7 +116,7 @@ fn money_comes_in_is_used_and_goes_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
     let node = start(&data, &neo, &[]);
-    node.http().deploy(
+    let _ = node.http().deploy(
         "shop",
         "hello",
         "export const handler = (e) => ({ hello: e.name });",
@@ -276,7 +276,7 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let node = start(&data, &neo, &["--audit-anchor", "1s", "--gas-initial", "1"]);
     let cli = Cli::new(dir.path(), &node);
     let _ = cli.run(&["projects", "create", "shop"]);
-    node.http()
+    let _ = node.http()
         .deploy("shop", "hello", "export const handler = () => 1;");
     let _ = node.http().invoke("shop", "hello", &json!({})).expect(200);
     let _ = cli
