@@ -36,6 +36,22 @@ impl Api {
         self.inner.vault.as_deref().ok_or_else(none)
     }
 
+    /// Writes an act down before it is done: what a crash or a refusal leaves is an act too many, never one too few.
+    async fn note(
+        &self,
+        who: &Principal,
+        action: &str,
+        on: Option<(&ProjectName, &SecretName)>,
+        detail: &str,
+    ) -> Result<(), Error> {
+        let target = on.map_or("vault", |(_, name)| name.as_str());
+        let mut entry = AuditEntry::new(self.inner.clock.now(), who.actor(), action, target).detail(detail);
+        if let Some((project, _)) = on {
+            entry = entry.within(project);
+        }
+        self.log(entry).await
+    }
+
     /// Sets a value, or settings alone.
     pub async fn put_secret(
         &self,
@@ -45,11 +61,16 @@ impl Api {
         request: SecretPut,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.set", name.as_str()))
-            .await?;
         let vault = self.vault()?;
         let settings = settings(&request)?;
-        let record = match value(&request)? {
+        let value = value(&request)?;
+        let action = if value.is_some() {
+            "secret.set"
+        } else {
+            "secret.configure"
+        };
+        self.note(who, action, Some((project, name)), "").await?;
+        let record = match value {
             None => vault.configure(project, name, &settings).await?,
             Some(value) => {
                 let set = SetSecret {
@@ -122,12 +143,11 @@ impl Api {
         version: u32,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.rollback", name.as_str()))
+        let vault = self.vault()?;
+        let detail = format!("to version {version}");
+        self.note(who, "secret.rollback", Some((project, name)), &detail)
             .await?;
-        let record = self
-            .vault()?
-            .rollback(project, name, version, &who.actor())
-            .await?;
+        let record = vault.rollback(project, name, version, &who.actor()).await?;
         Ok(self.secret_view(&record))
     }
     /// Takes every version out of use; they can be had back.
@@ -138,12 +158,11 @@ impl Api {
         name: &SecretName,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.delete", name.as_str()))
-            .await?;
         let vault = self.vault()?;
         let there = vault.secret(project, name).await?;
         let living = there.versions.iter().filter(|v| v.destroyed_at.is_none());
         let versions: Vec<u32> = living.map(|v| v.version).collect();
+        self.note(who, "secret.delete", Some((project, name)), "").await?;
         let record = vault.delete(project, name, &versions).await?;
         Ok(self.secret_view(&record))
     }
@@ -156,9 +175,11 @@ impl Api {
         request: &SecretVersions,
     ) -> Result<SecretView, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.undelete", name.as_str()))
+        let vault = self.vault()?;
+        let detail = numbers(&request.versions);
+        self.note(who, "secret.undelete", Some((project, name)), &detail)
             .await?;
-        let record = self.vault()?.undelete(project, name, &request.versions).await?;
+        let record = vault.undelete(project, name, &request.versions).await?;
         Ok(self.secret_view(&record))
     }
     /// Erases versions, or the whole secret, for good.
@@ -170,9 +191,14 @@ impl Api {
         request: &SecretVersions,
     ) -> Result<SecretDone, ApiError> {
         self.authorise_project(who, Action::DestroySecret, project)?;
-        self.log(self.act(who, project, "secret.destroy", name.as_str()))
-            .await?;
         let vault = self.vault()?;
+        let detail = if request.all {
+            "all".to_owned()
+        } else {
+            numbers(&request.versions)
+        };
+        self.note(who, "secret.destroy", Some((project, name)), &detail)
+            .await?;
         match (request.all, request.versions.as_slice()) {
             (true, []) => vault.destroy_all(project, name).await?,
             (true, _) => return Err(invalid("either `all` or `versions`").into()),
@@ -188,9 +214,9 @@ impl Api {
         name: &SecretName,
     ) -> Result<SecretDone, ApiError> {
         self.authorise_project(who, Action::WriteSecret, project)?;
-        self.log(self.act(who, project, "secret.rotate", name.as_str()))
-            .await?;
-        self.vault()?.rotate_now(project, name).await?;
+        let vault = self.vault()?;
+        self.note(who, "secret.rotate", Some((project, name)), "").await?;
+        vault.rotate_now(project, name).await?;
         Ok(SecretDone { success: true })
     }
 
@@ -206,15 +232,10 @@ impl Api {
     /// Forgets every key.
     pub async fn seal_vault(&self, who: &Principal) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.log(AuditEntry::new(
-            self.inner.clock.now(),
-            who.actor(),
-            "vault.seal",
-            "vault",
-        ))
-        .await?;
-        self.vault()?.seal();
-        Ok(vault_view(&self.vault()?.status().await?))
+        let vault = self.vault()?;
+        self.note(who, "vault.seal", None, "").await?;
+        vault.seal();
+        Ok(vault_view(&vault.status().await?))
     }
     /// Takes the root key.
     pub async fn unseal_vault(
@@ -223,14 +244,9 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.log(AuditEntry::new(
-            self.inner.clock.now(),
-            who.actor(),
-            "vault.unseal",
-            "vault",
-        ))
-        .await?;
-        Ok(vault_view(&self.vault()?.unseal(&root(request)?).await?))
+        let (vault, root) = (self.vault()?, root(request)?);
+        self.note(who, "vault.unseal", None, "").await?;
+        Ok(vault_view(&vault.unseal(&root).await?))
     }
     /// Puts everything under a new root key.
     pub async fn rotate_vault(
@@ -239,14 +255,9 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        self.log(AuditEntry::new(
-            self.inner.clock.now(),
-            who.actor(),
-            "vault.rotate",
-            "vault",
-        ))
-        .await?;
-        Ok(vault_view(&self.vault()?.rotate_root(&root(request)?).await?))
+        let (vault, root) = (self.vault()?, root(request)?);
+        self.note(who, "vault.rotate", None, "").await?;
+        Ok(vault_view(&vault.rotate_root(&root).await?))
     }
 
     fn secret_view(&self, record: &SecretRecord) -> SecretView {
@@ -271,6 +282,12 @@ impl Api {
             updated_at: record.updated_at.to_iso8601(),
         }
     }
+}
+
+/// The versions that were named; nothing when the newest is meant.
+fn numbers(versions: &[u32]) -> String {
+    let all: Vec<String> = versions.iter().take(64).map(u32::to_string).collect();
+    all.join(", ")
 }
 
 fn vault_view(status: &VaultStatus) -> VaultView {

@@ -1,4 +1,5 @@
 //! Signing in over HTTP, and what people may do with it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

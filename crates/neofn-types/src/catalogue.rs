@@ -553,7 +553,7 @@ catalogue! {
         "Pass the secret's name on instead, and let whoever needs the value ask for it.";
     SecretHost = "NF1110", 500, Never, "secret is not for this host",
         "A request names a secret that may not be sent to the request's host, or not without encryption.",
-        "Add the host to the secret: `neofn secrets hosts NAME HOST`; use https.";
+        "Add the host to the secret: `neofn secrets configure NAME --host HOST`; use https.";
 
     // NF12: requests to other hosts
     EgressAddress = "NF1201", 500, Never, "address is not public",
