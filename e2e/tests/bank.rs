@@ -318,6 +318,7 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     std::fs::write(&cut, without.join("\n")).expect("write");
     assert_ne!(verify(&cut.display().to_string()).code, 0);
 
+    sound(&node);
     // the drill: a backup while it runs, verified, restored elsewhere
     let identity = dir.path().join("backup.key").display().to_string();
     let recipient = cli.run(&["backup", "keygen", &identity]).expect(0).stdout;

@@ -108,7 +108,7 @@ impl OpenBank {
             chain: on.chain.map(|(chain, _)| chain),
             lock: on.lock,
             clock: keeper_clock,
-            told: None,
+            difference: None,
         };
         keeper.allocate().await;
         let runner = tokio::spawn(keeper.run(stop.clone()));
@@ -147,8 +147,15 @@ struct Keeper {
     chain: Option<Arc<dyn Chain>>,
     lock: SignerLock,
     clock: Arc<dyn Clock>,
-    /// The difference to the chain that was told of last.
-    told: Option<(Datoshi, Datoshi)>,
+    /// What the ledger lacks of the chain, when it was seen first.
+    difference: Option<Difference>,
+}
+
+#[derive(Clone, Copy)]
+struct Difference {
+    missing: i64,
+    height: u64,
+    told: bool,
 }
 
 impl Keeper {
@@ -214,13 +221,27 @@ impl Keeper {
         if !seen.comparable() {
             return Ok(());
         }
-        let found = (seen.chain != seen.ledger).then_some((seen.chain, seen.ledger));
-        if let Some((chain, ledger)) = found
-            && self.told != found
-        {
-            tracing::error!(%chain, %ledger, height = seen.height, "ledger and chain differ");
+        // a node may answer a balance from the block that it is about to announce: a difference that is the same at two
+        // heights is one
+        let missing = seen.chain.0.saturating_sub(seen.ledger.0);
+        match self.difference {
+            Some(before) if missing != 0 && before.missing == missing => {
+                if !before.told && before.height < seen.height {
+                    tracing::error!(
+                        chain = %seen.chain, ledger = %seen.ledger, height = seen.height,
+                        "ledger and chain differ"
+                    );
+                    self.difference = Some(Difference { told: true, ..before });
+                }
+            }
+            _ => {
+                self.difference = (missing != 0).then_some(Difference {
+                    missing,
+                    height: seen.height,
+                    told: false,
+                });
+            }
         }
-        self.told = found;
         if self.lock.is_locked() && seen.settled() {
             self.unlock().await;
         }
