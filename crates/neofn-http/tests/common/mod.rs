@@ -239,7 +239,6 @@ impl World {
             identity: store.clone(),
             accounts,
             members: store.clone(),
-            audit: store,
             policies: Policies::built_in(Action::DECLARED).unwrap(),
             rates: RateLimits::default(),
             vault: None,
