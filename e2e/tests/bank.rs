@@ -276,7 +276,8 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let node = start(&data, &neo, &["--audit-anchor", "1s", "--gas-initial", "1"]);
     let cli = Cli::new(dir.path(), &node);
     let _ = cli.run(&["projects", "create", "shop"]);
-    let _ = node.http()
+    let _ = node
+        .http()
         .deploy("shop", "hello", "export const handler = () => 1;");
     let _ = node.http().invoke("shop", "hello", &json!({})).expect(200);
     let _ = cli

@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 const NAME: &str = "audit.key";
 /// How often the tree is signed when there is something new.
 const SIGN_EVERY: Duration = Duration::from_secs(60);
-/// The most that the fees of an anchor may be: 0.1 GAS.
-const ANCHOR_FEE_MAX: Datoshi = Datoshi(10_000_000);
+/// The most that the fees of an anchor may be: 0.5 GAS.
+const ANCHOR_FEE_MAX: Datoshi = Datoshi(50_000_000);
 
 /// The key of the log, made when there is none. The log's name is made of the key, so that two logs never have one name.
 pub(crate) fn key(data: &Path) -> Result<LogKey, Error> {

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 const BATCH: u64 = 100;
 /// Without a new block, look again after this.
 const IDLE: Duration = Duration::from_secs(5);
-/// The most that the fees of a withdrawal may be: 0.1 GAS.
-const WITHDRAWAL_FEE_MAX: Datoshi = Datoshi(10_000_000);
+/// The most that the fees of a withdrawal may be: 0.5 GAS.
+const WITHDRAWAL_FEE_MAX: Datoshi = Datoshi(50_000_000);
 
 /// What an operator decides about money. Without it nothing costs anything, and there is no bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! kill between any two steps. What is to be done is what open holds say.
 
 use super::policy::decode;
-use super::requests::amount_of;
+use super::requests::{MANAGED, amount_of};
 use super::{Bank, BankError};
 use crate::ledger::{Account, Detail, Entry, HoldRow, Purpose, TransferId, UsageLine};
 use crate::port::{HoldFilter, Payment, PaymentError, PaymentName, PaymentState, Treasury};
@@ -132,7 +132,7 @@ impl Bank {
     }
 
     /// Fees that were set aside for a transaction that nobody has seen for an hour: whoever set them aside died before it
-    /// asked for the transaction. Should it ask again under the same name, it is refused: the name is spent.
+    /// asked for the transaction. Should it ask again, they are set aside anew.
     async fn give_up_unseen(&self, hold: &HoldRow) -> Result<bool, BankError> {
         let now = self.0.options.clock.now();
         if now.since(hold.at) < Duration::from_secs(3_600) {
@@ -222,7 +222,14 @@ fn name_of(hold: &HoldRow) -> Option<PaymentName> {
             project: hold.debit.project()?.clone(),
             idempotency: hold.id.idempotency(),
         }),
-        Purpose::NetworkFee | Purpose::Sponsored => Some(PaymentName::Managed(hold.id.0)),
+        Purpose::NetworkFee | Purpose::Sponsored => {
+            let note = hold.detail.note.as_deref().and_then(|n| n.strip_prefix(MANAGED));
+            let mut id = hold.id.0;
+            if let Some(note) = note {
+                hex::decode_to_slice(note, &mut id).ok()?;
+            }
+            Some(PaymentName::Managed(id))
+        }
         _ => None,
     }
 }

@@ -36,6 +36,18 @@ pub struct Withdrawal {
     pub at: UnixMillis,
 }
 
+/// How often the fees of one transaction are set aside anew after they were given back.
+const GENERATIONS_MAX: u32 = 64;
+/// In the note of a hold that is not named after its transaction.
+pub(super) const MANAGED: &str = "managed:";
+
+fn fees_id(managed: [u8; 16], generation: u32) -> TransferId {
+    match generation {
+        0 => TransferId(managed),
+        n => TransferId::of("fees", &[&managed, &n.to_be_bytes()]),
+    }
+}
+
 impl Bank {
     /// What a project has; nothing when it never had anything.
     pub async fn balance(&self, project: &ProjectName) -> Result<AccountRow, BankError> {
@@ -207,50 +219,55 @@ impl Bank {
         fee_max: Datoshi,
         detail: Detail,
     ) -> Result<(), BankError> {
-        let hold = Hold {
-            id: TransferId(managed),
-            purpose,
-            debit,
-            credit: Account::Transit,
-            amount: fee_max,
-            at_least: fee_max,
-            at: self.0.options.clock.now(),
-            detail,
-        };
-        if let Written::Now(_) = self.write_one(Entry::Hold(hold)).await? {
-            return Ok(());
+        for generation in 0..GENERATIONS_MAX {
+            let id = fees_id(managed, generation);
+            let mut detail = detail.clone();
+            if generation > 0 {
+                detail = detail.note(&format!("{MANAGED}{}", hex::encode(managed)));
+            }
+            let hold = Hold {
+                id,
+                purpose,
+                debit: debit.clone(),
+                credit: Account::Transit,
+                amount: fee_max,
+                at_least: fee_max,
+                at: self.0.options.clock.now(),
+                detail,
+            };
+            if let Written::Now(_) = self.write_one(Entry::Hold(hold)).await? {
+                return Ok(());
+            }
+            if self
+                .store()
+                .hold(id)
+                .await?
+                .is_some_and(|h| h.left > Datoshi::ZERO)
+            {
+                return Ok(());
+            }
+            // it has ended: either the transaction has, and asking again changes nothing; or nobody had ever asked the
+            // manager for it, and the fees are set aside anew
+            if let Some(treasury) = &self.0.options.treasury
+                && treasury.state(&PaymentName::Managed(managed)).await?.is_some()
+            {
+                return Ok(());
+            }
         }
-        // asked for before. Has it ended, then either the transaction has, and asking again changes nothing, or its fees
-        // were given back because nobody had ever asked the manager for it: then the name is spent
-        let name = TransferId(managed);
-        let open = self
-            .store()
-            .hold(name)
-            .await?
-            .is_some_and(|h| h.left > Datoshi::ZERO);
-        if open {
-            return Ok(());
-        }
-        let known = match &self.0.options.treasury {
-            Some(treasury) => treasury.state(&PaymentName::Managed(managed)).await?.is_some(),
-            None => false,
-        };
-        if known {
-            return Ok(());
-        }
-        Err(PaymentError::Refused(
-            "what was set aside for this transaction was given back; it is too late to send it".to_owned(),
-        )
-        .into())
+        Err(PaymentError::Refused("this transaction was refused too often under one name".to_owned()).into())
     }
     /// Gives back what [`Bank::hold_fees`] set aside for a transaction that was refused before anything was signed.
     pub async fn release_fees(&self, managed: [u8; 16]) -> Result<(), BankError> {
-        let hold = TransferId(managed);
         let at = self.0.options.clock.now();
-        match self.write_one(Entry::Void { hold, at }).await {
-            Ok(_) | Err(BankError::Refused(crate::ledger::Refused::NoHold(_))) => Ok(()),
-            Err(error) => Err(error),
+        for generation in 0..GENERATIONS_MAX {
+            let hold = fees_id(managed, generation);
+            match self.write_one(Entry::Void { hold, at }).await {
+                Ok(_) => {}
+                Err(BankError::Refused(crate::ledger::Refused::NoHold(_))) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     /// First credit of a new account; once for ever, however often it is asked for.
