@@ -1,14 +1,17 @@
 //! The handle that edges hold, and the two questions every use case asks first: who calls, and may they.
 
 use crate::auth::Authenticator;
+use crate::backup::Backups;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
 use crate::rate::{RateLimits, Rates};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
+use neofn_gas::Bank;
+use neofn_identity::auditlog::AuditLog;
 use neofn_identity::policy::Policies;
-use neofn_identity::port::{AuditStore, IdentityStore, MemberStore};
+use neofn_identity::port::{IdentityStore, MemberStore};
 use neofn_identity::{Identity, Principal};
 use neofn_runtime::port::Runtime;
 use neofn_secrets::Vault;
@@ -30,8 +33,6 @@ pub struct ApiOptions {
     pub accounts: Identity,
     /// Knows who is what in which project.
     pub members: Arc<dyn MemberStore>,
-    /// Keeps who did what.
-    pub audit: Arc<dyn AuditStore>,
     /// Say who may do what.
     pub policies: Policies,
     /// How many requests a caller may send.
@@ -46,6 +47,12 @@ pub struct ApiOptions {
     pub limits_max: Limits,
     /// What signs and sends; none without a chain.
     pub payments: Option<Payments>,
+    /// Whose money is kept here; none where nothing costs anything.
+    pub bank: Option<Bank>,
+    /// Where acts are written down.
+    pub audit: AuditLog,
+    /// Makes backups; none where there is nothing to back up.
+    pub backups: Option<Arc<dyn Backups>>,
     /// What does not change while the node runs.
     pub facts: NodeFacts,
 }
@@ -91,7 +98,6 @@ pub(crate) struct Inner {
     pub(crate) auth: Authenticator,
     pub(crate) accounts: Identity,
     pub(crate) members: Arc<dyn MemberStore>,
-    pub(crate) audit: Arc<dyn AuditStore>,
     pub(crate) policies: Policies,
     pub(crate) rates: Rates,
     pub(crate) vault: Option<Arc<Vault>>,
@@ -99,6 +105,9 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
     pub(crate) payments: Option<Payments>,
+    pub(crate) bank: Option<Bank>,
+    pub(crate) audit: AuditLog,
+    pub(crate) backups: Option<Arc<dyn Backups>>,
     pub(crate) facts: NodeFacts,
     pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
     pub(crate) started: Duration,
@@ -116,7 +125,6 @@ impl Api {
                 auth: Authenticator::new(options.identity, options.accounts.clone(), options.clock.clone()),
                 accounts: options.accounts,
                 members: options.members,
-                audit: options.audit,
                 policies: options.policies,
                 rates: Rates::new(options.rates),
                 vault: options.vault,
@@ -125,6 +133,9 @@ impl Api {
                 entropy: options.entropy,
                 limits_max: options.limits_max,
                 payments: options.payments,
+                bank: options.bank,
+                audit: options.audit,
+                backups: options.backups,
                 facts: options.facts,
                 services: OnceLock::new(),
                 draining: AtomicBool::new(false),
@@ -154,6 +165,11 @@ impl Api {
             .payments
             .as_ref()
             .ok_or_else(|| Code::ChainAbsent.into())
+    }
+
+    /// Whose money is kept here (NF1307 where nothing costs anything).
+    pub(crate) fn bank(&self) -> Result<&Bank, Error> {
+        self.inner.bank.as_ref().ok_or_else(|| Code::BankAbsent.into())
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -54,6 +54,9 @@ impl Api {
         }
         let deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
         let done = self.engine().deploy(deploy).await?;
+        if done.created {
+            self.first_credit(project).await;
+        }
         Ok((view::deployed(&done), done.created))
     }
 

@@ -4,13 +4,16 @@
 
 mod accounts;
 mod api;
+mod audit;
 mod auth;
+mod backup;
 mod chain;
 mod decode;
 mod deferred;
 mod error;
 mod event_stream;
 mod functions;
+mod gas;
 mod invocations;
 pub mod json;
 mod members;
@@ -27,6 +30,7 @@ mod view;
 
 pub use api::{Api, ApiOptions, Development, NodeFacts, Payments};
 pub use auth::Authenticator;
+pub use backup::Backups;
 pub use chain::NotificationQuery;
 pub use decode::{function_key, project_name};
 pub use error::{ApiError, FailedRun};

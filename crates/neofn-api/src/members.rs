@@ -118,6 +118,7 @@ impl Api {
             Created::TooMany => return Err(too_many(OWNED_MAX, "projects of one account").into()),
         }
         self.inner.accounts.forget();
+        self.first_credit(&name).await;
         Ok(ProjectView {
             name: name.to_string(),
             created_at: Some(now.to_iso8601()),
@@ -299,7 +300,14 @@ impl Api {
         Ok(())
     }
 
-    fn act(&self, who: &Principal, project: &ProjectName, action: &str, target: &str) -> AuditEntry {
+    /// An act in a project, as the audit log has it.
+    pub(crate) fn act(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+        action: &str,
+        target: &str,
+    ) -> AuditEntry {
         AuditEntry::new(self.inner.clock.now(), who.actor(), action, target).within(project)
     }
 

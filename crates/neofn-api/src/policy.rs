@@ -116,6 +116,16 @@ actions! {
     SendTransactions: Operator;
     /// See and change the accounts that sign, and what they may sign.
     ManageSigner: Operator;
+    /// See what a project has and used.
+    ReadGas: Member(Read);
+    /// Set limits of spending, and take money out.
+    ManageGas: Member(Money);
+    /// Give credit, and compare the ledger with the chain.
+    OperateBank: Operator;
+    /// Read the audit log, and prove it.
+    ReadAudit: Operator;
+    /// Make a backup of the node.
+    MakeBackup: Operator;
     /// See secrets, without their values.
     ReadSecret: Member(Read);
     /// Set, roll back, delete or rotate a secret.

@@ -49,8 +49,7 @@ impl Api {
         if let Some((project, _)) = on {
             entry = entry.within(project);
         }
-        self.inner.audit.append(entry).await.map_err(Error::internal)?;
-        Ok(())
+        self.log(entry).await
     }
 
     /// Sets a value, or settings alone.

@@ -12,6 +12,7 @@ use neofn_chain::signer::{AccountInfo, Calls, Import, MethodRule, Signature, Sig
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::{ScryptParameters, Wallet, WalletError, nep2};
 use neofn_identity::Principal;
+use neofn_identity::audit::AuditEntry;
 use neofn_types::{Code, Datoshi, Error, ScriptHash};
 use neofn_wire::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
@@ -61,6 +62,9 @@ impl Api {
         let key = tokio::task::spawn_blocking(move || private_key(&request))
             .await
             .map_err(Error::internal)??;
+        let now = self.inner.clock.now();
+        self.log(AuditEntry::new(now, who.actor(), "signer.import", label.as_str()))
+            .await?;
         let wif = Import::Wif(key.to_wif());
         drop(key);
         let info = signer.import(wif, &label, policy).await.map_err(Error::from)?;
@@ -84,6 +88,10 @@ impl Api {
             Error::new(Code::SignerNoAccount, message)
         })?;
         let policy = changed(found.policy, request)?;
+        let now = self.inner.clock.now();
+        let entry = AuditEntry::new(now, who.actor(), "signer.policy", wanted.to_address());
+        let said = serde_json::to_string(&policy).unwrap_or_default();
+        self.log(entry.detail(said)).await?;
         let info = signer.set_policy(wanted, policy).await.map_err(Error::from)?;
         Ok(account(&info))
     }

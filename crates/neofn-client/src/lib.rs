@@ -7,6 +7,7 @@ mod chain;
 mod discover;
 mod error;
 mod follow;
+mod gas;
 mod identity;
 mod secrets;
 mod transport;

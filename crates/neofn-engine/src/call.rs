@@ -17,9 +17,10 @@ use crate::port::{
 use crate::request::{Invoke, Invoked};
 use crate::run::{Ended, Run};
 use bytes::Bytes;
+use neofn_gas::Reservation;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, Units, UnixMillis,
     Version,
 };
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl Inner {
         let idempotency = idempotency(&invoke, "sync")?;
         let loaded = self.callable(&invoke.key).await?;
         let slot = self.take(&loaded, Share::Own)?;
+        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
             let (id, at) = self.new_id();
@@ -76,6 +78,7 @@ impl Inner {
                 trace: invoke.trace,
                 loaded,
                 slot,
+                money,
                 begun,
                 given_up,
             };
@@ -109,6 +112,7 @@ impl Inner {
                 lease: self.options.lease,
             },
             queue_max: self.options.queue_max,
+            hold: None,
         }
     }
 
@@ -118,6 +122,7 @@ impl Inner {
             ..first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
+        ended.charge = call.money.settle(Units(ended.units.total));
         // before the commit: the slot stands for a sandbox, not for the disk
         drop(call.slot);
         let (id, version) = (call.new.id, call.loaded.record.version);
@@ -167,6 +172,7 @@ impl Inner {
             ..first_run(&call.loaded, id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
+        ended.charge = call.money.settle(Units(ended.units.total));
         drop(call.slot);
         let finish = self.finish(id, fence, final_outcome(&ended), &ended);
         if let Err(error) = self.ports.invocations.finish(finish).await {
@@ -207,6 +213,8 @@ impl Inner {
         let begun = self.options.clock.monotonic();
         let loaded = self.callable(&key).await?;
         let slot = self.take(&loaded, Share::Own)?;
+        // given back unspent; but who has nothing gets no free runs, either
+        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
             let (id, _) = self.new_id();
@@ -216,7 +224,7 @@ impl Inner {
                 ..first_run(&loaded, id, event, trace)
             };
             let ended = self.run(run).await;
-            drop(slot);
+            drop((slot, money));
             let invoked = Invoked {
                 id,
                 version: loaded.record.version,
@@ -243,6 +251,7 @@ impl Inner {
             kv: ended.kv.clone(),
             emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
+            charge: ended.charge,
             at: self.options.clock.now(),
         }
     }
@@ -291,6 +300,7 @@ struct Call {
     trace: TraceContext,
     loaded: Arc<Loaded>,
     slot: Slot,
+    money: Reservation,
     begun: Duration,
     given_up: CancellationToken,
 }

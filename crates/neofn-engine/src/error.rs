@@ -11,6 +11,7 @@ pub(crate) fn of_store(error: StoreError) -> Error {
         StoreError::NotFound => Code::InvocationNotFound.into(),
         StoreError::IdempotencyMismatch => Code::IdempotencyMismatch.into(),
         StoreError::QueueFull => Code::QueueFull.into(),
+        StoreError::Unpaid(refused) => refused.into(),
         StoreError::Fenced => Error::new(Code::IdempotencyBusy, "another attempt owns this invocation"),
         StoreError::KvConflict(_) | StoreError::KvNotCounter(_) | StoreError::KvQuota => {
             match of_commit(&error) {

@@ -5,6 +5,7 @@
 mod cache;
 mod call;
 mod chain;
+mod charging;
 mod compiler;
 mod deploy;
 mod dispatch;

@@ -4,6 +4,7 @@ use crate::port::{ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Reten
 use crate::triggers::ChainSettings;
 use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
+use neofn_gas::Purses;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
 use neofn_sched::{Backoff, Caps};
@@ -122,6 +123,8 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Sends what functions send; none on a node without an account.
     pub writer: Option<Arc<dyn ChainWriter>>,
+    /// What calls are paid from; none on a node where nothing costs anything.
+    pub purses: Option<Purses>,
     /// Keeps secrets; none on a node without.
     pub vault: Option<Arc<neofn_secrets::Vault>>,
     /// The way to other hosts; none on a node without.

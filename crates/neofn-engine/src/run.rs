@@ -11,6 +11,7 @@ use crate::request::RunFailure;
 use crate::stack::DebugInfo;
 use crate::triggers::port::Delivery;
 use bytes::Bytes;
+use neofn_gas::ledger::Charge;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{
     Attempt, Code, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
@@ -55,6 +56,8 @@ pub(crate) struct Ended {
     pub(crate) recording: Recording,
     /// Fees of the transactions that it sent, or tried out.
     pub(crate) fees: Datoshi,
+    /// What it costs its project.
+    pub(crate) charge: Option<Charge>,
 }
 
 impl Ended {
@@ -119,6 +122,7 @@ impl Inner {
                     emitted: Vec::new(),
                     recording,
                     fees: Datoshi::ZERO,
+                    charge: None,
                 };
             }
         };
@@ -196,6 +200,7 @@ impl Inner {
             duration: clock.monotonic().saturating_sub(begun),
             recording,
             fees: left.fees,
+            charge: None,
         }
     }
 

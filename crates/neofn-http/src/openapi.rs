@@ -1,8 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    auth, chain, events, functions, invocations, invoke, logs, members, node, secrets, signer, transactions,
-    triggers,
+    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, secrets,
+    signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -29,7 +29,9 @@ use utoipa::{Modify, OpenApi};
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
         signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
         secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
-        secrets::unseal, secrets::rotate_root,
+        secrets::unseal, secrets::rotate_root, gas::reconcile, gas::write_off, gas::balance, gas::deposit, gas::statement,
+        gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list,
+        audit::checkpoint, audit::proof, audit::export, backup::create,
     ),
     modifiers(&Key),
     tags(
@@ -38,6 +40,8 @@ use utoipa::{Modify, OpenApi};
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
         (name = "chain", description = "Looking at the chain, and sending transactions to it"),
         (name = "accounts", description = "Signing in, projects, members and keys"),
+        (name = "gas", description = "Accounts of projects: what they have, used, pay in and take out"),
+        (name = "audit", description = "Acts that matter to security or money, with proofs"),
         (name = "secrets", description = "Values that functions use without seeing them"),
         (name = "node", description = "The node itself"),
     )

@@ -2,8 +2,8 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    auth, chain, docs, endpoint, events, functions, invocations, invoke, logs, members, node, secrets,
-    signer, transactions, triggers,
+    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members,
+    node, secrets, signer, transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
@@ -119,6 +119,22 @@ endpoints! {
     get    "/api/v1/keys/{project}" ManageKeys members::keys;
     post   "/api/v1/keys/{project}" ManageKeys members::create_key;
     delete "/api/v1/keys/{project}/{id}" ManageKeys members::revoke_key;
+    get    "/api/v1/gas" OperateBank gas::reconcile;
+    post   "/api/v1/gas" OperateBank gas::write_off;
+    get    "/api/v1/gas/{project}" ReadGas gas::balance;
+    get    "/api/v1/gas/{project}/deposit" ReadGas gas::deposit;
+    get    "/api/v1/gas/{project}/statement" ReadGas gas::statement;
+    get    "/api/v1/gas/{project}/limits" ReadGas gas::limits;
+    put    "/api/v1/gas/{project}/limits" ManageGas gas::set_limit;
+    get    "/api/v1/gas/{project}/withdrawals" ReadGas gas::withdrawals;
+    post   "/api/v1/gas/{project}/withdrawals" ManageGas gas::withdraw;
+    get    "/api/v1/gas/{project}/refill" ReadGas gas::refill;
+    put    "/api/v1/gas/{project}/refill" OperateBank gas::set_refill;
+    get    "/api/v1/audit" ReadAudit audit::list;
+    get    "/api/v1/audit/checkpoint" ReadAudit audit::checkpoint;
+    get    "/api/v1/audit/proof" ReadAudit audit::proof;
+    get    "/api/v1/audit/export" ReadAudit audit::export;
+    post   "/api/v1/backups" MakeBackup backup::create;
     get    "/health" Health node::health;
     get    "/ready" Health node::ready;
     get    "/metrics" Metrics node::metrics;

@@ -3,6 +3,7 @@
 //! Knows no transport and no storage (see [`port`]). Takes time and randomness from outside.
 
 pub mod audit;
+pub mod auditlog;
 pub mod challenge;
 mod checksum;
 mod key;

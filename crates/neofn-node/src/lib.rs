@@ -3,6 +3,9 @@
 //! The only place that reads the clock, the random source, the environment and the user's directories.
 
 mod admin_key;
+mod audit;
+mod backup;
+mod bank;
 mod chain;
 mod child;
 mod clock;
@@ -18,8 +21,11 @@ mod payments;
 mod runtime_file;
 mod sign_in;
 mod signal;
+mod signer_lock;
+mod treasury;
 mod worker;
 
+pub use bank::BankChoice;
 pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
 pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
@@ -27,6 +33,7 @@ pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use neofn_chain::dev::Keep;
 pub use neofn_egress::Cidr;
+pub use neofn_gas::ledger::UnitPrice;
 pub use node::Node;
 pub use options::{
     ChainChoice, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet, PostgresOptions, SecretText,

@@ -1,5 +1,8 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
+use crate::audit;
+use crate::backup::Archive;
+use crate::bank::{self, OpenBank};
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
 use crate::cluster::{self, Clustered, Seen};
@@ -7,6 +10,7 @@ use crate::grpc::{self, Serving};
 use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
+use crate::signer_lock::SignerLock;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
@@ -15,7 +19,10 @@ use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_egress::Broker;
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
+use neofn_gas::Purses;
 use neofn_http::{Bound, Edge};
+use neofn_identity::auditlog::port::AnchorChain;
+use neofn_identity::auditlog::{AuditLog, AuditLogOptions};
 use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
 use neofn_runtime::port::Runtime;
@@ -56,6 +63,7 @@ pub struct Node {
     published: Published,
     cluster: Option<Clustered>,
     payments: Option<Payments>,
+    bank: Option<OpenBank>,
     // last: the others ask it until they have ended
     chain: Option<Connected>,
 }
@@ -80,7 +88,9 @@ impl Node {
         };
         let (runtime, compiler) = children(&options, clock.clone(), cluster.as_ref()).await?;
 
+        let lock = SignerLock::of(&data);
         let port = chain.as_ref().map(Connected::port);
+        let port_network = port.as_ref().map(|chain| chain.network().0);
         let payments = match &port {
             Some(chain) => {
                 let on = Footing {
@@ -90,12 +100,42 @@ impl Node {
                     store: store.clone(),
                     clock: clock.clone(),
                     entropy: entropy.clone(),
+                    lock: lock.clone(),
                 };
                 let development = matches!(options.chain, ChainChoice::Dev { .. });
                 Some(Payments::open(on, development).await?)
             }
             None => None,
         };
+        let bank = match options.bank {
+            Some(choice) => {
+                let sending = payments.as_ref().map(|p| p.transactions.clone());
+                let on = bank::Footing {
+                    choice,
+                    store: store.clone(),
+                    chain: port.clone().zip(sending),
+                    clock: clock.clone(),
+                    entropy: entropy.clone(),
+                    lock: lock.clone(),
+                };
+                Some(OpenBank::open(on).await?)
+            }
+            None => None,
+        };
+        let anchors = match (&payments, options.anchor_every) {
+            (Some(payments), Some(_)) => Some(Arc::new(audit::Anchors {
+                transactions: payments.transactions.clone(),
+                bank: bank.as_ref().map(|b| b.bank.clone()),
+            }) as Arc<dyn AnchorChain>),
+            _ => None,
+        };
+        let log = AuditLog::new(AuditLogOptions {
+            store: store.clone(),
+            key: audit::key(&data)?,
+            clock: clock.clone(),
+            chain: anchors,
+            anchor_every: options.anchor_every.unwrap_or_default(),
+        });
         let policies = match &options.access.policies {
             Some(dir) => Policies::load(Action::DECLARED, dir),
             None => Policies::built_in(Action::DECLARED),
@@ -115,25 +155,38 @@ impl Node {
             vault: vault.clone(),
             broker,
             chain: port,
-            writer: payments.as_ref().map(Payments::writer),
+            writer: payments
+                .as_ref()
+                .map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
+            purses: bank.as_ref().map(|b| b.bank.purses().clone()),
         };
         let (engine, service) = engine(&options, &clock, &entropy, &store, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
+        tokio::spawn(audit::keep(log.clone(), options.anchor_every, gone.clone()));
+        let archive = Archive {
+            data: data.clone(),
+            store: store.clone(),
+            audit: log.clone(),
+            clock: clock.clone(),
+            network: port_network,
+        };
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             runtime: runtime.clone(),
             identity: store.clone(),
             accounts,
             members: store.clone(),
-            audit: store.clone(),
             policies,
             rates: RateLimits::default(),
             vault: Some(vault),
             clock: clock.clone(),
             entropy,
             limits_max: options.limits_max,
+            bank: bank.as_ref().map(|b| b.bank.clone()),
+            backups: Some(Arc::new(archive)),
+            audit: log,
             payments: payments
                 .as_ref()
                 .map(|p| p.shown(chain.as_ref().map(|c| &c.facts))),
@@ -183,6 +236,7 @@ impl Node {
             published,
             cluster,
             payments,
+            bank,
             chain,
         })
     }
@@ -263,6 +317,9 @@ impl Node {
         if let Err(e) = (&mut self.service).await {
             tracing::error!(error = %e, "the engine's loops ended");
         }
+        if let Some(bank) = self.bank.take() {
+            bank.close().await;
+        }
         if let Some(payments) = self.payments.take() {
             payments.close().await;
         }
@@ -333,6 +390,8 @@ struct Beyond {
     broker: Arc<Broker>,
     chain: Option<Arc<dyn Chain>>,
     writer: Option<Arc<dyn ChainWriter>>,
+    /// What calls are paid from.
+    purses: Option<Purses>,
 }
 
 fn engine(
@@ -360,6 +419,7 @@ fn engine(
         writer: beyond.writer,
         vault: Some(beyond.vault),
         broker: Some(beyond.broker),
+        purses: beyond.purses,
     };
     Engine::build(engine, ports)
 }

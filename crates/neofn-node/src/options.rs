@@ -1,5 +1,6 @@
 //! What an operator decides about a node.
 
+use crate::bank::BankChoice;
 use crate::sign_in::AccessOptions;
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
@@ -7,6 +8,7 @@ use neofn_http::ServerOptions;
 use neofn_types::{Code, Datoshi, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Which chain functions see and act on.
@@ -209,6 +211,10 @@ pub struct NodeOptions {
     pub server: ServerOptions,
     /// Who may do what.
     pub access: AccessOptions,
+    /// What things cost; none: nothing does.
+    pub bank: Option<BankChoice>,
+    /// How often the audit log's root is written to the chain; none: never.
+    pub anchor_every: Option<Duration>,
 }
 
 impl NodeOptions {
@@ -245,6 +251,8 @@ impl NodeOptions {
             children: 0,
             server: ServerOptions::default(),
             access: AccessOptions::default(),
+            bank: None,
+            anchor_every: None,
             data,
         })
     }

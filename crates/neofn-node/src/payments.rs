@@ -3,10 +3,13 @@
 use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::{NodeOptions, PayingWallet};
+use crate::signer_lock::{Guarded, SignerLock};
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
+use neofn_chain::manager::{
+    Request, Transactions, TransactionsOptions, TxError, TxId, TxRecord, TxState, Until,
+};
 use neofn_chain::model::VmState;
 use neofn_chain::port::{Chain, TxStore};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
@@ -14,6 +17,7 @@ use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPo
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
+use neofn_gas::Bank;
 use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::io::Read as _;
 use std::path::Path;
@@ -51,6 +55,7 @@ pub(crate) struct Footing<'a> {
     pub(crate) store: Arc<dyn TxStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) lock: SignerLock,
 }
 
 impl Payments {
@@ -96,7 +101,10 @@ impl Payments {
         }
         let transactions = Transactions::new(TransactionsOptions {
             chain: on.chain,
-            signer: signer.clone(),
+            signer: Arc::new(Guarded {
+                signer: signer.clone(),
+                lock: on.lock,
+            }),
             store: on.store,
             clock: on.clock,
             entropy: on.entropy,
@@ -112,9 +120,10 @@ impl Payments {
         })
     }
     /// As the port through which functions send.
-    pub(crate) fn writer(&self) -> Arc<dyn ChainWriter> {
+    pub(crate) fn writer(&self, bank: Option<Bank>) -> Arc<dyn ChainWriter> {
         Arc::new(Writer {
             transactions: self.transactions.clone(),
+            bank,
         })
     }
     /// As the use cases have it.
@@ -197,6 +206,8 @@ fn text_of(path: &Path) -> Result<String, Error> {
 
 struct Writer {
     transactions: Transactions,
+    /// Who bears the fees; none on a node without money.
+    bank: Option<Bank>,
 }
 
 #[async_trait]
@@ -219,8 +230,24 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let record = self.transactions.submit(asked(request)?).await?;
-        Ok(receipt(&record))
+        let Some(bank) = &self.bank else {
+            let record = self.transactions.submit(asked(request)?).await?;
+            return Ok(receipt(&record));
+        };
+        let (key, invocation, fee_max) = (request.key.clone(), request.invocation, request.fee_max);
+        let asked = asked(request)?;
+        let id = asked.id();
+        bank.hold_fees(&key, Some(invocation), id.0, fee_max).await?;
+        match self.transactions.submit(asked).await {
+            Ok(record) => Ok(receipt(&record)),
+            Err(error) => {
+                // only what the manager knows nothing of was never signed
+                if matches!(self.transactions.get(id).await, Err(TxError::Unknown(_))) {
+                    bank.release_fees(id.0).await?;
+                }
+                Err(error.into())
+            }
+        }
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
         let id: TxId = id

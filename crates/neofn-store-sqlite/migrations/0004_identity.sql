@@ -65,16 +65,3 @@ CREATE TABLE member(
   PRIMARY KEY(pid, fid, account)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX member_account ON member(account, added_at);
-
-CREATE TABLE audit(
-  seq          INTEGER PRIMARY KEY,
-  at           INTEGER NOT NULL,
-  project      TEXT,
-  actor        TEXT    NOT NULL,
-  action       TEXT    NOT NULL,
-  target       TEXT    NOT NULL,
-  detail       TEXT    NOT NULL
-) STRICT;
-CREATE INDEX audit_project ON audit(project, seq) WHERE project IS NOT NULL;
-CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
-CREATE TRIGGER audit_whole BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;

@@ -4,6 +4,7 @@
 //! Every write goes through one thread that commits whatever is waiting in one transaction; reads use
 //! connections of their own beside it. Knows no scheduling, no policy and no runtime.
 
+mod auditlog;
 mod blobs;
 mod codec;
 mod error;
@@ -11,6 +12,7 @@ mod history;
 mod identity;
 mod invocations;
 mod kv;
+mod ledger;
 mod lock;
 mod memory;
 mod migrate;
@@ -20,6 +22,7 @@ mod reader;
 mod registry;
 mod secret_store;
 mod secrets;
+mod snapshot;
 mod store;
 mod submit;
 mod transactions;
@@ -27,4 +30,5 @@ mod triggers;
 mod writer;
 
 pub use error::Fault;
+pub use migrate::layout;
 pub use open::{Store, StoreOptions};

@@ -340,9 +340,9 @@ impl RegistryStore for Store {
             .await?
     }
     async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError> {
-        let key = key.clone();
+        let (key, at) = (key.clone(), self.clock.now());
         self.queue
-            .call(0, move |work| registry::delete_function(work, &key))
+            .call(0, move |work| registry::delete_function(work, &key, at))
             .await?
     }
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {

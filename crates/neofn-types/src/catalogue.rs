@@ -552,6 +552,47 @@ catalogue! {
         "A header is malformed, or is one that only the node may set.",
         "Leave it out; the message has its name.";
 
+    // NF13: the GAS bank
+    AccountEmpty = "NF1301", 402, Never, "account empty",
+        "The project's account has less to spend than the call, the transaction or the withdrawal may cost. A call is refused before it runs, never half way.",
+        "Pay in: `neofn gas deposit` shows address and memo. A lower unit limit lowers what a call sets aside.";
+    BudgetSpent = "NF1302", 402, Never, "budget spent",
+        "A budget of the project or of the function leaves less than this may cost.",
+        "Raise it with `neofn gas limits`, or wait for the next period.";
+    AmountInvalid = "NF1303", 422, Never, "amount or account not valid",
+        "What was asked of the bank cannot be: an amount that is none, or something that does not belong to the account.",
+        "The message says which.";
+    TransferMismatch = "NF1304", 409, Never, "name of a payment used for another one",
+        "A payment of this name was asked for before, with another amount or another receiver. Each name stands for one payment for ever.",
+        "Use a new Idempotency-Key for a new payment.";
+    WithdrawalRefused = "NF1305", 422, Never, "withdrawal refused",
+        "The signer's policy or the chain does not allow this payment. Nothing was signed, and the money is back on the account.",
+        "The message says which; the operator sets the signer's limits.";
+    TreasuryUnavailable = "NF1306", 503, Later, "treasury not available",
+        "No chain node answers, or the signer is disabled until the ledger is reconciled with the chain.",
+        "Try again later; `neofn gas reconcile` shows the state to an operator.";
+
+    BankAbsent = "NF1307", 503, Never, "this node keeps no accounts",
+        "Nothing costs anything here: the node was started without a price.",
+        "An operator starts it with `--gas-price N`, in datoshi per million units, or with `--bank`.";
+
+    // NF14: audit and backup
+    AuditProofMissing = "NF1401", 404, Never, "no such audit entry or checkpoint",
+        "The audit log has fewer entries than the number that was asked for.",
+        "`neofn audit ls` shows what there is.";
+    AuditBroken = "NF1402", 500, Never, "audit log does not verify",
+        "Entries, hashes, proofs or signatures of the log do not belong together: something was changed after it was written.",
+        "Keep the data directory as it is, compare with an export and with the root on chain, and treat the machine as compromised.";
+    BackupInvalid = "NF1403", 422, Never, "backup not valid",
+        "The file is no backup of neofn, is damaged, or is encrypted to another key.",
+        "Check the identity file; take another backup.";
+    BackupStale = "NF1404", 409, Never, "backup older than what is known",
+        "The audit log was seen, here or on chain, with more entries than the backup has: restoring it would undo what happened since.",
+        "Take a newer backup. To go back on purpose, repeat with `--accept-rollback`: that is written into the audit log.";
+    RestoreTarget = "NF1405", 409, Never, "data directory not empty",
+        "A restore never overwrites data.",
+        "Name a directory that does not exist, or move the old one away.";
+
     // NF16: several nodes, and the bus between them
     BusUnavailable = "NF1601", 503, Later, "message bus unavailable",
         "The NATS server does not answer: it cannot be reached, elects a leader, or its disk fails.",

@@ -2,9 +2,12 @@
 //!
 //! Knows no server and no client; both translate to and from these.
 
+mod audit;
+mod backup;
 mod chain;
 mod deploy;
 mod function;
+mod gas;
 mod identity;
 mod invocation;
 mod node;
@@ -15,11 +18,18 @@ mod signer;
 mod transaction;
 mod trigger;
 
+pub use audit::{AuditAnchor, AuditCheckpoint, AuditEntryView, AuditList, AuditProof};
+pub use backup::{BackupRequest, BackupView};
 pub use chain::{ChainCall, ChainNodeView, ChainView, DecodeRequest};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
     Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
     VersionView,
+};
+pub use gas::{
+    ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
+    GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    WriteOffView,
 };
 pub use identity::{
     ChallengeRequest, ChallengeView, KeyCreated, KeyList, KeyRequest, KeyView, LoggedOut, LoginRequest,

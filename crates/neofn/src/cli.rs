@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod chain;
+pub mod money;
 pub mod secrets;
 
 use crate::failure::{Exit, Failure};
@@ -91,9 +92,15 @@ pub enum Command {
     Invocations(Invocations),
     /// Run an invocation again from its recording and show the difference
     Replay(Replay),
-    /// What invocations cost
+    /// What invocations cost, and what the project has
     #[command(subcommand)]
-    Gas(Gas),
+    Gas(money::Gas),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(money::Audit),
+    /// Backups of a node
+    #[command(subcommand)]
+    Backup(money::Backup),
     /// Look at the nodes of a cluster
     #[command(subcommand)]
     Cluster(Cluster),
@@ -199,6 +206,9 @@ pub struct Up {
     /// Who pays for transactions.
     #[command(flatten)]
     pub paying: Paying,
+    /// What things cost.
+    #[command(flatten)]
+    pub banking: money::Banking,
     /// What the node allows and keeps.
     #[command(flatten)]
     pub settings: Settings,
@@ -367,13 +377,6 @@ pub struct Replay {
     /// Run it on this version instead of its own
     #[arg(long = "version", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub on: Option<u32>,
-}
-
-/// `neofn gas`
-#[derive(Debug, Subcommand)]
-pub enum Gas {
-    /// Measure what an event would cost; nothing is recorded, charged or committed
-    Estimate(Estimate),
 }
 
 /// `neofn gas estimate`

@@ -18,6 +18,7 @@ use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_engine::port::{Compile, CompileRefusal, CompiledSource, Positions, Source};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Edge, EdgeService};
+use neofn_identity::auditlog::{AuditLog, AuditLogOptions, LogKey};
 use neofn_identity::policy::Policies;
 use neofn_identity::port::IdentityStore as _;
 use neofn_identity::token::FileSeal;
@@ -207,6 +208,7 @@ impl World {
             compiler: Arc::new(Lenient),
             chain: None,
             writer: None,
+            purses: None,
             vault: None,
             broker: None,
         };
@@ -224,13 +226,19 @@ impl World {
         })
         .await
         .unwrap();
+        let audit = AuditLog::new(AuditLogOptions {
+            store: store.clone(),
+            key: LogKey::from_seed("neofn/audit/test", &[1; 32]).unwrap(),
+            clock: clock.clone(),
+            chain: None,
+            anchor_every: Duration::ZERO,
+        });
         let api = Api::new(ApiOptions {
             engine,
             runtime,
             identity: store.clone(),
             accounts,
             members: store.clone(),
-            audit: store,
             policies: Policies::built_in(Action::DECLARED).unwrap(),
             rates: RateLimits::default(),
             vault: None,
@@ -238,6 +246,9 @@ impl World {
             entropy,
             limits_max: Limits::default(),
             payments: None,
+            bank: None,
+            audit,
+            backups: None,
             facts: NodeFacts {
                 version: "0.0.0".to_owned(),
                 jail: JailView {

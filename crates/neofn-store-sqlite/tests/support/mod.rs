@@ -109,6 +109,7 @@ pub fn queued(key: &FunctionKey, at: i64) -> NewInvocation {
         at: UnixMillis(at),
         start: Start::Queued,
         queue_max: 1_000_000,
+        hold: None,
     }
 }
 pub fn keyed(key: &FunctionKey, at: i64, idem: &str, body: &str, start: Start) -> NewInvocation {
@@ -165,6 +166,7 @@ pub fn finish(id: InvocationId, fence: Fence, outcome: Outcome, at: i64) -> Fini
         kv: Vec::new(),
         emitted: Vec::new(),
         kv_quota: quota(),
+        charge: None,
         at: UnixMillis(at),
     }
 }

@@ -1,6 +1,8 @@
 //! One file per command; this one only chooses.
 
 mod accounts;
+mod audit;
+mod backup;
 pub mod chain;
 mod cluster;
 mod completions;
@@ -30,7 +32,7 @@ pub mod version;
 mod versions;
 mod worker;
 
-use crate::cli::{Cli, Cluster, Command, Gas};
+use crate::cli::{Cli, Cluster, Command};
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::Ui;
@@ -55,7 +57,9 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Delete(args) => delete::run(global, ui, &args),
         Command::Invocations(args) => invocations::run(global, ui, &args),
         Command::Replay(args) => replay::run(global, ui, &args),
-        Command::Gas(Gas::Estimate(args)) => gas::run(global, ui, &args),
+        Command::Gas(args) => gas::run(global, ui, &args),
+        Command::Audit(args) => audit::run(global, ui, &args),
+        Command::Backup(args) => backup::run(global, ui, &args),
         Command::Cluster(Cluster::Status) => cluster::status(global, ui),
         Command::Chain(command) => chain::run(global, ui, &command),
         Command::Triggers(args) => triggers::run(global, ui, &args),
