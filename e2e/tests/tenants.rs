@@ -37,9 +37,10 @@ enum Power {
     Operate,
     Deploy,
     Secrets,
+    Money,
     Manage,
 }
-use Power::{Deploy, Invoke, Manage, Operate, Read, Secrets};
+use Power::{Deploy, Invoke, Manage, Money, Operate, Read, Secrets};
 
 const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/health", Open),
@@ -143,6 +144,22 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("post", "/api/v1/chain/invoke", Node),
     ("post", "/api/v1/chain/contracts", Node),
     ("post", "/api/v1/chain/contracts/{id}/update", Node),
+    ("get", "/api/v1/audit", Node),
+    ("get", "/api/v1/audit/checkpoint", Node),
+    ("get", "/api/v1/audit/export", Node),
+    ("get", "/api/v1/audit/proof", Node),
+    ("post", "/api/v1/backups", Node),
+    ("get", "/api/v1/gas", Node),
+    ("post", "/api/v1/gas", Node),
+    ("get", "/api/v1/gas/{project}", In(Read)),
+    ("get", "/api/v1/gas/{project}/deposit", In(Read)),
+    ("get", "/api/v1/gas/{project}/limits", In(Read)),
+    ("put", "/api/v1/gas/{project}/limits", In(Money)),
+    ("get", "/api/v1/gas/{project}/refill", In(Read)),
+    ("put", "/api/v1/gas/{project}/refill", Node),
+    ("get", "/api/v1/gas/{project}/statement", In(Read)),
+    ("get", "/api/v1/gas/{project}/withdrawals", In(Read)),
+    ("post", "/api/v1/gas/{project}/withdrawals", In(Money)),
     ("get", "/api/v1/services", Node),
     ("get", "/api/v1/signer", Node),
     ("post", "/api/v1/signer/accounts", Node),
@@ -184,7 +201,7 @@ impl Is {
             Self::Nobody | Self::Stranger | Self::StrangeKey => false,
             Self::Viewer | Self::ReadKey => power == Read,
             Self::Operator | Self::Guest => matches!(power, Read | Invoke | Operate),
-            Self::Developer => power != Manage,
+            Self::Developer => !matches!(power, Money | Manage),
             Self::Admin | Self::Owner | Self::FullKey | Self::NodeKey => true,
         }
     }

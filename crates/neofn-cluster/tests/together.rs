@@ -251,10 +251,11 @@ async fn without_workers_a_run_is_given_back() {
     let (first, _) = worker(&bus, "a").await;
     assert!(remote.wait_for_worker(SOON).await);
     assert!(first.drain(SOON).await);
-    assert_eq!(
-        code(&remote.invoke(job("x")).await),
-        Some(Code::NoWorker),
-        "it goes"
+    // before or after its last word was heard: both may be tried again
+    let going = code(&remote.invoke(job("x")).await);
+    assert!(
+        matches!(going, Some(Code::NoWorker | Code::SandboxLost)),
+        "{going:?}"
     );
     let (_second, _) = worker(&bus, "b").await;
     assert_eq!(code(&remote.invoke(job("x")).await), None, "another one came");

@@ -20,7 +20,7 @@ fn request(source: String) -> CompileRequest {
     let grants = Grants {
         kv: source.contains("allow = { kv = true }"),
         secrets: if source.contains("ctx.secrets") {
-            vec![SecretGrant::handle("WIF".parse().unwrap())]
+            "WIF".parse().map(SecretGrant::handle).into_iter().collect()
         } else {
             Vec::new()
         },

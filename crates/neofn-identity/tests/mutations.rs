@@ -13,7 +13,7 @@ use neofn_identity::{ApiKey, Principal, RefreshToken};
 use neofn_types::Entropy as _;
 use support::{Seeded, World, key, plain};
 
-const SEED: u64 = 0x6e65_6f66_6e;
+const SEED: u64 = 0x006e_656f_666e;
 const ROUNDS: usize = 2_500;
 
 struct Dice(Seeded);

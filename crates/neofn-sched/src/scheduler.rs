@@ -147,7 +147,6 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
         &self.slots
     }
     /// What waits, by lane.
-    #[must_use]
     pub fn lanes(&self) -> impl Iterator<Item = (&P, &F)> {
         self.lanes.lanes()
     }

@@ -263,6 +263,7 @@ fn pop(proof: &mut &[Hash]) -> Result<Hash, MerkleError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "trees of tests are small")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -160,7 +160,7 @@ impl Treasury for FileChain {
     async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
         self.points.reach("state:before");
         let line = Self::line_of(name);
-        let found = self.lines().iter().any(|l| *l == line);
+        let found = self.lines().contains(&line);
         let state = found.then_some(PaymentState::Paid {
             tx: Hash256([3; 32]),
             fees: Datoshi(FEE),
