@@ -521,6 +521,40 @@ fn logs_can_be_read_and_followed() {
 }
 
 #[test]
+fn a_connection_outlives_a_refusal_that_came_before_the_body() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let node = NodeProcess::start();
+    let socket = std::net::TcpStream::connect(node.url().trim_start_matches("http://")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut reader = BufReader::new(socket.try_clone().unwrap());
+    let mut answer = || {
+        let (mut status, mut length) = (String::new(), 0);
+        reader.read_line(&mut status).unwrap();
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = n.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        reader.by_ref().take(length).read_to_end(&mut Vec::new()).unwrap();
+        status
+    };
+    let mut socket = &socket;
+    for _ in 0..3 {
+        write!(
+            socket,
+            "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+        )
+        .unwrap();
+        assert!(answer().contains("401"), "refused before the body is there");
+        write!(socket, "{{}}").unwrap();
+    }
+    write!(socket, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(answer().contains("200"));
+}
+
+#[test]
 fn metrics_openapi_and_traces() {
     let node = NodeProcess::start();
     let http = node.http();

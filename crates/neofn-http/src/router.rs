@@ -8,8 +8,8 @@ use crate::handlers::{
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
 use crate::shield::{self, Asked, Counted, Origins};
+use crate::unread;
 use axum::Router;
-use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{any, delete, get, patch, post, put};
 use http::{HeaderName, HeaderValue, Request};
@@ -213,10 +213,10 @@ impl EdgeService {
         peer: Option<SocketAddr>,
     ) -> Result<Response, Infallible>
     where
-        B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B: axum::body::HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let mut request = request.map(Body::new);
+        let mut request = unread::drained(request);
         let trace = self.trace(&request);
         request.extensions_mut().insert(trace);
         if let Some(peer) = peer {

@@ -42,8 +42,7 @@ pub(crate) async fn deploy(
     // before sixteen megabytes are read
     edge.api()
         .authorise_project(&caller.who, Action::Deploy, &project)?;
-    let body = body::read(&headers, body, json::DEPLOY_BYTES_MAX).await?;
-    let request: DeployRequest = json::request(&body)?;
+    let request: DeployRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
     let (answer, created) = edge.api().deploy(&caller.who, &project, request).await?;
     let status = if created {
         StatusCode::CREATED
@@ -68,8 +67,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_function(&caller.who, Action::Patch, &key)?;
-    let body = body::read(&headers, body, json::DEPLOY_BYTES_MAX).await?;
-    let request: PatchRequest = json::request(&body)?;
+    let request: PatchRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
     let answer = edge.api().patch(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -160,8 +158,7 @@ pub(crate) async fn rollback(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
-    let request: RollbackRequest = json::request_or_default(&body)?;
+    let request: RollbackRequest = body::request_or_default(&headers, body, json::EVENT_BYTES_MAX).await?;
     let answer = edge.api().rollback(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

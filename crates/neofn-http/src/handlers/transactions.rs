@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{SendFor, json};
+use neofn_api::SendFor;
 use neofn_wire::{ChainInvoke, ContractRequest, Problem, SentView, TransactionList, TransactionView};
 use serde::Deserialize;
 
@@ -93,8 +93,7 @@ pub(crate) async fn invoke(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let body = body::read(&headers, body, CALL_BYTES_MAX).await?;
-    let request: ChainInvoke = json::request(&body)?;
+    let request: ChainInvoke = body::request(&headers, body, CALL_BYTES_MAX).await?;
     let of = SendFor {
         who: &caller.who,
         project: &project,
@@ -122,8 +121,7 @@ pub(crate) async fn deploy(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let body = body::read(&headers, body, CONTRACT_BYTES_MAX).await?;
-    let request: ContractRequest = json::request(&body)?;
+    let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
     let of = SendFor {
         who: &caller.who,
         project: &project,
@@ -153,8 +151,7 @@ pub(crate) async fn update(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let body = body::read(&headers, body, CONTRACT_BYTES_MAX).await?;
-    let request: ContractRequest = json::request(&body)?;
+    let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
     let of = SendFor {
         who: &caller.who,
         project: &project,
