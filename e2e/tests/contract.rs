@@ -324,6 +324,25 @@ fn async_invocations_run_retry_and_die() {
     });
     assert_eq!((&ended["attempt"], &ended["result"]), (&json!(2), &json!(2)));
 
+    // what waits for its next try says so
+    let never = json!({"function_name": "never", "source": "export function handler() { throw new Error('never'); }"});
+    let _ = http.deploy_with("demo", never).expect(201);
+    let id = http
+        .post("/api/v1/functions/demo/never?mode=async", &json!(null))
+        .expect(202)
+        .json()["invocationId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let waits = eventually("it waits for its next try", Duration::from_secs(20), || {
+        let body = http.get(&format!("/api/v1/invocations/{id}")).expect(200).json();
+        (body["waits"]["reason"] == "not_before").then(|| body["waits"].clone())
+    });
+    assert!(
+        waits["until"].is_string() && waits["message"].is_string(),
+        "{waits}"
+    );
+
     // a unit limit is not tried again
     let hog = json!({"function_name": "hog", "source": "export function handler() { for (;;) {} }", "limits": {"units": 100_000}});
     let _ = http.deploy_with("demo", hog).expect(201);

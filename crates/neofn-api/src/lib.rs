@@ -27,6 +27,7 @@ mod signer;
 mod transactions;
 mod triggers;
 mod view;
+mod waits;
 
 pub use api::{Api, ApiOptions, Development, NodeFacts, Payments};
 pub use auth::Authenticator;

@@ -38,7 +38,7 @@ pub use identity::{
 };
 pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
-    ReplaySide, UnitsView,
+    ReplaySide, UnitsView, WaitView,
 };
 pub use node::{
     ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady,

@@ -90,6 +90,8 @@ pub enum Command {
     Delete(Name),
     /// List the invocations of a function, newest first
     Invocations(Invocations),
+    /// Say why an accepted invocation does not run yet
+    ExplainWait(ExplainWait),
     /// Run an invocation again from its recording and show the difference
     Replay(Replay),
     /// What invocations cost, and what the project has
@@ -367,6 +369,13 @@ pub struct Invocations {
     /// How many
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+/// `neofn explain-wait`
+#[derive(Debug, Args)]
+pub struct ExplainWait {
+    /// The invocation
+    pub id: InvocationId,
 }
 
 /// `neofn replay`
