@@ -361,6 +361,28 @@ fn async_invocations_run_retry_and_die() {
 }
 
 #[test]
+fn what_others_call_is_deleted_only_by_force() {
+    let node = NodeProcess::start();
+    let http = node.http();
+    let caller = "export async function handler(e, ctx) { return await ctx.invoke('callee', e); }";
+    for (name, source) in [("callee", "export const handler = (e) => e;"), ("caller", caller)] {
+        let body = json!({"function_name": name, "source": source});
+        let _ = http.deploy_with("demo", body).expect(201);
+    }
+    let path = "/api/v1/functions/demo/callee/dependencies";
+    let both = json!({"calls": [], "called_by": ["caller"]});
+    assert_eq!(http.get(path).expect(200).json(), both);
+    let refused = http.delete("/api/functions/demo/callee").expect(409).json();
+    assert_eq!(refused["code"], "NF0322");
+    assert!(
+        refused["message"].as_str().unwrap().contains("called by caller"),
+        "{refused}"
+    );
+    let _ = http.delete("/api/functions/demo/callee?force=true").expect(200);
+    let _ = http.delete("/api/functions/demo/caller").expect(200);
+}
+
+#[test]
 fn kv_commits_with_the_result_or_not_at_all() {
     let node = NodeProcess::start();
     let http = node.http();

@@ -103,6 +103,11 @@ const TABLE: &[(&str, &str, Need)] = &[
     ),
     (
         "get",
+        "/api/v1/functions/{project}/{function}/dependencies",
+        Function(Read),
+    ),
+    (
+        "get",
         "/api/v1/functions/{project}/{function}/versions",
         Function(Read),
     ),

@@ -38,7 +38,7 @@ pub use error::{ApiError, FailedRun};
 pub use event_stream::{EventStep, EventStream};
 pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream, unusable};
 pub use neofn_engine::port::Totals;
-pub use neofn_engine::request::Invoked;
+pub use neofn_engine::request::{Callers, Invoked};
 pub use neofn_engine::{ChainState, EngineStats, HistogramData, TriggerStats};
 pub use neofn_engine::{Follow, Followed};
 pub use neofn_identity::limit::Standing;

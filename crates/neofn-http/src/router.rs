@@ -50,6 +50,7 @@ endpoints! {
     post   "/api/v1/functions/{project}/{function}" Invoke invoke::invoke;
     get    "/api/v1/functions/{project}/{function}" ReadFunction functions::read;
     patch  "/api/v1/functions/{project}/{function}" Patch functions::change;
+    get    "/api/v1/functions/{project}/{function}/dependencies" ReadFunction functions::dependencies;
     get    "/api/v1/functions/{project}/{function}/versions" ListVersions functions::versions;
     post   "/api/v1/functions/{project}/{function}/rollback" Rollback functions::rollback;
     post   "/api/v1/functions/{project}/{function}/estimate" Estimate invoke::estimate;

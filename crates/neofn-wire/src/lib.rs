@@ -23,8 +23,8 @@ pub use backup::{BackupRequest, BackupView};
 pub use chain::{ChainCall, ChainNodeView, ChainView, DecodeRequest};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
-    Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
-    VersionView,
+    Deleted, Dependencies, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest,
+    VersionList, VersionView,
 };
 pub use gas::{
     ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
