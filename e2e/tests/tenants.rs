@@ -172,6 +172,8 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/api/v1/signer/signatures", Node),
     ("get", "/api/v1/transactions", In(Read)),
     ("get", "/api/v1/transactions/{id}", Chain),
+    ("post", "/api/v1/transactions/{id}/witness", Chain),
+    ("post", "/api/v1/transactions/{id}/replace", Node),
     // a function's own endpoint is in no document
     ("post", "/f/{project}/{function}", Function(Invoke)),
     ("get", "/f/{project}/{function}/a/b", Function(Invoke)),

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod backup;
 mod chain;
+mod cosign;
 mod decode;
 mod deferred;
 mod error;

@@ -80,6 +80,8 @@ endpoints! {
     post   "/api/v1/chain/contracts/{id}/update" SendTransactions transactions::update;
     get    "/api/v1/transactions" ReadTransactions transactions::list;
     get    "/api/v1/transactions/{id}" ReadTransactions transactions::read;
+    post   "/api/v1/transactions/{id}/witness" CosignTransaction transactions::cosign;
+    post   "/api/v1/transactions/{id}/replace" SendTransactions transactions::replace;
     get    "/api/v1/secrets/{project}" ReadSecret secrets::list;
     put    "/api/v1/secrets/{project}/{name}" WriteSecret secrets::set;
     get    "/api/v1/secrets/{project}/{name}" ReadSecret secrets::show;

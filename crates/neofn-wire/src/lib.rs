@@ -53,8 +53,8 @@ pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };
 pub use transaction::{
-    ChainInvoke, ContractRequest, ScriptCallView, Sending, SentView, TransactionList, TransactionSignerView,
-    TransactionView,
+    ChainInvoke, ContractRequest, CosignerRequest, ReplaceRequest, ScriptCallView, Sending, SentView,
+    TransactionList, TransactionSignerView, TransactionView, WitnessRequest,
 };
 pub use trigger::{
     BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,

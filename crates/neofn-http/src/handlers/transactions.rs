@@ -10,11 +10,16 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use neofn_api::SendFor;
-use neofn_wire::{ChainInvoke, ContractRequest, Problem, SentView, TransactionList, TransactionView};
+use neofn_wire::{
+    ChainInvoke, ContractRequest, Problem, ReplaceRequest, SentView, TransactionList, TransactionView,
+    WitnessRequest,
+};
 use serde::Deserialize;
 
 /// Most bytes of a call.
 const CALL_BYTES_MAX: usize = 256 << 10;
+/// Most bytes of a witness.
+const WITNESS_BYTES_MAX: usize = 8 << 10;
 /// Most bytes of a contract with its manifest: more than a transaction holds.
 const CONTRACT_BYTES_MAX: usize = 1 << 20;
 
@@ -72,6 +77,48 @@ pub(crate) async fn read(
 ) -> Result<Response, Refusal> {
     let answer = edge.api().transaction(&caller.who, &id, params.wait).await?;
     Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Hands in a signature that a transaction waits for; with the last one it is sent.
+#[utoipa::path(post, path = "/api/v1/transactions/{id}/witness", tag = "chain",
+    params(("id" = String, Path, description = "The transaction")),
+    request_body = WitnessRequest,
+    responses(
+        (status = 200, description = "The transaction as it is now", body = TransactionView),
+        (status = "default", description = "Not taken", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn cosign(
+    State(edge): State<Edge>,
+    caller: Caller,
+    IdPath(id): IdPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let request: WitnessRequest = body::request(&headers, body, WITNESS_BYTES_MAX).await?;
+    let answer = edge.api().cosign(&caller.who, &id, request).await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Puts another transaction in the place of one that is in no block yet: a cancellation, or the same with a higher
+/// fee. Asked again, it answers the one that is there. At most one of the two comes into a block.
+#[utoipa::path(post, path = "/api/v1/transactions/{id}/replace", tag = "chain",
+    params(("id" = String, Path, description = "The transaction")),
+    request_body = ReplaceRequest,
+    responses(
+        (status = 202, description = "The one in its place: signed, on disk and sent", body = TransactionView),
+        (status = "default", description = "Not replaced", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn replace(
+    State(edge): State<Edge>,
+    caller: Caller,
+    IdPath(id): IdPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    edge.api().authorise_sending(&caller.who)?;
+    let request: ReplaceRequest = body::request(&headers, body, WITNESS_BYTES_MAX).await?;
+    let answer = edge.api().replace_transaction(&caller.who, &id, request).await?;
+    Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
 
 /// Calls a method of a contract on chain, paid by the node's own account.
