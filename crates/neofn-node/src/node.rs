@@ -11,6 +11,7 @@ use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::signer_lock::SignerLock;
+use crate::tls::Reloading;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
@@ -29,6 +30,7 @@ use neofn_runtime::port::Runtime;
 use neofn_runtime::{Pool, PoolOptions};
 use neofn_secrets::Vault;
 use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_tls::Protocol;
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
 use std::net::SocketAddr;
@@ -78,8 +80,11 @@ impl Node {
         let data = absolute(&options.data)?;
         let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
-        let bound = Bound::bind(options.listen, options.server).await?;
-        let grpc_bound = grpc::bind(&options).await?;
+        let tls = options.tls.clone().map(Reloading::open).transpose()?;
+        let certificates = tls.as_ref().map(|tls| &tls.certificates);
+        let http_tls = certificates.map(|tls| tls.acceptor(Protocol::Http1));
+        let bound = Bound::bind(options.listen, options.server, http_tls).await?;
+        let grpc_bound = grpc::bind(options.grpc, certificates).await?;
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let seat = cluster::seat(Role::Gateway, tier, options.insecure_no_jail, &*clock, &OsEntropy);
         let mut cluster = match &options.nats {
@@ -199,7 +204,10 @@ impl Node {
             },
         });
         api.know_services(Arc::new(Seen::new(seat, runtime, cluster.as_ref())));
-        let url = url(bound.address());
+        let url = url(bound.address(), tls.is_some());
+        if let Some(tls) = tls {
+            tokio::spawn(tls.keep(gone.clone()));
+        }
         if let Some(cluster) = &mut cluster {
             cluster.serve(&api, &url, &clock).await?;
         }
@@ -241,7 +249,7 @@ impl Node {
         })
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https://` where it has a certificate.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -431,7 +439,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Where to reach a node on this machine; one that listens everywhere is reached over loopback.
-fn url(address: SocketAddr) -> String {
+fn url(address: SocketAddr, tls: bool) -> String {
     let mut shown = address;
     if shown.ip().is_unspecified() {
         shown.set_ip(match address {
@@ -439,7 +447,8 @@ fn url(address: SocketAddr) -> String {
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{shown}")
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{shown}")
 }
 
 #[cfg(test)]
@@ -453,7 +462,11 @@ mod tests {
             ("0.0.0.0:9", "http://127.0.0.1:9"),
             ("[::]:9", "http://[::1]:9"),
         ] {
-            assert_eq!(url(address.parse().unwrap()), expected);
+            assert_eq!(url(address.parse().unwrap(), false), expected);
+            assert_eq!(
+                url(address.parse().unwrap(), true),
+                expected.replace("http", "https")
+            );
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct ConfigFile {
     pub secrets_sealed: Option<bool>,
     /// gRPC.
     pub grpc: Option<GrpcSection>,
-    /// The certificate of the gRPC listener.
+    /// The certificate of the HTTP and gRPC listeners.
     pub tls: Option<TlsSection>,
     /// The chain, and who pays on it.
     pub chain: Option<ChainSection>,
