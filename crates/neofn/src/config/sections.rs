@@ -8,6 +8,7 @@ use neofn_node::{
 use neofn_types::Datoshi;
 use serde::Deserialize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One address, or several of them.
 #[derive(Clone, Deserialize)]
@@ -94,6 +95,30 @@ pub struct ChainSection {
     /// `--pay-day`
     #[serde(default, deserialize_with = "value::gas")]
     pub pay_day: Option<Datoshi>,
+}
+
+/// `[bank]`: what things cost.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BankSection {
+    /// `--gas-price`
+    #[serde(default, deserialize_with = "value::price")]
+    pub price: Option<u64>,
+    /// `--gas-initial`
+    #[serde(default, deserialize_with = "value::gas")]
+    pub initial: Option<Datoshi>,
+    /// `--gas-lease`
+    #[serde(default, deserialize_with = "value::gas")]
+    pub lease: Option<Datoshi>,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// `--audit-anchor`
+    #[serde(default, deserialize_with = "value::anchor")]
+    pub anchor: Option<Duration>,
 }
 
 /// `[nats]`: the servers, and one way to log in.
