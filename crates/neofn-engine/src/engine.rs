@@ -9,7 +9,7 @@ use crate::neo::Manifests;
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
 use crate::queue::HeldClaims;
 use crate::recorder::Recorder;
-use crate::request::{Bundle, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
+use crate::request::{Bundle, Callers, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
 use crate::stack::DebugCache;
 use crate::stats::Counters;
 use crate::triggers::port::{Fired, FiredFilter, Redo};
@@ -180,8 +180,12 @@ impl Engine {
         self.inner.clone().set_active(key.clone(), active).await
     }
     /// Removes a function, its versions, its history and its queue.
-    pub async fn delete(&self, key: &FunctionKey) -> Result<(), Error> {
-        self.inner.clone().delete(key.clone()).await
+    pub async fn delete(&self, key: &FunctionKey, callers: Callers) -> Result<(), Error> {
+        self.inner.clone().delete(key.clone(), callers).await
+    }
+    /// The other functions of the project whose live versions name this one in `ctx.invoke`, by name.
+    pub async fn callers(&self, key: &FunctionKey) -> Result<Vec<FunctionName>, Error> {
+        self.inner.callers(key).await
     }
     /// What was uploaded for a version; the live one without `version`.
     pub async fn files(&self, key: &FunctionKey, version: Option<Version>) -> Result<Bundle, Error> {
