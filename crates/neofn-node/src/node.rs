@@ -18,7 +18,7 @@ use neofn_chain::port::Chain;
 use neofn_cluster::Role;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_egress::Broker;
-use neofn_engine::port::ChainWriter;
+use neofn_engine::port::{ActLog, ChainWriter};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_gas::Purses;
 use neofn_http::{Bound, Edge};
@@ -164,6 +164,7 @@ impl Node {
                 .as_ref()
                 .map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
+            acts: Arc::new(audit::Acts::new(log.clone(), clock.clone())),
         };
         let (engine, service) = engine(&options, &clock, &entropy, &store, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
@@ -400,6 +401,7 @@ struct Beyond {
     writer: Option<Arc<dyn ChainWriter>>,
     /// What calls are paid from.
     purses: Option<Purses>,
+    acts: Arc<dyn ActLog>,
 }
 
 fn engine(
@@ -427,6 +429,7 @@ fn engine(
         writer: beyond.writer,
         vault: Some(beyond.vault),
         broker: Some(beyond.broker),
+        acts: Some(beyond.acts),
         purses: beyond.purses,
     };
     Engine::build(engine, ports)

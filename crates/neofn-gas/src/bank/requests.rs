@@ -210,7 +210,16 @@ impl Bank {
         }
         let (purpose, debit) = match self.policy(&key.project).await?.sponsorship {
             super::Sponsorship::Off => (Purpose::NetworkFee, Account::Project(key.project.clone())),
-            super::Sponsorship::Platform => (Purpose::Sponsored, Account::Allocation),
+            super::Sponsorship::Platform => {
+                // between two accounts of the operator: that it may happen once more after a crash gives nobody anything
+                let name = format!(
+                    "sponsor/{}/{}",
+                    hex::encode(managed),
+                    self.0.options.clock.now().0
+                );
+                self.fund_for(fee_max, &name).await?;
+                (Purpose::Sponsored, Account::Allocation)
+            }
         };
         let detail = Detail {
             function: Some(key.function.clone()),

@@ -273,11 +273,20 @@ fn fees_are_borne_by_whom_was_agreed() {
         assert_eq!(scene.available(&project(1)).await, 76);
         assert_eq!(scene.available(&Account::Allocation).await, 88);
         assert_eq!(scene.store.spent(&shop()).await.unwrap(), Datoshi(24));
+        // where there is nothing to give, it comes from the operator's own
+        scene.pay_in(3, Account::Operator, 100).await;
+        bank.hold_fees(&key, None, [5; 16], Datoshi(90)).await.unwrap();
+        bank.hold_fees(&key, None, [5; 16], Datoshi(90)).await.unwrap();
+        assert_eq!(scene.available(&Account::Operator).await, 98);
+        mined([5; 16], PaymentState::Paid { tx, fees });
+        assert_eq!(bank.activate().await.unwrap().ended, 1);
+        assert_eq!(scene.available(&Account::Allocation).await, 78);
+        assert_eq!(scene.available(&project(1)).await, 76);
         // one that never came on chain costs nobody anything
         bank.hold_fees(&key, None, [6; 16], Datoshi(50)).await.unwrap();
         mined([6; 16], PaymentState::Never);
         assert_eq!(bank.activate().await.unwrap().ended, 1);
-        assert_eq!(scene.available(&Account::Allocation).await, 88);
+        assert_eq!(scene.available(&Account::Allocation).await, 78);
     });
 }
 
