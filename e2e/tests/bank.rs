@@ -261,10 +261,166 @@ fn money_comes_in_is_used_and_goes_out() {
         .collect();
     assert_eq!(paid.len(), 1, "{paid:?}");
 
-    // money without a memo waits for the operator, and is nobody's
+    // the report says what was used, as the statement does
+    let used = node.http().get("/api/v1/gas/shop/usage").expect(200).json();
+    let of = |name: &str| -> u64 {
+        let lines = used["lines"].as_array().expect("lines").iter();
+        lines.map(|l| l[name].as_u64().expect("a number")).sum()
+    };
+    let charges: Vec<_> = lines(&node, "shop")
+        .into_iter()
+        .filter(|l| l["purpose"] == "charge")
+        .collect();
+    assert_eq!(of("invocations"), u64::try_from(charges.len()).expect("few"));
+    let units = charges.iter().map(|l| l["units"].as_u64().expect("units")).sum();
+    assert_eq!(of("units"), units);
+    let billed: i64 = used["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|l| datoshi(&l["amount"]))
+        .sum();
+    assert_eq!(
+        billed,
+        -charges.iter().map(|l| datoshi(&l["amount"])).sum::<i64>()
+    );
+    let cli = Cli::new(dir.path(), &node);
+    let csv = cli
+        .run(&[
+            "gas",
+            "usage",
+            "--csv",
+            "--function",
+            "hello",
+            "--project",
+            "shop",
+        ])
+        .expect(0);
+    assert!(
+        csv.stdout
+            .starts_with("hour,project,function,invocations,units,gas"),
+        "{}",
+        csv.stdout
+    );
+    let early = [
+        "gas",
+        "usage",
+        "--until",
+        "2020-01-01",
+        "--json",
+        "--project",
+        "shop",
+    ];
+    assert!(cli.run(&early).expect(0).stdout.contains("\"lines\":[]"));
+
+    // money without a memo waits for the operator, and is nobody's until the operator says whose
     neo.pay_gas(to["address"].as_str().expect("an address"), "3");
     let seen = sound(&node);
     assert_eq!(seen["chain"]["transit"], "0", "{seen}");
+    let waiting = eventually("the deposit waits", WITHIN, || {
+        let all = node.http().get("/api/v1/suspense").expect(200).json();
+        all["deposits"].as_array()?.first().cloned()
+    });
+    assert_eq!(
+        (&waiting["amount"], &waiting["given_to"]),
+        (&json!("3"), &Value::Null),
+        "{waiting}"
+    );
+    let deposit = waiting["id"].as_str().expect("an id");
+    let before = datoshi(&gas(&node, "shop")["balance"]);
+    let _ = cli
+        .run(&["gas", "attribute", deposit, "--project", "nowhere"])
+        .expect(2);
+    let _ = cli
+        .run(&["gas", "attribute", deposit, "--project", "shop"])
+        .expect(0);
+    assert_eq!(datoshi(&gas(&node, "shop")["balance"]), before + 300_000_000);
+    let shown = cli.run(&["gas", "suspense"]).expect(0);
+    assert!(shown.stdout.contains("shop"), "{}", shown.stdout);
+    let log = node.http().get("/api/v1/audit").expect(200).body;
+    assert!(log.contains("gas.attribute") && log.contains(deposit), "{log}");
+
+    // the end: its own money goes where it says
+    let _ = cli.run(&["gas", "close", "--project", "shop"]).expect(2);
+    let out = neo.accounts()[3].address;
+    let before = on_chain(&neo, out);
+    let closed = cli
+        .run(&[
+            "gas",
+            "close",
+            out,
+            "--idempotency-key",
+            "end",
+            "--json",
+            "--project",
+            "shop",
+        ])
+        .expect(0);
+    let closed: Value = serde_json::from_str(&closed.stdout).expect("JSON");
+    let sent = datoshi(&closed["withdrawal"]["amount"]);
+    assert!(sent > 300_000_000, "{closed}");
+    eventually("the rest arrives", WITHIN, || {
+        (on_chain(&neo, out) == before + sent).then_some(())
+    });
+    sound(&node);
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn a_functions_transactions_are_paid_by_whom_was_agreed() {
+    const PAY: &str = "export async function handler(e, ctx) {
+      const own = await ctx.neo.account();
+      const { hash, fee } = await ctx.neo.invoke('GAS', 'transfer', [own, own, '0', null], { confirm: true });
+      return { hash, fee };
+    }";
+    let neo = Neo::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(&dir.path().join("data"), &neo, &[]);
+    let allow = json!({"chain": {"write": {"contracts": ["GAS"], "gas": "0.5"}}});
+    let function = json!({"function_name": "pay", "source": PAY, "allow": allow});
+    let _ = node.http().deploy_with("shop", function).expect(201);
+    let to = node.http().get("/api/v1/gas/shop/deposit").expect(200).json();
+    pay_in(&neo, &to, "2");
+    eventually("the deposit is seen", WITHIN, || {
+        (gas(&node, "shop")["balance"] == "2").then_some(())
+    });
+    let fee_of = |hash: &Value, purpose: &str| {
+        eventually("the fee is written", WITHIN, || {
+            let line = lines(&node, "shop")
+                .into_iter()
+                .find(|l| l["transaction"] == *hash);
+            line.filter(|l| l["purpose"] == purpose)
+        })
+    };
+    let run = node.http().invoke("shop", "pay", &json!({})).expect(200).json();
+    let hash = run["result"]["hash"].clone();
+    let line = fee_of(&hash, "network-fee");
+    let log = neo.call("getrawtransaction", json!([hash, true]));
+    let burnt: i64 = ["sysfee", "netfee"]
+        .iter()
+        .map(|f| log[*f].as_str().expect("a fee").parse::<i64>().expect("a number"))
+        .sum();
+    assert_eq!(-datoshi(&line["amount"]), burnt, "{line}");
+    assert_eq!(
+        (&line["function"], &line["invocation"]),
+        (&json!("pay"), &run["invocationId"])
+    );
+    sound(&node);
+
+    // sponsored: the operator's, and the project sees its charges alone
+    let cli = Cli::new(dir.path(), &node);
+    let _ = cli
+        .run(&["gas", "refill", "--sponsor", "true", "--project", "shop"])
+        .expect(0);
+    let run = node.http().invoke("shop", "pay", &json!({})).expect(200).json();
+    let hash = run["result"]["hash"].clone();
+    sound(&node);
+    assert!(lines(&node, "shop").iter().all(|l| l["transaction"] != hash));
+    let fees = lines(&node, "shop")
+        .iter()
+        .filter(|l| l["purpose"] == "network-fee")
+        .count();
+    assert_eq!(fees, 1);
     assert_eq!(node.terminate(), Some(0));
 }
 

@@ -1,6 +1,6 @@
 //! Clients that nobody here wrote call functions: grpcio, and the CloudEvents SDKs of Python and JavaScript.
 
-use neofn_testkit::{NodeProcess, tool};
+use neofn_testkit::{Http, NodeProcess, tool};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,8 +61,8 @@ fn grpcio_trusts_the_certificate_of_the_node() {
     std::fs::write(dir.path().join("node.toml"), config).unwrap();
     let file = dir.path().join("node.toml").display().to_string();
     let node = NodeProcess::start_in(&dir.path().join("data"), &["--config", &file]);
-    let _ = node
-        .http()
+    let url = node.url().replace("127.0.0.1", "localhost");
+    let _ = Http::trusting(&url, Some(node.key()), &own.cert.pem(), None)
         .deploy("demo", "echo", "export const handler = (event) => event")
         .expect(201);
     let mut command = script("python3", "grpc_tls.py");

@@ -23,7 +23,7 @@ const VENDORS: [(&str, &[&str]); 14] = [
     ("axum", &["neofn-http"]),
     ("ureq", &["neofn-client", "neofn-testkit"]),
     ("tokio-tungstenite", &["neofn-chain"]),
-    ("tokio-rustls", &["neofn-chain", "neofn-egress", "neofn-grpc"]),
+    ("tokio-rustls", &["neofn-chain", "neofn-egress", "neofn-tls"]),
     ("tonic", &["neofn-grpc"]),
     ("landlock", &["neofn-jail"]),
     ("seccompiler", &["neofn-jail"]),

@@ -31,6 +31,13 @@ impl Api {
         let witness = witness(&request)?;
         let account = script_hash(&witness.verification);
         let transactions = &self.payments()?.transactions;
+        let entry = self.act(
+            who,
+            &record.request.project,
+            "transaction.cosign",
+            &record.id.to_string(),
+        );
+        self.log(entry.detail(account.to_address())).await?;
         let record = transactions
             .cosign(record.id, account, witness)
             .await
@@ -59,6 +66,13 @@ impl Api {
             .transpose()
             .map_err(|e| bad("gas", &e))?;
         let transactions = &self.payments()?.transactions;
+        let entry = self.act(
+            who,
+            &record.request.project,
+            "transaction.replace",
+            &record.id.to_string(),
+        );
+        self.log(entry.detail(request.by.as_str())).await?;
         let record = transactions
             .replace(record.id, by, fee_max)
             .await

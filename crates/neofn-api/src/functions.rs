@@ -54,6 +54,8 @@ impl Api {
             .into());
         }
         let deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
+        let entry = self.act(who, project, "function.deploy", deploy.key.function.as_str());
+        self.log(entry).await?;
         let done = self.engine().deploy(deploy).await?;
         if done.created {
             self.first_credit(project).await;
@@ -71,6 +73,11 @@ impl Api {
         self.authorise_function(who, Action::Patch, key)?;
         let (_, live) = self.engine().function(key).await?;
         let active = request.is_active;
+        let mut said: Vec<&str> = Vec::new();
+        said.extend(active.map(|active| if active { "on" } else { "off" }));
+        said.extend(decode::changes_version(&request).then_some("deployed anew"));
+        let entry = self.act(who, &key.project, "function.change", key.function.as_str());
+        self.log(entry.detail(said.join(", "))).await?;
         let mut answer = None;
         if decode::changes_version(&request) {
             let stored = self.engine().files(key, None).await?;
@@ -102,6 +109,8 @@ impl Api {
         callers: Callers,
     ) -> Result<Deleted, ApiError> {
         self.authorise_function(who, Action::Delete, key)?;
+        let entry = self.act(who, &key.project, "function.delete", key.function.as_str());
+        self.log(entry).await?;
         self.engine().delete(key, callers).await?;
         Ok(Deleted { success: true })
     }
@@ -189,6 +198,11 @@ impl Api {
         request: RollbackRequest,
     ) -> Result<FunctionAnswer, ApiError> {
         self.authorise_function(who, Action::Rollback, key)?;
+        let to = request
+            .version
+            .map_or_else(|| "the one before".to_owned(), |v| format!("to version {v}"));
+        let entry = self.act(who, &key.project, "function.rollback", key.function.as_str());
+        self.log(entry.detail(to)).await?;
         let (function, live) = self.engine().rollback(key, request.version.map(Version)).await?;
         Ok(FunctionAnswer {
             success: true,

@@ -47,7 +47,7 @@ const fn period_name(period: Period) -> &'static str {
         Period::Total => "total",
     }
 }
-fn failed(error: impl Into<BankError>) -> ApiError {
+pub(crate) fn failed(error: impl Into<BankError>) -> ApiError {
     Error::from(error.into()).into()
 }
 
@@ -84,7 +84,7 @@ fn limit(row: BudgetRow) -> GasLimitView {
         held: row.held.to_string(),
     }
 }
-fn withdrawal(w: &Withdrawal) -> WithdrawalView {
+pub(crate) fn withdrawal(w: &Withdrawal) -> WithdrawalView {
     let state = if w.held > Datoshi::ZERO { "open" } else { "ended" };
     WithdrawalView {
         id: w.id.to_string(),
@@ -105,7 +105,7 @@ fn policy_view(policy: &Policy) -> RefillView {
 }
 
 impl Api {
-    fn may_see(&self, who: &Principal, project: &ProjectName) -> Result<&Bank, ApiError> {
+    pub(crate) fn may_see(&self, who: &Principal, project: &ProjectName) -> Result<&Bank, ApiError> {
         self.authorise_project(who, Action::ReadGas, project)?;
         Ok(self.bank()?)
     }

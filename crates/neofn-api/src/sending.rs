@@ -171,6 +171,13 @@ impl Api {
                 transaction: None,
             });
         }
+        let most = fee_max.map_or_else(
+            || "as much as it takes".to_owned(),
+            |max| format!("at most {max} GAS"),
+        );
+        let entry = self.act(of.who, of.project, "transaction.send", &target.to_string());
+        self.log(entry.detail(format!("{}, {most}", request.id())))
+            .await?;
         let record = transactions.submit(request).await.map_err(Error::from)?;
         if record.request.fee_max != fee_max {
             let message = format!("transaction {} was asked for with another `gas`", record.id);

@@ -202,6 +202,9 @@ impl Api {
                 return Err(Error::new(Code::RequestInvalid, message).into());
             }
         };
+        let target = format!("{}/{}", id.function.function, id.name);
+        let entry = self.act(who, &id.function.project, "trigger.switch", &target);
+        self.log(entry.detail(request.status.as_str())).await?;
         Ok(trigger(&self.engine().switch_trigger(id, switch).await?))
     }
 
@@ -316,6 +319,15 @@ impl Api {
                 return Err(Error::new(Code::RequestInvalid, message).into());
             }
         };
+        let action = match redo {
+            Redo::Retry => "deadletters.retry",
+            Redo::Drop => "deadletters.drop",
+        };
+        let said = match &request.id {
+            Some(id) => id.clone(),
+            None => format!("{} of them", ids.len()),
+        };
+        self.log(self.act(who, project, action, &said)).await?;
         let more = u32::try_from(ids.len()).is_ok_and(|n| n == REDO_MAX);
         let mut done = Vec::new();
         for id in ids {

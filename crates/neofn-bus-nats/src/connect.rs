@@ -54,6 +54,8 @@ pub struct NatsSettings {
     pub login: Login,
     /// Certificates that sign the servers' own; none: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// What we show to the servers, and its key: files in PEM.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Shown by the server for this connection.
     pub name: String,
 }
@@ -186,6 +188,14 @@ async fn options(settings: &NatsSettings, denied: &Arc<FailureLog>) -> Result<Co
         Some(file) => options.add_root_certificates(file.clone()),
         None => options,
     };
+    let options = match &settings.certificate {
+        Some((certificate, key)) => options.add_client_certificate(certificate.clone(), key.clone()),
+        None => options,
+    };
+    // whoever names authorities or a certificate means TLS, whatever the address says and whatever somebody on the way
+    // says that the server can do
+    let tls = settings.ca_file.is_some() || settings.certificate.is_some();
+    let options = options.require_tls(tls);
     Ok(match &settings.login {
         Login::None => options,
         Login::Creds(file) => options.credentials_file(file).await.map_err(|e| {

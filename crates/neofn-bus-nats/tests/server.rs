@@ -4,8 +4,9 @@
 use neofn_bus::port::Bus;
 use neofn_bus::{BusError, Message, conformance};
 use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
-use neofn_testkit::{NatsConfig, NatsServer};
+use neofn_testkit::{Authority, NatsConfig, NatsServer};
 use neofn_types::Code;
+use std::path::Path;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -15,6 +16,7 @@ fn settings(urls: Vec<String>) -> NatsSettings {
         urls,
         login: Login::None,
         ca_file: None,
+        certificate: None,
         name: "test".to_owned(),
     }
 }
@@ -94,6 +96,62 @@ async fn a_refused_subject_is_said_to_be_refused() {
     assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
     let nobody = rpc.request("neofn.nobody", Message::new("x"), SOON).await;
     assert!(matches!(nobody, Err(BusError::NoResponders(_))), "{nobody:?}");
+}
+
+/// A server that lets in who has a certificate of its authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_certificates_gets_ours_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ours, others] = [(); 2].map(|()| Authority::new());
+    let ca = ours.write(dir.path(), "ca.pem");
+    let [cert, key] = ours.sign().write(dir.path(), "server");
+    let server = NatsServer::start_with(
+        1,
+        &NatsConfig {
+            more: format!(
+                "tls {{ cert_file: \"{cert}\", key_file: \"{key}\", ca_file: \"{}\", verify: true }}\n",
+                ca.display()
+            ),
+            ..NatsConfig::default()
+        },
+    );
+    let pair = |[cert, key]: [String; 2]| Some((cert.into(), key.into()));
+    let connect = |ca_file: Option<&Path>, certificate| {
+        Nats::connect(NatsSettings {
+            ca_file: ca_file.map(Path::to_owned),
+            certificate,
+            ..settings(server.urls())
+        })
+    };
+    let own = pair(ours.sign().write(dir.path(), "own"));
+    let nats = connect(Some(&ca), own.clone()).await.unwrap();
+    let mut served = nats.rpc().serve("there", None).await.unwrap();
+    tokio::spawn(async move {
+        let reply = served.next().await.unwrap().reply.unwrap();
+        reply.send(Message::new("yes")).await.unwrap();
+    });
+    let answer = nats
+        .rpc()
+        .request("there", Message::new("?"), SOON)
+        .await
+        .unwrap();
+    assert_eq!(answer.payload, "yes");
+
+    // none, one of another authority, and a server that another authority signed
+    assert!(connect(Some(&ca), None).await.is_err());
+    let foreign = pair(others.sign().write(dir.path(), "foreign"));
+    assert!(connect(Some(&ca), foreign).await.is_err());
+    let other_ca = others.write(dir.path(), "other-ca.pem");
+    assert!(connect(Some(&other_ca), own.clone()).await.is_err());
+
+    // who means TLS does not speak in the clear, whatever the server offers
+    let plain = NatsServer::start();
+    let in_the_clear = Nats::connect(NatsSettings {
+        certificate: own,
+        ca_file: Some(ca),
+        ..settings(plain.urls())
+    });
+    assert!(in_the_clear.await.is_err());
 }
 
 /// The permissions that we publish are enough for each role, and a worker's are no more.

@@ -18,6 +18,14 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// One side does not believe the other's certificate.
+    #[error("no secure connection to {url}: {reason}")]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// What the handshake said.
+        reason: String,
+    },
     /// No node was found on this machine.
     #[error("no node was found on this machine")]
     NotFound,
@@ -55,9 +63,11 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Problem(problem) => problem.code.parse().unwrap_or(Code::Internal),
-            Self::Unreachable { .. } | Self::NotFound | Self::TimedOut { .. } | Self::BadAnswer { .. } => {
-                Code::NodeUnreachable
-            }
+            Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::NotFound
+            | Self::TimedOut { .. }
+            | Self::BadAnswer { .. } => Code::NodeUnreachable,
             Self::Config(_) => Code::ConfigInvalid,
         }
     }
@@ -70,6 +80,11 @@ impl Error {
             Self::Problem(_) => String::new(),
             Self::Unreachable { .. } => {
                 "start a node there with `neofn up`, or set NEOFN_URL to where one runs".to_owned()
+            }
+            Self::Untrusted { .. } => {
+                "name the authority of its certificate with NEOFN_CA, and what to show to it with NEOFN_CLIENT_CERT and \
+                 NEOFN_CLIENT_KEY; the address must be one that the certificate names"
+                    .to_owned()
             }
             Self::TimedOut { .. } => "look whether it is overloaded; the work may have been done".to_owned(),
             Self::BadAnswer { .. } => "check that NEOFN_URL is the address of a neofn node".to_owned(),

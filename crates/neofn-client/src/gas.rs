@@ -5,9 +5,10 @@ use crate::api::{Page, json};
 use crate::transport::{Call, Client};
 use neofn_types::ProjectName;
 use neofn_wire::{
-    AuditCheckpoint, AuditList, AuditProof, BackupRequest, BackupView, DepositView, GasLimitRequest,
-    GasLimits, GasStatement, GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList,
-    WithdrawalView, WriteOffRequest, WriteOffView,
+    AttributeRequest, AuditCheckpoint, AuditList, AuditProof, BackupRequest, BackupView, CloseRequest,
+    CloseView, DepositView, GasLimitRequest, GasLimits, GasStatement, GasUsage, GasView, ReconcileView,
+    RefillView, SuspenseList, SuspenseView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    WriteOffView,
 };
 
 impl Client {
@@ -27,6 +28,35 @@ impl Client {
     /// A statement as CSV.
     pub fn gas_statement_csv(&self, project: &ProjectName) -> Result<String, Error> {
         self.call_text(&Call::get(format!("/api/v1/gas/{project}/statement?format=csv")))
+    }
+    /// One page of what was used; `query` as the path has it: `from=2026-05-01&until=…&function=…`.
+    pub fn gas_usage(&self, project: &ProjectName, query: &str) -> Result<GasUsage, Error> {
+        self.call(&Call::get(format!("/api/v1/gas/{project}/usage?{query}")))
+    }
+    /// The same as CSV.
+    pub fn gas_usage_csv(&self, project: &ProjectName, query: &str) -> Result<String, Error> {
+        let path = format!("/api/v1/gas/{project}/usage?format=csv&{query}");
+        self.call_text(&Call::get(path))
+    }
+    /// Ends an account, once for a key.
+    pub fn close_account(
+        &self,
+        project: &ProjectName,
+        request: &CloseRequest,
+        key: Option<&str>,
+    ) -> Result<CloseView, Error> {
+        let body = json(request)?;
+        let path = format!("/api/v1/gas/{project}/close");
+        self.call(&Call::send("POST", path, &body).keyed(key))
+    }
+    /// Deposits that named nobody.
+    pub fn suspense(&self, page: &Page) -> Result<SuspenseList, Error> {
+        self.call(&Call::get(format!("/api/v1/suspense{}", page.query())))
+    }
+    /// Gives one of them to a project.
+    pub fn attribute(&self, request: &AttributeRequest) -> Result<SuspenseView, Error> {
+        let body = json(request)?;
+        self.call(&Call::send("POST", "/api/v1/suspense".to_owned(), &body))
     }
     /// Limits of spending.
     pub fn gas_limits(&self, project: &ProjectName) -> Result<GasLimits, Error> {

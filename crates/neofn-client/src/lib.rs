@@ -10,6 +10,7 @@ mod follow;
 mod gas;
 mod identity;
 mod secrets;
+mod tls;
 mod transport;
 mod triggers;
 
@@ -18,4 +19,5 @@ pub use chain::{FiredFilter, Notifications};
 pub use discover::{Environment, Found, find};
 pub use error::Error;
 pub use follow::Follow;
+pub use tls::TlsFiles;
 pub use transport::{Client, Options};

@@ -1,13 +1,12 @@
 //! Sends a request and reads its answer: addresses, credentials, time-outs, retries. Knows no path of the API.
 
 use crate::Error;
+use crate::tls::{self, TlsFiles};
 use neofn_types::Code;
 use neofn_wire::Problem;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{Request, Response, Uri};
-use ureq::tls::{TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
 /// Most bytes of an answer: a page of results with their logs is far below.
@@ -26,6 +25,8 @@ pub struct Options {
     pub key: Option<String>,
     /// How long an answer may take, the run of a function included.
     pub timeout: Duration,
+    /// Whom to believe over https, and what to show.
+    pub tls: TlsFiles,
     /// `neofn-cli/0.1.0`
     pub user_agent: String,
 }
@@ -137,10 +138,7 @@ impl Client {
                 ));
             }
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .build();
+        let tls = tls::config(&options.tls)?;
         let config = Agent::config_builder()
             .tls_config(tls)
             .user_agent(options.user_agent)
@@ -241,6 +239,12 @@ impl Client {
                 reason: "no connection in time".to_owned(),
             },
             ureq::Error::Timeout(_) => Error::timed_out(&url, self.timeout),
+            ureq::Error::Io(io) if io.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+                Error::Untrusted {
+                    url,
+                    reason: io.to_string(),
+                }
+            }
             ureq::Error::Io(io) => Error::Unreachable {
                 url,
                 reason: io.to_string(),
@@ -253,7 +257,7 @@ impl Client {
                 url,
                 reason: "connection failed".to_owned(),
             },
-            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => Error::Unreachable {
+            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => Error::Untrusted {
                 url,
                 reason: reason.to_string(),
             },

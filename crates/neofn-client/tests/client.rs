@@ -51,6 +51,7 @@ fn client(url: &str) -> Client {
         url: url.to_owned(),
         key: Some("nfk_x".to_owned()),
         timeout: Duration::from_secs(5),
+        tls: neofn_client::TlsFiles::default(),
         user_agent: "test/1".to_owned(),
     })
     .expect("client")
@@ -141,6 +142,7 @@ fn a_silent_node_times_out() {
         url: format!("http://{}", listener.local_addr().expect("address")),
         key: None,
         timeout: Duration::from_millis(50),
+        tls: neofn_client::TlsFiles::default(),
         user_agent: "test/1".to_owned(),
     })
     .expect("client");

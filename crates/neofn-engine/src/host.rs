@@ -110,7 +110,11 @@ impl Host {
             effects: caller.effects,
             sending: Sending::new(caller.effect),
         };
-        let outside = Outside::new(inner.ports.vault.clone(), inner.ports.broker.clone());
+        let outside = Outside::new(
+            inner.ports.vault.clone(),
+            inner.ports.broker.clone(),
+            inner.ports.acts.clone(),
+        );
         Self {
             inner,
             caller,

@@ -1,6 +1,6 @@
 //! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
 
-use crate::port::{ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Retention};
+use crate::port::{ActLog, ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Retention};
 use crate::triggers::ChainSettings;
 use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
@@ -135,4 +135,6 @@ pub struct Ports {
     pub vault: Option<Arc<neofn_secrets::Vault>>,
     /// The way to other hosts; none on a node without.
     pub broker: Option<Arc<neofn_egress::Broker>>,
+    /// Where acts of functions are written down; none: nowhere.
+    pub acts: Option<Arc<dyn ActLog>>,
 }

@@ -6,6 +6,7 @@
 use crate::host::{Caller, Effects, denied};
 use crate::kv::args;
 use crate::overlay::Refusal;
+use crate::port::{Act, ActLog};
 use crate::request::RunFailure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -89,6 +90,7 @@ pub(crate) fn scrub_end(
 pub(crate) struct Outside {
     vault: Option<Arc<Vault>>,
     broker: Option<Arc<Broker>>,
+    acts: Option<Arc<dyn ActLog>>,
     known: Mutex<Known>,
 }
 
@@ -155,10 +157,15 @@ fn secret_name(text: &str) -> Result<SecretName, Refusal> {
 }
 
 impl Outside {
-    pub(crate) fn new(vault: Option<Arc<Vault>>, broker: Option<Arc<Broker>>) -> Self {
+    pub(crate) fn new(
+        vault: Option<Arc<Vault>>,
+        broker: Option<Arc<Broker>>,
+        acts: Option<Arc<dyn ActLog>>,
+    ) -> Self {
         Self {
             vault,
             broker,
+            acts,
             known: Mutex::default(),
         }
     }
@@ -267,10 +274,21 @@ impl Outside {
         if caller.effects == Effects::Discarded {
             return Ok(Told::of(&json!({ "version": null })));
         }
+        let by = format!("function:{}", caller.key.function);
+        if let Some(acts) = &self.acts {
+            let act = Act {
+                project: Some(caller.key.project.clone()),
+                actor: by.clone(),
+                action: "secret.set",
+                target: name.to_string(),
+                detail: format!("in invocation {}", caller.id),
+            };
+            acts.write(act).await.map_err(refusal)?;
+        }
         let set = SetSecret {
             value,
             expected: asked.if_version,
-            by: format!("function {}", caller.key.function),
+            by,
             settings: Settings::default(),
         };
         let record = self.vault()?.set(&caller.key.project, &name, set).await;

@@ -50,6 +50,28 @@ pub enum StoreError {
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// An act of a function, or of the node itself, that matters to security.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Whose; none: of the node as a whole.
+    pub project: Option<ProjectName>,
+    /// `function hello`, or `node`.
+    pub actor: String,
+    /// `secret.set`
+    pub action: &'static str,
+    /// On what.
+    pub target: String,
+    /// More of it.
+    pub detail: String,
+}
+
+/// Where such acts are written down, before they are done.
+#[async_trait]
+pub trait ActLog: Send + Sync + 'static {
+    /// Writes one down; it is on disk when this returns.
+    async fn write(&self, act: Act) -> Result<(), Error>;
+}
+
 /// What brought an invocation about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

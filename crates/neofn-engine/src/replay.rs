@@ -62,7 +62,7 @@ impl Inner {
         let same = version == recorded.version;
         // another version has limits of its own
         let units_max = if same { recording.units_max } else { limits.units.0 };
-        let outside = Outside::new(self.ports.vault.clone(), None);
+        let outside = Outside::new(self.ports.vault.clone(), None, None);
         let key = recorded.key.clone();
         let host = Arc::new(Tape::new(
             recording.started_at,

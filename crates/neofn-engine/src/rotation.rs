@@ -1,12 +1,12 @@
 //! Brings rotations of secrets about, and has values erased that have expired.
 
 use crate::engine::Inner;
-use crate::port::Origin;
+use crate::port::{Act, Origin};
 use crate::request::Invoke;
 use crate::service::{Reconciler, Report};
 use bytes::Bytes;
 use neofn_secrets::{Action, DueRotation, Vault};
-use neofn_types::{Error, FunctionKey, FunctionName, TraceContext};
+use neofn_types::{Error, FunctionKey, FunctionName, ProjectName, TraceContext};
 use std::sync::Arc;
 
 /// Asks the vault what is due.
@@ -23,6 +23,23 @@ impl Rotations {
             inner: inner.clone(),
             vault,
         })
+    }
+
+    /// What the clock brought about; done already, so that a log that fails stops no rotation.
+    async fn act(&self, project: Option<ProjectName>, action: &'static str, target: &str, detail: String) {
+        let Some(acts) = &self.inner.ports.acts else {
+            return;
+        };
+        let act = Act {
+            project,
+            actor: "node".to_owned(),
+            action,
+            target: target.to_owned(),
+            detail,
+        };
+        if let Err(error) = acts.write(act).await {
+            tracing::error!(%error, action, "not written to the audit log");
+        }
     }
 
     /// Queues the function. One telling is one invocation, however often it is made: the key says which it is.
@@ -57,6 +74,10 @@ impl Reconciler for Rotations {
             }
         };
         let mut did = u64::from(upkeep.expired);
+        if upkeep.expired > 0 {
+            let detail = format!("{} values whose time was over", upkeep.expired);
+            self.act(None, "secret.expire", "vault", detail).await;
+        }
         for due in &upkeep.due {
             let (project, secret) = (&due.project, &due.name);
             let told = match &due.action {
@@ -72,7 +93,15 @@ impl Reconciler for Rotations {
                 Err(error) => Err(error),
             };
             match noted {
-                Ok(()) => did += 1,
+                Ok(()) => {
+                    did += 1;
+                    let said = match &due.action {
+                        Action::Remind => "somebody was reminded".to_owned(),
+                        Action::Function(function) => format!("function {function} was queued"),
+                    };
+                    self.act(Some(project.clone()), "secret.rotate", secret.as_str(), said)
+                        .await;
+                }
                 Err(error) => tracing::warn!(%project, %secret, %error, "a rotation was not begun"),
             }
         }

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod backup;
+pub(crate) mod books;
 pub(crate) mod chain;
 pub(crate) mod docs;
 pub(crate) mod endpoint;

@@ -1,8 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, secrets,
-    signer, transactions, triggers,
+    audit, auth, backup, books, chain, events, functions, gas, invocations, invoke, logs, members, node,
+    secrets, signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -30,7 +30,8 @@ use utoipa::{Modify, OpenApi};
         signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
         secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
         secrets::unseal, secrets::rotate_root, gas::reconcile, gas::write_off, gas::balance, gas::deposit, gas::statement,
-        gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list,
+        gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, books::usage,
+        books::close, books::suspense, books::attribute, audit::list,
         audit::checkpoint, audit::proof, audit::export, backup::create,
     ),
     modifiers(&Key),

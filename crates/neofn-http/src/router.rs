@@ -2,8 +2,8 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members,
-    node, secrets, signer, transactions, triggers,
+    audit, auth, backup, books, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs,
+    members, node, secrets, signer, transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
@@ -133,6 +133,10 @@ endpoints! {
     post   "/api/v1/gas/{project}/withdrawals" ManageGas gas::withdraw;
     get    "/api/v1/gas/{project}/refill" ReadGas gas::refill;
     put    "/api/v1/gas/{project}/refill" OperateBank gas::set_refill;
+    get    "/api/v1/gas/{project}/usage" ReadGas books::usage;
+    post   "/api/v1/gas/{project}/close" ManageGas books::close;
+    get    "/api/v1/suspense" OperateBank books::suspense;
+    post   "/api/v1/suspense" OperateBank books::attribute;
     get    "/api/v1/audit" ReadAudit audit::list;
     get    "/api/v1/audit/checkpoint" ReadAudit audit::checkpoint;
     get    "/api/v1/audit/proof" ReadAudit audit::proof;

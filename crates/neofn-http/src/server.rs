@@ -1,4 +1,4 @@
-//! Accepts connections: bounded in number, in time and in size, and drained when the node goes.
+//! Accepts connections, over TLS or in the clear: bounded in number, in time and in size, and drained when the node goes.
 
 use crate::router::{Edge, EdgeService};
 use crate::slow::Impatient;
@@ -6,10 +6,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use neofn_tls::Acceptor;
 use neofn_types::{Code, Error};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub struct ServerOptions {
     /// Open connections; more wait in the kernel's queue.
     pub connections_max: usize,
+    /// For a TLS handshake.
+    pub handshake_time_max: Duration,
     /// For the head of a request; also how long an idle connection is kept.
     pub head_time_max: Duration,
     /// Without any progress of a write.
@@ -33,6 +37,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             connections_max: 4_096,
+            handshake_time_max: Duration::from_secs(10),
             head_time_max: Duration::from_secs(30),
             write_time_max: Duration::from_secs(30),
             head_bytes_max: 64 << 10,
@@ -46,11 +51,16 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     options: ServerOptions,
+    tls: Option<Acceptor>,
 }
 
 impl Bound {
     /// Listens; port 0 takes a free one.
-    pub async fn bind(address: SocketAddr, options: ServerOptions) -> Result<Self, Error> {
+    pub async fn bind(
+        address: SocketAddr,
+        options: ServerOptions,
+        tls: Option<Acceptor>,
+    ) -> Result<Self, Error> {
         let fail = |e: std::io::Error| {
             Error::new(Code::ListenFailed, format!("cannot listen on {address}: {e}")).because(e)
         };
@@ -60,6 +70,7 @@ impl Bound {
             listener,
             address,
             options,
+            tls,
         })
     }
 
@@ -86,9 +97,12 @@ impl Bound {
                     edge: edge.clone(),
                     service: service.clone(),
                     peer,
-                    write_time_max: self.options.write_time_max,
+                    tls: self.tls.clone(),
+                    options: self.options,
+                    watcher: graceful.watcher(),
+                    permit,
                 };
-                tokio::spawn(connection.run(builder.clone(), stream, graceful.watcher(), permit));
+                tokio::spawn(connection.run(builder.clone(), stream));
             }
         }
         drop(self.listener);
@@ -126,31 +140,43 @@ struct Connection {
     edge: Edge,
     service: EdgeService,
     peer: SocketAddr,
-    write_time_max: Duration,
+    tls: Option<Acceptor>,
+    options: ServerOptions,
+    watcher: Watcher,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    async fn run(
-        self,
-        builder: http1::Builder,
-        stream: TcpStream,
-        watcher: Watcher,
-        permit: OwnedSemaphorePermit,
-    ) {
+    async fn run(mut self, builder: http1::Builder, stream: TcpStream) {
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(error = %e, "TCP_NODELAY");
         }
+        let Some(tls) = self.tls.take() else {
+            return self.serve(builder, stream).await;
+        };
+        let peer = self.peer;
+        match tokio::time::timeout(self.options.handshake_time_max, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(builder, stream).await,
+            Ok(Err(e)) => tracing::debug!(error = %e, %peer, "handshake failed"),
+            Err(_) => tracing::debug!(%peer, "handshake too slow"),
+        }
+    }
+
+    async fn serve<T>(self, builder: http1::Builder, stream: T)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         self.edge.counters().opened();
-        let io = TokioIo::new(Impatient::new(stream, self.write_time_max));
+        let io = TokioIo::new(Impatient::new(stream, self.options.write_time_max));
         let (service, peer) = (self.service, self.peer);
         let answer = service_fn(move |request| {
             let service = service.clone();
             async move { service.answer(request, Some(peer)).await }
         });
-        if let Err(e) = watcher.watch(builder.serve_connection(io, answer)).await {
+        if let Err(e) = self.watcher.watch(builder.serve_connection(io, answer)).await {
             tracing::debug!(error = %e, %peer, "connection ended");
         }
         self.edge.counters().closed();
-        drop(permit);
+        drop(self.permit);
     }
 }

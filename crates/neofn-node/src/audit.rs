@@ -10,11 +10,14 @@ use neofn_chain::manager::{Request, Transactions, TxError, TxState};
 use neofn_chain::model::VmState;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::stack::StackItem;
+use neofn_engine::port::{Act, ActLog};
 use neofn_gas::{Bank, TREASURY_PROJECT};
+use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorChain, AnchorState};
 use neofn_identity::auditlog::{AuditLog, LogKey};
-use neofn_types::{Code, Datoshi, Digest, Entropy as _, Error, ProjectName};
+use neofn_types::{Clock, Code, Datoshi, Digest, Entropy as _, Error, ProjectName};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -25,6 +28,28 @@ const NAME: &str = "audit.key";
 const SIGN_EVERY: Duration = Duration::from_secs(60);
 /// The most that the fees of an anchor may be: 0.5 GAS.
 const ANCHOR_FEE_MAX: Datoshi = Datoshi(50_000_000);
+
+/// Acts of functions and of the engine, as entries of the log.
+pub(crate) struct Acts {
+    log: AuditLog,
+    clock: Arc<dyn Clock>,
+}
+impl Acts {
+    pub(crate) fn new(log: AuditLog, clock: Arc<dyn Clock>) -> Self {
+        Self { log, clock }
+    }
+}
+#[async_trait]
+impl ActLog for Acts {
+    async fn write(&self, act: Act) -> Result<(), Error> {
+        let entry = AuditEntry::new(self.clock.now(), act.actor, act.action, act.target).detail(act.detail);
+        let entry = match &act.project {
+            Some(project) => entry.within(project),
+            None => entry,
+        };
+        self.log.append(entry).await.map(drop).map_err(Error::from)
+    }
+}
 
 /// The key of the log, made when there is none. The log's name is made of the key, so that two logs never have one name.
 pub(crate) fn key(data: &Path) -> Result<LogKey, Error> {

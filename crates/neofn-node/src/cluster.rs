@@ -124,6 +124,7 @@ pub(crate) async fn connect(options: &NatsOptions, seat: &Seat) -> Result<Nats, 
         urls: options.urls.clone(),
         login,
         ca_file: options.ca_file.clone(),
+        certificate: options.certificate.clone().map(|c| (c.cert_file, c.key_file)),
         name: format!("neofn {} {}", seat.role.as_str(), seat.id),
     })
     .await?;

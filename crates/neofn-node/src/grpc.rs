@@ -1,25 +1,22 @@
-//! The gRPC edge of a node: where it listens, with which certificate, and how it ends.
+//! The gRPC edge of a node: where it listens, and how it ends.
 
-use crate::options::{GrpcListen, NodeOptions, TlsOptions};
+use crate::options::GrpcListen;
 use neofn_api::Api;
-use neofn_grpc::server::{Bound, Edge, ServerOptions, tls};
+use neofn_grpc::server::{Bound, Edge, ServerOptions};
+use neofn_tls::{Certificates, Protocol};
 use neofn_types::{Code, Error};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 /// Where gRPC listens unless somebody says otherwise.
 const USUAL_PORT: u16 = 9443;
-/// A chain of certificates is a few kilobytes.
-const PEM_BYTES_MAX: u64 = 1 << 20;
 
-/// Listens, as the options say; none when it is off.
-pub(crate) async fn bind(options: &NodeOptions) -> Result<Option<Bound>, Error> {
-    let tls = options.tls.as_ref().map(certificate).transpose()?;
+/// Listens, as was chosen; none when it is off.
+pub(crate) async fn bind(listen: GrpcListen, tls: Option<&Certificates>) -> Result<Option<Bound>, Error> {
+    let tls = tls.map(|tls| tls.acceptor(Protocol::Http2));
     let on = |address| Bound::bind(address, ServerOptions::default(), tls.clone());
-    match options.grpc {
+    match listen {
         GrpcListen::Off => Ok(None),
         GrpcListen::At(address) => on(address).await.map(Some),
         GrpcListen::Usual => {
@@ -34,24 +31,6 @@ pub(crate) async fn bind(options: &NodeOptions) -> Result<Option<Bound>, Error> 
             }
         }
     }
-}
-
-fn certificate(files: &TlsOptions) -> Result<std::sync::Arc<neofn_grpc::server::TlsConfig>, Error> {
-    tls(&read(&files.cert_file)?, &read(&files.key_file)?)
-}
-
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        Error::new(
-            Code::ConfigInvalid,
-            format!("cannot read {}: {why}", path.display()),
-        )
-    };
-    let size = std::fs::metadata(path).map_err(|e| wrong(&e))?.len();
-    if size > PEM_BYTES_MAX {
-        return Err(wrong(&"it is too large for PEM"));
-    }
-    std::fs::read(path).map(Zeroizing::new).map_err(|e| wrong(&e))
 }
 
 /// A gRPC edge that answers.

@@ -22,6 +22,7 @@ mod runtime_file;
 mod sign_in;
 mod signal;
 mod signer_lock;
+mod tls;
 mod treasury;
 mod worker;
 
@@ -36,8 +37,8 @@ pub use neofn_egress::Cidr;
 pub use neofn_gas::ledger::UnitPrice;
 pub use node::Node;
 pub use options::{
-    ChainChoice, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet, PostgresOptions, SecretText,
-    SecretsRoot, TlsOptions, Workers, state_directory,
+    ChainChoice, ClientCertificate, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet,
+    PostgresOptions, SecretText, SecretsRoot, TlsOptions, Workers, state_directory,
 };
 pub use sign_in::AccessOptions;
 pub use signal::{Termination, runtime};

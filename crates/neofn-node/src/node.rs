@@ -11,13 +11,14 @@ use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::signer_lock::SignerLock;
+use crate::tls::Reloading;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
 use neofn_cluster::Role;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_egress::Broker;
-use neofn_engine::port::ChainWriter;
+use neofn_engine::port::{ActLog, ChainWriter};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_gas::Purses;
 use neofn_http::{Bound, Edge};
@@ -29,6 +30,7 @@ use neofn_runtime::port::Runtime;
 use neofn_runtime::{Pool, PoolOptions};
 use neofn_secrets::Vault;
 use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_tls::Protocol;
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
 use std::net::SocketAddr;
@@ -78,8 +80,11 @@ impl Node {
         let data = absolute(&options.data)?;
         let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
-        let bound = Bound::bind(options.listen, options.server).await?;
-        let grpc_bound = grpc::bind(&options).await?;
+        let tls = options.tls.clone().map(Reloading::open).transpose()?;
+        let certificates = tls.as_ref().map(|tls| &tls.certificates);
+        let http_tls = certificates.map(|tls| tls.acceptor(Protocol::Http1));
+        let bound = Bound::bind(options.listen, options.server, http_tls).await?;
+        let grpc_bound = grpc::bind(options.grpc, certificates).await?;
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
         let seat = cluster::seat(Role::Gateway, tier, options.insecure_no_jail, &*clock, &OsEntropy);
         let mut cluster = match &options.nats {
@@ -159,6 +164,7 @@ impl Node {
                 .as_ref()
                 .map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
+            acts: Arc::new(audit::Acts::new(log.clone(), clock.clone())),
         };
         let (engine, service) = engine(&options, &clock, &entropy, &store, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
@@ -199,7 +205,10 @@ impl Node {
             },
         });
         api.know_services(Arc::new(Seen::new(seat, runtime, cluster.as_ref())));
-        let url = url(bound.address());
+        let url = url(bound.address(), tls.is_some());
+        if let Some(tls) = tls {
+            tokio::spawn(tls.keep(gone.clone()));
+        }
         if let Some(cluster) = &mut cluster {
             cluster.serve(&api, &url, &clock).await?;
         }
@@ -241,7 +250,7 @@ impl Node {
         })
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https://` where it has a certificate.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -392,6 +401,7 @@ struct Beyond {
     writer: Option<Arc<dyn ChainWriter>>,
     /// What calls are paid from.
     purses: Option<Purses>,
+    acts: Arc<dyn ActLog>,
 }
 
 fn engine(
@@ -419,6 +429,7 @@ fn engine(
         writer: beyond.writer,
         vault: Some(beyond.vault),
         broker: Some(beyond.broker),
+        acts: Some(beyond.acts),
         purses: beyond.purses,
     };
     Engine::build(engine, ports)
@@ -431,7 +442,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Where to reach a node on this machine; one that listens everywhere is reached over loopback.
-fn url(address: SocketAddr) -> String {
+fn url(address: SocketAddr, tls: bool) -> String {
     let mut shown = address;
     if shown.ip().is_unspecified() {
         shown.set_ip(match address {
@@ -439,7 +450,8 @@ fn url(address: SocketAddr) -> String {
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{shown}")
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{shown}")
 }
 
 #[cfg(test)]
@@ -453,7 +465,11 @@ mod tests {
             ("0.0.0.0:9", "http://127.0.0.1:9"),
             ("[::]:9", "http://[::1]:9"),
         ] {
-            assert_eq!(url(address.parse().unwrap()), expected);
+            assert_eq!(url(address.parse().unwrap(), false), expected);
+            assert_eq!(
+                url(address.parse().unwrap(), true),
+                expected.replace("http", "https")
+            );
         }
     }
 }

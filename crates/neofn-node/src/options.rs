@@ -118,6 +118,15 @@ pub enum Workers {
     Remote,
 }
 
+/// A certificate that a process of ours shows to a server, and its key; both PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The chain.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+}
+
 /// The NATS servers of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsOptions {
@@ -127,6 +136,8 @@ pub struct NatsOptions {
     pub login: NatsLogin,
     /// Certificates that sign the servers' own; none: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// What we show to the servers.
+    pub certificate: Option<ClientCertificate>,
     /// Who runs functions.
     pub workers: Workers,
     /// Copies of each message; none: three in a cluster of servers, else one.
@@ -149,6 +160,8 @@ pub struct TlsOptions {
     pub cert_file: PathBuf,
     /// Its key, PEM.
     pub key_file: PathBuf,
+    /// Authorities whose certificates callers must show, PEM; none: they need none.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// Where the root key of secrets comes from.
@@ -171,7 +184,7 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// Where to listen for gRPC.
     pub grpc: GrpcListen,
-    /// The certificate of the gRPC listener; none: in the clear. HTTP is in the clear either way.
+    /// The certificate of the HTTP and gRPC listeners; none: in the clear.
     pub tls: Option<TlsOptions>,
     /// The messages of a cluster; none: in this process.
     pub nats: Option<NatsOptions>,

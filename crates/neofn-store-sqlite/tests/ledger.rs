@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             bank::steps::every_step_survives_a_kill,
         ),
     ];
-    trials.extend(bank::rules::TESTS.iter().map(|(name, test)| trial(name, *test)));
+    let tests = bank::rules::TESTS.iter().chain(bank::owners::TESTS);
+    trials.extend(tests.map(|(name, test)| trial(name, *test)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

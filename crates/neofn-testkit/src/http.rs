@@ -1,8 +1,11 @@
 //! Plain HTTP for tests: any method, any body, any header; every status is an answer.
 
+use crate::Signed;
 use serde_json::{Value, json};
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 /// A client with or without credentials.
 #[derive(Clone)]
@@ -58,7 +61,27 @@ impl Http {
     /// A client of the node at `url`.
     #[must_use]
     pub fn new(url: &str, key: Option<&str>) -> Self {
+        Self::over(url, key, TlsConfig::default())
+    }
+    /// The same over https: `authority` signed the node's certificate, and `own` is shown to the node.
+    #[must_use]
+    pub fn trusting(url: &str, key: Option<&str>, authority: &str, own: Option<&Signed>) -> Self {
+        let certificate = |pem: &str| Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+        let own = own.map(|own| {
+            let key = PrivateKey::from_pem(own.key.as_bytes()).expect("a key");
+            ClientCert::new_with_certs(&[certificate(&own.cert)], key)
+        });
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(provider)
+            .root_certs(RootCerts::new_with_certs(&[certificate(authority)]))
+            .client_cert(own)
+            .build();
+        Self::over(url, key, tls)
+    }
+    fn over(url: &str, key: Option<&str>, tls: TlsConfig) -> Self {
         let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(120)))
             .build()

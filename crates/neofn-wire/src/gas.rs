@@ -160,6 +160,102 @@ pub struct WithdrawalList {
     pub withdrawals: Vec<WithdrawalView>,
 }
 
+/// What one function used in one hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasUsageLine {
+    /// When the hour began, UTC.
+    pub hour: String,
+    /// Which function.
+    pub function: String,
+    /// Runs that were charged; a retry is one more.
+    pub invocations: u64,
+    /// Their units.
+    pub units: u64,
+    /// What they cost, in GAS.
+    pub amount: String,
+}
+
+/// What a project used, in order of hour and function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasUsage {
+    /// Whose.
+    pub project: String,
+    /// From this hour on.
+    pub from: String,
+    /// Before this one.
+    pub until: String,
+    /// The lines.
+    pub lines: Vec<GasUsageLine>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+/// A deposit that named nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuspenseView {
+    /// Its name.
+    pub id: String,
+    /// When it came in.
+    pub at: String,
+    /// How much.
+    pub amount: String,
+    /// From which address.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// What it said instead of a memo of ours.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memo: Option<String>,
+    /// In which transaction.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transaction: Option<String>,
+    /// The project that it was given to since.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub given_to: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub given_at: Option<String>,
+}
+
+/// Deposits that named nobody, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuspenseList {
+    /// They.
+    pub deposits: Vec<SuspenseView>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+/// Body of POST `/api/v1/suspense`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeRequest {
+    /// Which deposit.
+    pub deposit: String,
+    /// Whose it is.
+    pub project: String,
+}
+
+/// Body of POST `/api/v1/gas/{project}/close`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseRequest {
+    /// Where the project's own money goes; needed when there is some.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// An account that was closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CloseView {
+    /// Credit that went back to the operator.
+    pub reclaimed: String,
+    /// The project's own money, on its way; absent: there was none, or too little to send.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub withdrawal: Option<WithdrawalView>,
+    /// What stays: set aside for what is under way, or less than it costs to send.
+    pub left: String,
+}
+
 /// What the operator agreed with a project.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -27,8 +27,9 @@ pub use function::{
     VersionList, VersionView,
 };
 pub use gas::{
-    ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
-    GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    AttributeRequest, ChainSide, CloseRequest, CloseView, DepositView, GasAlert, GasLimitRequest,
+    GasLimitView, GasLimits, GasLine, GasStatement, GasUsage, GasUsageLine, GasView, ReconcileView,
+    RefillView, SuspenseList, SuspenseView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
     WriteOffView,
 };
 pub use identity::{

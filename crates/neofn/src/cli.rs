@@ -51,6 +51,35 @@ pub struct Global {
         hide_env_values = true
     )]
     pub url: Option<String>,
+    /// Authorities (PEM) that are believed about an https node, in place of the web's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "NEOFN_CA",
+        hide_env_values = true
+    )]
+    pub ca: Option<PathBuf>,
+    /// A certificate (PEM) to show to a node that asks for one
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "NEOFN_CLIENT_CERT",
+        hide_env_values = true,
+        requires = "client_key"
+    )]
+    pub client_cert: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "NEOFN_CLIENT_KEY",
+        hide_env_values = true,
+        requires = "client_cert"
+    )]
+    pub client_key: Option<PathBuf>,
     /// A file that holds the API key alone
     #[arg(long, global = true, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
@@ -247,6 +276,12 @@ pub struct Worker {
     /// Certificates that sign those of the servers
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// A certificate to show to the servers
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// The key of that certificate
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,

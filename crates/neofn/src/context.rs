@@ -3,7 +3,7 @@
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::project::Project;
-use neofn_client::{Client, Environment, Found, Options};
+use neofn_client::{Client, Environment, Found, Options, TlsFiles};
 use neofn_types::{FunctionKey, ProjectName};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,21 +58,26 @@ pub fn client(global: &Global) -> Result<Client, Failure> {
     let said = global.api_key_file.is_some() || global.api_key.as_ref().is_some_and(|k| !k.is_empty());
     if !said {
         // a person who signed in acts as that person, also where this machine holds the node's own key
-        let open = || client_of(found.url.clone(), None);
+        let open = || client_of(global, found.url.clone(), None);
         if let Some(token) = crate::session::access_token(&found.url, open)? {
-            return client_of(found.url, Some(token));
+            return client_of(global, found.url, Some(token));
         }
     }
-    client_of(found.url, found.key)
+    client_of(global, found.url, found.key)
 }
 
 /// A client of a node that is known.
-pub fn client_of(url: String, key: Option<String>) -> Result<Client, Failure> {
+pub fn client_of(global: &Global, url: String, key: Option<String>) -> Result<Client, Failure> {
+    let tls = TlsFiles {
+        ca: global.ca.clone(),
+        own: global.client_cert.clone().zip(global.client_key.clone()),
+    };
     let user_agent = concat!("neofn-cli/", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(Client::new(Options {
         url,
         key,
         timeout: TIMEOUT,
+        tls,
         user_agent,
     })?)
 }

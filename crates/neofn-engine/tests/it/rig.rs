@@ -141,6 +141,7 @@ impl Rig {
             purses: None,
             vault: None,
             broker: None,
+            acts: None,
         };
         equip(&mut ports, &store.store);
         let (engine, service) = Engine::build(options, ports);

@@ -2,6 +2,7 @@
 
 mod activity;
 mod error;
+mod owners;
 mod policy;
 mod reconcile;
 mod requests;
@@ -9,6 +10,7 @@ mod scan;
 
 pub use activity::Report;
 pub use error::BankError;
+pub use owners::{Closed, Estate, Suspended};
 pub use policy::{Limits, Policy, Refill, Sponsorship};
 pub use reconcile::Reconciled;
 pub use requests::{Deposits, Withdrawal};
@@ -49,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) options: BankOptions,
     /// One activation at a time: between a look at a payment and what is written for it nobody else looks.
     pub(crate) active: tokio::sync::Mutex<()>,
+    /// One withdrawal at a time looks at what it may take.
+    pub(crate) withdrawing: tokio::sync::Mutex<()>,
 }
 
 impl Bank {
@@ -58,6 +62,7 @@ impl Bank {
         Self(Arc::new(Shared {
             options,
             active: tokio::sync::Mutex::default(),
+            withdrawing: tokio::sync::Mutex::default(),
         }))
     }
     /// What calls spend from.

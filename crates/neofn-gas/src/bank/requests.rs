@@ -148,8 +148,21 @@ impl Bank {
         self.purses().forget(project).await?;
         let fees = self.0.options.withdrawal_fee_max;
         let all = amount.checked_add(fees).ok_or(crate::ledger::Refused::Overflow)?;
-        let id = TransferId::of("withdrawal", &[project.as_ref().as_bytes(), name.as_bytes()]);
+        let id = withdrawal_id(project, name);
         let at = self.0.options.clock.now();
+        // one at a time: two that look at the same money must not both find it
+        let _one = self.0.withdrawing.lock().await;
+        if self.store().hold(id).await?.is_none() {
+            let own = self.estate(project).await?.own;
+            if own < all {
+                return Err(crate::ledger::Refused::Insufficient {
+                    account: Account::Project(project.clone()),
+                    available: own,
+                    needed: all,
+                }
+                .into());
+            }
+        }
         let hold = Hold {
             id,
             purpose: Purpose::Withdrawal,
@@ -197,7 +210,16 @@ impl Bank {
         }
         let (purpose, debit) = match self.policy(&key.project).await?.sponsorship {
             super::Sponsorship::Off => (Purpose::NetworkFee, Account::Project(key.project.clone())),
-            super::Sponsorship::Platform => (Purpose::Sponsored, Account::Allocation),
+            super::Sponsorship::Platform => {
+                // between two accounts of the operator: that it may happen once more after a crash gives nobody anything
+                let name = format!(
+                    "sponsor/{}/{}",
+                    hex::encode(managed),
+                    self.0.options.clock.now().0
+                );
+                self.fund_for(fee_max, &name).await?;
+                (Purpose::Sponsored, Account::Allocation)
+            }
         };
         let detail = Detail {
             function: Some(key.function.clone()),
@@ -285,32 +307,6 @@ impl Bank {
         let given = self.give(id, Purpose::Allocation, Account::Allocation, to, amount);
         Ok(given.await?.amount())
     }
-    /// Takes back what is left of given credit when a project ends; what it paid in itself stays its own.
-    pub async fn reclaim(&self, project: &ProjectName, name: &str) -> Result<Datoshi, BankError> {
-        self.purses().forget(project).await?;
-        let given = self.store().given(project).await?;
-        let amount = self.balance(project).await?.state.available().min(given);
-        if amount <= Datoshi::ZERO {
-            return Ok(Datoshi::ZERO);
-        }
-        let id = TransferId::of("reclaim", &[project.as_ref().as_bytes(), name.as_bytes()]);
-        let from = Account::Project(project.clone());
-        let taken = self.give(id, Purpose::Reclaim, from, Account::Allocation, amount);
-        Ok(taken.await?.amount())
-    }
-    /// Gives a deposit that named nobody to whom it belongs.
-    pub async fn attribute(&self, deposit: TransferId, project: &ProjectName) -> Result<Datoshi, BankError> {
-        let found = self.store().transfer(deposit).await?;
-        let amount = match found {
-            Some((_, line)) if line.other == Account::Suspense => Datoshi(line.amount.0.saturating_neg()),
-            _ => return Err(BankError::Request(format!("{deposit} is no deposit in suspense"))),
-        };
-        // of the deposit alone: it is given away once, whoever asks
-        let id = TransferId::of("attribution", &[&deposit.0]);
-        let to = Account::Project(project.clone());
-        let given = self.give(id, Purpose::Attribution, Account::Suspense, to, amount);
-        Ok(given.await?.amount())
-    }
     /// The operator's money becomes what it gives away.
     pub async fn fund(&self, amount: Datoshi, name: &str) -> Result<(), BankError> {
         // without a chain there is nothing that credit could be exchanged for, so it may be made
@@ -360,7 +356,11 @@ impl Bank {
     }
 }
 
-fn withdrawal(row: &HoldRow) -> Withdrawal {
+pub(super) fn withdrawal_id(project: &ProjectName, name: &str) -> TransferId {
+    TransferId::of("withdrawal", &[project.as_ref().as_bytes(), name.as_bytes()])
+}
+
+pub(super) fn withdrawal(row: &HoldRow) -> Withdrawal {
     Withdrawal {
         id: row.id,
         amount: amount_of(row),

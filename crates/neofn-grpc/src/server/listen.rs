@@ -5,16 +5,14 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use neofn_tls::Acceptor;
 use neofn_types::{Code, Error};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of the server.
@@ -52,30 +50,7 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     options: ServerOptions,
-    tls: Option<TlsAcceptor>,
-}
-
-/// What TLS needs, from a chain and its key in PEM.
-pub fn tls(chain: &[u8], key: &[u8]) -> Result<Arc<rustls::ServerConfig>, Error> {
-    let wrong = |what: &str, why: &dyn std::fmt::Display| {
-        Error::new(Code::ConfigInvalid, format!("the {what} of TLS: {why}"))
-    };
-    let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<_, _>>()
-        .map_err(|e| wrong("certificate", &e))?;
-    if chain.is_empty() {
-        return Err(wrong("certificate", &"no certificate in PEM"));
-    }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| wrong("key", &e))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_no_client_auth()
-        .with_single_cert(chain.into_iter().map(CertificateDer::into_owned).collect(), key)
-        .map_err(|e| wrong("certificate", &e))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(config))
+    tls: Option<Acceptor>,
 }
 
 impl Bound {
@@ -83,7 +58,7 @@ impl Bound {
     pub async fn bind(
         address: SocketAddr,
         options: ServerOptions,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<Acceptor>,
     ) -> Result<Self, Error> {
         let fail = |e: std::io::Error| {
             Error::new(Code::ListenFailed, format!("cannot listen on {address}: {e}")).because(e)
@@ -94,7 +69,7 @@ impl Bound {
             listener,
             address,
             options,
-            tls: tls.map(TlsAcceptor::from),
+            tls,
         })
     }
 
@@ -161,7 +136,7 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStr
 
 struct Connection {
     edge: Edge,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     handshake_time_max: Duration,
     watcher: Watcher,
     permit: OwnedSemaphorePermit,

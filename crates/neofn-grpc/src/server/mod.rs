@@ -10,5 +10,4 @@ mod slow;
 mod status;
 
 pub use edge::Edge;
-pub use listen::{Bound, ServerOptions, tls};
-pub use rustls::ServerConfig as TlsConfig;
+pub use listen::{Bound, ServerOptions};

@@ -212,6 +212,7 @@ impl World {
             purses: None,
             vault: None,
             broker: None,
+            acts: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);

@@ -62,6 +62,10 @@ impl LedgerStore for Store {
         let project = project.clone();
         Ok(self.readers.read(move |conn| read::given(conn, &project)).await?)
     }
+    async fn spent(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
+        let project = project.clone();
+        Ok(self.read_after(move |conn| read::spent(conn, &project)).await?)
+    }
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageLine>, LedgerError> {
         Ok(self.read_after(move |conn| read::usage(conn, &filter)).await?)
     }

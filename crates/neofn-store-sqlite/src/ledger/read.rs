@@ -119,6 +119,26 @@ pub(super) fn given(conn: &Connection, project: &ProjectName) -> Result<Datoshi,
     Ok(Datoshi(gave.saturating_sub(took)))
 }
 
+/// Charges are summed up by the hour as they are written; fees are few.
+pub(super) fn spent(conn: &Connection, project: &ProjectName) -> Result<Datoshi, Fault> {
+    let charged: i64 = conn
+        .prepare_cached("SELECT coalesce(sum(amount), 0) FROM ledger_usage WHERE project = ?1")?
+        .query_row([project.as_ref()], |r| r.get(0))?;
+    let own = account::find(conn, &Account::Project(project.clone()))?.aid;
+    let transit = account::find(conn, &Account::Transit)?.aid;
+    let (Some(own), Some(transit)) = (own, transit) else {
+        return Ok(Datoshi(charged));
+    };
+    // by what came into transit: a busy project has many more debits than the node has payments
+    let fees: i64 = conn
+        .prepare_cached(
+            "SELECT coalesce(sum(amount), 0) FROM ledger_transfer \
+             WHERE credit = ?1 AND +debit = ?2 AND purpose = ?3",
+        )?
+        .query_row(params![transit, own, Purpose::NetworkFee.number()], |r| r.get(0))?;
+    Ok(Datoshi(charged.saturating_add(fees)))
+}
+
 pub(super) fn usage(conn: &Connection, filter: &UsageFilter) -> Result<Vec<UsageLine>, Fault> {
     let (hour, function) = match &filter.after {
         Some((hour, function)) => (hour.0, function.as_ref()),

@@ -1,5 +1,6 @@
 //! What the tests of the ledger share.
 
+pub mod owners;
 pub mod random;
 pub mod rules;
 pub mod steps;

@@ -233,6 +233,9 @@ impl LedgerStore for Named {
     async fn given(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
         self.store.given(project).await
     }
+    async fn spent(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
+        self.store.spent(project).await
+    }
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageLine>, LedgerError> {
         self.store.usage(filter).await
     }

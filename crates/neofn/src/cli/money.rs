@@ -1,10 +1,14 @@
 //! What may be written about money, the audit log and backups.
 
+use crate::config::{AuditSection, BankSection};
 use clap::{Args, Subcommand};
 use neofn_node::BankChoice;
 use neofn_types::{Datoshi, FunctionName, parse_duration_ms};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Datoshi per million units: 100 GAS for a single one.
+pub(crate) const PRICE_MAX: u64 = 10_000_000_000_000;
 
 /// What things cost: settings of `neofn up`. Without any of them nothing does, and there is no bank.
 #[derive(Debug, Default, Args)]
@@ -14,42 +18,44 @@ pub struct Banking {
     #[arg(long, env = "NEOFN_BANK", hide_env_values = true)]
     bank: bool,
     /// What functions cost: datoshi per million units
-    #[arg(long, value_name = "DATOSHI", env = "NEOFN_GAS_PRICE", hide_env_values = true, value_parser = clap::value_parser!(u64).range(0..=10_000_000_000_000))]
+    #[arg(long, value_name = "DATOSHI", env = "NEOFN_GAS_PRICE", hide_env_values = true, value_parser = clap::value_parser!(u64).range(0..=PRICE_MAX))]
     gas_price: Option<u64>,
     /// Credit of a new project, in GAS, of the operator's own
     #[arg(long, value_name = "GAS", env = "NEOFN_GAS_INITIAL", hide_env_values = true)]
     gas_initial: Option<Datoshi>,
     /// GAS set aside at a time and project for calls that wait for no disk: the most that a crash leaves uncharged
-    #[arg(
-        long,
-        value_name = "GAS",
-        env = "NEOFN_GAS_LEASE",
-        hide_env_values = true,
-        default_value = "0.1"
-    )]
-    gas_lease: Datoshi,
+    /// [default: 0.1]
+    #[arg(long, value_name = "GAS", env = "NEOFN_GAS_LEASE", hide_env_values = true)]
+    gas_lease: Option<Datoshi>,
     /// Write the audit log's root to the chain this often, such as 24h; else never
     #[arg(long, value_name = "TIME", env = "NEOFN_AUDIT_ANCHOR", hide_env_values = true, value_parser = time)]
     audit_anchor: Option<Duration>,
 }
 
 impl Banking {
-    /// As the node takes it.
-    pub fn bank(&self) -> Option<BankChoice> {
-        let wanted = self.bank || self.gas_price.is_some() || self.gas_initial.is_some();
-        wanted.then(|| BankChoice {
-            price: neofn_node::UnitPrice(self.gas_price.unwrap_or_default()),
-            initial: self.gas_initial.unwrap_or_default(),
-            lease: self.gas_lease,
+    /// Flags over the file's section over defaults, as the node takes it. A section is a wish for a bank.
+    pub fn bank(&self, file: Option<&BankSection>) -> Option<BankChoice> {
+        let said = self.bank || self.gas_price.is_some() || self.gas_initial.is_some();
+        let usual = BankChoice::default();
+        let file = match file {
+            Some(file) => *file,
+            None if said => BankSection::default(),
+            None => return None,
+        };
+        Some(BankChoice {
+            price: neofn_node::UnitPrice(self.gas_price.or(file.price).unwrap_or_default()),
+            initial: self.gas_initial.or(file.initial).unwrap_or_default(),
+            lease: self.gas_lease.or(file.lease).unwrap_or(usual.lease),
         })
     }
     /// As the node takes it.
-    pub fn anchor_every(&self) -> Option<Duration> {
-        self.audit_anchor
+    pub fn anchor_every(&self, file: Option<&AuditSection>) -> Option<Duration> {
+        self.audit_anchor.or(file.and_then(|file| file.anchor))
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+/// How often; a chain is not to be filled with roots.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let ms = parse_duration_ms(text).map_err(|e| e.to_string())?;
     if ms >= 1_000 {
         Ok(Duration::from_millis(ms))
@@ -75,6 +81,14 @@ pub enum Gas {
     Withdraw(Withdraw),
     /// Show what the operator agreed with the project, or agree anew
     Refill(Refill),
+    /// Show what functions used: runs, units and GAS by the hour
+    Usage(Usage),
+    /// End the project's account: credit goes back, its own money is sent to an address
+    Close(Close),
+    /// List deposits that named nobody; operators only
+    Suspense(Suspense),
+    /// Give a deposit that named nobody to the project; operators only
+    Attribute(Attribute),
     /// Compare the ledger with the chain
     Reconcile(Reconcile),
 }
@@ -131,6 +145,52 @@ pub struct Refill {
     /// The most of one withdrawal
     #[arg(long, value_name = "GAS")]
     pub withdrawal_max: Option<String>,
+}
+
+/// `neofn gas usage`
+#[derive(Debug, Args)]
+pub struct Usage {
+    /// From this date or time on [default: thirty days ago]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Before this date or time [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Of one function alone
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<FunctionName>,
+    /// A table for spreadsheets
+    #[arg(long)]
+    pub csv: bool,
+    /// How many lines
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+/// `neofn gas close`
+#[derive(Debug, Args)]
+pub struct Close {
+    /// Where the project's own money goes
+    #[arg(value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// Send once for this key, however often this is sent
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// `neofn gas suspense`
+#[derive(Debug, Args)]
+pub struct Suspense {
+    /// How many
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+/// `neofn gas attribute`
+#[derive(Debug, Args)]
+pub struct Attribute {
+    /// The deposit, as `neofn gas suspense` names it
+    pub deposit: String,
 }
 
 /// `neofn gas reconcile`

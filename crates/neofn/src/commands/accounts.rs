@@ -18,7 +18,7 @@ pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
     let address = key.public().account().to_address();
 
     let found = context::find_node(global)?;
-    let client = context::client_of(found.url.clone(), None)?;
+    let client = context::client_of(global, found.url.clone(), None)?;
     let challenge = client.challenge(&address)?;
     // of the two forms of a signature only one is taken
     let signature = canonical(&key.sign(challenge.message.as_bytes()))
@@ -67,9 +67,9 @@ pub fn whoami(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
 /// Ends the session here and at the node.
 pub fn logout(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
     let found = context::find_node(global)?;
-    let open = || context::client_of(found.url.clone(), None);
+    let open = || context::client_of(global, found.url.clone(), None);
     let ended = match session::access_token(&found.url, open)? {
-        Some(token) => context::client_of(found.url.clone(), Some(token))?
+        Some(token) => context::client_of(global, found.url.clone(), Some(token))?
             .logout()
             .map(|l| l.success),
         None => Ok(false),

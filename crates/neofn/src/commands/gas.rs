@@ -2,6 +2,7 @@
 
 use crate::cli::money::{Gas, Limits, Refill, Statement, Withdraw};
 use crate::cli::{Estimate, Global};
+use crate::commands::books;
 use crate::commands::invoke::event;
 use crate::context;
 use crate::failure::{Exit, Failure};
@@ -26,6 +27,10 @@ pub fn run(global: &Global, ui: &Ui, args: &Gas) -> Result<Exit, Failure> {
         Gas::Limits(args) => limits(ui, &client, &project, args)?,
         Gas::Withdraw(args) => withdraw(ui, &client, &project, args)?,
         Gas::Refill(args) => refill(ui, &client, &project, args)?,
+        Gas::Usage(args) => books::usage(ui, &client, &project, args)?,
+        Gas::Close(args) => books::close(ui, &client, &project, args)?,
+        Gas::Suspense(args) => books::suspense(ui, &client, args)?,
+        Gas::Attribute(args) => books::attribute(ui, &client, &project, args)?,
         Gas::Reconcile(args) => return reconcile(ui, &client, args.write_off.as_deref()),
     }
     Ok(Exit::Done)

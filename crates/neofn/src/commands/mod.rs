@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod backup;
+mod books;
 pub mod chain;
 mod cluster;
 mod completions;

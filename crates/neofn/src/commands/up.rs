@@ -68,8 +68,8 @@ fn options(args: &Up, file: ConfigFile) -> Result<NodeOptions, Failure> {
         origins: given(&args.cors_origins, &file.cors_origin),
         ..options.access
     };
-    options.bank = args.banking.bank();
-    options.anchor_every = args.banking.anchor_every();
+    options.bank = args.banking.bank(file.bank.as_ref());
+    options.anchor_every = args.banking.anchor_every(file.audit.as_ref());
     args.settings.apply(&file, &mut options);
     options.nats = file.nats.map(NatsSection::options).transpose()?;
     options.postgres = file.postgres.map(PostgresSection::options).transpose()?;

@@ -4,7 +4,10 @@ use crate::cli::Worker;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
-use neofn_node::{NatsLogin, NatsOptions, NodeOptions, Termination, WorkerNode, WorkerNodeOptions, Workers};
+use neofn_node::{
+    ClientCertificate, NatsLogin, NatsOptions, NodeOptions, Termination, WorkerNode, WorkerNodeOptions,
+    Workers,
+};
 use neofn_wire::WorkerReady;
 use std::time::Duration;
 
@@ -31,11 +34,14 @@ fn worker(ui: &Ui, args: &Worker) -> Result<Exit, Failure> {
         (None, Some(file)) => NatsLogin::NkeyFile(file.clone()),
         (None, None) => NatsLogin::None,
     };
+    let certificate = args.cert_file.clone().zip(args.key_file.clone());
+    let certificate = certificate.map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file });
     let options = WorkerNodeOptions {
         nats: NatsOptions {
             urls: args.nats.clone(),
             login,
             ca_file: args.ca_file.clone(),
+            certificate,
             workers: Workers::Embedded,
             replicas: None,
         },

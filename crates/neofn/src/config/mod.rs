@@ -6,7 +6,9 @@
 mod sections;
 mod value;
 
-pub use sections::{ChainSection, GrpcSection, NatsSection, PostgresSection, TlsSection};
+pub use sections::{
+    AuditSection, BankSection, ChainSection, GrpcSection, NatsSection, PostgresSection, TlsSection,
+};
 
 use crate::failure::Failure;
 use neofn_node::{Cidr, LogFormat};
@@ -79,10 +81,14 @@ pub struct ConfigFile {
     pub secrets_sealed: Option<bool>,
     /// gRPC.
     pub grpc: Option<GrpcSection>,
-    /// The certificate of the gRPC listener.
+    /// The certificate of the HTTP and gRPC listeners.
     pub tls: Option<TlsSection>,
     /// The chain, and who pays on it.
     pub chain: Option<ChainSection>,
+    /// What things cost; the section alone keeps accounts at a price of 0.
+    pub bank: Option<BankSection>,
+    /// The audit log.
+    pub audit: Option<AuditSection>,
     /// The messages of a cluster.
     pub nats: Option<NatsSection>,
     /// The truth of a cluster.
@@ -193,6 +199,11 @@ mod tests {
             ("[grpc]\nlisten = \"on\"", "c.toml:2:10: "),
             ("[chain]\npay_max = \"-1\"", "c.toml:2:11: "),
             ("[chain]\ndev = \"ram\"", "c.toml:2:7: "),
+            ("[bank]\ninitial = \"much\"", "c.toml:2:11: "),
+            ("[bank]\nprice = -1", "c.toml:2:9: "),
+            ("[bank]\nprice = 10000000000001", "c.toml:2:9: "),
+            ("[bank]\ngas_price = 1", "c.toml:2:1: "),
+            ("[audit]\nanchor = \"1ms\"", "c.toml:2:10: "),
             ("a = = 1", "c.toml:1:"),
         ] {
             let (message, _) = refused(text);

@@ -2,10 +2,13 @@
 
 use super::value;
 use crate::failure::Failure;
-use neofn_node::{GrpcListen, NatsLogin, NatsOptions, PostgresOptions, SecretText, TlsOptions, Workers};
+use neofn_node::{
+    ClientCertificate, GrpcListen, NatsLogin, NatsOptions, PostgresOptions, SecretText, TlsOptions, Workers,
+};
 use neofn_types::Datoshi;
 use serde::Deserialize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One address, or several of them.
 #[derive(Clone, Deserialize)]
@@ -48,6 +51,7 @@ pub struct GrpcSection {
 pub struct TlsSection {
     cert_file: PathBuf,
     key_file: PathBuf,
+    client_ca_file: Option<PathBuf>,
 }
 
 /// Where a private net is kept.
@@ -93,6 +97,30 @@ pub struct ChainSection {
     pub pay_day: Option<Datoshi>,
 }
 
+/// `[bank]`: what things cost.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BankSection {
+    /// `--gas-price`
+    #[serde(default, deserialize_with = "value::price")]
+    pub price: Option<u64>,
+    /// `--gas-initial`
+    #[serde(default, deserialize_with = "value::gas")]
+    pub initial: Option<Datoshi>,
+    /// `--gas-lease`
+    #[serde(default, deserialize_with = "value::gas")]
+    pub lease: Option<Datoshi>,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// `--audit-anchor`
+    #[serde(default, deserialize_with = "value::anchor")]
+    pub anchor: Option<Duration>,
+}
+
 /// `[nats]`: the servers, and one way to log in.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +134,8 @@ pub struct NatsSection {
     token: Option<String>,
     token_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
     workers: Option<WorkersPlace>,
     replicas: Option<u8>,
 }
@@ -143,7 +173,9 @@ impl std::fmt::Debug for PostgresSection {
 
 impl TlsSection {
     pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.cert_file, &mut self.key_file]
+        let mut all = vec![&mut self.cert_file, &mut self.key_file];
+        all.extend(self.client_ca_file.as_mut());
+        all
     }
 
     /// As the node takes it.
@@ -151,6 +183,7 @@ impl TlsSection {
         TlsOptions {
             cert_file: self.cert_file,
             key_file: self.key_file,
+            client_ca_file: self.client_ca_file,
         }
     }
 }
@@ -170,6 +203,8 @@ impl NatsSection {
             &mut self.password_file,
             &mut self.token_file,
             &mut self.ca_file,
+            &mut self.cert_file,
+            &mut self.key_file,
         ];
         all.into_iter().flatten().collect()
     }
@@ -196,10 +231,21 @@ impl NatsSection {
             Some(WorkersPlace::Embedded) | None => Workers::Embedded,
         };
         let ca_file = self.ca_file.clone();
+        let certificate = match (self.cert_file.clone(), self.key_file.clone()) {
+            (None, None) => None,
+            (Some(cert_file), Some(key_file)) => Some(ClientCertificate { cert_file, key_file }),
+            _ => {
+                return Err(Failure::usage(
+                    "`[nats]` has half of a certificate",
+                    "give both: `cert_file` and `key_file`",
+                ));
+            }
+        };
         Ok(NatsOptions {
             login: self.login()?,
             urls,
             ca_file,
+            certificate,
             workers,
             replicas,
         })
@@ -288,6 +334,8 @@ mod tests {
             "url = \"nats://a\"\nuser = \"u\"",
             "url = \"nats://a\"\npassword = \"p\"",
             "url = \"nats://a\"\ncreds = \"c\"\nnkey_file = \"n\"",
+            "url = \"nats://a\"\ncert_file = \"c\"",
+            "url = \"nats://a\"\nkey_file = \"c\"",
             "url = \"nats://a\"\ntoken = \"c\"\ntoken_file = \"n\"",
             "creds = \"c\"",
         ] {

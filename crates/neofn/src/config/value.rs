@@ -1,5 +1,6 @@
 //! Values that a file writes as flags do: `"30s"`, `"64MiB"`, `"0.5"`. Reads them with the readers of the flags.
 
+use crate::cli::money::{self, PRICE_MAX};
 use crate::cli::{block_time, grpc_listen};
 use crate::{paying, settings};
 use neofn_node::{Cidr, GrpcListen, LogFormat};
@@ -41,6 +42,8 @@ read_as_flags! {
     dev_block_time: u64 = block_time;
     /// An amount such as `0.5`.
     gas: Datoshi = paying::amount;
+    /// A time such as `24h`.
+    anchor: Duration = money::time;
     /// An address or `off`.
     listen_or_off: GrpcListen = grpc_listen;
 }
@@ -62,6 +65,15 @@ pub(super) fn accounts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ScriptH
 /// Networks such as `10.1.0.0/16`.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {
     texts(from)
+}
+
+/// Datoshi per million units.
+pub(super) fn price<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let price = u64::deserialize(from)?;
+    if price <= PRICE_MAX {
+        return Ok(Some(price));
+    }
+    Err(D::Error::custom(format!("at most {PRICE_MAX}")))
 }
 
 /// Units; too few would not pay for a call that does nothing.

@@ -58,7 +58,7 @@ impl Session {
             ui: ui.for_people(),
             root,
             project: global.project.clone(),
-            client: context::client_of(node.url.clone(), Some(key.trim().to_owned()))?,
+            client: context::client_of(global, node.url.clone(), Some(key.trim().to_owned()))?,
             events,
             clock: SystemClock::new(),
             sent: BTreeMap::new(),

@@ -13,7 +13,8 @@ pub fn check(scene: &Scene<'_>) -> Vec<Finding> {
         ];
     };
     let url = found.url.clone();
-    let health = context::client_of(found.url, found.key).and_then(|client| Ok(client.health()?));
+    let health =
+        context::client_of(scene.global, found.url, found.key).and_then(|client| Ok(client.health()?));
     vec![match health {
         Ok(health) => {
             let detail = format!(
