@@ -272,7 +272,7 @@ fn money_comes_in_is_used_and_goes_out() {
         .filter(|l| l["purpose"] == "charge")
         .collect();
     assert_eq!(of("invocations"), u64::try_from(charges.len()).expect("few"));
-    let units = charges.iter().map(|l| l["units"].as_u64().expect("units")).sum();
+    let units: u64 = charges.iter().map(|l| l["units"].as_u64().expect("units")).sum();
     assert_eq!(of("units"), units);
     let billed: i64 = used["lines"]
         .as_array()
