@@ -12,8 +12,9 @@ use std::process::Command;
 const FLOORS: [&str; 9] = ["L0", "L1a", "L1b", "L2a", "L2b", "L2c", "L3", "L4", "L5"];
 
 /// Vendors and the crates that may name them.
-const VENDORS: [(&str, &[&str]); 11] = [
+const VENDORS: [(&str, &[&str]); 12] = [
     ("rusqlite", &["neofn-store-sqlite"]),
+    ("sqlx", &["neofn-store-postgres"]),
     ("wasmtime", &["neofn-runtime"]),
     ("wasm-encoder", &["neofn-runtime"]),
     ("oxc", &["neofn-compiler"]),

@@ -2,7 +2,8 @@
 
 use crate::blobs::BlobError;
 use crate::error::Fault;
-use crate::invocations::{self, Encoded};
+use crate::codec::Encoded;
+use crate::invocations;
 use crate::open::Store;
 use crate::{history, identity, kv, prune, registry, transactions, triggers};
 use async_trait::async_trait;
@@ -82,7 +83,7 @@ impl InvocationStore for Store {
             .await?
     }
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
-        let encoded = Encoded::of(&finish)?;
+        let encoded = Encoded::of(&finish).map_err(Fault::from)?;
         self.queue
             .call(encoded.bytes(&finish), move |work| {
                 invocations::finish(work, &finish, &encoded)
@@ -91,7 +92,7 @@ impl InvocationStore for Store {
     }
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         // handed over before the first await: a caller may drop this future after its first poll
-        let encoded = Encoded::of(&record.finish)?;
+        let encoded = Encoded::of(&record.finish).map_err(Fault::from)?;
         let bytes = record.new.event.len() + encoded.bytes(&record.finish);
         let answer = self
             .queue
@@ -102,7 +103,7 @@ impl InvocationStore for Store {
         let mut encoded = Vec::with_capacity(records.len());
         let mut bytes = 0;
         for record in &*records {
-            let e = Encoded::of(&record.finish)?;
+            let e = Encoded::of(&record.finish).map_err(Fault::from)?;
             bytes += record.new.event.len() + e.bytes(&record.finish);
             encoded.push(e);
         }

@@ -9,8 +9,6 @@
     reason = "tests"
 )]
 
-mod support;
-
 use neofn_engine::port::{InvocationFilter, InvocationStore, KvStore, Status};
 use neofn_registry::port::RegistryStore;
 use neofn_store_sqlite::{Store, StoreOptions};
@@ -21,7 +19,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use support::*;
+use neofn_testkit::stores::support::*;
 
 const DIR: &str = "NEOFN_CRASH_TEST_DIR";
 const ROUNDS: u64 = 20;

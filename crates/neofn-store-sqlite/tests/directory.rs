@@ -7,8 +7,6 @@
     reason = "tests"
 )]
 
-mod support;
-
 use bytes::Bytes;
 use neofn_engine::port::{InvocationStore, KvStore, NewInvocation, StoreError};
 use neofn_registry::port::{RegistryStore, RegistryStoreError};
@@ -18,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::*;
+use neofn_testkit::stores::support::*;
 
 fn options(dir: &Path) -> StoreOptions {
     StoreOptions::new(dir, Arc::new(TestClock::default()))

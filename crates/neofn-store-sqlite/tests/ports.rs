@@ -1,19 +1,16 @@
 //! The SQLite store against the suite of the ports.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod conformance;
-mod support;
-
 use neofn_store_sqlite::{Store, StoreOptions};
 use std::sync::Arc;
-use support::TestClock;
+use neofn_testkit::stores::support::TestClock;
 
 struct Sqlite {
     dir: tempfile::TempDir,
     clock: Arc<TestClock>,
 }
 
-impl conformance::Harness for Sqlite {
+impl neofn_testkit::stores::Harness for Sqlite {
     type Store = Store;
     fn new() -> Self {
         Self {
@@ -32,4 +29,4 @@ impl conformance::Harness for Sqlite {
     }
 }
 
-suite!(Sqlite);
+neofn_testkit::suite!(Sqlite);

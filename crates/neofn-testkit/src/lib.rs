@@ -15,6 +15,9 @@ mod cli;
 mod http;
 pub mod neo;
 mod node;
+mod postgres;
+#[cfg(feature = "stores")]
+pub mod stores;
 mod wait;
 
 pub use cli::{Cli, Output};
@@ -22,4 +25,5 @@ pub use http::{Answer, Http};
 pub use neo::Neo;
 pub use neofn_chain::dev::Keep;
 pub use node::{NodeProcess, binary};
+pub use postgres::Postgres;
 pub use wait::eventually;

@@ -1,6 +1,6 @@
 //! What the tests of stores share: a clock that tests move, functions to publish, invocations to admit.
 #![allow(
-    dead_code,
+    missing_docs,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "tests; each binary uses a part of it"

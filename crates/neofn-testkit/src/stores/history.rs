@@ -1,7 +1,7 @@
 //! History: what is written down, how it reads back, what is counted and what goes away.
 
 use super::Harness;
-use crate::support::*;
+use crate::stores::support::*;
 use neofn_engine::port::{
     Admitted, InvocationFilter, InvocationStore, Origin, Outcome, RecordedCall, Retention, Start, Status,
     StoreError,

@@ -1,7 +1,7 @@
 //! Idempotency keys.
 
 use super::Harness;
-use crate::support::*;
+use crate::stores::support::*;
 use neofn_engine::port::{Admitted, InvocationStore, Start, Status, StoreError};
 use neofn_types::{Attempt, Fence, UnixMillis};
 

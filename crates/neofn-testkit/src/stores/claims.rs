@@ -1,7 +1,7 @@
 //! Claims, leases, fences and retries.
 
 use super::Harness;
-use crate::support::*;
+use crate::stores::support::*;
 use neofn_engine::port::{InvocationStore, Outcome, Status, StoreError};
 use neofn_types::FunctionKey;
 use neofn_types::{Attempt, Fence, InvocationId, UnixMillis};

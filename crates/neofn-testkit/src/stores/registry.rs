@@ -1,7 +1,7 @@
 //! Functions, versions and artifacts.
 
 use super::Harness;
-use crate::support::*;
+use crate::stores::support::*;
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationStore, StoreError};
 use neofn_registry::port::{RegistryStore, RegistryStoreError};

@@ -1,7 +1,7 @@
 //! The key-value namespace: what commits, when it does not, and what reads see.
 
 use super::Harness;
-use crate::support::*;
+use crate::stores::support::*;
 use bytes::Bytes;
 use neofn_engine::port::{
     COUNTER_MAX, InvocationStore, KvEntry, KvExpect, KvQuota, KvStore, KvWrite, Outcome, Status, StoreError,

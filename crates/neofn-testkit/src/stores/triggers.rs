@@ -1,7 +1,7 @@
 //! What brings events and what becomes of them: once each, in order where asked, back-pressure, dead letters.
 
 use super::{AnyStore, Harness};
-use crate::support::*;
+use crate::stores::support::*;
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationStore as _, Origin, Outcome, Status, StoreError};
 use neofn_engine::triggers::port::*;

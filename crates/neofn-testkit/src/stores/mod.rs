@@ -1,7 +1,8 @@
 //! One suite for every store: each test holds a store to a sentence of the ports. Knows no backend; a backend
 //! gives a [`Harness`] and calls [`suite!`].
 #![allow(
-    dead_code,
+    missing_docs,
+    clippy::missing_errors_doc,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -14,9 +15,10 @@ pub mod identity;
 pub mod keyed;
 pub mod kv;
 pub mod registry;
+pub mod support;
 pub mod triggers;
 
-use crate::support::TestClock;
+use crate::stores::support::TestClock;
 use neofn_engine::port::{InvocationStore, KvStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_identity::port::IdentityStore;
@@ -128,7 +130,7 @@ macro_rules! suite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    $crate::conformance::$module::$test::<$crate::$harness>().await;
+                    $crate::stores::$module::$test::<crate::$harness>().await;
                 }
             )*
         }
