@@ -554,6 +554,34 @@ pub trait KvStore: Send + Sync + 'static {
     async fn sweep(&self, now: UnixMillis, limit: u32) -> Result<u32, StoreError>;
 }
 
+/// Who does what only one node may do at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose it is.
+    pub holder: String,
+    /// Grows each time that it goes to another holder, or back to one who had let it end.
+    pub fence: Fence,
+    /// Until when, unless it is renewed.
+    pub until: UnixMillis,
+}
+
+/// Leases: reading a chain, making runs of time and following transactions is done by one node at a time, and another
+/// one goes on within seconds when that one is gone. A lease saves work and keeps nodes out of each other's way; that
+/// nothing is done twice is seen to where it is written down.
+#[async_trait]
+pub trait LeaseStore: Send + Sync + 'static {
+    /// Takes a lease that is free or has ended, or renews the holder's own; answers whose it is now.
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Lease, StoreError>;
+    /// Gives a lease back; nothing happens when it is another's by now.
+    async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+}
+
 /// A transaction that a function asks for: one call of one contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainRequest {

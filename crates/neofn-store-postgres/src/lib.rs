@@ -1,1 +1,29 @@
+//! Storage for several nodes: one PostgreSQL database behind the ports of registry, engine, chain and identity.
+//!
+//! Results and history are written by a few writers that commit whatever waits in one transaction; what must be
+//! decided by itself is a transaction of its own. Knows no scheduling, no policy and no runtime.
 
+mod admit;
+mod batch;
+mod blobs;
+mod claim;
+mod conn;
+mod error;
+mod finish;
+mod history;
+mod identity;
+mod kv;
+mod lease;
+mod migrate;
+mod open;
+mod prune;
+mod queue;
+mod record;
+mod registry;
+mod rows;
+mod store;
+mod transactions;
+mod triggers;
+
+pub use error::Fault;
+pub use open::{PostgresStore, StoreOptions};
