@@ -16,6 +16,7 @@ mod follow;
 mod gate;
 mod host;
 mod kv;
+mod lead;
 mod manage;
 mod neo;
 mod options;
@@ -33,6 +34,7 @@ pub mod triggers;
 
 pub use engine::{Engine, FunctionState};
 pub use follow::{Follow, Followed, LogEntry};
+pub use lead::Leading;
 pub use neo::contract_value;
 pub use options::{EngineOptions, Ports};
 pub use service::Service;

@@ -582,6 +582,28 @@ pub trait LeaseStore: Send + Sync + 'static {
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
 }
 
+/// Something that another node did, as far as this one must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A function's live version moved, or it was switched on or off.
+    Live(FunctionKey),
+    /// A function is gone; its version numbers begin anew if it comes back.
+    Gone(FunctionKey),
+    /// States of triggers changed.
+    Triggers,
+    /// Invocations wait.
+    Queue,
+    /// Nobody knows what was missed.
+    Anything,
+}
+
+/// The other nodes of a shared store. A wake-up and no more: whatever is due is found without it, only later.
+#[async_trait]
+pub trait Neighbours: Send + Sync + 'static {
+    /// The next news.
+    async fn news(&self) -> News;
+}
+
 /// A transaction that a function asks for: one call of one contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainRequest {

@@ -15,6 +15,7 @@ mod identity;
 mod kv;
 mod lease;
 mod migrate;
+mod news;
 mod open;
 mod prune;
 mod queue;

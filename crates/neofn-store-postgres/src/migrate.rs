@@ -40,7 +40,7 @@ async fn apply(conn: &mut PgConnection) -> Result<i64, Fault> {
         .await?;
     for (number, sql) in (1_i64..).zip(MIGRATIONS) {
         if number > found {
-            sqlx::raw_sql(sql).execute(&mut *conn).await?;
+            sqlx::raw_sql(*sql).execute(&mut *conn).await?;
             sqlx::query("INSERT INTO neofn_migration VALUES ($1, now())")
                 .bind(number)
                 .execute(&mut *conn)

@@ -2,11 +2,14 @@
 
 use crate::error::Fault;
 use crate::queue::Queue;
-use crate::{batch, migrate};
+use crate::{batch, migrate, news};
+use neofn_engine::port::News;
 use neofn_types::{Clock, Code, Error};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::JoinHandle;
 
 /// How to open a store.
 #[derive(Clone)]
@@ -42,7 +45,23 @@ pub struct PostgresStore {
     pub(crate) pool: PgPool,
     pub(crate) queue: Queue,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Other nodes are to look at the queue.
+    pub(crate) waits: Arc<Notify>,
+    pub(crate) news: Mutex<mpsc::Receiver<News>>,
+    tasks: Tasks,
 }
+
+/// Tasks that end with the store.
+struct Tasks([JoinHandle<()>; 2]);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// News that wait to be taken; later ones wait in the server.
+const NEWS_MAX: usize = 64;
 
 impl PostgresStore {
     /// Connects, or says why the database cannot be used: an address that cannot be read, written by a newer
@@ -71,10 +90,19 @@ impl PostgresStore {
         for _ in 0..options.writers.clamp(1, options.connections_max.saturating_sub(1).max(1)) {
             tokio::spawn(batch::run(pool.clone(), inbox.clone(), queue.loads()));
         }
+        let me: Arc<str> = Arc::from(own_name(&pool).await?);
+        let (waits, (told, news)) = (Arc::new(Notify::new()), mpsc::channel(NEWS_MAX));
+        let tasks = Tasks([
+            tokio::spawn(news::tell_of_queue(pool.clone(), me.clone(), waits.clone())),
+            tokio::spawn(news::listen(pool.clone(), me, told)),
+        ]);
         Ok(Self {
             pool,
             queue,
             clock: options.clock,
+            waits,
+            news: Mutex::new(news),
+            tasks,
         })
     }
 
@@ -82,9 +110,15 @@ impl PostgresStore {
     /// dropped instead finishes just the same, but nobody can wait for it.
     pub async fn close(&self) -> Result<(), Error> {
         self.queue.close().await;
+        self.tasks.0.iter().for_each(JoinHandle::abort);
         self.pool.close().await;
         Ok(())
     }
+}
+
+/// A name that no other node has.
+async fn own_name(pool: &PgPool) -> Result<String, Fault> {
+    Ok(sqlx::query_scalar("SELECT gen_random_uuid()::text").fetch_one(pool).await?)
 }
 
 /// Settings with which an answer does not mean that anything is on disk.

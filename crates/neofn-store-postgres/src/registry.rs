@@ -1,7 +1,9 @@
 //! Functions and versions. Whoever changes a function holds its row until the change is written.
 
 use crate::error::Fault;
+use crate::news;
 use crate::rows::{Place, fixed, id, key};
+use neofn_engine::port::News;
 use neofn_registry::port::{Publish, Published, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_rows::{nat, nat32};
@@ -161,6 +163,7 @@ pub(crate) async fn publish(conn: &mut PgConnection, publish: &Publish) -> Answe
     let unchanged = !created && before.live == number;
     if !unchanged {
         move_live(conn, place, number, publish.at).await?;
+        news::tell(conn, &News::Live(key.clone())).await?;
     }
     Ok(Ok(Published {
         function: function(conn, key).await?.ok_or(Fault::Damaged("function"))?,
@@ -235,6 +238,7 @@ pub(crate) async fn set_live(
     }
     if record.live != to {
         move_live(conn, place, to, at).await?;
+        news::tell(conn, &News::Live(key.clone())).await?;
         record.live = to;
         record.updated_at = at;
     }
@@ -256,8 +260,9 @@ pub(crate) async fn set_active(
             .bind(place.fid)
             .bind(active)
             .bind(at.0)
-            .execute(conn)
+            .execute(&mut *conn)
             .await?;
+        news::tell(conn, &News::Live(key.clone())).await?;
         record.active = active;
         record.updated_at = at;
     }
@@ -289,6 +294,7 @@ pub(crate) async fn delete_function(conn: &mut PgConnection, key: &FunctionKey) 
             .execute(&mut *conn)
             .await?;
     }
+    news::tell(conn, &News::Gone(key.clone())).await?;
     Ok(Ok(()))
 }
 

@@ -13,7 +13,7 @@ use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore, Lease,
-    LeaseStore, NewInvocation, Record, Replayable, Retention, Rooms, Start, StoreError, Totals,
+    LeaseStore, Neighbours, NewInvocation, News, Record, Replayable, Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -49,9 +49,13 @@ impl InvocationStore for PostgresStore {
     async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError> {
         self.queue.check_open()?;
         if new.idempotency.is_some() || new.start != Start::Queued {
-            return transact!(self.pool, |conn| admit::one(conn, &new))?;
+            let admitted = transact!(self.pool, |conn| admit::one(conn, &new))?;
+            self.waits.notify_one();
+            return admitted;
         }
-        match self.queue.call(new.event.len(), Op::Admit(Arc::new(new))).await? {
+        let admitted = self.queue.call(new.event.len(), Op::Admit(Arc::new(new))).await?;
+        self.waits.notify_one();
+        match admitted {
             Done::Admitted(admitted) => Ok(admitted),
             Done::Written => Err(Fault::Damaged("answer").into()),
         }
@@ -83,8 +87,12 @@ impl InvocationStore for PostgresStore {
     }
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
         let encoded = Encoded::of(&finish).map_err(Fault::from)?;
-        let bytes = encoded.bytes(&finish);
-        self.queue.call(bytes, Op::Finish(Arc::new((finish, encoded)))).await.map(drop)
+        let (bytes, emits) = (encoded.bytes(&finish), !finish.emitted.is_empty());
+        let done = self.queue.call(bytes, Op::Finish(Arc::new((finish, encoded)))).await;
+        if emits {
+            self.waits.notify_one();
+        }
+        done.map(drop)
     }
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         // handed over before the first await: a caller may drop this future after its first poll
@@ -137,6 +145,17 @@ impl InvocationStore for PostgresStore {
 }
 
 #[async_trait]
+impl Neighbours for PostgresStore {
+    async fn news(&self) -> News {
+        match self.news.lock().await.recv().await {
+            Some(news) => news,
+            // closed: there will be none
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
 impl LeaseStore for PostgresStore {
     async fn take_lease(
         &self,
@@ -185,10 +204,14 @@ impl TriggerStore for PostgresStore {
         ))?)
     }
     async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
-        transact!(self.pool, |conn| triggers::advance(conn, &advance))?
+        let advanced = transact!(self.pool, |conn| triggers::advance(conn, &advance))?;
+        self.waits.notify_one();
+        advanced
     }
     async fn deliver(&self, deliver: Deliver) -> Result<Vec<Delivered>, StoreError> {
-        transact!(self.pool, |conn| triggers::deliver(conn, &deliver))?
+        let delivered = transact!(self.pool, |conn| triggers::deliver(conn, &deliver))?;
+        self.waits.notify_one();
+        delivered
     }
     async fn release_due(&self, now: UnixMillis, limit: u32) -> Result<Released, StoreError> {
         Ok(transact!(self.pool, |conn| triggers::release_due(conn, now, limit))?)

@@ -11,6 +11,7 @@ mod history;
 mod identity;
 mod invocations;
 mod kv;
+mod lease;
 mod lock;
 mod memory;
 mod migrate;

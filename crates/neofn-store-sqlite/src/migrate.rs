@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_chain.sql"),
     include_str!("../migrations/0003_triggers.sql"),
+    include_str!("../migrations/0008_lease.sql"),
 ];
 
 /// Brings the database up to this binary, or refuses one that is ahead of it.

@@ -3,6 +3,7 @@
 use crate::blobs::{Blobs, sync_dir};
 use crate::error::Fault;
 use crate::invocations;
+use crate::lease;
 use crate::lock::DirLock;
 use crate::memory::Memory;
 use crate::migrate;
@@ -62,6 +63,7 @@ impl Store {
         let path = options.dir.join("neofn.db");
         let mut conn = connect(&path, options.database_bytes_max)?;
         migrate::run(&mut conn)?;
+        lease::end_all(&conn)?;
         let memory = recover(&conn, options.clock.now())?;
 
         let board = Arc::new(Mutex::new(Board::default()));

@@ -5,13 +5,13 @@ use crate::error::Fault;
 use crate::codec::Encoded;
 use crate::invocations;
 use crate::open::Store;
-use crate::{history, identity, kv, prune, registry, transactions, triggers};
+use crate::{history, identity, kv, lease, prune, registry, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
+    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore, Lease, LeaseStore,
     NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
@@ -158,6 +158,30 @@ impl InvocationStore for Store {
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.queue.barrier().await?;
         Ok(self.queue.board(|board| board.totals))
+    }
+}
+
+#[async_trait]
+impl LeaseStore for Store {
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Lease, StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        Ok(self
+            .queue
+            .call(0, move |work| lease::take(work.conn, &name, &holder, now, until))
+            .await?)
+    }
+    async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        Ok(self
+            .queue
+            .call(0, move |work| lease::give(work.conn, &name, &holder))
+            .await?)
     }
 }
 

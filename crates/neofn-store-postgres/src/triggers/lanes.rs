@@ -37,9 +37,10 @@ pub(super) async fn hold(
     // first of all, so that the lane is ours; it is ready when its oldest delivery is, or when a batch is full. A
     // burst is one event, its last, so with one the lane begins again
     sqlx::query(
-        "INSERT INTO lane AS l VALUES ($1, $2, $3, $4, $5, $6, 1, CASE WHEN $6 = 1 THEN $8 ELSE $7 END, NULL) \
+        "INSERT INTO lane AS l VALUES ($1, $2, $3, $4, $5, $6::bigint, 1, \
+         CASE WHEN $6::bigint = 1 THEN $8::bigint ELSE $7::bigint END, NULL) \
          ON CONFLICT (pid, fid, name, lane) DO UPDATE SET ordered = excluded.ordered, size = excluded.size, \
-         waiting = CASE WHEN $9 THEN 1 ELSE l.waiting + 1 END, \
+         waiting = CASE WHEN $9::boolean THEN 1 ELSE l.waiting + 1 END, \
          ready_at = CASE WHEN $6 > 0 AND (CASE WHEN $9 THEN 0 ELSE l.waiting END) + 1 >= $6 \
          THEN least(l.ready_at, $8) WHEN $9 OR l.waiting = 0 THEN $7 ELSE l.ready_at END",
     )

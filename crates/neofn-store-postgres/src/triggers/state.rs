@@ -2,7 +2,7 @@
 
 use crate::error::Fault;
 use crate::rows::{Place, find, fixed, key};
-use neofn_engine::port::StoreError;
+use neofn_engine::port::{News, StoreError};
 use neofn_engine::triggers::port::{
     ChainCursor, Change, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
@@ -136,7 +136,7 @@ pub(crate) async fn change(
             apply(conn, place, change, next, at).await?;
         }
     }
-    Ok(())
+    crate::news::tell(conn, &News::Triggers).await
 }
 
 async fn apply(

@@ -439,10 +439,10 @@ pub async fn a_restart_gives_up_every_claim<H: Harness>() {
     assert_eq!((after.queued, after.running, after.failed), (5, 0, 1));
     assert_eq!(store.next_due().await.unwrap(), Some(UnixMillis(1)));
     let found = store.invocation(sync.id).await.unwrap().unwrap();
-    assert_eq!(
-        (found.status, found.finished_at),
-        (Status::Failed, Some(UnixMillis(777)))
-    );
+    assert_eq!(found.status, Status::Failed);
+    if H::CLAIMS_END_WITH_THE_STORE {
+        assert_eq!(found.finished_at, Some(UnixMillis(777)));
+    }
     // the dead process's fences are worth nothing
     assert!(matches!(
         store.finish(finish(claims[0].id, claims[0].fence, ok(), 8)).await,
@@ -453,8 +453,10 @@ pub async fn a_restart_gives_up_every_claim<H: Harness>() {
         .await
         .unwrap();
     assert_eq!(again.iter().map(|c| c.id).collect::<Vec<_>>(), ids);
-    // the end of a process says nothing of what it ran: no attempt is lost, and the fence says that there was one
-    assert_eq!(again[0].attempt, Attempt(1));
+    // the end of a process says nothing of what it ran: no attempt is lost, and the fence says that there was one;
+    // a lease that merely ended may have been the invocation's own doing
+    let first = if H::CLAIMS_END_WITH_THE_STORE { 1 } else { 2 };
+    assert_eq!(again[0].attempt, Attempt(first));
     assert_eq!(again[4].attempt, Attempt(1));
     assert!(again[0].fence > claims[0].fence);
     harness.stop(store).await;

@@ -14,12 +14,13 @@ pub mod history;
 pub mod identity;
 pub mod keyed;
 pub mod kv;
+pub mod leases;
 pub mod registry;
 pub mod support;
 pub mod triggers;
 
 use crate::stores::support::TestClock;
-use neofn_engine::port::{InvocationStore, KvStore};
+use neofn_engine::port::{InvocationStore, KvStore, LeaseStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_identity::port::IdentityStore;
 use neofn_registry::port::RegistryStore;
@@ -27,11 +28,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 /// All the ports at once.
-pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore {}
-impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore> AnyStore for T {}
+pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore {}
+impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore> AnyStore for T {}
 
 /// How the suite opens a backend.
 pub trait Harness: Sized + Send + Sync {
+    /// Whether the end of a store is the end of every claim, because it has its place to itself.
+    const CLAIMS_END_WITH_THE_STORE: bool = true;
     type Store: AnyStore;
     /// A place with nothing in it.
     fn new() -> Self;
@@ -120,6 +123,10 @@ macro_rules! suite {
             cron_runs_are_handled_once,
             a_chain_that_begins_anew_has_new_events,
             a_deleted_function_takes_its_triggers_along,
+        ]);
+        $crate::suite!(@each $harness, leases: [
+            a_lease_has_one_holder,
+            of_many_that_ask_at_once_one_gets_it,
         ]);
         $crate::suite!(@each $harness, identity: [
             keys_are_kept_oldest_first,
