@@ -22,5 +22,8 @@ pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use neofn_chain::dev::Keep;
 pub use node::Node;
-pub use options::{ChainChoice, NodeOptions, PayingWallet, state_directory};
+pub use options::{
+    ChainChoice, GrpcListen, NatsLogin, NatsOptions, NodeOptions, PayingWallet, PostgresOptions, SecretText,
+    TlsOptions, state_directory,
+};
 pub use signal::{Termination, runtime};

@@ -54,6 +54,7 @@ pub struct Node {
 impl Node {
     /// Starts a node; it answers when this returns.
     pub async fn start(options: NodeOptions) -> Result<Self, Error> {
+        options.refuse_unknown_engines()?;
         let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(ThreadEntropy);

@@ -6,6 +6,7 @@ use neofn_http::ServerOptions;
 use neofn_types::{Code, Datoshi, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Which chain functions see and act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,89 @@ pub struct PayingWallet {
     pub per_day: Datoshi,
 }
 
+/// Where gRPC is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GrpcListen {
+    /// On 127.0.0.1:9443, or on a free port when that is taken, so that several nodes share a machine.
+    #[default]
+    Usual,
+    /// There and nowhere else; port 0 takes a free one.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+/// A setting that is a secret: it can be read, but not shown by mistake.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Keeps a text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// How a node proves to NATS who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NatsLogin {
+    /// Not at all, or by what its address says.
+    None,
+    /// By a credentials file: a JWT and its seed.
+    CredsFile(PathBuf),
+    /// By the file of an nkey seed.
+    NkeyFile(PathBuf),
+    /// By name and password.
+    Password {
+        /// Who.
+        user: String,
+        /// The password.
+        password: SecretText,
+    },
+    /// By the one token of the server.
+    Token(SecretText),
+}
+
+/// The NATS servers of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsOptions {
+    /// Servers of one cluster, `nats://`, `tls://` or `ws(s)://`; they may hold a user and a password.
+    pub urls: Vec<String>,
+    /// How we log in.
+    pub login: NatsLogin,
+    /// Certificates that sign the servers' own; none: those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The PostgreSQL of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`
+    pub url: SecretText,
+    /// The file that holds the password alone, when the address does not.
+    pub password_file: Option<PathBuf>,
+}
+
+/// The certificate that the node shows to its callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The chain, PEM.
+    pub cert_file: PathBuf,
+    /// Its key, PEM.
+    pub key_file: PathBuf,
+}
+
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -57,6 +141,14 @@ pub struct NodeOptions {
     pub data: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen for gRPC.
+    pub grpc: GrpcListen,
+    /// The certificate of what listens; none: plain text.
+    pub tls: Option<TlsOptions>,
+    /// The messages of a cluster; none: in this process.
+    pub nats: Option<NatsOptions>,
+    /// The truth of a cluster; none: SQLite in the data directory.
+    pub postgres: Option<PostgresOptions>,
     /// The binary that plays the child roles; our own.
     pub exe: PathBuf,
     /// Runs tenants' code below the tier of confinement that it needs. Shown by every page and answer about the node.
@@ -104,6 +196,10 @@ impl NodeOptions {
                 .map_or_else(|| data.join("cache"), |d| d.join("engine")),
             state_dir: state_directory(),
             listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            grpc: GrpcListen::default(),
+            tls: None,
+            nats: None,
+            postgres: None,
             exe,
             insecure_no_jail: false,
             limits_max: Limits::default(),
@@ -113,6 +209,25 @@ impl NodeOptions {
             server: ServerOptions::default(),
             data,
         })
+    }
+}
+
+impl NodeOptions {
+    /// Refuses what this build cannot do: a cluster that quietly runs as a single node would lose what others wrote.
+    pub(crate) fn refuse_unknown_engines(&self) -> Result<(), Error> {
+        let absent = [
+            ("[nats]", self.nats.is_some()),
+            ("[postgres]", self.postgres.is_some()),
+            ("[tls]", self.tls.is_some()),
+            ("[grpc]", self.grpc != GrpcListen::Usual),
+        ];
+        match absent.iter().find(|(_, given)| *given) {
+            Some((section, _)) => Err(Error::new(
+                Code::ConfigInvalid,
+                format!("this build does not know what `{section}` asks for"),
+            )),
+            None => Ok(()),
+        }
     }
 }
 

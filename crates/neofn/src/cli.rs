@@ -8,6 +8,7 @@ use crate::settings::Settings;
 use crate::ui::Ui;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use neofn_node::GrpcListen;
 use neofn_types::{InvocationId, ProjectName};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -121,12 +122,18 @@ pub struct Name {
 /// `neofn up`
 #[derive(Debug, Args)]
 pub struct Up {
-    /// Where the node keeps everything
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub data: PathBuf,
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
-    pub listen: SocketAddr,
+    /// A file with settings; what is also given here or in the environment wins over it
+    #[arg(long, value_name = "FILE", env = "NEOFN_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// Where the node keeps everything [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where to listen for gRPC, or `off` [default: 127.0.0.1:9443, or a free port when that is taken]
+    #[arg(long, value_name = "ADDR", value_parser = grpc_listen)]
+    pub grpc_listen: Option<GrpcListen>,
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
@@ -143,21 +150,15 @@ pub struct Up {
         value_parser = ["disk", "memory"]
     )]
     pub dev_chain: Option<String>,
-    /// Time between the blocks of the private net
-    #[arg(long, value_name = "TIME", default_value = "1s", requires = "dev_chain", value_parser = block_time)]
-    pub dev_block_time: u64,
-    /// What to log, such as `warn` or `neofn_engine=debug,info`
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "NEOFN_LOG",
-        hide_env_values = true,
-        default_value = "info"
-    )]
-    pub log: String,
-    /// How log lines look: `text` or `json`
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub log_format: neofn_node::LogFormat,
+    /// Time between the blocks of the private net [default: 1s]
+    #[arg(long, value_name = "TIME", requires = "dev_chain", value_parser = block_time)]
+    pub dev_block_time: Option<u64>,
+    /// What to log, such as `warn` or `neofn_engine=debug,info` [default: info]
+    #[arg(long, value_name = "FILTER", env = "NEOFN_LOG", hide_env_values = true)]
+    pub log: Option<String>,
+    /// How log lines look: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<neofn_node::LogFormat>,
     /// Who pays for transactions.
     #[command(flatten)]
     pub paying: Paying,
@@ -167,12 +168,23 @@ pub struct Up {
 }
 
 /// A private net needs some time for a block; nobody waits longer than a minute.
-fn block_time(text: &str) -> Result<u64, String> {
+pub(crate) fn block_time(text: &str) -> Result<u64, String> {
     let ms = neofn_types::parse_duration_ms(text).map_err(|e| e.to_string())?;
     if (10..=60_000).contains(&ms) {
         Ok(ms)
     } else {
         Err("between 10ms and 60s".to_owned())
+    }
+}
+
+/// An address, or that nobody is to listen.
+pub(crate) fn grpc_listen(text: &str) -> Result<GrpcListen, String> {
+    match text {
+        "off" => Ok(GrpcListen::Off),
+        address => address
+            .parse()
+            .map(GrpcListen::At)
+            .map_err(|_| "an address such as 127.0.0.1:9443, or `off`".to_owned()),
     }
 }
 

@@ -1,14 +1,18 @@
 //! What an operator may set about a node: how long history is kept, and the most that functions may use. Everything has
 //! a default, a range that is checked before anything starts, and a variable of the environment.
 
+use crate::config::ConfigFile;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use neofn_node::NodeOptions;
 use neofn_types::{MEMORY_STEP_BYTES, RuntimeKind, Units, parse_bytes, parse_duration_ms};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Up to what the JavaScript engine can give; the same bound for both runtimes.
 const MEMORY: std::ops::RangeInclusive<u64> = 4 << 20..=RuntimeKind::Js.memory_bytes_max();
+/// Less would not pay for a call that does nothing.
+pub(crate) const UNITS_MIN: u64 = 20_000;
 const TIME_MS: std::ops::RangeInclusive<u64> = 1_000..=3_600_000;
 const RETENTION_MS: std::ops::RangeInclusive<u64> = 60_000..=3_650 * 86_400_000;
 
@@ -23,7 +27,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "NEOFN_RETENTION_ROWS", hide_env_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     retention_rows: Option<u32>,
     /// The most units that a function may ask for [default: 10000000]
-    #[arg(long, value_name = "N", env = "NEOFN_MAX_UNITS", hide_env_values = true, value_parser = RangedU64ValueParser::<u64>::new().range(20_000..))]
+    #[arg(long, value_name = "N", env = "NEOFN_MAX_UNITS", hide_env_values = true, value_parser = RangedU64ValueParser::<u64>::new().range(UNITS_MIN..))]
     max_units: Option<u64>,
     /// The longest run that a function may ask for, 1s to 1h [default: 30s]
     #[arg(long, value_name = "TIME", env = "NEOFN_MAX_TIME", hide_env_values = true, value_parser = time)]
@@ -43,21 +47,24 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Puts what was given into the options of a node.
-    pub fn apply(&self, options: &mut NodeOptions) {
+    /// Puts what was given, here or else in the file, into the options of a node.
+    pub fn apply(&self, file: &ConfigFile, options: &mut NodeOptions) {
         fn set<T: Copy>(place: &mut T, given: Option<T>) {
             *place = given.unwrap_or(*place);
         }
-        set(&mut options.retention.age, self.retention);
-        set(&mut options.retention.per_function, self.retention_rows);
+        set(&mut options.retention.age, self.retention.or(file.retention));
+        let rows = self.retention_rows.or(file.retention_rows.map(NonZeroU32::get));
+        set(&mut options.retention.per_function, rows);
         let limits = &mut options.limits_max;
-        set(&mut limits.units, self.max_units.map(Units));
-        let time = self.max_time.and_then(|t| u64::try_from(t.as_millis()).ok());
+        set(&mut limits.units, self.max_units.or(file.max_units).map(Units));
+        let time = self.max_time.or(file.max_time);
+        let time = time.and_then(|t| u64::try_from(t.as_millis()).ok());
         set(&mut limits.time_ms, time);
-        set(&mut limits.memory_bytes, self.max_memory);
-        set(&mut limits.concurrency, self.max_concurrency);
-        set(&mut options.kv_quota.keys_max, self.kv_keys);
-        set(&mut options.kv_quota.bytes_max, self.kv_bytes);
+        set(&mut limits.memory_bytes, self.max_memory.or(file.max_memory));
+        let concurrency = file.max_concurrency.map(NonZeroU32::get);
+        set(&mut limits.concurrency, self.max_concurrency.or(concurrency));
+        set(&mut options.kv_quota.keys_max, self.kv_keys.or(file.kv_keys));
+        set(&mut options.kv_quota.bytes_max, self.kv_bytes.or(file.kv_bytes));
     }
 }
 
@@ -69,19 +76,19 @@ fn within(text: &str, range: &std::ops::RangeInclusive<u64>, shown: &str) -> Res
     Err(format!("must be {shown}"))
 }
 
-fn retention(text: &str) -> Result<Duration, String> {
+pub(crate) fn retention(text: &str) -> Result<Duration, String> {
     within(text, &RETENTION_MS, "between 1m and 3650d")
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     within(text, &TIME_MS, "between 1s and 1h")
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     parse_bytes(text).map_err(|e| e.to_string())
 }
 
-fn memory(text: &str) -> Result<u64, String> {
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
     let size = bytes(text)?;
     if MEMORY.contains(&size) && size.is_multiple_of(MEMORY_STEP_BYTES) {
         return Ok(size);
@@ -102,7 +109,7 @@ mod tests {
             return Err("another command".to_owned());
         };
         let mut options = NodeOptions::new("data").map_err(|e| e.to_string())?;
-        up.settings.apply(&mut options);
+        up.settings.apply(&ConfigFile::default(), &mut options);
         Ok(options)
     }
 

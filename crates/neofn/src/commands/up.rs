@@ -1,18 +1,22 @@
 //! `neofn up`: start, say where, wait for a signal, drain.
 
 use crate::cli::Up;
+use crate::config::{ChainSection, ConfigFile, NatsSection, PostgresSection, TlsSection};
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
 use neofn_node::{ChainChoice, ChainFacts, Keep, Node, NodeOptions, Termination};
 use neofn_types::Code;
 use neofn_wire::{ReadyChain, ReadyLine};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long running calls may take to end, beyond the longest time limit.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long the threads of a node that was told twice may take to notice.
 const ABANDON: Duration = Duration::from_millis(200);
+/// Between the blocks of a private net.
+const BLOCK_MS: u64 = 1_000;
 
 /// Serves until a signal comes. What goes wrong is said on standard error, with `--json` too: whoever reads the
 /// ready line from standard output reads nothing else there.
@@ -24,31 +28,68 @@ pub fn run(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
 }
 
 fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
-    neofn_node::log_to_stderr(args.log_format, &args.log)?;
-    let mut options = NodeOptions::new(&args.data)?;
-    options.listen = args.listen;
-    options.insecure_no_jail = args.insecure_no_jail;
-    options.chain = chain(args);
-    options.wallet = args.paying.wallet();
-    args.settings.apply(&mut options);
+    let file = match &args.config {
+        Some(path) => ConfigFile::read(path)?,
+        None => ConfigFile::default(),
+    };
+    let filter = args.log.as_ref().or(file.log.as_ref());
+    neofn_node::log_to_stderr(
+        args.log_format.or(file.log_format).unwrap_or_default(),
+        filter.map_or("info", String::as_str),
+    )?;
+    let options = options(args, file)?;
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
     runtime.shutdown_timeout(ABANDON);
     exit
 }
 
-fn chain(args: &Up) -> ChainChoice {
-    match args.dev_chain.as_deref() {
-        Some(place) => ChainChoice::Dev {
-            keep: if place == "memory" {
-                Keep::InMemory
-            } else {
-                Keep::OnDisk
-            },
-            block_ms: args.dev_block_time,
+/// Flags over the file over defaults.
+fn options(args: &Up, file: ConfigFile) -> Result<NodeOptions, Failure> {
+    let data = args.data.as_ref().or(file.data.as_ref());
+    let mut options = NodeOptions::new(data.map_or(Path::new("data"), PathBuf::as_path))?;
+    options.listen = args.listen.or(file.listen).unwrap_or(options.listen);
+    let grpc = args.grpc_listen.or(file.grpc.as_ref().and_then(|g| g.listen));
+    options.grpc = grpc.unwrap_or(options.grpc);
+    options.insecure_no_jail = args.insecure_no_jail || file.insecure_no_jail.unwrap_or(false);
+    let chain_section = file.chain.clone().unwrap_or_default();
+    options.chain = chain(args, &chain_section)?;
+    options.wallet = args.paying.wallet(&chain_section)?;
+    if options.wallet.is_some() && !matches!(options.chain, ChainChoice::Nodes(_)) {
+        return Err(Failure::usage(
+            "a wallet pays on a network, and none is named",
+            "name its nodes: --chain URL, or `[chain] url` in the file",
+        ));
+    }
+    args.settings.apply(&file, &mut options);
+    options.nats = file.nats.map(NatsSection::options).transpose()?;
+    options.postgres = file.postgres.map(PostgresSection::options).transpose()?;
+    options.tls = file.tls.map(TlsSection::options);
+    Ok(options)
+}
+
+/// Either side names a chain as a whole: half of one from the file and half from flags would be neither's.
+fn chain(args: &Up, file: &ChainSection) -> Result<ChainChoice, Failure> {
+    let dev = |keep: &str, block_ms: Option<u64>| ChainChoice::Dev {
+        keep: if keep == "memory" {
+            Keep::InMemory
+        } else {
+            Keep::OnDisk
         },
-        None if args.chain.is_empty() => ChainChoice::None,
-        None => ChainChoice::Nodes(args.chain.clone()),
+        block_ms: block_ms.or(file.dev_block_time).unwrap_or(BLOCK_MS),
+    };
+    match (&args.dev_chain, &file.dev) {
+        (Some(place), _) => Ok(dev(place, args.dev_block_time)),
+        (None, _) if !args.chain.is_empty() => Ok(ChainChoice::Nodes(args.chain.clone())),
+        (None, Some(_)) if file.url.is_some() => Err(Failure::usage(
+            "`[chain]` has both `url` and `dev`",
+            "a node follows one chain: remove one of them",
+        )),
+        (None, Some(place)) => Ok(dev(place.as_str(), None)),
+        (None, None) => Ok(file
+            .url
+            .as_ref()
+            .map_or(ChainChoice::None, |urls| ChainChoice::Nodes(urls.list()))),
     }
 }
 

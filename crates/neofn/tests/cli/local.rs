@@ -49,6 +49,37 @@ fn help_of_every_command() {
 }
 
 #[test]
+fn a_configuration_is_read_strictly() {
+    let place = Place::new();
+    for (name, text) in [
+        (
+            "unknown",
+            "listen = \"127.0.0.1:0\"\n\n[nats]\nurl = \"nats://127.0.0.1\"\nnkey = \"x\"\n",
+        ),
+        ("value", "listen = \"127.0.0.1:0\"\nmax_memory = \"1GiB\"\n"),
+        ("login", "[nats]\nurl = \"nats://127.0.0.1\"\nuser = \"x\"\n"),
+        (
+            "chain",
+            "[chain]\ndev = \"memory\"\nurl = \"http://127.0.0.1:1\"\n",
+        ),
+        (
+            "wallet",
+            "[chain]\nwallet = \"w\"\nwallet_password_file = \"p\"\n",
+        ),
+    ] {
+        place.file("c.toml", text);
+        assert_snapshot!(
+            format!("configuration_{name}"),
+            place.see(&["up", "--config", "c.toml"])
+        );
+    }
+    assert_snapshot!(
+        "configuration_absent",
+        place.see(&["up", "--config", "none.toml"])
+    );
+}
+
+#[test]
 fn usage_errors() {
     let place = Place::new();
     for (name, args) in [

@@ -109,11 +109,24 @@ fn invoke(place: &Place, node: &Running, args: &[&str]) -> (Option<i32>, String,
 #[test]
 fn up_serves_a_tour_and_drains() {
     let place = Place::new();
+    // the file says where the data lies; what it says of the address loses against the flag
+    place.file(
+        "etc/node.toml",
+        "data = \"../data\"\nlisten = \"192.0.2.1:1\"\nretention_rows = 500\n",
+    );
     let mut node = Running::start(
         &place,
         ".",
-        &["up", "--json", "--listen", "127.0.0.1:0", "--data", "data"],
+        &[
+            "up",
+            "--json",
+            "--config",
+            "etc/node.toml",
+            "--listen",
+            "127.0.0.1:0",
+        ],
     );
+    assert!(place.path().join("data/neofn.db").is_file());
     assert!(place.run(&["init", "hello"]).status.success());
     let (code, out, err) = invoke(&place, &node, &["deploy"]);
     assert_eq!(code, Some(0), "{err}");

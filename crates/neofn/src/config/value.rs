@@ -1,0 +1,53 @@
+//! Values that a file writes as flags do: `"30s"`, `"64MiB"`, `"0.5"`. Reads them with the readers of the flags.
+
+use crate::cli::{block_time, grpc_listen};
+use crate::{paying, settings};
+use neofn_node::{GrpcListen, LogFormat};
+use neofn_types::Datoshi;
+use serde::de::{Deserialize, Deserializer, Error};
+use std::time::Duration;
+
+fn text<'de, D: Deserializer<'de>, T>(
+    from: D,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(from)?;
+    read(&text).map(Some).map_err(D::Error::custom)
+}
+
+macro_rules! read_as_flags {
+    ($($(#[$doc:meta])* $name:ident: $ty:ty = $read:expr;)*) => {$(
+        $(#[$doc])*
+        pub(super) fn $name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<$ty>, D::Error> {
+            text(from, $read)
+        }
+    )*};
+}
+
+read_as_flags! {
+    /// `text` or `json`
+    log_format: LogFormat = str::parse;
+    /// A time such as `7d`.
+    retention: Duration = settings::retention;
+    /// A time such as `30s`.
+    max_time: Duration = settings::time;
+    /// A size such as `64MiB`.
+    max_memory: u64 = settings::memory;
+    /// A size such as `256MiB`.
+    kv_bytes: u64 = settings::bytes;
+    /// A time such as `1s`, in milliseconds.
+    dev_block_time: u64 = block_time;
+    /// An amount such as `0.5`.
+    gas: Datoshi = paying::amount;
+    /// An address or `off`.
+    listen_or_off: GrpcListen = grpc_listen;
+}
+
+/// Units; too few would not pay for a call that does nothing.
+pub(super) fn max_units<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let units = u64::deserialize(from)?;
+    if units >= settings::UNITS_MIN {
+        return Ok(Some(units));
+    }
+    Err(D::Error::custom(format!("at least {}", settings::UNITS_MIN)))
+}
