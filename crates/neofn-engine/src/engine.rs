@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::error::of_registry;
 use crate::follow::Followers;
 use crate::gate::Gate;
-use crate::lead::Leading;
+use crate::lead::{Among, Leading};
 use crate::manage::Changes;
 use crate::neo::Manifests;
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
@@ -94,6 +94,10 @@ impl Engine {
                 options.clock.clone(),
                 "triggers",
                 holder(&options),
+                match ports.neighbours {
+                    Some(_) => Among::Others,
+                    None => Among::Nobody,
+                },
             ),
             tasks,
             draining: AtomicBool::new(false),

@@ -34,7 +34,7 @@ pub mod triggers;
 
 pub use engine::{Engine, FunctionState};
 pub use follow::{Follow, Followed, LogEntry};
-pub use lead::Leading;
+pub use lead::{Among, Leading};
 pub use neo::contract_value;
 pub use options::{EngineOptions, Ports};
 pub use service::Service;

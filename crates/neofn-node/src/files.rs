@@ -38,3 +38,11 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     }
     written.map_err(fail)
 }
+
+/// Reads a text file up to a length.
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    File::open(path)?.take(bytes_max).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -5,6 +5,7 @@ use crate::child::CHILD_ARGUMENT;
 use crate::options::{ChainChoice, NodeOptions};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
+use crate::storage::Storage;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
 use neofn_api::{Api, ApiOptions, NodeFacts};
 use neofn_chain::port::Chain;
@@ -14,7 +15,6 @@ use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Bound, Edge};
 use neofn_jail::Tier;
 use neofn_runtime::{Pool, PoolOptions};
-use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub struct Node {
     tier: Tier,
     api: Api,
     engine: Engine,
-    store: Arc<Store>,
+    storage: Storage,
     /// Ends streams.
     going: CancellationToken,
     /// Ends the server.
@@ -59,7 +59,8 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(ThreadEntropy);
         let data = absolute(&options.data)?;
-        let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
+        let storage = Storage::open(&options, &data, clock.clone()).await?;
+        let store = storage.store.clone();
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
@@ -72,7 +73,7 @@ impl Node {
                     options: &options,
                     data: &data,
                     chain: chain.clone(),
-                    store: store.clone(),
+                    storage: &storage,
                     clock: clock.clone(),
                     entropy: entropy.clone(),
                 };
@@ -85,7 +86,7 @@ impl Node {
             chain: port,
             writer: payments.as_ref().map(Payments::writer),
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &pool, compiler, chained);
+        let (engine, service) = engine(&options, &clock, &entropy, &storage, &pool, compiler, chained);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         let api = Api::new(ApiOptions {
@@ -125,7 +126,7 @@ impl Node {
             tier,
             api,
             engine,
-            store,
+            storage,
             going,
             closing,
             gone,
@@ -193,7 +194,7 @@ impl Node {
         if let Some(payments) = self.payments.take() {
             payments.close().await;
         }
-        let closed = self.store.close().await;
+        let closed = self.storage.store.end().await;
         if let Err(e) = &closed {
             tracing::error!(error = %e, "the store did not close");
         }
@@ -250,7 +251,7 @@ fn engine(
     options: &NodeOptions,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
-    store: &Arc<Store>,
+    storage: &Storage,
     pool: &Arc<Pool>,
     compiler: Compiler,
     chained: Chained,
@@ -260,11 +261,14 @@ fn engine(
     engine.retention = options.retention;
     engine.kv_quota = options.kv_quota;
     engine.chain.anew = options.chain.begins_anew();
+    let store = &storage.store;
     let ports = Ports {
         registry: store.clone(),
         invocations: store.clone(),
         kv: store.clone(),
         triggers: store.clone(),
+        leases: store.clone(),
+        neighbours: storage.neighbours.clone(),
         runtime: pool.clone(),
         compiler: Arc::new(compiler),
         chain: chained.chain,

@@ -217,7 +217,6 @@ impl NodeOptions {
     pub(crate) fn refuse_unknown_engines(&self) -> Result<(), Error> {
         let absent = [
             ("[nats]", self.nats.is_some()),
-            ("[postgres]", self.postgres.is_some()),
             ("[tls]", self.tls.is_some()),
             ("[grpc]", self.grpc != GrpcListen::Usual),
         ];

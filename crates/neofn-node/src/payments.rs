@@ -3,18 +3,20 @@
 use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::{NodeOptions, PayingWallet};
+use crate::storage::Storage;
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
 use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
-use neofn_chain::port::{Chain, TxStore};
+use neofn_chain::port::Chain;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
-use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
+use neofn_engine::{Among, Leading};
+use neofn_types::{Clock, Code, Datoshi, Entropy, Error, InvocationId, ProjectName, ScriptHash};
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +48,7 @@ pub(crate) struct Footing<'a> {
     pub(crate) options: &'a NodeOptions,
     pub(crate) data: &'a Path,
     pub(crate) chain: Arc<dyn Chain>,
-    pub(crate) store: Arc<dyn TxStore>,
+    pub(crate) storage: &'a Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -90,13 +92,14 @@ impl Payments {
         let transactions = Transactions::new(TransactionsOptions {
             chain: on.chain,
             signer: signer.clone(),
-            store: on.store,
-            clock: on.clock,
-            entropy: on.entropy,
+            store: on.storage.store.clone(),
+            clock: on.clock.clone(),
+            entropy: on.entropy.clone(),
         });
+        let leading = leading(on.storage, on.clock, &*on.entropy);
         let stop = CancellationToken::new();
         let (running, stopped) = (transactions.clone(), stop.clone());
-        let runner = tokio::spawn(async move { running.run(stopped.cancelled_owned()).await });
+        let runner = tokio::spawn(async move { follow(running, leading, stopped).await });
         Ok(Self {
             signer,
             transactions,
@@ -139,6 +142,41 @@ impl Drop for Payments {
         if let Some(runner) = &self.runner {
             runner.abort();
         }
+    }
+}
+
+fn leading(storage: &Storage, clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Leading {
+    let holder = InvocationId::generate(clock.now(), entropy).to_string();
+    let among = match storage.neighbours {
+        Some(_) => Among::Others,
+        None => Among::Nobody,
+    };
+    Leading::new(storage.store.clone(), clock, "transactions", holder, among)
+}
+
+/// Looks after open transactions whenever this node is the one that does.
+async fn follow(transactions: Transactions, leading: Leading, stop: CancellationToken) {
+    let lease = tokio::spawn({
+        let (leading, stop) = (leading.clone(), stop.clone());
+        async move { leading.run(stop.cancelled_owned()).await }
+    });
+    let mut changes = leading.changes();
+    while !stop.is_cancelled() {
+        let leads = *changes.borrow_and_update();
+        let turned = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = changes.changed() => {}
+            }
+        };
+        if leads {
+            transactions.run(turned).await;
+        } else {
+            turned.await;
+        }
+    }
+    if let Err(e) = lease.await {
+        tracing::error!(error = %e, "the lease of transactions ended");
     }
 }
 

@@ -85,7 +85,10 @@ impl Touched {
                 }
                 None
             }
-            KvWrite::Add { key, by } => Some(self.sum(*by).ok_or_else(|| StoreError::KvNotCounter(key.clone()))?),
+            KvWrite::Add { key, by } => Some(
+                self.sum(*by)
+                    .ok_or_else(|| StoreError::KvNotCounter(key.clone()))?,
+            ),
         };
         *revision += 1;
         self.changed = true;

@@ -7,10 +7,11 @@ mod error;
 mod finish;
 mod keys;
 pub mod kv;
+pub mod tables;
 
 pub use codec::{
-    DEAD, Detail, DetailRef, FAILED, LIVE, SUCCEEDED, int, nat, nat32, origin, origin_number, pack, status, unpack,
-    unpack_detail, unpack_recording,
+    DEAD, Detail, DetailRef, FAILED, LIVE, SUCCEEDED, int, nat, nat32, origin, origin_number, pack, status,
+    unpack, unpack_detail, unpack_recording,
 };
 pub use error::RowError;
 pub use finish::{Encoded, failure, interrupted, result, status_of};

@@ -184,7 +184,10 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
     let Some(place) = find(conn, &new.key).await? else {
         return Ok(Err(StoreError::NotFound));
     };
-    let key = new.idempotency.as_ref().map(|idem| Digest::of(idem.key.as_bytes()));
+    let key = new
+        .idempotency
+        .as_ref()
+        .map(|idem| Digest::of(idem.key.as_bytes()));
     if let (Some(key), Some(idem)) = (&key, &new.idempotency) {
         if let Some(known) = known_key(conn, place, key).await? {
             return known_answer(conn, place, new, &idem.request, known).await;
@@ -197,7 +200,9 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
     if let (Some(key), Some(idem)) = (&key, &new.idempotency)
         && !remember_key(conn, place, key, &idem.request, new.id, new.at).await?
     {
-        let known = known_key(conn, place, key).await?.ok_or(Fault::Damaged("idempotency key"))?;
+        let known = known_key(conn, place, key)
+            .await?
+            .ok_or(Fault::Damaged("idempotency key"))?;
         return known_answer(conn, place, new, &idem.request, known).await;
     }
     let inserted = sqlx::query(
@@ -357,7 +362,14 @@ async fn replay_or_rearm(
     .bind(new.trace_id.as_slice())
     .execute(&mut *conn)
     .await?;
-    enter(conn, place, new, first, Some((attempt, fence, new.at.plus(lease)))).await?;
+    enter(
+        conn,
+        place,
+        new,
+        first,
+        Some((attempt, fence, new.at.plus(lease))),
+    )
+    .await?;
     counts.write(conn).await?;
     Ok(Ok(Admitted::Rearmed {
         id: first,

@@ -86,7 +86,9 @@ impl Counts {
             let mut columns: [Vec<i64>; 5] = Default::default();
             for (place, (invocations, history, bytes)) in &self.functions {
                 for (column, value) in
-                    columns.iter_mut().zip([place.pid, place.fid, *invocations, *history, *bytes])
+                    columns
+                        .iter_mut()
+                        .zip([place.pid, place.fid, *invocations, *history, *bytes])
                 {
                     column.push(value);
                 }
@@ -177,7 +179,12 @@ async fn together(pool: &PgPool, ops: &[Op], loads: &Loads) -> Result<Vec<Verdic
     transact!(pool, Tries::new(), |conn, again| group(conn, ops, loads, again))
 }
 
-async fn group(conn: &mut PgConnection, ops: &[Op], loads: &Loads, again: bool) -> Result<Vec<Verdict>, Fault> {
+async fn group(
+    conn: &mut PgConnection,
+    ops: &[Op],
+    loads: &Loads,
+    again: bool,
+) -> Result<Vec<Verdict>, Fault> {
     let keys = ops.iter().filter_map(|op| match op {
         Op::Admit(new) => Some(&new.key),
         Op::Record(op) => op.all.get(op.at).map(|r| &r.new.key),

@@ -31,7 +31,10 @@ pub(crate) async fn put(conn: &mut PgConnection, bytes: &[u8], now: UnixMillis) 
     Ok(digest)
 }
 
-pub(crate) async fn get(conn: &mut PgConnection, digest: Digest) -> Result<Result<Vec<u8>, RegistryStoreError>, Fault> {
+pub(crate) async fn get(
+    conn: &mut PgConnection,
+    digest: Digest,
+) -> Result<Result<Vec<u8>, RegistryStoreError>, Fault> {
     let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM blob WHERE digest = $1")
         .bind(digest.0.as_slice())
         .fetch_optional(conn)
@@ -60,11 +63,18 @@ pub(crate) async fn sweep(conn: &mut PgConnection, before: UnixMillis) -> Result
 
 /// The digests of all stored bytes that some version names.
 async fn named(conn: &mut PgConnection) -> Result<BTreeSet<Digest>, Fault> {
-    let artifacts: Vec<String> = sqlx::query_scalar("SELECT artifact FROM version").fetch_all(conn).await?;
+    let artifacts: Vec<String> = sqlx::query_scalar("SELECT artifact FROM version")
+        .fetch_all(conn)
+        .await?;
     let mut named = BTreeSet::new();
     for json in &artifacts {
         let a: ArtifactRef = serde_json::from_str(json).map_err(|_| Fault::Damaged("artifact reference"))?;
-        named.extend([a.artifact, a.code].into_iter().chain(a.source_map).chain(a.files));
+        named.extend(
+            [a.artifact, a.code]
+                .into_iter()
+                .chain(a.source_map)
+                .chain(a.files),
+        );
     }
     Ok(named)
 }

@@ -28,7 +28,9 @@ macro_rules! heads {
 
 /// When the next waiting invocation is due.
 pub(crate) async fn next_due(conn: &mut PgConnection) -> Result<Option<UnixMillis>, Fault> {
-    let at: Option<i64> = sqlx::query_scalar(heads!("SELECT min(run_at) FROM head")).fetch_one(conn).await?;
+    let at: Option<i64> = sqlx::query_scalar(heads!("SELECT min(run_at) FROM head"))
+        .fetch_one(conn)
+        .await?;
     Ok(at.map(UnixMillis))
 }
 
@@ -107,7 +109,9 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
 type Columns = (Vec<Vec<u8>>, Vec<i64>);
 
 fn columns(held: &[(InvocationId, Fence)]) -> Columns {
-    held.iter().map(|(id, fence)| (id.as_bytes().to_vec(), int(fence.0))).unzip()
+    held.iter()
+        .map(|(id, fence)| (id.as_bytes().to_vec(), int(fence.0)))
+        .unzip()
 }
 
 /// Puts claims back into the queue as if they had never been made, but for their fence.
@@ -143,7 +147,11 @@ pub(crate) async fn renew(
     .await?;
     let kept: std::collections::HashSet<InvocationId> =
         rows.iter().map(|row| id(row, 0)).collect::<Result<_, _>>()?;
-    Ok(held.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)).collect())
+    Ok(held
+        .iter()
+        .map(|(id, _)| *id)
+        .filter(|id| !kept.contains(id))
+        .collect())
 }
 
 /// Ends every claim whose lease has ended: back to the queue, or failed when its caller is gone.
@@ -187,6 +195,8 @@ pub(crate) async fn requeue_expired(conn: &mut PgConnection, now: UnixMillis) ->
         counts.ended(place, false, bytes);
     }
     counts.write(conn).await?;
-    let lost = usize::try_from(requeued).unwrap_or(usize::MAX).saturating_add(waiting.len());
+    let lost = usize::try_from(requeued)
+        .unwrap_or(usize::MAX)
+        .saturating_add(waiting.len());
     Ok(u32::try_from(lost).unwrap_or(u32::MAX))
 }

@@ -43,7 +43,10 @@ pub(crate) async fn many(
     let mut ended = Vec::new();
     let mut tried = Vec::new();
     for (n, finish, encoded) in finishes {
-        let claim = claims.get(&finish.id).copied().filter(|c| c.fence == finish.fence);
+        let claim = claims
+            .get(&finish.id)
+            .copied()
+            .filter(|c| c.fence == finish.fence);
         let verdict = match claim {
             None => gone(group, finish).await?,
             Some(claim) if matches!(finish.outcome, Outcome::Retry { .. }) => {
@@ -210,7 +213,9 @@ async fn end(group: &mut Group<'_>, ended: &[(Claim, &Finish, &Encoded)]) -> Res
     let mut freed = 0_i64;
     for row in rows {
         let status: i64 = row.try_get(2)?;
-        group.counts.ended(Place::at(&row, 0)?, status == SUCCEEDED, row.try_get(3)?);
+        group
+            .counts
+            .ended(Place::at(&row, 0)?, status == SUCCEEDED, row.try_get(3)?);
         freed = freed.max(row.try_get(4)?);
     }
     if freed > 0 {

@@ -23,7 +23,10 @@ macro_rules! invocations {
     };
 }
 
-pub(crate) async fn by_id(conn: &mut PgConnection, id: InvocationId) -> Result<Option<InvocationRecord>, Fault> {
+pub(crate) async fn by_id(
+    conn: &mut PgConnection,
+    id: InvocationId,
+) -> Result<Option<InvocationRecord>, Fault> {
     let row = sqlx::query(invocations!("", "WHERE i.id = $1"))
         .bind(id.as_bytes().as_slice())
         .fetch_optional(conn)
@@ -31,7 +34,10 @@ pub(crate) async fn by_id(conn: &mut PgConnection, id: InvocationId) -> Result<O
     row.as_ref().map(record).transpose()
 }
 
-pub(crate) async fn replayable(conn: &mut PgConnection, id: InvocationId) -> Result<Option<Replayable>, Fault> {
+pub(crate) async fn replayable(
+    conn: &mut PgConnection,
+    id: InvocationId,
+) -> Result<Option<Replayable>, Fault> {
     let row = sqlx::query(invocations!(
         ", i.event, i.recording",
         "WHERE i.id = $1 AND i.status >= 2 AND i.recording IS NOT NULL"

@@ -25,7 +25,10 @@ pub(crate) async fn add(conn: &mut PgConnection, key: &KeyRecord) -> Result<(), 
 
 macro_rules! keys {
     ($rest:literal) => {
-        concat!("SELECT id, hash, scope, created_at, expires_at, revoked_at FROM api_key ", $rest)
+        concat!(
+            "SELECT id, hash, scope, created_at, expires_at, revoked_at FROM api_key ",
+            $rest
+        )
     };
 }
 
@@ -38,7 +41,9 @@ pub(crate) async fn key(conn: &mut PgConnection, id: KeyId) -> Result<Option<Key
 }
 
 pub(crate) async fn keys(conn: &mut PgConnection) -> Result<Vec<KeyRecord>, Fault> {
-    let rows = sqlx::query(keys!("ORDER BY created_at, id")).fetch_all(conn).await?;
+    let rows = sqlx::query(keys!("ORDER BY created_at, id"))
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(record).collect()
 }
 

@@ -47,13 +47,12 @@ pub(crate) async fn commit(conn: &mut PgConnection, pid: i64, finish: &Finish) -
 }
 
 async fn lock(conn: &mut PgConnection, pid: i64) -> Result<Space, Fault> {
-    let row = sqlx::query(
-        "SELECT kv_revision, kv_keys, kv_bytes FROM project WHERE pid = $1 FOR NO KEY UPDATE",
-    )
-    .bind(pid)
-    .fetch_optional(conn)
-    .await?
-    .ok_or(Fault::Damaged("project"))?;
+    let row =
+        sqlx::query("SELECT kv_revision, kv_keys, kv_bytes FROM project WHERE pid = $1 FOR NO KEY UPDATE")
+            .bind(pid)
+            .fetch_optional(conn)
+            .await?
+            .ok_or(Fault::Damaged("project"))?;
     Ok(Space {
         revision: nat(row.try_get(0)?),
         keys: nat(row.try_get(1)?),
@@ -74,11 +73,12 @@ async fn set(conn: &mut PgConnection, pid: i64, space: Space) -> Result<(), Faul
 
 async fn load(conn: &mut PgConnection, pid: i64, finish: &Finish) -> Result<HashMap<String, KvEntry>, Fault> {
     let keys: Vec<&[u8]> = finish.kv.iter().map(|w| key_of(w).as_bytes()).collect();
-    let rows = sqlx::query("SELECT key, value, revision, expires_at FROM kv WHERE pid = $1 AND key = ANY($2)")
-        .bind(pid)
-        .bind(keys)
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        sqlx::query("SELECT key, value, revision, expires_at FROM kv WHERE pid = $1 AND key = ANY($2)")
+            .bind(pid)
+            .bind(keys)
+            .fetch_all(conn)
+            .await?;
     rows.iter()
         .map(|row| entry(row).map(|entry| (entry.key.clone(), entry)))
         .collect()
@@ -164,10 +164,10 @@ pub(crate) async fn sweep(conn: &mut PgConnection, now: UnixMillis, limit: u32) 
         "SELECT DISTINCT pid FROM (SELECT pid FROM kv WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) k \
          ORDER BY pid",
     )
-        .bind(now.0)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *conn)
-        .await?;
+    .bind(now.0)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *conn)
+    .await?;
     let mut swept = 0;
     for row in rows {
         let pid: i64 = row.try_get(0)?;

@@ -12,6 +12,7 @@ mod error;
 mod finish;
 mod history;
 mod identity;
+mod import;
 mod kv;
 mod lease;
 mod migrate;
@@ -27,4 +28,5 @@ mod transactions;
 mod triggers;
 
 pub use error::Fault;
+pub use import::Import;
 pub use open::{PostgresStore, StoreOptions};

@@ -85,7 +85,10 @@ async fn listen_once(pool: &PgPool, me: &str, out: &mpsc::Sender<News>) -> Resul
 
 fn read(payload: &str, me: &str) -> Option<News> {
     let (what, whose) = payload.split_once(' ').unwrap_or((payload, ""));
-    let key = || -> Option<FunctionKey> { whose.parse().ok() };
+    let key = || {
+        let (project, function) = whose.split_once('/')?;
+        Some(FunctionKey::new(project.parse().ok()?, function.parse().ok()?))
+    };
     match what {
         "live" => key().map(News::Live),
         "gone" => key().map(News::Gone),
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn news_of_others_are_read() {
-        let key: FunctionKey = "demo/hello".parse().unwrap();
+        let key = FunctionKey::new("demo".parse().unwrap(), "hello".parse().unwrap());
         for (payload, expected) in [
             ("live demo/hello", Some(News::Live(key.clone()))),
             ("gone demo/hello", Some(News::Gone(key))),

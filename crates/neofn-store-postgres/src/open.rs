@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 pub struct StoreOptions {
     /// `postgres://user:password@host:port/database?sslmode=verify-full`
     pub url: String,
+    /// When the address does not hold it.
+    pub password: Option<String>,
     /// Tells when bytes were stored.
     pub clock: Arc<dyn Clock>,
     /// Most connections of this node.
@@ -30,10 +32,37 @@ impl StoreOptions {
     pub fn new(url: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             url: url.into(),
+            password: None,
             clock,
             connections_max: 16,
             writers: 4,
         }
+    }
+}
+
+impl StoreOptions {
+    /// Connections as they are needed.
+    pub(crate) fn pool(&self) -> Result<PgPool, Error> {
+        let connect: PgConnectOptions = self.url.parse().map_err(|e: sqlx::Error| {
+            // the address may hold a password, and the error the address
+            Error::new(Code::ConfigInvalid, "the address of PostgreSQL cannot be read").because(e)
+        })?;
+        let connect = match &self.password {
+            Some(password) => connect.password(password),
+            None => connect,
+        };
+        let connect = connect.application_name("neofn").options([
+            // a node that stands still in the middle of a transaction must not hold up the others
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("lock_timeout", "10s"),
+            ("statement_timeout", "60s"),
+        ]);
+        Ok(PgPoolOptions::new()
+            .max_connections(self.connections_max.max(2))
+            .acquire_timeout(ACQUIRE)
+            // a connection that has died is found by its first statement, which is tried again
+            .test_before_acquire(false)
+            .connect_lazy_with(connect))
     }
 }
 
@@ -67,27 +96,15 @@ impl PostgresStore {
     /// Connects, or says why the database cannot be used: an address that cannot be read, written by a newer
     /// neofn (NF0606), or not reachable (NF0902). Claims of other nodes stay theirs until their leases end.
     pub async fn open(options: StoreOptions) -> Result<Self, Error> {
-        let connect: PgConnectOptions = options.url.parse().map_err(|e: sqlx::Error| {
-            // the address may hold a password, and the error the address
-            Error::new(Code::ConfigInvalid, "the address of PostgreSQL cannot be read").because(e)
-        })?;
-        let connect = connect.application_name("neofn").options([
-            // a node that stands still in the middle of a transaction must not hold up the others
-            ("idle_in_transaction_session_timeout", "10s"),
-            ("lock_timeout", "10s"),
-            ("statement_timeout", "60s"),
-        ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections_max.max(2))
-            .acquire_timeout(ACQUIRE)
-            // a connection that has died is found by its first statement, which is tried again
-            .test_before_acquire(false)
-            .connect_lazy_with(connect);
+        let pool = options.pool()?;
         migrate::run(&pool).await?;
         warn_of_settings(&pool).await?;
         let (queue, inbox) = Queue::new();
         let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
-        for _ in 0..options.writers.clamp(1, options.connections_max.saturating_sub(1).max(1)) {
+        for _ in 0..options
+            .writers
+            .clamp(1, options.connections_max.saturating_sub(1).max(1))
+        {
             tokio::spawn(batch::run(pool.clone(), inbox.clone(), queue.loads()));
         }
         let me: Arc<str> = Arc::from(own_name(&pool).await?);
@@ -118,7 +135,9 @@ impl PostgresStore {
 
 /// A name that no other node has.
 async fn own_name(pool: &PgPool) -> Result<String, Fault> {
-    Ok(sqlx::query_scalar("SELECT gen_random_uuid()::text").fetch_one(pool).await?)
+    Ok(sqlx::query_scalar("SELECT gen_random_uuid()::text")
+        .fetch_one(pool)
+        .await?)
 }
 
 /// Settings with which an answer does not mean that anything is on disk.

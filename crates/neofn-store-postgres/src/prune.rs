@@ -70,7 +70,12 @@ async fn old_keys(conn: &mut PgConnection, before: i64, limit: u32) -> Result<u3
 }
 
 /// Ids begin with the time of admission, so the index on them finds what is old without a further one.
-async fn old_rows(conn: &mut PgConnection, counts: &mut Counts, before: i64, limit: u32) -> Result<u32, Fault> {
+async fn old_rows(
+    conn: &mut PgConnection,
+    counts: &mut Counts,
+    before: i64,
+    limit: u32,
+) -> Result<u32, Fault> {
     let top = neofn_rows::first_id_at(UnixMillis(before));
     let rows = sqlx::query(with_bytes!(
         "DELETE FROM invocation i USING (SELECT pid AS dpid, fid AS dfid, id AS did, ",

@@ -31,7 +31,10 @@ pub(crate) async fn many(
     for (at, op) in ops.iter().enumerate() {
         let Op::Record(op) = op else { continue };
         let Some(record) = op.all.get(op.at) else { continue };
-        let verdict = match (group.places.get(&record.new.key).copied(), status_of(&record.finish)) {
+        let verdict = match (
+            group.places.get(&record.new.key).copied(),
+            status_of(&record.finish),
+        ) {
             (None, _) => Err(StoreError::NotFound),
             (_, None) => Err(Fault::Misuse("a retry of a synchronous invocation").into()),
             (Some(place), Some(status)) => {
@@ -94,7 +97,9 @@ async fn keyed<'a>(conn: &mut PgConnection, mut row: Row<'a>) -> Result<Result<R
         row.key = Some(key);
         return Ok(Ok(row));
     }
-    let known = known_key(conn, row.place, &key).await?.ok_or(Fault::Damaged("idempotency key"))?;
+    let known = known_key(conn, row.place, &key)
+        .await?
+        .ok_or(Fault::Damaged("idempotency key"))?;
     Ok(Err(if known.request == idem.request {
         Ok(Done::Written) // committed before; at most once
     } else {

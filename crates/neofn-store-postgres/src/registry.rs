@@ -37,7 +37,10 @@ fn function_record(row: &PgRow) -> Result<FunctionRecord, Fault> {
     })
 }
 
-pub(crate) async fn function(conn: &mut PgConnection, key: &FunctionKey) -> Result<Option<FunctionRecord>, Fault> {
+pub(crate) async fn function(
+    conn: &mut PgConnection,
+    key: &FunctionKey,
+) -> Result<Option<FunctionRecord>, Fault> {
     let row = sqlx::query(functions!("WHERE p.name = $1 AND f.name = $2"))
         .bind(key.project.as_ref())
         .bind(key.function.as_ref())
@@ -52,20 +55,24 @@ pub(crate) async fn functions(
     after: Option<&FunctionName>,
     limit: u32,
 ) -> Result<Vec<FunctionRecord>, Fault> {
-    let rows = sqlx::query(functions!("WHERE p.name = $1 AND f.name > $2 ORDER BY f.name LIMIT $3"))
-        .bind(project.as_ref())
-        .bind(after.map_or("", AsRef::as_ref))
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(functions!(
+        "WHERE p.name = $1 AND f.name > $2 ORDER BY f.name LIMIT $3"
+    ))
+    .bind(project.as_ref())
+    .bind(after.map_or("", AsRef::as_ref))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(function_record).collect()
 }
 
 pub(crate) async fn project_exists(conn: &mut PgConnection, project: &ProjectName) -> Result<bool, Fault> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM project WHERE name = $1)")
-        .bind(project.as_ref())
-        .fetch_one(conn)
-        .await?)
+    Ok(
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM project WHERE name = $1)")
+            .bind(project.as_ref())
+            .fetch_one(conn)
+            .await?,
+    )
 }
 
 pub(crate) async fn projects(conn: &mut PgConnection) -> Result<Vec<ProjectName>, Fault> {
@@ -132,11 +139,13 @@ pub(crate) async fn versions(
 
 /// The function, held against other changes until this transaction ends.
 async fn hold(conn: &mut PgConnection, key: &FunctionKey) -> Result<Option<(Place, FunctionRecord)>, Fault> {
-    let row = sqlx::query(functions!("WHERE p.name = $1 AND f.name = $2 FOR NO KEY UPDATE OF f"))
-        .bind(key.project.as_ref())
-        .bind(key.function.as_ref())
-        .fetch_optional(conn)
-        .await?;
+    let row = sqlx::query(functions!(
+        "WHERE p.name = $1 AND f.name = $2 FOR NO KEY UPDATE OF f"
+    ))
+    .bind(key.project.as_ref())
+    .bind(key.function.as_ref())
+    .fetch_optional(conn)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some((Place::at(&row, 8)?, function_record(&row)?)))
 }
@@ -167,7 +176,9 @@ pub(crate) async fn publish(conn: &mut PgConnection, publish: &Publish) -> Answe
     }
     Ok(Ok(Published {
         function: function(conn, key).await?.ok_or(Fault::Damaged("function"))?,
-        version: version(conn, key, number).await?.ok_or(Fault::Damaged("version"))?,
+        version: version(conn, key, number)
+            .await?
+            .ok_or(Fault::Damaged("version"))?,
         created,
         unchanged,
     }))

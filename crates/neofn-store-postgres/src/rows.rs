@@ -23,7 +23,11 @@ impl Place {
 }
 
 /// A column of exactly `N` bytes.
-pub(crate) fn fixed<const N: usize>(row: &PgRow, column: usize, what: &'static str) -> Result<[u8; N], Fault> {
+pub(crate) fn fixed<const N: usize>(
+    row: &PgRow,
+    column: usize,
+    what: &'static str,
+) -> Result<[u8; N], Fault> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| Fault::Damaged(what))
 }

@@ -13,7 +13,8 @@ use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore, Lease,
-    LeaseStore, Neighbours, NewInvocation, News, Record, Replayable, Retention, Rooms, Start, StoreError, Totals,
+    LeaseStore, Neighbours, NewInvocation, News, Record, Replayable, Retention, Rooms, Start, StoreError,
+    Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -25,7 +26,8 @@ use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_rows::Encoded;
 use neofn_types::{
-    Datoshi, Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis, Version,
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis,
+    Version,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +90,10 @@ impl InvocationStore for PostgresStore {
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
         let encoded = Encoded::of(&finish).map_err(Fault::from)?;
         let (bytes, emits) = (encoded.bytes(&finish), !finish.emitted.is_empty());
-        let done = self.queue.call(bytes, Op::Finish(Arc::new((finish, encoded)))).await;
+        let done = self
+            .queue
+            .call(bytes, Op::Finish(Arc::new((finish, encoded))))
+            .await;
         if emits {
             self.waits.notify_one();
         }
@@ -136,7 +141,9 @@ impl InvocationStore for PostgresStore {
     }
     async fn prune(&self, retention: Retention, now: UnixMillis, limit: u32) -> Result<u32, StoreError> {
         self.queue.barrier().await?;
-        Ok(transact!(self.pool, |conn| prune::prune(conn, retention, now, limit))?)
+        Ok(transact!(self.pool, |conn| prune::prune(
+            conn, retention, now, limit
+        ))?)
     }
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.queue.barrier().await?;
@@ -164,7 +171,9 @@ impl LeaseStore for PostgresStore {
         now: UnixMillis,
         until: UnixMillis,
     ) -> Result<Lease, StoreError> {
-        Ok(transact!(self.pool, |conn| lease::take(conn, name, holder, now, until))?)
+        Ok(transact!(self.pool, |conn| lease::take(
+            conn, name, holder, now, until
+        ))?)
     }
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
         Ok(read!(self.pool, |conn| lease::give(conn, name, holder))?)
@@ -187,7 +196,9 @@ impl TriggerStore for PostgresStore {
         network: Option<u32>,
         at: UnixMillis,
     ) -> Result<(), StoreError> {
-        Ok(transact!(self.pool, |conn| triggers::change(conn, &changes, network, at))?)
+        Ok(transact!(self.pool, |conn| triggers::change(
+            conn, &changes, network, at
+        ))?)
     }
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(read!(self.pool, |conn| triggers::cursor(conn, network))?)
@@ -214,7 +225,9 @@ impl TriggerStore for PostgresStore {
         delivered
     }
     async fn release_due(&self, now: UnixMillis, limit: u32) -> Result<Released, StoreError> {
-        Ok(transact!(self.pool, |conn| triggers::release_due(conn, now, limit))?)
+        Ok(transact!(self.pool, |conn| triggers::release_due(
+            conn, now, limit
+        ))?)
     }
     async fn fired(&self, project: &ProjectName, filter: FiredFilter) -> Result<Vec<Fired>, StoreError> {
         self.queue.barrier().await?;
@@ -274,7 +287,9 @@ impl RegistryStore for PostgresStore {
         limit: u32,
     ) -> Result<Vec<FunctionRecord>, RegistryStoreError> {
         self.queue.barrier().await?;
-        Ok(read!(self.pool, |conn| registry::functions(conn, project, after, limit))?)
+        Ok(read!(self.pool, |conn| registry::functions(
+            conn, project, after, limit
+        ))?)
     }
     async fn project_exists(&self, project: &ProjectName) -> Result<bool, RegistryStoreError> {
         Ok(read!(self.pool, |conn| registry::project_exists(conn, project))?)
@@ -295,7 +310,9 @@ impl RegistryStore for PostgresStore {
         before: Option<Version>,
         limit: u32,
     ) -> Result<Vec<VersionRecord>, RegistryStoreError> {
-        Ok(read!(self.pool, |conn| registry::versions(conn, key, before, limit))?)
+        Ok(read!(self.pool, |conn| registry::versions(
+            conn, key, before, limit
+        ))?)
     }
     async fn set_live(
         &self,
@@ -336,7 +353,9 @@ impl RegistryStore for PostgresStore {
         version: Version,
         artifact: ArtifactRef,
     ) -> Result<(), RegistryStoreError> {
-        transact!(self.pool, |conn| registry::set_artifact(conn, key, version, &artifact))?
+        transact!(self.pool, |conn| registry::set_artifact(
+            conn, key, version, &artifact
+        ))?
     }
 }
 
@@ -366,7 +385,9 @@ impl TxStore for PostgresStore {
         })?)
     }
     async fn abandon(&self, id: TxId, revision: u64) -> Result<bool, TxStoreError> {
-        Ok(transact!(self.pool, |conn| transactions::abandon(conn, id, revision))?)
+        Ok(transact!(self.pool, |conn| transactions::abandon(
+            conn, id, revision
+        ))?)
     }
     async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError> {
         Ok(read!(self.pool, |conn| transactions::by_id(conn, id))?)
@@ -380,6 +401,8 @@ impl TxStore for PostgresStore {
         before: Option<TxId>,
         limit: u32,
     ) -> Result<Vec<TxRecord>, TxStoreError> {
-        Ok(read!(self.pool, |conn| transactions::list(conn, project, before, limit))?)
+        Ok(read!(self.pool, |conn| transactions::list(
+            conn, project, before, limit
+        ))?)
     }
 }

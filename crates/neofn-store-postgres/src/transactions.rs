@@ -35,7 +35,9 @@ pub(crate) async fn reserve(
     let mut beside = 0;
     let replaced = match record.replaces {
         Some(old) => {
-            let mut old = held(conn, old).await?.ok_or(Fault::Misuse("a replacement of nothing"))?;
+            let mut old = held(conn, old)
+                .await?
+                .ok_or(Fault::Misuse("a replacement of nothing"))?;
             if old.state.is_final() || old.replaced_by.is_some() {
                 return Ok(Reserved::Existing(Box::new(old)));
             }
@@ -99,8 +101,15 @@ pub(crate) async fn advance(conn: &mut PgConnection, record: &TxRecord) -> Resul
 }
 
 /// As `advance`, when an earlier try of the same change may have been committed without an answer.
-pub(crate) async fn advance_again(conn: &mut PgConnection, record: &TxRecord, again: bool) -> Result<bool, Fault> {
-    Ok(advance(conn, record).await? || (again && by_id(conn, record.id).await?.is_some_and(|r| r == *record)))
+pub(crate) async fn advance_again(
+    conn: &mut PgConnection,
+    record: &TxRecord,
+    again: bool,
+) -> Result<bool, Fault> {
+    Ok(
+        advance(conn, record).await?
+            || (again && by_id(conn, record.id).await?.is_some_and(|r| r == *record)),
+    )
 }
 
 pub(crate) async fn abandon(conn: &mut PgConnection, id: TxId, revision: u64) -> Result<bool, Fault> {
@@ -164,12 +173,13 @@ pub(crate) async fn list(
         }
         None => None,
     };
-    let rows: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT record FROM tx WHERE project = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3")
-            .bind(project.as_ref())
-            .bind(seq.unwrap_or(i64::MAX))
-            .bind(i64::from(limit))
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT record FROM tx WHERE project = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
+    )
+    .bind(project.as_ref())
+    .bind(seq.unwrap_or(i64::MAX))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(|bytes| unpack(bytes)).collect()
 }

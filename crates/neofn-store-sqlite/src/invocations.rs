@@ -4,7 +4,8 @@
 //! Whoever holds the newest fence of an invocation may end it; nobody else, and only once.
 
 use crate::codec::{
-    Encoded, FAILED, LIVE, SUCCEEDED, fixed, id, int, interrupted, nat, origin, origin_number, result, status_of,
+    Encoded, FAILED, LIVE, SUCCEEDED, fixed, id, int, interrupted, nat, origin, origin_number, result,
+    status_of,
 };
 use crate::error::Fault;
 use crate::history;

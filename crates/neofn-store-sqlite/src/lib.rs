@@ -7,6 +7,7 @@
 mod blobs;
 mod codec;
 mod error;
+mod export;
 mod history;
 mod identity;
 mod invocations;
@@ -26,4 +27,6 @@ mod triggers;
 mod writer;
 
 pub use error::Fault;
+pub use export::Export;
+pub use lock::DirLock;
 pub use open::{Store, StoreOptions};

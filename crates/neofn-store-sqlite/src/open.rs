@@ -92,7 +92,7 @@ impl Store {
 }
 
 /// The directory belongs to its owner alone: it holds every tenant's data.
-fn make_private(dir: &Path) -> Result<(), Fault> {
+pub(crate) fn make_private(dir: &Path) -> Result<(), Fault> {
     let fail = |e| Fault::file(format!("create data directory {}", dir.display()), e);
     if !dir.is_dir() {
         let mut builder = std::fs::DirBuilder::new();

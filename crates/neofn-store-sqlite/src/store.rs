@@ -1,8 +1,8 @@
 //! The ports. A write is handed to the writer; a read of what a write may be queued for waits for that write.
 
 use crate::blobs::BlobError;
-use crate::error::Fault;
 use crate::codec::Encoded;
+use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
 use crate::{history, identity, kv, lease, prune, registry, transactions, triggers};
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore, Lease, LeaseStore,
-    NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
+    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore, Lease,
+    LeaseStore, NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use neofn_store_sqlite::{Store, StoreOptions};
-use std::sync::Arc;
 use neofn_testkit::stores::support::TestClock;
+use std::sync::Arc;
 
 struct Sqlite {
     dir: tempfile::TempDir,

@@ -137,8 +137,12 @@ impl Postgres {
         self.end("-QUIT");
     }
     fn end(&mut self, signal: &str) {
-        let Some(mut server) = self.server.take() else { return };
-        let sent = Command::new("kill").args([signal, &server.id().to_string()]).status();
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        let sent = Command::new("kill")
+            .args([signal, &server.id().to_string()])
+            .status();
         assert!(sent.is_ok_and(|s| s.success()), "kill {signal}");
         eventually("PostgreSQL ends", READY, || {
             server.try_wait().expect("look after postgres")
@@ -195,7 +199,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(server) = &mut self.server {
-            let _ = Command::new("kill").args(["-QUIT", &server.id().to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-QUIT", &server.id().to_string()])
+                .status();
             let _ = server.wait();
         }
     }

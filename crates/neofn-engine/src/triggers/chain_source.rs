@@ -115,7 +115,7 @@ impl ChainSource {
         if self.inner.open().is_err() {
             return Ok(Step::Idle);
         }
-        if !self.inner.leading.leads() {
+        if !self.inner.leading.try_lead().await {
             // whoever leads moves the cursor
             self.cursor = None;
             self.ahead = None;

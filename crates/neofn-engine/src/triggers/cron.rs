@@ -100,7 +100,7 @@ impl Reconciler for Cron {
         if self.inner.open().is_err() {
             return report;
         }
-        if !self.inner.leading.leads() {
+        if !self.inner.leading.try_lead().await {
             self.handled.clear();
             return report;
         }

@@ -208,6 +208,8 @@ impl World {
             invocations: store.clone(),
             kv: store.clone(),
             triggers: store.clone(),
+            leases: store.clone(),
+            neighbours: None,
             runtime: runtime.clone(),
             compiler: Arc::new(Lenient),
             chain: None,

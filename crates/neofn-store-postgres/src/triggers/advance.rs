@@ -7,9 +7,7 @@ use crate::batch::Counts;
 use crate::error::Fault;
 use crate::rows::{Place, find};
 use neofn_engine::port::{NewInvocation, Start, StoreError};
-use neofn_engine::triggers::port::{
-    Advance, Advanced, ChainCursor, Deliver, Delivered, Delivery, Stream,
-};
+use neofn_engine::triggers::port::{Advance, Advanced, ChainCursor, Deliver, Delivered, Delivery, Stream};
 use neofn_event::TriggerId;
 use neofn_rows::{effect_key, int};
 use neofn_types::{FunctionKey, InvocationId, UnixMillis};
@@ -89,7 +87,11 @@ struct Standings<'a> {
 
 impl<'a> Standings<'a> {
     /// Where a trigger's rows are, if it takes the block of this height.
-    async fn takes(&mut self, conn: &mut PgConnection, delivery: &'a Delivery) -> Result<Option<Place>, Fault> {
+    async fn takes(
+        &mut self,
+        conn: &mut PgConnection,
+        delivery: &'a Delivery,
+    ) -> Result<Option<Place>, Fault> {
         let id = &delivery.trigger;
         let found = match self.seen.entry(id) {
             Entry::Occupied(known) => *known.get(),
@@ -288,7 +290,10 @@ async fn write(
         let Some(place) = place else { continue };
         let name = delivery.trigger.name.as_str();
         // paused and removed triggers get nothing
-        if standing(conn, place, name).await?.is_none_or(|s| s.status != RUNNING) {
+        if standing(conn, place, name)
+            .await?
+            .is_none_or(|s| s.status != RUNNING)
+        {
             continue;
         }
         let (id, known) = match take(conn, place, delivery, 0, at).await? {

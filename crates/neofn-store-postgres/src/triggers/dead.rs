@@ -11,7 +11,12 @@ use neofn_types::{InvocationId, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-pub(crate) async fn redo(conn: &mut PgConnection, id: InvocationId, redo: Redo, at: UnixMillis) -> Answer<()> {
+pub(crate) async fn redo(
+    conn: &mut PgConnection,
+    id: InvocationId,
+    redo: Redo,
+    at: UnixMillis,
+) -> Answer<()> {
     let found = sqlx::query(with_bytes!(
         "SELECT i.pid, i.fid, i.fence, ",
         " FROM invocation i JOIN function f ON f.pid = i.pid AND f.fid = i.fid \

@@ -256,7 +256,11 @@ async fn first(conn: &mut PgConnection, lane: &Lane) -> Result<Vec<Waiting>, Fau
 }
 
 /// Removes lanes of these functions in which nothing waits or runs any more.
-pub(crate) async fn drop_empty_lanes(conn: &mut PgConnection, pids: &[i64], fids: &[i64]) -> Result<(), Fault> {
+pub(crate) async fn drop_empty_lanes(
+    conn: &mut PgConnection,
+    pids: &[i64],
+    fids: &[i64],
+) -> Result<(), Fault> {
     sqlx::query(
         "DELETE FROM lane l USING (SELECT DISTINCT * FROM unnest($1::bigint[], $2::bigint[]) AS n(pid, fid)) AS n \
          WHERE l.pid = n.pid AND l.fid = n.fid AND l.waiting = 0 AND l.running IS NULL",

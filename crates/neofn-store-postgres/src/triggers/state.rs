@@ -117,7 +117,11 @@ pub(super) async fn standing(
     look(conn, standing!(""), place, name).await
 }
 /// As `standing`, and it stands there until this transaction ends.
-pub(super) async fn hold(conn: &mut PgConnection, place: Place, name: &str) -> Result<Option<Standing>, Fault> {
+pub(super) async fn hold(
+    conn: &mut PgConnection,
+    place: Place,
+    name: &str,
+) -> Result<Option<Standing>, Fault> {
     look(conn, standing!(" FOR NO KEY UPDATE"), place, name).await
 }
 
@@ -229,7 +233,10 @@ async fn read_cursor(
     sql: &'static str,
     network: u32,
 ) -> Result<Option<ChainCursor>, Fault> {
-    let row = sqlx::query(sql).bind(i64::from(network)).fetch_optional(conn).await?;
+    let row = sqlx::query(sql)
+        .bind(i64::from(network))
+        .fetch_optional(conn)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let previous: Option<&[u8]> = row.try_get(1)?;
     Ok(Some(ChainCursor {
@@ -242,11 +249,7 @@ async fn read_cursor(
     }))
 }
 
-pub(super) async fn move_cursor(
-    conn: &mut PgConnection,
-    network: u32,
-    to: ChainCursor,
-) -> Result<(), Fault> {
+pub(super) async fn move_cursor(conn: &mut PgConnection, network: u32, to: ChainCursor) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO chain_cursor VALUES ($1, $2, $3, $4) ON CONFLICT (network) DO UPDATE \
          SET next = excluded.next, previous = excluded.previous, epoch = excluded.epoch",

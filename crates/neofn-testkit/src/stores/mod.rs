@@ -28,8 +28,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 /// All the ports at once.
-pub trait AnyStore: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore {}
-impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore> AnyStore for T {}
+pub trait AnyStore:
+    InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore
+{
+}
+impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore> AnyStore
+    for T
+{
+}
 
 /// How the suite opens a backend.
 pub trait Harness: Sized + Send + Sync {

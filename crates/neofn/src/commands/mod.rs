@@ -16,6 +16,7 @@ mod init;
 mod invocations;
 pub mod invoke;
 pub mod logs;
+mod migrate;
 pub mod replay;
 mod rollback;
 mod signer;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::DeadLetters(args) => dead_letters::run(global, ui, &args),
         Command::Tx(args) => tx::run(global, ui, &args),
         Command::Signer(args) => signer::run(global, ui, &args),
+        Command::Migrate(args) => migrate::run(ui, &args),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Doctor(args) => doctor::run(global, ui, &args),
         Command::Completions(args) => Ok(completions::run(ui, &args)),
