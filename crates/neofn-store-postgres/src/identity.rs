@@ -7,20 +7,21 @@ use neofn_types::UnixMillis;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-pub(crate) async fn add(conn: &mut PgConnection, key: &KeyRecord) -> Result<(), Fault> {
+pub(crate) async fn add(conn: &mut PgConnection, key: &KeyRecord, again: bool) -> Result<(), Fault> {
     let scope =
         serde_json::to_string(&key.scope).map_err(|_| Fault::Misuse("a scope that cannot be encoded"))?;
-    // the same key again is an answer that was lost
-    sqlx::query("INSERT INTO api_key VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
+    let added = sqlx::query("INSERT INTO api_key VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
         .bind(key.id.0.as_slice())
         .bind(key.hash.as_slice())
         .bind(scope)
         .bind(key.created_at.0)
         .bind(key.expires_at.map(|t| t.0))
         .bind(key.revoked_at.map(|t| t.0))
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(())
+    // what an earlier try of this very command left is as good
+    let there = added.rows_affected() == 1 || (again && self::key(conn, key.id).await?.as_ref() == Some(key));
+    there.then_some(()).ok_or(Fault::Misuse("a key id twice"))
 }
 
 macro_rules! keys {

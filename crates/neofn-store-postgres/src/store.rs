@@ -362,7 +362,9 @@ impl RegistryStore for PostgresStore {
 #[async_trait]
 impl IdentityStore for PostgresStore {
     async fn add_key(&self, key: KeyRecord) -> Result<(), IdentityStoreError> {
-        Ok(transact!(self.pool, |conn| identity::add(conn, &key))?)
+        Ok(transact!(self.pool, Tries::new(), |conn, again| identity::add(
+            conn, &key, again
+        ))?)
     }
     async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError> {
         Ok(read!(self.pool, |conn| identity::key(conn, id))?)
