@@ -6,11 +6,16 @@ use neofn_store_postgres::{PostgresStore, StoreOptions};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::support::TestClock;
 use neofn_types::UnixMillis;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+/// The server of this process as long as somebody uses it, and how many databases it has had.
+static SERVER: Mutex<(Weak<Postgres>, u32)> = Mutex::new((Weak::new(), 0));
 
 struct Server {
-    postgres: Postgres,
+    /// Ends with the last who holds it.
+    _postgres: Arc<Postgres>,
+    url: String,
     clock: Arc<TestClock>,
     opened: AtomicBool,
 }
@@ -19,8 +24,16 @@ impl neofn_testkit::stores::Harness for Server {
     const CLAIMS_END_WITH_THE_STORE: bool = false;
     type Store = PostgresStore;
     fn new() -> Self {
+        let mut server = SERVER.lock().unwrap();
+        let postgres = server.0.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Postgres::start());
+            server.0 = Arc::downgrade(&started);
+            started
+        });
+        server.1 += 1;
         Self {
-            postgres: Postgres::start(),
+            url: postgres.database(&format!("n{}", server.1)),
+            _postgres: postgres,
             clock: Arc::default(),
             opened: AtomicBool::new(false),
         }
@@ -29,7 +42,7 @@ impl neofn_testkit::stores::Harness for Server {
         Arc::clone(&self.clock)
     }
     async fn open(&self) -> PostgresStore {
-        let store = PostgresStore::open(StoreOptions::new(self.postgres.url(), self.clock()))
+        let store = PostgresStore::open(StoreOptions::new(&self.url, self.clock()))
             .await
             .unwrap();
         if self.opened.swap(true, Ordering::SeqCst) {

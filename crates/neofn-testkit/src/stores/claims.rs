@@ -484,6 +484,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Whatever happens in whatever order: only the newest claim ends an invocation, once, and the counters agree.
 pub async fn fences_hold_under_any_schedule<H: Harness>() {
+    // what places stand on is there once for all cases
+    let _stays = H::new();
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let mut runner = TestRunner::new(Config::with_cases(24));

@@ -574,6 +574,8 @@ pub async fn counters_never_leave_the_range_of_exact_numbers<H: Harness>() {
 }
 
 pub async fn commits_agree_with_a_model<H: Harness>() {
+    // what places stand on is there once for all cases
+    let _stays = H::new();
     let runtime = tokio::runtime::Handle::current();
     let commits = prop::collection::vec((prop::collection::vec(write(), 1..5), 1u64..4, 1u64..60), 1..20);
     tokio::task::spawn_blocking(move || {
