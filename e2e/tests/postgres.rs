@@ -127,7 +127,10 @@ fn two_nodes_share_one_database() {
     let _ = Http::new(a.url(), Some(b.key()))
         .get("/api/v1/functions/demo/v")
         .expect(200);
-    let _ = b.http().send("DELETE", "/api/v1/functions/demo/v", b"", &[]);
+    let _ = b
+        .http()
+        .send("DELETE", "/api/functions/demo/v", b"", &[])
+        .expect(200);
     eventually("the other node knows it no more", SOON, || {
         (a.http().invoke("demo", "v", &json!(null)).status == 404).then_some(())
     });

@@ -3,6 +3,8 @@
 use crate::error::Fault;
 use std::time::Duration;
 
+/// How long a command waits for a connection.
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long a command is tried again while the server is away. A restart of the server takes less.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// Between two tries, at first and at most.
@@ -41,6 +43,9 @@ impl Tries {
         self.again |= down;
         tokio::time::sleep(self.pause).await;
         self.left = self.left.saturating_sub(self.pause);
+        if fault.waited_for_a_connection() {
+            self.left = self.left.saturating_sub(ACQUIRE);
+        }
         self.pause = (self.pause * 2).min(PAUSE.1);
         true
     }

@@ -41,6 +41,10 @@ impl Fault {
             _ => false,
         }
     }
+    /// Whether this took as long as a command may wait for a connection.
+    pub(crate) fn waited_for_a_connection(&self) -> bool {
+        matches!(self, Self::Down(e) if matches!(**e, sqlx::Error::PoolTimedOut))
+    }
     /// Whether the cause is the command rather than the database, so that others of its group may still succeed.
     pub(crate) fn is_the_commands_own(&self) -> bool {
         match self {

@@ -1,5 +1,6 @@
 //! Opening a database: connect, migrate, start the writers.
 
+use crate::conn::ACQUIRE;
 use crate::error::Fault;
 use crate::queue::Queue;
 use crate::{batch, migrate, news};
@@ -54,6 +55,7 @@ impl StoreOptions {
         let connect = connect.application_name("neofn").options([
             // a node that stands still in the middle of a transaction must not hold up the others
             ("idle_in_transaction_session_timeout", "10s"),
+            ("client_min_messages", "warning"),
             ("lock_timeout", "10s"),
             ("statement_timeout", "60s"),
         ]);
@@ -65,9 +67,6 @@ impl StoreOptions {
             .connect_lazy_with(connect))
     }
 }
-
-/// How long a command waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// A store that other nodes use, too.
 pub struct PostgresStore {
