@@ -4,11 +4,12 @@
 #   make test       every check: format, lints, layers, licences, unit, conformance, end to end, types
 #   make build      the release binary at bin/neofn
 #   make setup      Debian packages, cargo tools and npm packages
+#   make cluster    three NATS servers, a gateway and three workers on this machine, shown at work (ONCE=1: end instead)
 #   make bench      the figures that the documentation quotes, as a table
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: run test build setup bench fmt lint deny docs types
+.PHONY: run cluster test build setup bench fmt lint deny docs types
 
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/neofn
 # A target directory outside the checkout is shared by every checkout on this machine, when one exists.
@@ -32,6 +33,9 @@ build: setup
 
 run: build
 	@scripts/run.sh
+
+cluster: build
+	@scripts/cluster.sh
 
 test: setup fmt lint deny types
 	@cargo build --locked --workspace --all-targets

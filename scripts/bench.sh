@@ -10,6 +10,10 @@ if [ "$#" -eq 0 ]; then
     cargo bench --locked --quiet --package neofn-runtime --bench process
     cargo bench --locked --quiet --package neofn-store-sqlite --bench store
 fi
+# transfers a second of the ledger, durable
+if [ "$#" -eq 0 ] || [[ " $* " == *" ledger "* ]]; then
+    cargo bench --locked --quiet --package neofn-store-sqlite --bench ledger
+fi
 # what a thousand triggers cost a block
 if [ "$#" -eq 0 ] || [[ " $* " == *" chain "* ]]; then
     cargo bench --locked --quiet --package neofn-trigger --bench matcher

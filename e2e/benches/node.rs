@@ -5,6 +5,8 @@
 
 #[path = "node/chain.rs"]
 mod chain;
+#[path = "node/cluster.rs"]
+mod cluster;
 
 use neofn_testkit::{NodeProcess, eventually};
 use serde_json::json;
@@ -39,6 +41,9 @@ fn main() {
     }
     if on("chain") {
         chain::chain();
+    }
+    if on("cluster") {
+        cluster::cluster();
     }
     if on("scale") {
         scale();

@@ -429,7 +429,7 @@ fn there_is_no_way_to_compile_text() {
 fn nothing_of_the_machine_is_in_reach() {
     let source = "export function handler() {
         const names = ['process', 'require', 'Deno', 'Bun', 'std', 'os', 'bjson', 'scriptArgs', 'setTimeout', 'setInterval',
-            'fetch', 'XMLHttpRequest', 'WebSocket', 'Worker', 'SharedArrayBuffer', 'WebAssembly', '__host', '__loadScript'];
+            'XMLHttpRequest', 'WebSocket', 'Worker', 'SharedArrayBuffer', 'WebAssembly', '__host', '__loadScript'];
         return names.filter((n) => typeof globalThis[n] !== 'undefined'); }";
     let answer = attack("reach", source, &json!(null)).expect(200);
     let found = answer.json()["result"].clone();

@@ -39,8 +39,12 @@ export interface Context {
   readonly kv: Kv;
   /** The chain. Needs `allow = { chain = "read" }`; {@link Neo.invoke} needs `chain = { write = … }`. */
   readonly neo: Neo;
+  /** Values that the function uses, mostly without seeing them. Needs `allow = { secrets = ["NAME"] }`. */
+  readonly secrets: Secrets;
   /** Hashes, signatures and encodings, computed by the host at a fixed price. */
   readonly crypto: HostCrypto;
+  /** The same as the global `fetch`: needs `allow = { net = ["https://api.example.org"] }`. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /**
    * Calls another function of the project and waits for its result. Its units are charged to this run;
    * calls may be 8 deep. Rejects with a {@link HostError} when the other function fails.
@@ -287,6 +291,21 @@ export interface Neo {
     message: string,
     options?: { salt?: string; format?: "plain" | "classic" | "ledger" },
   ): boolean;
+}
+
+/** What {@link Context.secrets} can do. */
+export interface Secrets {
+  /**
+   * A handle, `{{secret:NAME}}`: where it stands in a header, in the query or in the body of a `fetch`, the value is
+   * put in on the way out, if the secret names the request's host. With
+   * `secrets = [{ name = "NAME", plaintext = true }]` the value itself; bytes if it is no text.
+   */
+  get(name: string): Promise<string>;
+  /**
+   * Sets a new value; needs `secrets = [{ name = "NAME", rotate = true }]`. It takes effect at once, whether or not
+   * the run succeeds. With `ifVersion` only if that is the latest version.
+   */
+  rotate(name: string, value: string, options?: { ifVersion?: number }): Promise<{ version: number | null }>;
 }
 
 /** What a key holds. */
@@ -538,6 +557,79 @@ declare global {
     prototype: TextDecoder;
     new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder;
   };
+
+  type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>;
+  interface Headers {
+    append(name: string, value: string): void;
+    delete(name: string): void;
+    /** Several values are joined by commas; null when there is none. */
+    get(name: string): string | null;
+    getSetCookie(): string[];
+    has(name: string): boolean;
+    set(name: string, value: string): void;
+    forEach(callback: (value: string, name: string, parent: Headers) => void): void;
+    entries(): IterableIterator<[string, string]>;
+    keys(): IterableIterator<string>;
+    values(): IterableIterator<string>;
+    [Symbol.iterator](): IterableIterator<[string, string]>;
+  }
+  var Headers: { prototype: Headers; new (init?: HeadersInit): Headers };
+
+  /** Text or bytes; there are no streams, blobs or forms. */
+  type BodyInit = string | Uint8Array | ArrayBuffer | URLSearchParams;
+  interface Body {
+    readonly bodyUsed: boolean;
+    text(): Promise<string>;
+    json(): Promise<unknown>;
+    bytes(): Promise<Uint8Array>;
+    arrayBuffer(): Promise<ArrayBuffer>;
+  }
+  interface RequestInit {
+    /** GET when absent. */
+    method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | (string & {});
+    headers?: HeadersInit;
+    body?: BodyInit | null;
+    /** `follow` when absent: at most three, each of them granted too. */
+    redirect?: "follow" | "manual" | "error";
+    /** At most 10 seconds. */
+    timeoutMs?: number;
+  }
+  interface Request extends Body {
+    readonly url: string;
+    readonly method: string;
+    readonly headers: Headers;
+    readonly redirect: "follow" | "manual" | "error";
+    clone(): Request;
+  }
+  var Request: { prototype: Request; new (input: string | URL | Request, init?: RequestInit): Request };
+  interface ResponseInit {
+    status?: number;
+    statusText?: string;
+    headers?: HeadersInit;
+  }
+  interface Response extends Body {
+    readonly status: number;
+    readonly statusText: string;
+    /** Whether the status is 200 to 299. */
+    readonly ok: boolean;
+    readonly headers: Headers;
+    /** What answered, after redirects. */
+    readonly url: string;
+    readonly redirected: boolean;
+    readonly type: "default" | "basic";
+    clone(): Response;
+  }
+  var Response: {
+    prototype: Response;
+    new (body?: BodyInit | null, init?: ResponseInit): Response;
+    json(data: unknown, init?: ResponseInit): Response;
+    redirect(url: string | URL, status?: number): Response;
+  };
+  /**
+   * Asks another host: needs `allow = { net = ["https://api.example.org"] }`. Rejects with a `HostError` when there is
+   * no answer; an answer that says no is an answer.
+   */
+  function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
 
   interface URLSearchParams {
     readonly size: number;

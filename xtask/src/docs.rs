@@ -166,6 +166,8 @@ fn charge_name(kind: HostCharge) -> &'static str {
         HostCharge::ChainRead => "a read of ctx.neo",
         HostCharge::ChainWrite => "ctx.neo.invoke",
         HostCharge::Emit => "ctx.emit",
+        HostCharge::Fetch => "fetch; the answer by KiB too",
+        HostCharge::Secret => "ctx.secrets",
         HostCharge::Invoke => "ctx.invoke",
         HostCharge::Digest => "hashing and encoding",
         HostCharge::Verify => "a signature check",

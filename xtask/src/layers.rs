@@ -12,7 +12,9 @@ use std::process::Command;
 const FLOORS: [&str; 9] = ["L0", "L1a", "L1b", "L2a", "L2b", "L2c", "L3", "L4", "L5"];
 
 /// Vendors and the crates that may name them.
-const VENDORS: [(&str, &[&str]); 12] = [
+const VENDORS: [(&str, &[&str]); 15] = [
+    ("cedar-policy", &["neofn-identity"]),
+    ("async-nats", &["neofn-bus-nats"]),
     ("rusqlite", &["neofn-store-sqlite"]),
     ("sqlx", &["neofn-store-postgres"]),
     ("wasmtime", &["neofn-runtime"]),
@@ -22,7 +24,8 @@ const VENDORS: [(&str, &[&str]); 12] = [
     ("axum", &["neofn-http"]),
     ("ureq", &["neofn-client", "neofn-testkit"]),
     ("tokio-tungstenite", &["neofn-chain"]),
-    ("tokio-rustls", &["neofn-chain"]),
+    ("tokio-rustls", &["neofn-chain", "neofn-egress", "neofn-grpc"]),
+    ("tonic", &["neofn-grpc"]),
     ("landlock", &["neofn-jail"]),
     ("seccompiler", &["neofn-jail"]),
 ];

@@ -1,18 +1,24 @@
 //! The handle that edges hold, and the two questions every use case asks first: who calls, and may they.
 
 use crate::auth::Authenticator;
+use crate::backup::Backups;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
+use crate::rate::{RateLimits, Rates};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
-use neofn_identity::Principal;
-use neofn_identity::port::IdentityStore;
+use neofn_gas::Bank;
+use neofn_identity::auditlog::AuditLog;
+use neofn_identity::policy::Policies;
+use neofn_identity::port::{IdentityStore, MemberStore};
+use neofn_identity::{Identity, Principal};
 use neofn_runtime::port::Runtime;
+use neofn_secrets::Vault;
 use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, Limits, ProjectName};
 use neofn_wire::JailView;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What the use cases are built from.
@@ -23,6 +29,16 @@ pub struct ApiOptions {
     pub runtime: Arc<dyn Runtime>,
     /// Holds the keys.
     pub identity: Arc<dyn IdentityStore>,
+    /// Signs people in.
+    pub accounts: Identity,
+    /// Knows who is what in which project.
+    pub members: Arc<dyn MemberStore>,
+    /// Say who may do what.
+    pub policies: Policies,
+    /// How many requests a caller may send.
+    pub rates: RateLimits,
+    /// Keeps secrets; none on a node without.
+    pub vault: Option<Arc<Vault>>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where trace ids come from.
@@ -31,6 +47,12 @@ pub struct ApiOptions {
     pub limits_max: Limits,
     /// What signs and sends; none without a chain.
     pub payments: Option<Payments>,
+    /// Whose money is kept here; none where nothing costs anything.
+    pub bank: Option<Bank>,
+    /// Where acts are written down.
+    pub audit: AuditLog,
+    /// Makes backups; none where there is nothing to back up.
+    pub backups: Option<Arc<dyn Backups>>,
     /// What does not change while the node runs.
     pub facts: NodeFacts,
 }
@@ -74,11 +96,20 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) auth: Authenticator,
+    pub(crate) accounts: Identity,
+    pub(crate) members: Arc<dyn MemberStore>,
+    pub(crate) policies: Policies,
+    pub(crate) rates: Rates,
+    pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits_max: Limits,
     pub(crate) payments: Option<Payments>,
+    pub(crate) bank: Option<Bank>,
+    pub(crate) audit: AuditLog,
+    pub(crate) backups: Option<Arc<dyn Backups>>,
     pub(crate) facts: NodeFacts,
+    pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
 }
@@ -91,13 +122,22 @@ impl Api {
             inner: Arc::new(Inner {
                 engine: options.engine,
                 runtime: options.runtime,
-                auth: Authenticator::new(options.identity, options.clock.clone()),
+                auth: Authenticator::new(options.identity, options.accounts.clone(), options.clock.clone()),
+                accounts: options.accounts,
+                members: options.members,
+                policies: options.policies,
+                rates: Rates::new(options.rates),
+                vault: options.vault,
                 started: options.clock.monotonic(),
                 clock: options.clock,
                 entropy: options.entropy,
                 limits_max: options.limits_max,
                 payments: options.payments,
+                bank: options.bank,
+                audit: options.audit,
+                backups: options.backups,
                 facts: options.facts,
+                services: OnceLock::new(),
                 draining: AtomicBool::new(false),
             }),
         }
@@ -127,8 +167,18 @@ impl Api {
             .ok_or_else(|| Code::ChainAbsent.into())
     }
 
+    /// Whose money is kept here (NF1307 where nothing costs anything).
+    pub(crate) fn bank(&self) -> Result<&Bank, Error> {
+        self.inner.bank.as_ref().ok_or_else(|| Code::BankAbsent.into())
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// May they do this?
+    pub(crate) fn authorise(&self, who: &Principal, action: Action, target: Target<'_>) -> Result<(), Error> {
+        policy::authorise(&self.inner.policies, who, action, target)
     }
 
     /// May they do this to a function? Also for an edge that wants to know before it reads a large body.
@@ -138,11 +188,11 @@ impl Api {
         action: Action,
         key: &FunctionKey,
     ) -> Result<(), Error> {
-        policy::authorise(
+        self.authorise(
             who,
             action,
-            Target::Project {
-                project: &key.project,
+            Target::Function {
+                key,
                 hidden_as: Code::FunctionNotFound,
                 public: false,
             },
@@ -156,35 +206,35 @@ impl Api {
         action: Action,
         project: &ProjectName,
     ) -> Result<(), Error> {
-        policy::authorise(
+        self.authorise(
             who,
             action,
             Target::Project {
                 project,
                 hidden_as: Code::ProjectNotFound,
-                public: false,
             },
         )
     }
 
-    /// May they run it? Members need no look-up; for others the function has to be public.
+    /// May they run it? Only for those who may not anyway is it looked up whether the function is public.
     pub(crate) async fn authorise_call(
         &self,
         who: &Principal,
         action: Action,
         key: &FunctionKey,
     ) -> Result<(), ApiError> {
-        let public = !who.reaches(&key.project) && self.is_public(key).await?;
-        policy::authorise(
-            who,
-            action,
-            Target::Project {
-                project: &key.project,
-                hidden_as: Code::FunctionNotFound,
-                public,
-            },
-        )?;
-        Ok(())
+        let target = |public| Target::Function {
+            key,
+            hidden_as: Code::FunctionNotFound,
+            public,
+        };
+        let Err(refused) = self.authorise(who, action, target(false)) else {
+            return Ok(());
+        };
+        if self.is_public(key).await? {
+            return Ok(self.authorise(who, action, target(true))?);
+        }
+        Err(refused.into())
     }
 
     /// Whether a function exists is not for outsiders to learn: one that does not is not public.

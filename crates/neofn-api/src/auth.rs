@@ -1,9 +1,9 @@
-//! From a bearer token to a principal.
+//! From a bearer token, be it a key or an access token, to a principal.
 //!
 //! Never says why a key was refused, and never logs one.
 
 use neofn_identity::port::IdentityStore;
-use neofn_identity::{ApiKey, KeyId, KeyRecord, Principal};
+use neofn_identity::{ApiKey, Identity, KeyId, KeyRecord, Principal};
 use neofn_types::{Clock, Error};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,7 @@ const CACHE_ENTRIES_MAX: usize = 4_096;
 /// Looks keys up and remembers them for a few seconds, unknown ones too: guessing costs no disk.
 pub struct Authenticator {
     store: Arc<dyn IdentityStore>,
+    accounts: Identity,
     clock: Arc<dyn Clock>,
     cache: Mutex<HashMap<KeyId, (Duration, Option<KeyRecord>)>>,
 }
@@ -24,9 +25,10 @@ pub struct Authenticator {
 impl Authenticator {
     /// Over a store.
     #[must_use]
-    pub fn new(store: Arc<dyn IdentityStore>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Arc<dyn IdentityStore>, accounts: Identity, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
+            accounts,
             clock,
             cache: Mutex::new(HashMap::new()),
         }
@@ -35,11 +37,11 @@ impl Authenticator {
     /// Who sends this `Authorization` header. Anything but a valid key is anonymous: a public function may have
     /// credentials of its own, and a path that is not public answers 401 to the anonymous.
     pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
-        let Some(key) = authorization
-            .and_then(bearer)
-            .and_then(|t| t.parse::<ApiKey>().ok())
-        else {
+        let Some(token) = authorization.and_then(bearer) else {
             return Ok(Principal::Anonymous);
+        };
+        let Ok(key) = token.parse::<ApiKey>() else {
+            return self.accounts.principal(token).await;
         };
         let record = match self.cached(key.id) {
             Some(record) => record,
@@ -50,9 +52,15 @@ impl Authenticator {
             Some(record) if key.matches(&record.hash) && record.valid_at(now) => Principal::Key {
                 id: record.id,
                 scope: record.scope,
+                powers: record.powers,
             },
             _ => Principal::Anonymous,
         })
+    }
+
+    /// Looks every key up anew: some have changed.
+    pub(crate) fn forget(&self) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn cached(&self, id: KeyId) -> Option<Option<KeyRecord>> {
@@ -85,8 +93,13 @@ fn bearer(header: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use neofn_identity::Scope;
-    use neofn_identity::port::IdentityStoreError;
+    use neofn_identity::audit::AuditEntry;
+    use neofn_identity::challenge::{ChallengeRecord, Nonce};
+    use neofn_identity::port::{
+        IdentityStoreError, Put, Rotate, Rotated, SessionRecord, SessionStore, SignIn,
+    };
+    use neofn_identity::token::{FileSeal, SigningKeyRecord};
+    use neofn_identity::{IdentityOptions, Membership, Scope, SessionId, SignInSettings};
     use neofn_types::UnixMillis;
     use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -120,21 +133,78 @@ mod tests {
         }
     }
 
+    struct Counting;
+    impl neofn_types::Entropy for Counting {
+        fn fill(&self, buf: &mut [u8]) {
+            buf.fill(7);
+        }
+    }
+    /// Accounts of a node where nobody has signed in.
+    #[derive(Default)]
+    struct Nobody(Mutex<Vec<SigningKeyRecord>>);
+    #[async_trait]
+    impl SessionStore for Nobody {
+        async fn put_challenge(&self, _: ChallengeRecord, _: u32) -> Result<Put, IdentityStoreError> {
+            Ok(Put::Full)
+        }
+        async fn challenge(&self, _: Nonce) -> Result<Option<ChallengeRecord>, IdentityStoreError> {
+            Ok(None)
+        }
+        async fn sign_in(&self, _: SignIn) -> Result<bool, IdentityStoreError> {
+            Ok(false)
+        }
+        async fn rotate(&self, _: Rotate) -> Result<Rotated, IdentityStoreError> {
+            Ok(Rotated::Gone)
+        }
+        async fn end_session(
+            &self,
+            _: SessionId,
+            _: UnixMillis,
+            _: AuditEntry,
+        ) -> Result<bool, IdentityStoreError> {
+            Ok(false)
+        }
+        async fn session(
+            &self,
+            _: SessionId,
+            _: UnixMillis,
+        ) -> Result<Option<(SessionRecord, Vec<Membership>)>, IdentityStoreError> {
+            Ok(None)
+        }
+        async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>, IdentityStoreError> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+        async fn add_signing_key(&self, key: SigningKeyRecord) -> Result<bool, IdentityStoreError> {
+            self.0.lock().unwrap().push(key);
+            Ok(true)
+        }
+        async fn drop_signing_keys(&self, _: u32) -> Result<(), IdentityStoreError> {
+            Ok(())
+        }
+    }
+    async fn accounts(clock: Arc<dyn Clock>) -> Identity {
+        let options = IdentityOptions {
+            settings: SignInSettings::new("localhost".parse().unwrap(), 42),
+            store: Arc::new(Nobody::default()),
+            seal: Arc::new(FileSeal::new(&[1; 32], Arc::new(Counting))),
+            contracts: None,
+            clock,
+            entropy: Arc::new(Counting),
+        };
+        Identity::open(options).await.unwrap()
+    }
+
     #[tokio::test]
     async fn takes_the_right_key_alone_and_asks_the_store_once() {
         let (keys, clock) = (Arc::new(Keys::default()), Arc::new(Ticks::default()));
         let key = ApiKey::new([1; 8], [2; 24]);
         keys.add_key(KeyRecord {
-            id: key.id,
-            hash: key.hash(),
-            scope: Scope::Operator,
-            created_at: UnixMillis(0),
             expires_at: Some(UnixMillis(20_000)),
-            revoked_at: None,
+            ..KeyRecord::new(&key, Scope::Operator, UnixMillis(0))
         })
         .await
         .unwrap();
-        let auth = Authenticator::new(keys.clone(), clock.clone());
+        let auth = Authenticator::new(keys.clone(), accounts(clock.clone()).await, clock.clone());
         let good = format!("Bearer {}", *key.reveal());
         for _ in 0..3 {
             assert!(auth.principal(Some(&good)).await.unwrap().is_operator());

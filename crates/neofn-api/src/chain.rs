@@ -2,15 +2,16 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::decode::{Call, SCRIPT_BYTES_MAX, decode};
+use neofn_chain::listing::listing;
 use neofn_chain::model::{Block, Execution, Notification, TransactionInfo, VmState};
 use neofn_chain::port::{BLOCKS_MAX, Chain};
 use neofn_chain::stack::StackItem;
 use neofn_chain::tx::script_hash;
-use neofn_event::native;
+use neofn_event::{ParameterType, native};
 use neofn_identity::Principal;
 use neofn_trigger::parameter_json;
 use neofn_types::{Code, Error, Hash256, ScriptHash};
@@ -46,12 +47,17 @@ impl Api {
 
     /// May they look? Also for an edge that wants to know before it reads a body.
     pub fn authorise_chain(&self, who: &Principal) -> Result<(), Error> {
-        policy::authorise(who, Action::ReadChain, Target::Node { loopback: false })
+        self.authorise(who, Action::ReadChain, Target::Node { loopback: false })
     }
 
     /// The network, its newest block, and how the nodes do.
     pub fn chain_info(&self, who: &Principal) -> Result<ChainView, ApiError> {
         self.chain_for(who)?;
+        // paths and queries of providers are keys as often as not
+        let operator = self
+            .authorise(who, Action::ManageSigner, Target::Node { loopback: false })
+            .is_ok();
+        let shown = |url: String| if operator { url } else { origin(&url) };
         let state = self
             .engine()
             .chain_state()
@@ -60,7 +66,7 @@ impl Api {
             .nodes
             .into_iter()
             .map(|n| ChainNodeView {
-                url: n.url,
+                url: shown(n.url),
                 agent: n.agent,
                 height: n.height,
                 lag: n.lag,
@@ -189,9 +195,15 @@ impl Api {
             .invoke_read(contract, &call.method, &args)
             .await
             .map_err(Error::from)?;
-        let result = done.stack.first().filter(|_| done.state == VmState::Halt);
+        let listed = listing(&chain, &done).await.map_err(Error::from)?;
+        let top = || done.stack.first().map(|item| parameter_json(item, returns));
+        let items = listed.as_ref().map(|l| {
+            let each = |item| parameter_json(item, ParameterType::Any);
+            l.items.iter().map(each).collect::<Value>()
+        });
+        let result = items.or_else(top).filter(|_| done.state == VmState::Halt);
         Ok(json!({
-            "result": result.map(|item| parameter_json(item, returns)),
+            "result": result, "truncated": listed.is_some_and(|l| l.truncated),
             "state": done.state, "gas": done.gas.0.to_string(), "exception": done.exception, "stack": done.stack,
             "notifications": done.notifications.iter().map(notification).collect::<Vec<_>>(),
         }))
@@ -208,6 +220,16 @@ impl Api {
             "calls": calls, "broken": decoded.broken,
         }))
     }
+}
+
+/// `https://host:port` of an address.
+fn origin(url: &str) -> String {
+    let after = url.find("://").map_or(0, |at| at + 3);
+    let end = url
+        .get(after..)
+        .and_then(|rest| rest.find(['/', '?', '#']))
+        .map_or(url.len(), |at| after + at);
+    url.get(..end).unwrap_or_default().to_owned()
 }
 
 /// A script in either notation: what is hexadecimal is taken as that.
@@ -270,4 +292,23 @@ pub(crate) fn execution(e: &Execution) -> Value {
 
 fn notification(n: &Notification) -> Value {
     json!({ "contract": n.contract, "name": native::name(n.contract), "event": n.name, "state": n.state })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn paths_and_queries_of_nodes_stay_with_the_operator() {
+        for (url, shown) in [
+            (
+                "https://rpc.example.org/v1/key?token=secret",
+                "https://rpc.example.org",
+            ),
+            ("http://127.0.0.1:10332", "http://127.0.0.1:10332"),
+            ("http://[::1]:10332/?a=b", "http://[::1]:10332"),
+        ] {
+            assert_eq!(origin(url), shown);
+        }
+    }
 }

@@ -25,7 +25,7 @@ const MAIN_DEFAULT: &str = "index.ts";
 /// What a module is called when nothing names it.
 const MODULE_DEFAULT: &str = "module.wasm";
 /// Services of the design that this build does not give.
-const GRANTS_ELSEWHERE: [&str; 5] = ["net", "secrets", "oracle", "tee", "emit"];
+const GRANTS_ELSEWHERE: [&str; 3] = ["oracle", "tee", "emit"];
 
 /// A function's name, from a path or a body.
 pub fn function_name(text: &str) -> Result<FunctionName, Error> {
@@ -275,21 +275,34 @@ fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
             ("kv", _) => return Err(invalid("`allow.kv` is true or false")),
             ("chain", Value::Null) => {}
             ("chain", value) => grants.chain = chain(value)?,
+            ("net" | "secrets", Value::Null) => {}
+            ("net", value) => grants.net = named(name, value)?.net,
+            ("secrets", value) => grants.secrets = named(name, value)?.secrets,
             (other, _) if GRANTS_ELSEWHERE.contains(&other) => {
                 return Err(invalid(format!(
-                    "`allow.{other}`: this build does not have the service; it grants `kv` and `chain`"
+                    "`allow.{other}`: this build does not have the service; it grants `kv`, `chain`, `net` and `secrets`"
                 ))
                 .hint("Remove the grant, or deploy to a node that has the service."));
             }
             (other, _) => {
                 let shown: String = other.chars().take(40).collect();
                 return Err(invalid(format!(
-                    "`allow.{shown}` is unknown; this build grants `kv` and `chain`"
+                    "`allow.{shown}` is unknown; this build grants `kv`, `chain`, `net` and `secrets`"
                 )));
             }
         }
     }
     Ok(grants)
+}
+
+/// Origins and secrets are read as they are written everywhere else.
+fn named(name: &str, value: &Value) -> Result<Grants, Error> {
+    let hint = match name {
+        "net" => "Write origins: [\"https://api.example.org\", \"GET https://*.example.org\"].",
+        _ => "Write names: [\"API_KEY\"], or [{\"name\": \"API_KEY\", \"plaintext\": true}].",
+    };
+    serde_json::from_value::<Grants>(serde_json::json!({ name: value }))
+        .map_err(|e| invalid(format!("`allow.{name}`: {e}")).hint(hint))
 }
 
 fn chain(value: &Value) -> Result<ChainGrant, Error> {
@@ -383,8 +396,8 @@ mod tests {
             json!({"limits": {"memory": "1GiB"}}),
             json!({"limits": {"units": 1}}),
             json!({"limits": {"concurrency": 0}}),
-            json!({"allow": {"net": ["https://x"]}}),
-            json!({"allow": {"secrets": []}}),
+            json!({"allow": {"net": ["api.example.org"]}}),
+            json!({"allow": {"secrets": ["A", "A"]}}),
             json!({"allow": {"chain": "write"}}),
             json!({"allow": {"chain": {"write": {"contracts": ["GAS"], "gas": "lots"}}}}),
             json!({"allow": {"kvv": true}}),

@@ -44,7 +44,7 @@ impl Api {
         request: DeployRequest,
     ) -> Result<(DeployResponse, bool), ApiError> {
         self.authorise_project(who, Action::Deploy, project)?;
-        // projects are made by operators; a project's own key may outlive it
+        // an operator's first deployment makes a project; a project's own key may outlive it
         if !who.is_operator() && !self.engine().project_exists(project).await? {
             return Err(Error::new(
                 Code::Forbidden,
@@ -54,6 +54,9 @@ impl Api {
         }
         let deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
         let done = self.engine().deploy(deploy).await?;
+        if done.created {
+            self.first_credit(project).await;
+        }
         Ok((view::deployed(&done), done.created))
     }
 

@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::error::{ApiError, FailedRun};
 use crate::functions::{Page, bad_cursor};
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use crate::{json, view};
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Origin, Status};
@@ -15,6 +15,7 @@ use neofn_wire::{
     Accepted, Estimate, InvocationList, InvocationView, LogEvent, LogList, ReplayRequest, ReplayResponse,
 };
 use std::collections::{HashSet, VecDeque};
+use tokio_util::sync::CancellationToken;
 
 /// Longest Idempotency-Key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
@@ -55,9 +56,20 @@ pub struct LogQuery {
 impl Api {
     /// Runs a function and waits for its end.
     pub async fn invoke(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Invoked, ApiError> {
+        self.invoke_until(who, key, call, CancellationToken::new()).await
+    }
+
+    /// The same, for a caller who can give up: when the token is cancelled the run ends.
+    pub async fn invoke_until(
+        &self,
+        who: &Principal,
+        key: FunctionKey,
+        call: Call,
+        given_up: CancellationToken,
+    ) -> Result<Invoked, ApiError> {
         self.authorise_call(who, Action::Invoke, &key).await?;
-        let run = self.engine().invoke(checked(key, call, Origin::Sync)?).await?;
-        succeeded(run)
+        let invoke = checked(key, call, Origin::Sync)?;
+        succeeded(self.engine().invoke_until(invoke, given_up).await?)
     }
 
     /// Writes a call down for later.
@@ -93,11 +105,11 @@ impl Api {
 
     async fn may_call_endpoint(&self, who: &Principal, key: &FunctionKey) -> Result<bool, ApiError> {
         let public = self.is_public(key).await?;
-        policy::authorise(
+        self.authorise(
             who,
             Action::Endpoint,
-            Target::Project {
-                project: &key.project,
+            Target::Function {
+                key,
                 hidden_as: Code::FunctionNotFound,
                 public,
             },
@@ -228,12 +240,12 @@ impl Api {
         }
         let id: InvocationId = id.parse().map_err(|_| Error::from(Code::InvocationNotFound))?;
         let record = self.engine().invocation(id).await?;
-        let target = Target::Project {
-            project: &record.key.project,
+        let target = Target::Function {
+            key: &record.key,
             hidden_as: Code::InvocationNotFound,
             public: false,
         };
-        policy::authorise(who, action, target)?;
+        self.authorise(who, action, target)?;
         Ok(record)
     }
 }

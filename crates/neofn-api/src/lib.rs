@@ -2,18 +2,27 @@
 //!
 //! Knows no HTTP, GraphQL or gRPC: it takes a principal and typed input, and answers wire types or an error.
 
+mod accounts;
 mod api;
+mod audit;
 mod auth;
+mod backup;
 mod chain;
 mod decode;
+mod deferred;
 mod error;
 mod event_stream;
 mod functions;
+mod gas;
 mod invocations;
 pub mod json;
+mod members;
 mod node;
 pub mod policy;
+mod rate;
+mod secrets;
 mod sending;
+mod services;
 mod signer;
 mod transactions;
 mod triggers;
@@ -21,6 +30,7 @@ mod view;
 
 pub use api::{Api, ApiOptions, Development, NodeFacts, Payments};
 pub use auth::Authenticator;
+pub use backup::Backups;
 pub use chain::NotificationQuery;
 pub use decode::{function_key, project_name};
 pub use error::{ApiError, FailedRun};
@@ -29,10 +39,15 @@ pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream, unusa
 pub use neofn_engine::port::Totals;
 pub use neofn_engine::request::Invoked;
 pub use neofn_engine::{ChainState, EngineStats, HistogramData, TriggerStats};
-pub use neofn_identity::{ApiKey, Principal};
+pub use neofn_engine::{Follow, Followed};
+pub use neofn_identity::limit::Standing;
+pub use neofn_identity::{ApiKey, Principal, RefreshToken};
 pub use neofn_runtime::port::RuntimeStatus;
 pub use node::TriggerMetrics;
 pub use policy::Action;
+pub use rate::{RateLimits, TooMany};
+pub use secrets::secret_name;
 pub use sending::SendFor;
+pub use services::Services;
 pub use triggers::{FiredQuery, TestQuery};
 pub use view::{millis, units};

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use neofn_engine::port::Totals;
 use neofn_engine::{ChainState, EngineStats, TriggerStats};
 use neofn_identity::Principal;
@@ -62,7 +62,7 @@ impl Api {
         who: &Principal,
         loopback: bool,
     ) -> Result<(EngineStats, RuntimeStatus, Totals, TriggerMetrics), ApiError> {
-        policy::authorise(who, Action::Metrics, Target::Node { loopback })?;
+        self.authorise(who, Action::Metrics, Target::Node { loopback })?;
         let totals = self.engine().totals().await?;
         let triggers = (self.engine().trigger_stats(), self.engine().chain_state());
         Ok((

@@ -1,39 +1,65 @@
-//! Who may do what: the one table, and the one place that reads it.
+//! Which action is of which kind, and what is answered to those who may not. Who may is the policies' to say.
 //!
 //! Knows no transport. A use case names its [`Action`]; an action without a row does not compile.
 
-use neofn_identity::Principal;
-use neofn_types::{Code, Error, ProjectName};
+use neofn_identity::policy::{ActionDecl, Group, Policies, Resource};
+use neofn_identity::{Power, Principal};
+use neofn_types::{Code, Error, FunctionKey, ProjectName};
 
-/// Who may take an action.
+/// Who may take an action, in broad words; the policies have the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// Anybody.
     Open,
-    /// Anybody if the function is public, else as [`Rule::Member`].
+    /// Anybody if the function is public, else as [`Rule::Member`] with the power to invoke.
     PublicOrMember,
-    /// Keys that reach the project.
-    Member,
-    /// Any key.
+    /// Those in the project who have this power.
+    Member(Power),
+    /// Any valid credentials.
     AnyKey,
-    /// Operator keys.
+    /// People who signed in, and operators.
+    Person,
+    /// Operators.
     Operator,
-    /// Operator keys, and callers on this machine.
+    /// Operators, and callers on this machine.
     OperatorOrLoopback,
 }
 
+impl Rule {
+    const fn group(self) -> Group {
+        match self {
+            Self::Open => Group::Open,
+            Self::PublicOrMember => Group::Call,
+            Self::Member(power) => Group::Power(power),
+            Self::AnyKey => Group::SignedIn,
+            Self::Person => Group::Person,
+            Self::Operator => Group::Administer,
+            Self::OperatorOrLoopback => Group::Observe,
+        }
+    }
+}
+
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident: $rule:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $rule:ident $(($power:ident))?;)*) => {
         /// What a caller can ask for: one per use case.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Action { $($(#[$doc])* $name,)* }
         impl Action {
             /// Every action.
             pub const ALL: &'static [Action] = &[$(Action::$name,)*];
+            /// As policies name it.
+            pub const DECLARED: &'static [ActionDecl] = &[$(
+                ActionDecl { name: stringify!($name), group: Action::$name.rule().group() },
+            )*];
             /// Who may take it.
             #[must_use]
             pub const fn rule(self) -> Rule {
-                match self { $(Action::$name => Rule::$rule,)* }
+                match self { $(Action::$name => Rule::$rule $((Power::$power))?,)* }
+            }
+            /// As policies name it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Action::$name => stringify!($name),)* }
             }
         }
     };
@@ -41,61 +67,95 @@ macro_rules! actions {
 
 actions! {
     /// Make or replace a function.
-    Deploy: Member;
+    Deploy: Member(Deploy);
     /// Change a function.
-    Patch: Member;
+    Patch: Member(Deploy);
     /// Remove a function.
-    Delete: Member;
+    Delete: Member(Deploy);
     /// See a function.
-    ReadFunction: Member;
+    ReadFunction: Member(Read);
     /// See the functions of a project.
-    ListFunctions: Member;
+    ListFunctions: Member(Read);
     /// See the versions of a function.
-    ListVersions: Member;
+    ListVersions: Member(Read);
     /// Make an older version live.
-    Rollback: Member;
+    Rollback: Member(Operate);
     /// Run a function, or queue a run.
     Invoke: PublicOrMember;
     /// Call a function's own HTTP endpoint.
     Endpoint: PublicOrMember;
     /// Run a function without keeping anything.
-    Estimate: Member;
+    Estimate: Member(Invoke);
     /// See the logs of a function.
-    ReadLogs: Member;
+    ReadLogs: Member(Read);
     /// See the invocations of a function.
-    ListInvocations: Member;
+    ListInvocations: Member(Read);
     /// See an invocation.
-    ReadInvocation: Member;
+    ReadInvocation: Member(Read);
     /// Run an ended invocation again without keeping anything.
-    Replay: Member;
+    Replay: Member(Operate);
     /// Send CloudEvents to the triggers of a project.
-    Publish: Member;
+    Publish: Member(Invoke);
     /// See events that reached triggers.
-    ListEvents: Member;
+    ListEvents: Member(Read);
     /// See triggers.
-    ListTriggers: Member;
+    ListTriggers: Member(Read);
     /// Try a trigger on what happened.
-    TestTrigger: Member;
+    TestTrigger: Member(Read);
     /// Pause or resume a trigger.
-    SwitchTrigger: Member;
+    SwitchTrigger: Member(Operate);
     /// See what failed for good.
-    ListDeadLetters: Member;
+    ListDeadLetters: Member(Read);
     /// Try again what failed for good, or drop it.
-    RedoDeadLetters: Member;
+    RedoDeadLetters: Member(Operate);
     /// Look at the chain.
     ReadChain: AnyKey;
     /// See the transactions that a project sent.
-    ReadTransactions: Member;
+    ReadTransactions: Member(Read);
     /// Send transactions with the node's own accounts: call contracts, deploy and update them.
     SendTransactions: Operator;
     /// See and change the accounts that sign, and what they may sign.
     ManageSigner: Operator;
+    /// See what a project has and used.
+    ReadGas: Member(Read);
+    /// Set limits of spending, and take money out.
+    ManageGas: Member(Money);
+    /// Give credit, and compare the ledger with the chain.
+    OperateBank: Operator;
+    /// Read the audit log, and prove it.
+    ReadAudit: Operator;
+    /// Make a backup of the node.
+    MakeBackup: Operator;
+    /// See secrets, without their values.
+    ReadSecret: Member(Read);
+    /// Set, roll back, delete or rotate a secret.
+    WriteSecret: Member(Secrets);
+    /// Erase a secret for good.
+    DestroySecret: Member(Secrets);
+    /// Seal and unseal, and change the root key.
+    ManageVault: Operator;
+    /// See the nodes of the cluster.
+    ListServices: Operator;
     /// See counters of the node.
     Metrics: OperatorOrLoopback;
     /// See whether the node is alive and ready.
     Health: Open;
     /// Read the documentation.
     Docs: Open;
+    /// Sign in, and go on with a session.
+    SignIn: Open;
+    /// See who one is, and end one's session.
+    OwnSession: AnyKey;
+    /// See one's projects.
+    ListProjects: AnyKey;
+    /// Make a project.
+    CreateProject: Person;
+    /// See who is in a project.
+    ListMembers: Member(Read);
+    /// Give and take roles.
+    ManageMembers: Member(Manage);
+    /// See, make and revoke keys.
+    ManageKeys: Member(Manage);
 }
 
 /// What a request is about, as far as the table needs it.
@@ -106,121 +166,142 @@ pub enum Target<'a> {
         /// Whether the caller is on this machine.
         loopback: bool,
     },
-    /// Something in a project.
+    /// Something in a project that is of no one function.
     Project {
         /// Which.
         project: &'a ProjectName,
         /// What an outsider is told: that it does not exist.
         hidden_as: Code,
-        /// Whether it is a function that anybody may invoke.
+    },
+    /// A function, or something of it.
+    Function {
+        /// Which.
+        key: &'a FunctionKey,
+        /// What an outsider is told.
+        hidden_as: Code,
+        /// Whether anybody may invoke it.
         public: bool,
     },
 }
 
-/// Decides. Without valid credentials: 401. With them but out of reach: as if it did not exist.
-pub fn authorise(who: &Principal, action: Action, target: Target<'_>) -> Result<(), Error> {
-    let member = match target {
-        Target::Node { .. } => who.is_operator(),
-        Target::Project { project, .. } => who.reaches(project),
+/// Decides. Without valid credentials: 401. With them but out of reach: as if it did not exist. Within reach, but not
+/// allowed: 403.
+pub fn authorise(
+    policies: &Policies,
+    who: &Principal,
+    action: Action,
+    target: Target<'_>,
+) -> Result<(), Error> {
+    let (resource, hidden_as) = match target {
+        Target::Node { loopback } => (Resource::Node { loopback }, None),
+        Target::Project { project, hidden_as } => (
+            Resource::Project(project),
+            (!who.reaches(project)).then_some(hidden_as),
+        ),
+        Target::Function {
+            key,
+            hidden_as,
+            public,
+        } => (
+            Resource::Function { key, public },
+            (!who.reaches_function(key)).then_some(hidden_as),
+        ),
     };
-    let allowed = match (action.rule(), target) {
-        (Rule::Open, _) => true,
-        (Rule::PublicOrMember, Target::Project { public, .. }) => public || member,
-        (Rule::AnyKey, Target::Node { .. }) => *who != Principal::Anonymous,
-        (Rule::OperatorOrLoopback, Target::Node { loopback }) => loopback || member,
-        (Rule::Operator, Target::Node { .. }) => member,
-        (Rule::Member, Target::Project { .. }) => member,
-        // a project's rule asked of the node, or the reverse: nobody's right
-        (Rule::PublicOrMember | Rule::Member, Target::Node { .. })
-        | (Rule::OperatorOrLoopback | Rule::Operator | Rule::AnyKey, Target::Project { .. }) => false,
-    };
-    match (allowed, who, target) {
-        (true, ..) => Ok(()),
-        (false, Principal::Anonymous, _) => Err(Code::Unauthenticated.into()),
-        (false, Principal::Key { .. }, Target::Node { .. }) => Err(Code::Forbidden.into()),
-        (false, Principal::Key { .. }, Target::Project { hidden_as, .. }) => Err(hidden_as.into()),
+    if policies.allows(who, action.name(), resource) {
+        return Ok(());
     }
+    if *who == Principal::Anonymous {
+        return Err(Code::Unauthenticated.into());
+    }
+    Err(hidden_as.unwrap_or(Code::Forbidden).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neofn_identity::{KeyId, Scope};
+    use neofn_identity::{KeyId, Membership, Powers, Role, Scope, SessionId, SignedIn};
+    use neofn_types::ScriptHash;
+    use std::sync::Arc;
 
-    fn key(scope: Scope) -> Principal {
+    fn key(scope: Scope, powers: Powers) -> Principal {
         Principal::Key {
             id: KeyId([0; 8]),
             scope,
+            powers,
         }
     }
+    fn person(project: &str, role: Role) -> Principal {
+        Principal::Account(Arc::new(SignedIn {
+            account: ScriptHash([1; 20]),
+            session: SessionId([1; 16]),
+            operator: false,
+            memberships: vec![Membership {
+                project: project.parse().unwrap(),
+                function: None,
+                role,
+            }],
+        }))
+    }
 
-    /// Every action, every kind of caller: what is answered. A new action must be added here.
+    /// Every action, every kind of caller: what is answered. A new action is here because it has a rule.
     #[test]
     fn every_action_against_every_caller() {
-        let own: ProjectName = "own".parse().unwrap();
-        let other: ProjectName = "other".parse().unwrap();
+        let policies = Policies::built_in(Action::DECLARED).unwrap();
+        let own = FunctionKey::new("own".parse().unwrap(), "f".parse().unwrap());
+        let project = Scope::Project(own.project.clone());
         let callers = [
             Principal::Anonymous,
-            key(Scope::Project(other)),
-            key(Scope::Project(own.clone())),
-            key(Scope::Operator),
+            key(Scope::Project("other".parse().unwrap()), Powers::ALL),
+            person("other", Role::Owner),
+            key(project.clone(), Powers::ALL),
+            person("own", Role::Owner),
+            person("own", Role::Viewer),
+            key(Scope::Operator, Powers::default()),
         ];
-        let ask = |action: Action, public: bool| -> Vec<u16> {
-            let target = match action {
-                Action::Metrics
-                | Action::Health
-                | Action::Docs
-                | Action::ReadChain
-                | Action::SendTransactions
-                | Action::ManageSigner => Target::Node { loopback: public },
-                _ => Target::Project {
-                    project: &own,
+        let ask = |action: Action, open: bool| -> Vec<u16> {
+            let target = match action.rule() {
+                Rule::Member(_) | Rule::PublicOrMember => Target::Function {
+                    key: &own,
                     hidden_as: Code::FunctionNotFound,
-                    public,
+                    public: open,
                 },
+                _ => Target::Node { loopback: open },
             };
+            let answer = |who| authorise(&policies, who, action, target).err();
             callers
                 .iter()
-                .map(|who| {
-                    authorise(who, action, target)
-                        .err()
-                        .map_or(200, |e| e.code.info().status)
-                })
+                .map(|who| answer(who).map_or(200, |e| e.code.info().status))
                 .collect()
         };
         for action in Action::ALL {
-            let (private, open) = match action {
-                Action::Deploy
-                | Action::Patch
-                | Action::Delete
-                | Action::ReadFunction
-                | Action::ListFunctions
-                | Action::ListVersions
-                | Action::Rollback
-                | Action::Estimate
-                | Action::ReadLogs
-                | Action::ListInvocations
-                | Action::ReadInvocation
-                | Action::Replay
-                | Action::Publish
-                | Action::ListEvents
-                | Action::ListTriggers
-                | Action::TestTrigger
-                | Action::SwitchTrigger
-                | Action::ListDeadLetters
-                | Action::RedoDeadLetters
-                | Action::ReadTransactions => ([401, 404, 200, 200], [401, 404, 200, 200]),
-                Action::Invoke | Action::Endpoint => ([401, 404, 200, 200], [200; 4]),
-                Action::ReadChain => ([401, 200, 200, 200], [401, 200, 200, 200]),
-                // being on this machine is not enough
-                Action::SendTransactions | Action::ManageSigner => {
-                    ([401, 403, 403, 200], [401, 403, 403, 200])
+            let viewer = |power| if power == Power::Read { 200 } else { 403 };
+            let (closed, open) = match action.rule() {
+                Rule::Member(power) => {
+                    let seen = [401, 404, 404, 200, 200, viewer(power), 200];
+                    (seen, seen)
                 }
-                Action::Metrics => ([401, 403, 403, 200], [200; 4]),
-                Action::Health | Action::Docs => ([200; 4], [200; 4]),
+                Rule::PublicOrMember => ([401, 404, 404, 200, 200, 403, 200], [200; 7]),
+                Rule::AnyKey => (
+                    [401, 200, 200, 200, 200, 200, 200],
+                    [401, 200, 200, 200, 200, 200, 200],
+                ),
+                Rule::Person => (
+                    [401, 403, 200, 403, 200, 200, 200],
+                    [401, 403, 200, 403, 200, 200, 200],
+                ),
+                Rule::Operator => (
+                    [401, 403, 403, 403, 403, 403, 200],
+                    [401, 403, 403, 403, 403, 403, 200],
+                ),
+                Rule::OperatorOrLoopback => ([401, 403, 403, 403, 403, 403, 200], [200; 7]),
+                Rule::Open => ([200; 7], [200; 7]),
             };
-            assert_eq!(ask(*action, false), private, "{action:?}");
-            assert_eq!(ask(*action, true), open, "{action:?} of something public");
+            assert_eq!(ask(*action, false), closed, "{action:?}");
+            assert_eq!(
+                ask(*action, true),
+                open,
+                "{action:?} of something public, or from here"
+            );
         }
     }
 }

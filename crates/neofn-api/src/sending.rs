@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::chain::{bad, contract};
 use crate::error::ApiError;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use crate::transactions::view;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,7 +30,7 @@ pub struct SendFor<'a> {
 impl Api {
     /// May they send? Also for an edge that wants to know before it reads a large body.
     pub fn authorise_sending(&self, who: &Principal) -> Result<(), Error> {
-        policy::authorise(who, Action::SendTransactions, Target::Node { loopback: false })
+        self.authorise(who, Action::SendTransactions, Target::Node { loopback: false })
     }
 
     /// Calls a method of a contract, on chain.
@@ -130,14 +130,18 @@ impl Api {
             .map(str::parse)
             .transpose()
             .map_err(|e| bad("gas", &e))?;
-        let signer = RequestSigner {
-            account: self.payer(sending).await?,
-            scope: Scope::CalledByEntry,
-            verification: None,
-        };
+        // where none is named the manager takes the one that pays: another one later is no other request
+        let mut signers = Vec::new();
+        if sending.account.is_some() {
+            signers.push(RequestSigner {
+                account: self.payer(sending).await?,
+                scope: Scope::CalledByEntry,
+                verification: None,
+            });
+        }
         let request = Request {
             fee_max,
-            signers: vec![signer],
+            signers,
             ..Request::new(of.project.clone(), idempotency, script)
         };
         if sending.dry_run {
@@ -161,6 +165,10 @@ impl Api {
             });
         }
         let record = transactions.submit(request).await.map_err(Error::from)?;
+        if record.request.fee_max != fee_max {
+            let message = format!("transaction {} was asked for with another `gas`", record.id);
+            return Err(Error::new(Code::IdempotencyMismatch, message).into());
+        }
         Ok(SentView {
             contract: target.to_string(),
             sender: record.sender.to_address(),

@@ -6,12 +6,13 @@ use crate::api::Api;
 use crate::chain::{bad, contract};
 use crate::error::ApiError;
 use crate::functions::Page;
-use crate::policy::{self, Action, Target};
+use crate::policy::{Action, Target};
 use neofn_chain::key::PrivateKey;
 use neofn_chain::signer::{AccountInfo, Calls, Import, MethodRule, Signature, Signing as _, SigningPolicy};
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::{ScryptParameters, Wallet, WalletError, nep2};
 use neofn_identity::Principal;
+use neofn_identity::audit::AuditEntry;
 use neofn_types::{Code, Datoshi, Error, ScriptHash};
 use neofn_wire::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
@@ -27,7 +28,7 @@ const SCOPE_CONTRACTS_MAX: usize = 16;
 impl Api {
     /// May they manage keys? Also for an edge that wants to know before it reads a body.
     pub fn authorise_signer(&self, who: &Principal) -> Result<(), Error> {
-        policy::authorise(who, Action::ManageSigner, Target::Node { loopback: false })
+        self.authorise(who, Action::ManageSigner, Target::Node { loopback: false })
     }
 
     /// The accounts that sign.
@@ -61,6 +62,9 @@ impl Api {
         let key = tokio::task::spawn_blocking(move || private_key(&request))
             .await
             .map_err(Error::internal)??;
+        let now = self.inner.clock.now();
+        self.log(AuditEntry::new(now, who.actor(), "signer.import", label.as_str()))
+            .await?;
         let wif = Import::Wif(key.to_wif());
         drop(key);
         let info = signer.import(wif, &label, policy).await.map_err(Error::from)?;
@@ -84,6 +88,10 @@ impl Api {
             Error::new(Code::SignerNoAccount, message)
         })?;
         let policy = changed(found.policy, request)?;
+        let now = self.inner.clock.now();
+        let entry = AuditEntry::new(now, who.actor(), "signer.policy", wanted.to_address());
+        let said = serde_json::to_string(&policy).unwrap_or_default();
+        self.log(entry.detail(said)).await?;
         let info = signer.set_policy(wanted, policy).await.map_err(Error::from)?;
         Ok(account(&info))
     }
@@ -158,9 +166,15 @@ fn changed(mut policy: SigningPolicy, request: &PolicyView) -> Result<SigningPol
             return Err(bad("calls", &format!("more than {RULES_MAX} contracts")));
         }
         policy.calls = match rules.as_slice() {
-            [] => Calls::Any,
+            [] if request.transfers == Some(true) => Calls::Any,
+            [] => Calls::NoTransfers,
             rules => Calls::Only(rules.iter().map(method_rule).collect::<Result<_, _>>()?),
         };
+    }
+    match (&request.calls, request.transfers, &policy.calls) {
+        (None, Some(true), Calls::NoTransfers) => policy.calls = Calls::Any,
+        (None, Some(false), Calls::Any) => policy.calls = Calls::NoTransfers,
+        _ => {}
     }
     if let Some(text) = &request.scope {
         policy.scope = scope(text)?;
@@ -224,7 +238,7 @@ fn account(info: &AccountInfo) -> SignerAccountView {
             per_transaction: Some(info.policy.per_transaction.to_string()),
             per_day: Some(info.policy.per_day.to_string()),
             calls: Some(match &info.policy.calls {
-                Calls::Any => Vec::new(),
+                Calls::Any | Calls::NoTransfers => Vec::new(),
                 Calls::Only(rules) => rules
                     .iter()
                     .map(|rule| CallRule {
@@ -233,6 +247,11 @@ fn account(info: &AccountInfo) -> SignerAccountView {
                     })
                     .collect(),
             }),
+            transfers: match &info.policy.calls {
+                Calls::Any => Some(true),
+                Calls::NoTransfers => Some(false),
+                Calls::Only(_) => None,
+            },
             scope: Some(scope_text(&info.policy.scope)),
             network: Some(info.policy.network.unwrap_or(0)),
         },

@@ -16,6 +16,8 @@ const PUSHINT8: u8 = 0x00;
 const PUSHINT256: u8 = 0x05;
 const PUSHDATA1: u8 = 0x0c;
 const PUSHDATA4: u8 = 0x0e;
+const PUSHNULL: u8 = 0x0b;
+const PACK: u8 = 0xc0;
 const PUSHM1: u8 = 0x0f;
 const PUSH16: u8 = 0x20;
 const SYSCALL: u8 = 0x41;
@@ -422,6 +424,92 @@ pub fn decode(script: &[u8]) -> Decoded {
     decoded
 }
 
+/// A transfer of a token as a script asks for it (NEP-17): what no notification tells is what was given along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferCall {
+    /// Of which token.
+    pub token: ScriptHash,
+    /// From whom.
+    pub from: ScriptHash,
+    /// To whom.
+    pub to: ScriptHash,
+    /// How much, in the token's smallest unit.
+    pub amount: BigInt,
+    /// What is given along; none for nothing, and for what is no plain text or bytes.
+    pub data: Option<Vec<u8>>,
+}
+
+/// What an instruction leaves for the call after it.
+enum Pushed<'a> {
+    Bytes(&'a [u8]),
+    Integer(BigInt),
+    Null,
+    Pack,
+}
+
+/// The transfers that are written in a script with plain arguments, in order. A script that makes its arguments in other
+/// ways has none here, whatever it moves.
+#[must_use]
+pub fn transfer_calls(script: &[u8]) -> Vec<TransferCall> {
+    let (mut rest, mut pushed, mut found) = (script, Vec::new(), Vec::new());
+    while let Some((&opcode, after)) = rest.split_first() {
+        let (size, prefixed) = operand(opcode);
+        let parts = after.split_at_checked(size).and_then(|(head, tail)| {
+            if !prefixed {
+                return Some((head, tail));
+            }
+            let length = head.iter().rev().fold(0usize, |n, b| (n << 8) | usize::from(*b));
+            tail.split_at_checked(length)
+        });
+        let Some((payload, tail)) = parts else { break };
+        rest = tail;
+        match opcode {
+            PUSHINT8..=PUSHINT256 => pushed.push(Pushed::Integer(BigInt::from_signed_bytes_le(payload))),
+            PUSHM1..=PUSH16 => pushed.push(Pushed::Integer(BigInt::from(i16::from(opcode) - 0x10))),
+            PUSHDATA1..=PUSHDATA4 => pushed.push(Pushed::Bytes(payload)),
+            PUSHNULL => pushed.push(Pushed::Null),
+            PACK => pushed.push(Pushed::Pack),
+            SYSCALL => {
+                found.extend(transfer_call(&pushed));
+                pushed.clear();
+            }
+            _ => pushed.clear(),
+        }
+    }
+    found
+}
+
+fn transfer_call(pushed: &[Pushed<'_>]) -> Option<TransferCall> {
+    let [
+        ..,
+        data,
+        Pushed::Integer(amount),
+        Pushed::Bytes(to),
+        Pushed::Bytes(from),
+        Pushed::Integer(four),
+        Pushed::Pack,
+        Pushed::Integer(_),
+        Pushed::Bytes(b"transfer"),
+        Pushed::Bytes(token),
+    ] = pushed
+    else {
+        return None;
+    };
+    if *four != BigInt::from(4) {
+        return None;
+    }
+    Some(TransferCall {
+        token: ScriptHash((*token).try_into().ok()?),
+        from: ScriptHash((*from).try_into().ok()?),
+        to: ScriptHash((*to).try_into().ok()?),
+        amount: amount.clone(),
+        data: match data {
+            Pushed::Bytes(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        },
+    })
+}
+
 /// The method and the contract are the last things that were pushed.
 fn call(pushed: &[&[u8]]) -> Option<Call> {
     let [.., method, contract] = pushed else {
@@ -477,6 +565,46 @@ mod tests {
             ("transfer", "0xd2a4cff31913016155e38e474a2c06d08be276cf")
         );
         assert!(!decoded.broken && decode(&script[..script.len() - 1]).broken);
+    }
+
+    #[test]
+    fn a_transfer_says_what_is_given_along() {
+        use crate::script::{CallFlags, ScriptBuilder};
+        use crate::stack::StackItem;
+        let (token, from, to) = (ScriptHash([1; 20]), ScriptHash([2; 20]), ScriptHash([3; 20]));
+        let mut builder = ScriptBuilder::new();
+        let account = |h: ScriptHash| StackItem::ByteString(h.0.to_vec());
+        for (amount, data) in [
+            (5i64, StackItem::ByteString(b"neofn:shop:1".to_vec())),
+            (100_000_000, StackItem::Null),
+        ] {
+            let arguments = [
+                account(from),
+                account(to),
+                StackItem::Integer(amount.into()),
+                data,
+            ];
+            builder
+                .call(token, "transfer", CallFlags::All, &arguments)
+                .unwrap()
+                .op(0x39);
+        }
+        let script = builder.into_bytes();
+        let calls = transfer_calls(&script);
+        assert_eq!(calls.len(), 2);
+        assert_eq!(
+            (calls[0].token, calls[0].from, calls[0].to, &calls[0].amount),
+            (token, from, to, &BigInt::from(5))
+        );
+        assert_eq!(calls[0].data.as_deref(), Some(b"neofn:shop:1".as_slice()));
+        assert_eq!(
+            (&calls[1].amount, &calls[1].data),
+            (&BigInt::from(100_000_000), &None)
+        );
+        // without the last instruction's end, and all before it
+        for cut in 0..script.len() - 1 {
+            assert!(transfer_calls(&script[..cut]).len() < 2, "{cut}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod dev;
 mod error;
 pub mod fee;
 pub mod key;
+pub mod listing;
 pub mod manager;
 pub mod model;
 pub mod pool;

@@ -136,8 +136,8 @@ pub enum Reserved {
 pub trait TxStore: Send + Sync + 'static {
     /// Takes a new transaction, unless there is one of its id, or the fees of its sender's transactions that have not
     /// ended would be more than `balance` with it. The fees of one that it replaces
-    /// do not count: only one of the two is ever paid. That one is marked as being replaced, in the same step; if it has
-    /// ended or is being replaced already, the answer is [`Reserved::Existing`] with it.
+    /// do not count: only one of the two is ever paid. That one is marked as being replaced, in the same step; unless
+    /// [`TxRecord::can_replace`] holds of it, nothing changes and the answer is [`Reserved::Existing`] with it.
     async fn reserve(&self, record: TxRecord, balance: Datoshi) -> Result<Reserved, TxStoreError>;
     /// Replaces a transaction by its next revision; whether that was still the one before. Nothing changes otherwise.
     async fn advance(&self, record: TxRecord) -> Result<bool, TxStoreError>;

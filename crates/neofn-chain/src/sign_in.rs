@@ -85,6 +85,14 @@ pub fn verify_wallet_signature(
         .map(|(format, _)| format)
 }
 
+/// The one of the two signatures of the same thing whose `s` is in the lower half of the curve's order; none when the
+/// bytes are no signature at all. Anybody can turn one into the other, so only this one should ever be accepted.
+#[must_use]
+pub fn canonical(signature: &[u8; 64]) -> Option<[u8; 64]> {
+    let signature = p256::ecdsa::Signature::from_slice(signature).ok()?;
+    Some(signature.normalize_s().unwrap_or(signature).to_bytes().into())
+}
+
 fn candidates(account: ScriptHash, challenge: Challenge<'_>) -> Option<Vec<(WalletFormat, Vec<u8>)>> {
     match challenge {
         Challenge::Message { text, salt } => {
@@ -257,6 +265,23 @@ mod tests {
                 None,
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_signature_has_one_canonical_form() {
+        let key = crate::key::PrivateKey::from_bytes(&[7; 32]).unwrap();
+        let (mut low, mut high) = (0, 0);
+        for n in 0..32u8 {
+            let signed = key.sign(&[n]);
+            let form = canonical(&signed).unwrap();
+            assert_eq!(canonical(&form), Some(form));
+            assert!(key.public().verifies(&[n], &form));
+            if form == signed { low += 1 } else { high += 1 }
+        }
+        assert!(low > 0 && high > 0, "{low} low, {high} high");
+        for bad in [[0; 64], [0xff; 64]] {
+            assert_eq!(canonical(&bad), None);
         }
     }
 

@@ -143,6 +143,12 @@ async fn a_wrong_start_is_said() {
     assert_eq!(code, Code::ChainAnswer.min(Code::ChainUnreachable), "{words}");
     assert!(words.contains(&fake.url()), "{words}");
 
+    fake.feels(Mood::Useless);
+    let mut wanted = options(&[fake.url()]);
+    wanted.patience = Duration::from_millis(200);
+    let (_, words) = said(Pool::connect(wanted).await.err());
+    assert!(words.contains("valid for 0 blocks"), "{words}");
+
     let mut wanted = options(&[neo.rpc()]);
     wanted.patience = Duration::from_millis(200);
     wanted.network = Some(NetworkId(860_833_102));
@@ -171,4 +177,37 @@ async fn absence_needs_two_nodes_where_there_are_two() {
     fake.feels(Mood::Html);
     let unknown = pool.presence(nobody, height).await.unwrap_err();
     assert_eq!(unknown.code(), Code::ChainUnreachable, "{unknown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_without_a_log_is_never_absent() {
+    let neo = Neo::start();
+    let fake = Fake::start(&neo.rpc(), Mood::NoLogs).await;
+    let pool = pool(&[fake.url()]).await;
+    let [from, to, ..] = neo.accounts() else {
+        panic!("two accounts")
+    };
+    let hash: Hash256 = neo.transfer(from, to.address, "GAS", "1").parse().unwrap();
+    until("the node has told of the block", || {
+        pool.head().height >= neo.height() && neo.height() > 0
+    })
+    .await;
+    let found = pool.presence(hash, 0).await.unwrap();
+    assert!(
+        matches!(found, Presence::OnChain(place) if place.height > 0),
+        "{found:?}"
+    );
+    let error = pool.transaction(hash).await.unwrap_err();
+    assert_eq!(error.code(), Code::ChainAnswer, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_under_two_names_is_one_witness() {
+    let neo = Neo::start();
+    let pool = pool(&[neo.rpc(), format!("{}/", neo.rpc())]).await;
+    assert_eq!(pool.nodes().len(), 1);
+    assert_eq!(
+        pool.presence(Hash256([7; 32]), 0).await.unwrap(),
+        Presence::Absent { witnesses: 1 }
+    );
 }

@@ -208,8 +208,12 @@ async fn a_payment_is_made_once_however_often_it_is_asked_for() {
     let before = rig.balance(to).await;
     let first = rig.transactions.submit(rig.payment("once", 5)).await.unwrap();
     assert_eq!(first.state, TxState::Broadcast, "{first:?}");
-    // with another amount even
-    let again = rig.transactions.submit(rig.payment("once", 7)).await.unwrap();
+    let other = rig.transactions.submit(rig.payment("once", 7)).await;
+    assert!(
+        matches!(other, Err(TxError::Mismatch(id)) if id == first.id),
+        "{other:?}"
+    );
+    let again = rig.transactions.submit(rig.payment("once", 5)).await.unwrap();
     assert_eq!((again.id, again.hash), (first.id, first.hash));
     let all =
         futures_util::future::join_all((0..20).map(|_| rig.transactions.submit(rig.payment("race", 11))))
@@ -579,7 +583,7 @@ async fn what_expired_is_proved_to_be_nowhere_and_then_built_anew() {
         over.reason
             .as_deref()
             .unwrap()
-            .contains("the only one configured"),
+            .contains("the only node configured"),
         "{over:?}"
     );
     let record = transactions.get(renewed.id).await.unwrap();

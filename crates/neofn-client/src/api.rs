@@ -32,7 +32,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 impl Page {
-    fn query(&self) -> String {
+    pub(crate) fn query(&self) -> String {
         let mut query = String::new();
         let mut add = |name: &str, value: &str| {
             query.push(if query.is_empty() { '?' } else { '&' });

@@ -6,7 +6,7 @@ use crate::transport::{Call, Client};
 use neofn_types::{FunctionName, ProjectName};
 use neofn_wire::{
     ChainCall, ChainInvoke, ChainView, ContractRequest, DecodeRequest, KeyImport, PolicyView, SentView,
-    SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
+    ServiceList, SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
 };
 use serde_json::Value;
 
@@ -144,6 +144,10 @@ impl Client {
     pub fn transaction(&self, id: &str, wait_s: Option<u32>) -> Result<TransactionView, Error> {
         let query = query(&[("wait", wait_s.map(|n| n.to_string()))]);
         self.call(&Call::get(format!("/api/v1/transactions/{}{query}", escape(id))))
+    }
+    /// The nodes of the cluster.
+    pub fn services(&self) -> Result<ServiceList, Error> {
+        self.call(&Call::get("/api/v1/services".to_owned()))
     }
     /// The accounts that sign.
     pub fn signer(&self) -> Result<SignerView, Error> {

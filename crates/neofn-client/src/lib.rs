@@ -7,6 +7,9 @@ mod chain;
 mod discover;
 mod error;
 mod follow;
+mod gas;
+mod identity;
+mod secrets;
 mod transport;
 mod triggers;
 

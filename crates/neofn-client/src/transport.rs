@@ -290,7 +290,8 @@ impl Client {
         })
     }
 
-    fn call_text(&self, call: &Call<'_>) -> Result<String, Error> {
+    /// As [`Client::call`], but the text itself.
+    pub(crate) fn call_text(&self, call: &Call<'_>) -> Result<String, Error> {
         for tried in 1.. {
             let mut response = self.once(call)?;
             if response.status().is_success() {

@@ -6,7 +6,7 @@ mod common;
 use common::{compiler, refusal};
 use neofn_compiler::rules::{RULES, Rule};
 use neofn_compiler::{CompileError, CompileRequest};
-use neofn_types::{ChainGrant, ChainWrite, Code, Diagnostic, Grants, Severity};
+use neofn_types::{ChainGrant, ChainWrite, Code, Diagnostic, Grants, SecretGrant, Severity};
 
 /// `x…` stands for a lot of x, and `[…]` for a lot of both.
 fn expand(rule: &Rule, example: &str) -> String {
@@ -19,6 +19,11 @@ fn expand(rule: &Rule, example: &str) -> String {
 fn request(source: String) -> CompileRequest {
     let grants = Grants {
         kv: source.contains("allow = { kv = true }"),
+        secrets: if source.contains("ctx.secrets") {
+            "WIF".parse().map(SecretGrant::handle).into_iter().collect()
+        } else {
+            Vec::new()
+        },
         ..Grants::default()
     };
     let mut request = CompileRequest::single(source, grants);
@@ -118,6 +123,31 @@ async fn keys_are_found_wherever_they_are() {
 }
 
 #[tokio::test]
+async fn an_exported_value_is_pointed_at() {
+    for (source, message, column) in [
+        (
+            "export const handler = 5",
+            "the export `handler` is a number, not a function",
+            24,
+        ),
+        (
+            "export default { fetch() {} }",
+            "the default export is an object, not a function",
+            16,
+        ),
+        (
+            "export const main = [] as any",
+            "the export `main` is an array, not a function",
+            21,
+        ),
+    ] {
+        let (_, found) = refusal(request(source.to_owned())).await;
+        assert_eq!(common::codes(&found), ["NF0102"]);
+        assert_eq!((found[0].message.as_str(), found[0].column), (message, column));
+    }
+}
+
+#[tokio::test]
 async fn packages_are_checked_for_errors_only() {
     let files = [
         ("index.ts", "import \"p\";\nexport const handler = () => 1;"),
@@ -179,7 +209,10 @@ async fn grants_of_the_chain_are_compared_with_what_is_used() {
     ];
     for (expression, chain, expected) in cases {
         let source = format!("export const handler = (event, ctx) => {expression};\n");
-        let grants = Grants { kv: false, chain };
+        let grants = Grants {
+            chain,
+            ..Grants::default()
+        };
         let compiled = compiler()
             .compile(CompileRequest::single(source, grants))
             .await

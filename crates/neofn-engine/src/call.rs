@@ -1,6 +1,7 @@
 //! Synchronous calls: plain ones, keyed ones and estimates.
 //!
-//! A call runs in a task of its own: a client that goes away neither stops it nor leaves it without a history row.
+//! A call runs in a task of its own: a client that goes away neither stops it nor leaves it without a history row. An
+//! edge whose protocol has cancellation says so by a token; the run then ends in the sandbox, is charged and written down.
 
 use crate::cache::Loaded;
 use crate::engine::Inner;
@@ -16,14 +17,16 @@ use crate::port::{
 use crate::request::{Invoke, Invoked};
 use crate::run::{Ended, Run};
 use bytes::Bytes;
+use neofn_gas::Reservation;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, Units, UnixMillis,
     Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 /// Longest Idempotency-Key, bytes.
@@ -55,12 +58,17 @@ impl Inner {
         (InvocationId::generate(at, &*self.options.entropy), at)
     }
 
-    pub(crate) async fn invoke(self: Arc<Self>, invoke: Invoke) -> Result<Invoked, Error> {
+    pub(crate) async fn invoke(
+        self: Arc<Self>,
+        invoke: Invoke,
+        given_up: CancellationToken,
+    ) -> Result<Invoked, Error> {
         self.open()?;
         let begun = self.options.clock.monotonic();
         let idempotency = idempotency(&invoke, "sync")?;
         let loaded = self.callable(&invoke.key).await?;
         let slot = self.take(&loaded, Share::Own)?;
+        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
             let (id, at) = self.new_id();
@@ -70,7 +78,9 @@ impl Inner {
                 trace: invoke.trace,
                 loaded,
                 slot,
+                money,
                 begun,
+                given_up,
             };
             let span = call.span.clone();
             match call.new.idempotency {
@@ -102,12 +112,17 @@ impl Inner {
                 lease: self.options.lease,
             },
             queue_max: self.options.queue_max,
+            hold: None,
         }
     }
 
     async fn plain(self: Arc<Self>, call: Call) -> Result<Invoked, Error> {
-        let run = first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace);
+        let run = Run {
+            given_up: call.given_up.clone(),
+            ..first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace)
+        };
         let mut ended = self.run(run).await;
+        ended.charge = call.money.settle(Units(ended.units.total));
         // before the commit: the slot stands for a sandbox, not for the disk
         drop(call.slot);
         let (id, version) = (call.new.id, call.loaded.record.version);
@@ -153,9 +168,11 @@ impl Inner {
         let held = self.held.hold(id, fence);
         let run = Run {
             attempt,
+            given_up: call.given_up.clone(),
             ..first_run(&call.loaded, id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
+        ended.charge = call.money.settle(Units(ended.units.total));
         drop(call.slot);
         let finish = self.finish(id, fence, final_outcome(&ended), &ended);
         if let Err(error) = self.ports.invocations.finish(finish).await {
@@ -196,6 +213,8 @@ impl Inner {
         let begun = self.options.clock.monotonic();
         let loaded = self.callable(&key).await?;
         let slot = self.take(&loaded, Share::Own)?;
+        // given back unspent; but who has nothing gets no free runs, either
+        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
             let (id, _) = self.new_id();
@@ -205,7 +224,7 @@ impl Inner {
                 ..first_run(&loaded, id, event, trace)
             };
             let ended = self.run(run).await;
-            drop(slot);
+            drop((slot, money));
             let invoked = Invoked {
                 id,
                 version: loaded.record.version,
@@ -232,6 +251,7 @@ impl Inner {
             kv: ended.kv.clone(),
             emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
+            charge: ended.charge,
             at: self.options.clock.now(),
         }
     }
@@ -280,7 +300,9 @@ struct Call {
     trace: TraceContext,
     loaded: Arc<Loaded>,
     slot: Slot,
+    money: Reservation,
     begun: Duration,
+    given_up: CancellationToken,
 }
 
 pub(crate) fn span(id: InvocationId, loaded: &Loaded, trace: &TraceContext) -> tracing::Span {
@@ -307,6 +329,7 @@ pub(crate) fn first_run(loaded: &Arc<Loaded>, id: InvocationId, event: Bytes, tr
         time_max: Duration::MAX,
         effects: Effects::Kept,
         effect: Effect::of(id),
+        given_up: CancellationToken::new(),
         debug: None,
     }
 }

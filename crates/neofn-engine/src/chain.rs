@@ -189,6 +189,7 @@ impl Inner {
             time_max: time_left,
             effects: caller.effects,
             effect,
+            given_up: caller.given_up.clone(),
             debug: None,
         };
         let new = NewInvocation {
@@ -204,6 +205,8 @@ impl Inner {
                 lease: self.options.lease,
             },
             queue_max: self.options.queue_max,
+            // its units are its caller's, and so is the charge
+            hold: None,
         };
         let span = span(id, &loaded, &trace);
         tracing::debug!(callee = %id, function = %key, caller = %caller.id, "chained");

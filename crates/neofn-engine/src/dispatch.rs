@@ -7,11 +7,9 @@ use crate::engine::Inner;
 use crate::port::{Claimed, Rooms};
 use crate::queue::{Held, poisoned};
 use crate::service::{Reconciler, Report};
-use neofn_sched::{Lanes, Share};
-use neofn_types::{Code, Error, FunctionKey, FunctionName, ProjectName};
+use neofn_types::{Code, Error, FunctionKey};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tracing::Instrument as _;
 
@@ -28,28 +26,20 @@ const LIMITS_MAX: usize = 1_024;
 
 pub(crate) struct Dispatcher {
     inner: Arc<Inner>,
-    lanes: Lanes<ProjectName, FunctionName, Waiting>,
-    running: Arc<AtomicU32>,
     /// Concurrency of functions that were claimed lately.
     limits: Arc<HashMap<FunctionKey, u32>>,
 }
 
-struct Waiting {
+/// A claim that waits for a slot.
+pub(crate) struct Waiting {
     claimed: Claimed,
     loaded: Arc<crate::cache::Loaded>,
     held: Held,
 }
 
-/// One of the asynchronous workers, busy.
-struct Worker {
-    inner: Arc<Inner>,
-    running: Arc<AtomicU32>,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::AcqRel);
-        self.inner.gate.wake.notify_one();
+impl Waiting {
+    pub(crate) fn key(&self) -> &FunctionKey {
+        &self.claimed.key
     }
 }
 
@@ -57,15 +47,13 @@ impl Dispatcher {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self {
             inner,
-            lanes: Lanes::default(),
-            running: Arc::default(),
             limits: Arc::default(),
         }
     }
 
     /// Puts back what waits here: the node goes.
     async fn release(&mut self) {
-        let waiting = self.lanes.drain();
+        let waiting = self.inner.gate.drain();
         if waiting.is_empty() {
             return;
         }
@@ -76,15 +64,10 @@ impl Dispatcher {
     }
 
     fn rooms(&self) -> Rooms {
-        let mut taken = self.inner.gate.running();
-        for (project, function) in self.lanes.lanes() {
-            // its slots are taken, and somebody waits for the next one already
-            taken.insert(FunctionKey::new(project.clone(), function.clone()), u32::MAX);
-        }
         Rooms {
             limits: self.limits.clone(),
             other: Some(1),
-            taken,
+            taken: self.inner.gate.taken(),
         }
     }
 
@@ -99,36 +82,22 @@ impl Dispatcher {
         }
     }
 
-    fn free(&self) -> u32 {
-        let running = self.running.load(Ordering::Acquire);
-        self.inner.options.async_workers.saturating_sub(running)
-    }
-
     /// Starts what may go, by turns; answers how many.
     fn start(&mut self) -> u64 {
         let mut started = 0;
-        while self.free() > 0 {
-            let inner = &self.inner;
-            let mut slot = None;
-            let next = self.lanes.pop(|_, _, waiting| {
-                slot = inner.take(&waiting.loaded, Share::Own).ok();
-                slot.is_some()
-            });
-            let (Some(waiting), Some(slot)) = (next, slot) else {
-                break;
+        while let Some((waiting, slot)) = self.inner.gate.next(self.inner.options.clock.now()) {
+            let Some(slot) = slot else {
+                self.refuse(waiting.claimed, expired(), waiting.held);
+                continue;
             };
             started += 1;
-            self.running.fetch_add(1, Ordering::AcqRel);
-            let worker = Worker {
-                inner: self.inner.clone(),
-                running: self.running.clone(),
-            };
             let trace_id = neofn_types::TraceContext {
                 trace_id: waiting.claimed.trace_id,
                 span_id: [0; 8],
                 flags: 0,
             };
             let span = crate::call::span(waiting.claimed.id, &waiting.loaded, &trace_id);
+            let inner = self.inner.clone();
             self.inner.tasks.spawn(
                 async move {
                     let Waiting {
@@ -136,8 +105,10 @@ impl Dispatcher {
                         loaded,
                         held,
                     } = waiting;
-                    worker.inner.run_claimed(claimed, loaded, held).await;
-                    drop((slot, worker));
+                    inner.run_claimed(claimed, loaded, held).await;
+                    drop(slot);
+                    // a place for queued work is free, which a slot of its own kind tells nobody when none was wanted
+                    inner.gate.wake.notify_one();
                 }
                 .instrument(span),
             );
@@ -145,10 +116,20 @@ impl Dispatcher {
         started
     }
 
+    /// Ends a claim that does not run; in a task: a failing store must not hold up the others.
+    fn refuse(&self, claimed: Claimed, error: Error, held: Held) {
+        let inner = self.inner.clone();
+        self.inner.tasks.spawn(async move {
+            inner.refuse_claim(&claimed, error).await;
+            drop(held);
+        });
+    }
+
     /// Claims one batch; answers how many there were.
     async fn claim(&mut self) -> Result<usize, Error> {
-        let limit = self.free().min(BATCH);
-        if limit == 0 || self.lanes.len() >= WAITING_MAX {
+        let (free, waiting) = self.inner.gate.appetite();
+        let limit = free.min(BATCH);
+        if limit == 0 || waiting >= WAITING_MAX {
             return Ok(0);
         }
         let rooms = self.rooms();
@@ -169,31 +150,33 @@ impl Dispatcher {
 
     async fn admit(&mut self, claimed: Claimed) {
         let held = self.inner.held.hold(claimed.id, claimed.fence);
-        let refused =
-            if claimed.attempt.0 > self.inner.options.backoff.attempts_max || claimed.fence.0 > CLAIMS_MAX {
-                poisoned()
-            } else {
-                match self.inner.claimable(&claimed).await {
-                    Ok(loaded) => {
-                        self.learn(&loaded);
-                        let (project, function) = (claimed.key.project.clone(), claimed.key.function.clone());
-                        let waiting = Waiting {
-                            claimed,
-                            loaded,
-                            held,
-                        };
-                        return self.lanes.push(&project, &function, waiting);
-                    }
-                    Err(error) => error,
+        let options = &self.inner.options;
+        let expires = claimed.created_at.plus(options.queue_age_max);
+        let refused = if claimed.attempt.0 > options.backoff.attempts_max || claimed.fence.0 > CLAIMS_MAX {
+            poisoned()
+        } else if expires <= options.clock.now() {
+            expired()
+        } else {
+            match self.inner.claimable(&claimed).await {
+                Ok(loaded) => {
+                    self.learn(&loaded);
+                    let limit = loaded.record.spec.limits.concurrency;
+                    let waiting = Waiting {
+                        claimed,
+                        loaded,
+                        held,
+                    };
+                    return self.inner.gate.offer(waiting, limit, expires);
                 }
-            };
-        // in a task: a failing store must not hold up the others
-        let inner = self.inner.clone();
-        self.inner.tasks.spawn(async move {
-            inner.refuse_claim(&claimed, refused).await;
-            drop(held);
-        });
+                Err(error) => error,
+            }
+        };
+        self.refuse(claimed, refused, held);
     }
+}
+
+fn expired() -> Error {
+    Code::Expired.into()
 }
 
 impl Inner {
@@ -239,7 +222,8 @@ impl Reconciler for Dispatcher {
             }
         };
         let overdue = due.is_some_and(|due| due <= now);
-        self.inner.gate.want(overdue || !self.lanes.is_empty());
+        let (_, waiting) = self.inner.gate.appetite();
+        self.inner.gate.want(overdue || waiting > 0);
         // what is due but could not go waits for a slot, whose release wakes; what is not yet due, for its time
         report.again = due.filter(|due| *due > now).map(|due| due.since(now));
         if report.again.is_some_and(|d| d < Duration::from_millis(1)) {

@@ -24,13 +24,15 @@ use neofn_event::{CloudEvent, ParameterType, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
 use neofn_trigger::Explanation;
 use neofn_types::{
-    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, ScriptHash, TraceContext, Version,
+    Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, ScriptHash, TraceContext,
+    Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Deploys, runs and reads functions.
@@ -74,7 +76,7 @@ impl Engine {
     pub fn build(options: EngineOptions, ports: Ports) -> (Self, Service) {
         let tasks = TaskTracker::new();
         let inner = Arc::new(Inner {
-            gate: Arc::new(Gate::new(options.node_concurrency_max)),
+            gate: Arc::new(Gate::new(options.caps())),
             held: Arc::default(),
             cache: Cache::new(),
             debug: DebugCache::default(),
@@ -113,7 +115,12 @@ impl Engine {
     }
     /// Runs the live version and waits for its end.
     pub async fn invoke(&self, invoke: Invoke) -> Result<Invoked, Error> {
-        self.inner.counted(self.inner.clone().invoke(invoke).await)
+        self.invoke_until(invoke, CancellationToken::new()).await
+    }
+    /// The same, for a caller who can give up: when the token is cancelled the run ends in the sandbox.
+    pub async fn invoke_until(&self, invoke: Invoke, given_up: CancellationToken) -> Result<Invoked, Error> {
+        self.inner
+            .counted(self.inner.clone().invoke(invoke, given_up).await)
     }
     /// Writes the call down for later; it is on disk when this returns.
     pub async fn enqueue(&self, invoke: Invoke) -> Result<Enqueued, Error> {
@@ -139,6 +146,10 @@ impl Engine {
             Err(error) if error.code == Code::FunctionNotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+    /// The runtime of a function's live version. From memory, as for a call.
+    pub async fn runtime_of(&self, key: &FunctionKey) -> Result<RuntimeKind, Error> {
+        Ok(self.inner.live(key).await?.version.record.spec.runtime)
     }
     /// Whether a function's own endpoint takes such a request: with `http` triggers those that one of them wants,
     /// without any all of them. `path` begins with `/`.
@@ -197,6 +208,10 @@ impl Engine {
     /// An invocation. Sees every call that was answered before.
     pub async fn invocation(&self, id: InvocationId) -> Result<InvocationRecord, Error> {
         self.inner.invocation(id).await
+    }
+    /// What an invocation waits for; none when it does not wait.
+    pub async fn waits(&self, record: &InvocationRecord) -> Option<crate::Waits> {
+        self.inner.waits(record).await
     }
     /// The invocations of a function, newest first. Sees every call that was answered before.
     pub async fn invocations(

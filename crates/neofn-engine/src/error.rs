@@ -11,6 +11,7 @@ pub(crate) fn of_store(error: StoreError) -> Error {
         StoreError::NotFound => Code::InvocationNotFound.into(),
         StoreError::IdempotencyMismatch => Code::IdempotencyMismatch.into(),
         StoreError::QueueFull => Code::QueueFull.into(),
+        StoreError::Unpaid(refused) => refused.into(),
         StoreError::Fenced => Error::new(Code::IdempotencyBusy, "another attempt owns this invocation"),
         StoreError::KvConflict(_) | StoreError::KvNotCounter(_) | StoreError::KvQuota => {
             match of_commit(&error) {
@@ -60,12 +61,14 @@ pub(crate) fn stored(failure: &RunFailure) -> StoredFailure {
         code: failure.code,
         message: failure.message.clone(),
         stack: failure.stack.clone(),
+        frame: failure.frame.clone(),
     }
 }
 
 pub(crate) fn unstored(stored: StoredFailure) -> RunFailure {
     RunFailure {
         stack: stored.stack,
+        frame: stored.frame,
         ..failure(stored.code, stored.message)
     }
 }
@@ -92,7 +95,11 @@ pub(crate) fn of_gate(refused: Refused, key: &FunctionKey) -> Error {
             Code::ConcurrencyLimit,
             format!("{key} already runs as often as its limit allows"),
         ),
-        Refused::Node => Code::Overloaded.into(),
+        Refused::Project => Error::new(
+            Code::ConcurrencyLimit,
+            format!("project {} already runs as much as it may", key.project),
+        ),
+        Refused::Node | Refused::Queue => Code::Overloaded.into(),
     }
 }
 

@@ -1,7 +1,8 @@
-//! Concurrency slots that give themselves back, and the wake-up of whoever waits for one.
+//! The node's scheduler, slots that give themselves back, and the wake-up of whoever waits for one.
 
-use neofn_sched::{Refused, Share, Slots};
-use neofn_types::FunctionKey;
+use crate::dispatch::Waiting;
+use neofn_sched::{Caps, Go, Refused, Scheduler, Share, Wait};
+use neofn_types::{FunctionKey, FunctionName, ProjectName, UnixMillis};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 pub(crate) struct Gate {
-    slots: Mutex<Slots<FunctionKey>>,
+    scheduler: Mutex<Scheduler<ProjectName, FunctionName, Waiting>>,
     // set while queued work waits for a slot, so that plain calls wake nobody
     wanted: AtomicBool,
     /// Wakes the dispatcher.
@@ -24,9 +25,9 @@ pub(crate) struct Slot {
 }
 
 impl Gate {
-    pub(crate) fn new(node_max: u32) -> Self {
+    pub(crate) fn new(caps: Caps) -> Self {
         Self {
-            slots: Mutex::new(Slots::new(node_max)),
+            scheduler: Mutex::new(Scheduler::new(caps)),
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -37,20 +38,61 @@ impl Gate {
         function_max: u32,
         share: Share,
     ) -> Result<Slot, Refused> {
-        self.slots.lock().take(key, function_max, share)?;
-        Ok(Slot {
+        self.scheduler
+            .lock()
+            .take(&key.project, &key.function, function_max, share)?;
+        Ok(self.slot(key, share))
+    }
+    fn slot(self: &Arc<Self>, key: &FunctionKey, share: Share) -> Slot {
+        Slot {
             gate: self.clone(),
             key: key.clone(),
             share,
+        }
+    }
+    /// Claimed work, to be started when it may.
+    pub(crate) fn offer(&self, waiting: Waiting, function_max: u32, expires: UnixMillis) {
+        let (project, function) = (waiting.key().project.clone(), waiting.key().function.clone());
+        let mut scheduler = self.scheduler.lock();
+        scheduler.offer(&project, &function, function_max, expires, waiting);
+    }
+    /// The next that may go, with its slot; without one when it is too old to run.
+    pub(crate) fn next(self: &Arc<Self>, now: UnixMillis) -> Option<(Waiting, Option<Slot>)> {
+        let next = self.scheduler.lock().next(now)?;
+        Some(match next {
+            Go::Start(waiting) => {
+                let slot = self.slot(waiting.key(), Share::Queue);
+                (waiting, Some(slot))
+            }
+            Go::Expired(waiting) => (waiting, None),
         })
     }
-    /// Runs of each function that has any.
-    pub(crate) fn running(&self) -> HashMap<FunctionKey, u32> {
-        let slots = self.slots.lock();
-        slots.all().map(|(key, n)| (key.clone(), n)).collect()
+    /// How much may be claimed, how much was and waits.
+    pub(crate) fn appetite(&self) -> (u32, usize) {
+        let scheduler = self.scheduler.lock();
+        (scheduler.appetite(), scheduler.waiting())
+    }
+    /// What waits; nothing is started any more.
+    pub(crate) fn drain(&self) -> Vec<Waiting> {
+        self.scheduler.lock().drain()
+    }
+    /// Why queued work of a function waits.
+    pub(crate) fn explain(&self, key: &FunctionKey, function_max: u32) -> Wait {
+        let scheduler = self.scheduler.lock();
+        scheduler.explain(&key.project, &key.function, function_max)
+    }
+    /// Runs of each function that has any; of those with a lane, as many as there can be: their slots are taken, and
+    /// somebody waits for the next one already.
+    pub(crate) fn taken(&self) -> HashMap<FunctionKey, u32> {
+        let scheduler = self.scheduler.lock();
+        let key = |p: &ProjectName, f: &FunctionName| FunctionKey::new(p.clone(), f.clone());
+        let running = scheduler.slots().all().map(|(p, f, n)| (key(p, f), n));
+        let mut taken: HashMap<_, _> = running.collect();
+        taken.extend(scheduler.lanes().map(|(p, f)| (key(p, f), u32::MAX)));
+        taken
     }
     pub(crate) fn total(&self) -> u64 {
-        self.slots.lock().total()
+        self.scheduler.lock().slots().total()
     }
     pub(crate) fn want(&self, wanted: bool) {
         self.wanted.store(wanted, Ordering::Release);
@@ -59,7 +101,11 @@ impl Gate {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.gate.slots.lock().give_back(&self.key, self.share);
+        let key = &self.key;
+        self.gate
+            .scheduler
+            .lock()
+            .give_back(&key.project, &key.function, self.share);
         if self.gate.wanted.swap(false, Ordering::AcqRel) {
             self.gate.wake.notify_one();
         }

@@ -7,20 +7,24 @@ use crate::emit::Emitted;
 use crate::engine::Inner;
 use crate::kv::{Kv, args};
 use crate::neo::{Effect, Neo, Ordinals, Sending};
+use crate::outside::{Outside, Told};
 use crate::overlay::{Overlay, Refusal};
 use crate::port::{KvWrite, RecordedCall};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_event::CloudEvent;
 use neofn_runtime::port::{HostCall, HostCalls, HostError, HostOp, HostReply};
+use neofn_secrets::Scrubber;
 use neofn_types::{
     ChainGrant, ChainWrite, Code, Datoshi, Digest, FunctionKey, Grants, InvocationId, TraceContext,
     UnixMillis, parse_contract,
 };
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of answers that one run may get: they are kept for its replay.
 const REPLIES_BYTES_MAX: usize = 16 << 20;
@@ -55,6 +59,8 @@ pub(crate) struct Caller {
     pub(crate) lent: Arc<AtomicBool>,
     /// Callees under way, and what they cost.
     pub(crate) callees: Arc<Callees>,
+    /// Callees end with their caller.
+    pub(crate) given_up: CancellationToken,
 }
 
 pub(crate) struct Host {
@@ -63,7 +69,8 @@ pub(crate) struct Host {
     kv: Kv,
     neo: Neo,
     emitted: Mutex<Emitted>,
-    told: Mutex<Told>,
+    outside: Outside,
+    told: Mutex<Record>,
 }
 
 /// What a run leaves behind.
@@ -73,10 +80,13 @@ pub(crate) struct Left {
     pub(crate) replies: Vec<RecordedCall>,
     /// Fees of its transactions.
     pub(crate) fees: Datoshi,
+    /// Finds the values that the run was given.
+    pub(crate) scrubber: Scrubber,
 }
 
+/// What the run was told so far.
 #[derive(Default)]
-struct Told {
+struct Record {
     calls: Vec<RecordedCall>,
     bytes: usize,
     now: UnixMillis,
@@ -100,28 +110,54 @@ impl Host {
             effects: caller.effects,
             sending: Sending::new(caller.effect),
         };
+        let outside = Outside::new(inner.ports.vault.clone(), inner.ports.broker.clone());
         Self {
             inner,
             caller,
             kv,
             neo,
             emitted: Mutex::default(),
+            outside,
             told: Mutex::default(),
         }
     }
     /// What the run wrote and was told; call once, after its end.
     pub(crate) fn take(&self) -> Left {
+        let scrubber = self.outside.scrubber();
+        let mut replies = std::mem::take(&mut self.told.lock().calls);
+        for call in &mut replies {
+            scrub_reply(&scrubber, &mut call.reply);
+        }
         Left {
             kv: std::mem::take(&mut *self.kv.overlay.lock()).into_writes(),
             emitted: std::mem::take(&mut *self.emitted.lock()).into_events(),
-            replies: std::mem::take(&mut self.told.lock().calls),
+            replies,
             fees: self.neo.sending.spent(),
+            scrubber,
         }
     }
-    async fn answer(&self, call: &HostCall) -> (Result<Bytes, Refusal>, u64) {
+    async fn answer(&self, call: &HostCall) -> (Result<Told, Refusal>, u64) {
         if let Err(denied) = check_grant(&self.caller, call.op, &call.input) {
             return (Err(denied), 0);
         }
+        let outside = match call.op {
+            HostOp::SecretGet => self.outside.get(&self.caller, &call.input).await,
+            HostOp::SecretRotate => self.outside.rotate(&self.caller, &call.input).await,
+            HostOp::Fetch => self.outside.fetch(&self.caller, &call.input).await,
+            op => {
+                if let Some(what) = carries(op)
+                    && let Err(leak) = self.outside.check_leak(what, &call.input)
+                {
+                    return (Err(leak), 0);
+                }
+                let (result, units) = self.inside(call).await;
+                return (result.map(Told::whole), units);
+            }
+        };
+        let units = outside.as_ref().map_or(0, |told| told.units);
+        (outside, units)
+    }
+    async fn inside(&self, call: &HostCall) -> (Result<Bytes, Refusal>, u64) {
         let now = self.inner.options.clock.now();
         match call.op {
             HostOp::KvGet | HostOp::KvPut | HostOp::KvDelete | HostOp::KvList | HostOp::KvCounter => {
@@ -145,35 +181,71 @@ impl Host {
         }
     }
     /// Records an answer; one lock, so that the order of the record is the order of delivery.
-    fn tell(&self, call: &HostCall, result: Result<Bytes, Refusal>, units: u64) -> HostReply {
+    fn tell(&self, call: &HostCall, result: Result<Told, Refusal>, units: u64) -> HostReply {
         let mut told = self.told.lock();
-        let bytes = result.as_ref().map_or(0, Bytes::len);
-        let result = if told.bytes.saturating_add(bytes) > REPLIES_BYTES_MAX {
-            Err((
-                Code::HostCallLimit,
-                format!(
-                    "the answers to one run may have {} MiB together",
-                    REPLIES_BYTES_MAX >> 20
-                ),
-            ))
+        let (result, kept) = match result {
+            Ok(Told { reply, kept, .. }) => (Ok(reply), kept),
+            Err(refusal) => (Err(refusal), None),
+        };
+        let recorded = kept.as_ref().unwrap_or(&result);
+        let bytes = recorded.as_ref().map_or(0, Bytes::len);
+        let (result, kept) = if told.bytes.saturating_add(bytes) > REPLIES_BYTES_MAX {
+            let message = format!(
+                "the answers to one run may have {} MiB together",
+                REPLIES_BYTES_MAX >> 20
+            );
+            (Err((Code::HostCallLimit, message)), None)
         } else {
             told.bytes += bytes;
-            result
+            (result, kept)
         };
         // Date.now never runs backwards within a run, whatever the machine's clock does
         told.now = told.now.max(self.inner.options.clock.now());
-        let reply = HostReply {
+        let reply = |result: Result<Bytes, Refusal>, now| HostReply {
             result: result.map_err(|(code, message)| HostError { code, message }),
-            now: told.now,
+            now,
             units,
+        };
+        let delivered = reply(result, told.now);
+        let recorded = match kept {
+            Some(kept) => reply(kept, told.now),
+            None => delivered.clone(),
         };
         told.calls.push(RecordedCall {
             seq: call.seq,
             op: call.op,
             input: Digest::of(&call.input),
-            reply: reply.clone(),
+            reply: recorded,
         });
-        reply
+        delivered
+    }
+}
+
+/// What a call is named when it would carry a value to where it stays.
+fn carries(op: HostOp) -> Option<&'static str> {
+    match op {
+        HostOp::KvPut => Some("ctx.kv.put"),
+        HostOp::KvCounter => Some("ctx.kv.increment"),
+        HostOp::Invoke => Some("ctx.invoke"),
+        HostOp::Emit => Some("ctx.emit"),
+        HostOp::NeoInvoke => Some("ctx.neo.invoke"),
+        _ => None,
+    }
+}
+
+/// What was told before a value was known may have it too.
+fn scrub_reply(scrubber: &Scrubber, reply: &mut HostReply) {
+    match &mut reply.result {
+        Ok(bytes) => match scrubber.json(bytes) {
+            Some(Cow::Borrowed(_)) => {}
+            Some(Cow::Owned(clean)) => *bytes = clean.into(),
+            None => *bytes = Bytes::from_static(b"null"),
+        },
+        Err(error) => {
+            if let Cow::Owned(clean) = scrubber.text(&error.message) {
+                error.message = clean;
+            }
+        }
     }
 }
 
@@ -188,6 +260,8 @@ fn check_grant(caller: &Caller, op: HostOp, input: &[u8]) -> Result<(), Refusal>
         None => return Ok(()),
         Some("kv") => caller.grants.kv,
         Some("chain") => caller.grants.chain.reads(),
+        // which host and which secret is checked where they are known
+        Some("net" | "secrets") => return Ok(()),
         Some(_) => return check_write(caller, input),
     };
     if granted {
@@ -217,7 +291,7 @@ fn check_write(caller: &Caller, input: &[u8]) -> Result<(), Refusal> {
     Err(denied(caller, &format!("ctx.neo.invoke of {contract}"), &line))
 }
 
-fn denied(caller: &Caller, what: &str, line: &str) -> Refusal {
+pub(crate) fn denied(caller: &Caller, what: &str, line: &str) -> Refusal {
     let function = &caller.key.function;
     let message =
         format!("{what} is not granted: add `allow = {{ {line} }}` to [function.{function}] in neofn.toml");
@@ -236,6 +310,8 @@ pub(crate) fn grant_names(grants: &Grants) -> Vec<String> {
     if grants.chain.writes().is_some() {
         names.push("chain-write".to_owned());
     }
+    // always on: the node's own refusals name the origin or the secret that is missing
+    names.extend(["net".to_owned(), "secrets".to_owned()]);
     names
 }
 

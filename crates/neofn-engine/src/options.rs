@@ -6,9 +6,10 @@ use crate::port::{
 use crate::triggers::ChainSettings;
 use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
+use neofn_gas::Purses;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
-use neofn_sched::Backoff;
+use neofn_sched::{Backoff, Caps};
 use neofn_types::{Clock, Entropy, Limits};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,10 @@ pub struct EngineOptions {
     pub async_workers: u32,
     /// Most runs at the same time, of all functions together.
     pub node_concurrency_max: u32,
+    /// Most runs at the same time of one project.
+    pub project_concurrency_max: u32,
+    /// How old accepted work may be when it begins; older work ends as expired and never runs hours late.
+    pub queue_age_max: Duration,
     /// How long a claim holds without renewal.
     pub lease: Duration,
     /// When failed asynchronous invocations are tried again.
@@ -78,6 +83,8 @@ impl EngineOptions {
             deploys_max: 4,
             async_workers: 64,
             node_concurrency_max: 1_000,
+            project_concurrency_max: 1_000,
+            queue_age_max: Duration::from_secs(24 * 3_600),
             lease: Duration::from_secs(30),
             backoff: Backoff::default(),
             chain_depth_max: 8,
@@ -88,6 +95,13 @@ impl EngineOptions {
             tick: Duration::from_secs(1),
             sweep_every: Duration::from_secs(60),
             chain: ChainSettings::default(),
+        }
+    }
+    pub(crate) fn caps(&self) -> Caps {
+        Caps {
+            node: self.node_concurrency_max,
+            project: self.project_concurrency_max,
+            queue: self.async_workers,
         }
     }
 }
@@ -115,4 +129,10 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Sends what functions send; none on a node without an account.
     pub writer: Option<Arc<dyn ChainWriter>>,
+    /// What calls are paid from; none on a node where nothing costs anything.
+    pub purses: Option<Purses>,
+    /// Keeps secrets; none on a node without.
+    pub vault: Option<Arc<neofn_secrets::Vault>>,
+    /// The way to other hosts; none on a node without.
+    pub broker: Option<Arc<neofn_egress::Broker>>,
 }

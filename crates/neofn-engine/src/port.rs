@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::stack::StackItem;
+use neofn_gas::ledger::{Charge, Hold, OpenHold, Refused};
 use neofn_runtime::port::{HostOp, HostReply};
 use neofn_types::{
     Attempt, Code, Datoshi, Diagnostic, Digest, Error, Fence, FunctionKey, Grants, Hash256, InvocationId,
@@ -41,6 +42,9 @@ pub enum StoreError {
     /// The project's quota; nothing was written.
     #[error("key-value quota exceeded")]
     KvQuota,
+    /// The ledger set nothing aside; nothing was written.
+    #[error(transparent)]
+    Unpaid(Refused),
     /// The database or the disk.
     #[error("store failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -108,6 +112,9 @@ pub struct NewInvocation {
     pub start: Start,
     /// Most waiting invocations of the function.
     pub queue_max: u32,
+    /// What its first attempt may cost, set aside in the transaction that accepts it; none: nothing is, or each attempt
+    /// sees to itself.
+    pub hold: Option<Hold>,
 }
 
 /// How an admitted invocation begins.
@@ -170,6 +177,8 @@ pub struct Claimed {
     pub origin: Origin,
     /// How many functions caused each other, by events, to get here.
     pub depth: u32,
+    /// What it was accepted with, while nothing was charged.
+    pub hold: Option<OpenHold>,
 }
 
 /// How many more of each function may be claimed: what cannot run soon is better left in the queue, where a crash
@@ -220,6 +229,8 @@ pub struct StoredFailure {
     pub message: String,
     /// Stack lines in the user's own source: `at handler (index.ts:3:10)`.
     pub stack: Vec<String>,
+    /// The source around the place that threw; empty for none.
+    pub frame: String,
 }
 
 /// One write of ctx.kv, in the order it was made.
@@ -339,6 +350,8 @@ pub struct Finish {
     pub emitted: Vec<crate::triggers::port::Delivery>,
     /// The quota that the writes are checked against.
     pub kv_quota: KvQuota,
+    /// What the attempt costs.
+    pub charge: Option<Charge>,
     /// Now.
     pub at: UnixMillis,
 }

@@ -8,8 +8,10 @@ use crate::port::{Admitted, Claimed, NewInvocation, Outcome, Start, Status, Stor
 use crate::request::{Enqueued, Invoke};
 use crate::run::{Ended, Run};
 use crate::stats::count;
+use neofn_gas::Reservation;
+use neofn_gas::ledger::Charge;
 use neofn_sched::Next;
-use neofn_types::{Code, Error, Fence, InvocationId, TraceContext, UnitsBill, UnixMillis};
+use neofn_types::{Code, Error, Fence, InvocationId, TraceContext, Units, UnitsBill, UnixMillis};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,6 +60,7 @@ impl Inner {
         let idempotency = idempotency(&invoke, "async")?;
         let loaded = self.callable(&invoke.key).await?;
         let (id, at) = self.new_id();
+        let hold = self.admission(&loaded, id).await?;
         let admitted = self.ports.invocations.admit(NewInvocation {
             id,
             key: invoke.key,
@@ -69,6 +72,7 @@ impl Inner {
             at,
             start: Start::Queued,
             queue_max: self.options.queue_max,
+            hold,
         });
         let enqueued = match admitted.await.map_err(of_store)? {
             Admitted::Fresh { .. } => Enqueued {
@@ -90,6 +94,14 @@ impl Inner {
 
     /// Runs a claim to its end and writes that down.
     pub(crate) async fn run_claimed(self: &Arc<Self>, claimed: Claimed, loaded: Arc<Loaded>, held: Held) {
+        // before anything runs: an account that cannot pay for the attempt gets none
+        let money = match claimed.hold {
+            Some(hold) => Reservation::held(hold),
+            None => match self.reserve(&loaded).await {
+                Ok(money) => money,
+                Err(error) => return self.refuse_claim(&claimed, error).await,
+            },
+        };
         let trace = TraceContext {
             trace_id: claimed.trace_id,
             span_id: [0; 8],
@@ -105,7 +117,8 @@ impl Inner {
                 trace.child(&*self.options.entropy),
             )
         };
-        let ended = self.run(run).await;
+        let mut ended = self.run(run).await;
+        ended.charge = money.settle(Units(ended.units.total));
         self.end_claim(&claimed, ended).await;
         drop(held);
     }
@@ -120,6 +133,7 @@ impl Inner {
             kv: Vec::new(),
             emitted: Vec::new(),
             fees: neofn_types::Datoshi::ZERO,
+            charge: claimed.hold.map(Charge::nothing),
             recording: crate::port::Recording {
                 seed: [0; 32],
                 started_at: self.options.clock.now(),

@@ -2,18 +2,20 @@
 
 use crate::engine::Inner;
 use crate::error::of_store;
+use crate::outside::{Outside, Recorded, scrub_end};
 use crate::port::RecordedCall;
 use crate::request::Replayed;
 use crate::run::{Inputs, with_callees};
 use async_trait::async_trait;
-use neofn_runtime::port::{HostCall, HostCalls, HostError, HostReply};
+use neofn_runtime::port::{HostCall, HostCalls, HostError, HostOp, HostReply};
 use neofn_sched::Share;
-use neofn_types::{Attempt, Code, Digest, Error, InvocationId, UnixMillis, Version};
+use neofn_types::{Attempt, Code, Digest, Error, FunctionKey, InvocationId, UnixMillis, Version};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// How long an answer waits for those that were delivered before it. A version that asks the same always asks for
 /// those too; one that does not has diverged.
@@ -60,7 +62,15 @@ impl Inner {
         let same = version == recorded.version;
         // another version has limits of its own
         let units_max = if same { recording.units_max } else { limits.units.0 };
-        let host = Arc::new(Tape::new(recording.started_at, recording.replies, same));
+        let outside = Outside::new(self.ports.vault.clone(), None);
+        let key = recorded.key.clone();
+        let host = Arc::new(Tape::new(
+            recording.started_at,
+            recording.replies,
+            same,
+            key,
+            outside,
+        ));
         let inputs = Inputs {
             id: recorded.id,
             attempt: Attempt(recording.attempt),
@@ -73,6 +83,7 @@ impl Inner {
             } else {
                 limits.time()
             },
+            given_up: CancellationToken::new(),
         };
         let completed = self.complete(&loaded, artifact, inputs, host.clone()).await;
         drop((slot, held));
@@ -81,11 +92,12 @@ impl Inner {
             Ok(result) => Ok(result),
             Err(failure) => Err(self.explain(&loaded.record.artifact, failure).await),
         };
+        let (outcome, logs) = scrub_end(&host.outside.scrubber(), outcome, completed.logs);
         Ok(Replayed {
             recorded,
             version,
             outcome,
-            logs: completed.logs,
+            logs,
             units,
             diverged: host.diverged(),
         })
@@ -101,10 +113,19 @@ struct Tape {
     /// How many answers were delivered.
     turn: watch::Sender<usize>,
     diverged: Mutex<Option<String>>,
+    /// Gives the values of secrets again: the recording only names them.
+    outside: Outside,
+    key: FunctionKey,
 }
 
 impl Tape {
-    fn new(started_at: UnixMillis, replies: Vec<RecordedCall>, same: bool) -> Self {
+    fn new(
+        started_at: UnixMillis,
+        replies: Vec<RecordedCall>,
+        same: bool,
+        key: FunctionKey,
+        outside: Outside,
+    ) -> Self {
         Self {
             started_at,
             same,
@@ -115,6 +136,8 @@ impl Tape {
                 .collect(),
             turn: watch::Sender::new(0),
             diverged: Mutex::new(None),
+            outside,
+            key,
         }
     }
     fn diverged(&self) -> Option<String> {
@@ -124,6 +147,30 @@ impl Tape {
         self.diverged
             .lock()
             .get_or_insert_with(|| format!("host call {} ({}) {why}", call.seq, name(call)));
+    }
+    /// The recorded answer, with what is not kept in recordings.
+    async fn told_again(&self, call: &HostCall, recorded: &HostReply) -> HostReply {
+        let mut reply = recorded.clone();
+        match &recorded.result {
+            Ok(bytes) if call.op == HostOp::SecretGet => {
+                let Ok(secret) = serde_json::from_slice::<Recorded>(bytes) else {
+                    return reply; // a handle
+                };
+                let given = self.outside.again(&self.key, &secret).await;
+                reply.result = given.map_err(|(code, message)| {
+                    self.diverge(
+                        call,
+                        "was given a version of a secret that cannot be read any more",
+                    );
+                    HostError { code, message }
+                });
+            }
+            Err(error) if error.code == Code::NotReplayable => {
+                self.diverge(call, "had an answer too large to be kept");
+            }
+            _ => {}
+        }
+        reply
     }
     fn unrecorded(&self, call: &HostCall) -> HostReply {
         HostReply {
@@ -168,7 +215,8 @@ impl HostCalls for Tape {
         if !in_turn {
             self.diverge(&call, "was answered after calls that are not made any more");
         }
+        let reply = self.told_again(&call, &recorded.reply).await;
         self.turn.send_modify(|t| *t = (*t).max(turn + 1));
-        recorded.reply.clone()
+        reply
     }
 }

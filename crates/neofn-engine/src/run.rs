@@ -5,18 +5,21 @@ use crate::chain::Callees;
 use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
 use crate::neo::Effect;
+use crate::outside::scrub_end;
 use crate::port::{KvWrite, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
 use crate::triggers::port::Delivery;
 use bytes::Bytes;
+use neofn_gas::ledger::Charge;
 use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
 use neofn_types::{
-    Attempt, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
+    Attempt, Code, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What is to be run.
 pub(crate) struct Run {
@@ -35,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) effects: Effects,
     /// What brought it about: the same for every try.
     pub(crate) effect: Effect,
+    /// Cancelled when its caller has gone and wants it to end; never for most.
+    pub(crate) given_up: CancellationToken,
     /// Sources of a version that is not stored yet.
     pub(crate) debug: Option<Arc<DebugInfo>>,
 }
@@ -51,6 +56,8 @@ pub(crate) struct Ended {
     pub(crate) recording: Recording,
     /// Fees of the transactions that it sent, or tried out.
     pub(crate) fees: Datoshi,
+    /// What it costs its project.
+    pub(crate) charge: Option<Charge>,
 }
 
 impl Ended {
@@ -71,6 +78,7 @@ pub(crate) struct Inputs {
     pub(crate) started_at: UnixMillis,
     pub(crate) units: u64,
     pub(crate) time: Duration,
+    pub(crate) given_up: CancellationToken,
 }
 
 /// A bill with what callees used beside it, within the limit.
@@ -114,6 +122,7 @@ impl Inner {
                     emitted: Vec::new(),
                     recording,
                     fees: Datoshi::ZERO,
+                    charge: None,
                 };
             }
         };
@@ -133,6 +142,7 @@ impl Inner {
                 ordinals: Arc::default(),
                 lent: Arc::new(AtomicBool::new(false)),
                 callees: callees.clone(),
+                given_up: run.given_up.clone(),
             },
         ));
         let inputs = Inputs {
@@ -143,8 +153,17 @@ impl Inner {
             started_at: recording.started_at,
             units: recording.units_max,
             time,
+            given_up: run.given_up.clone(),
         };
-        let completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        let mut completed = self.complete(&run.loaded, artifact, inputs, host.clone()).await;
+        if let Err(failure) = &mut completed.outcome
+            && failure.code == Code::TimedOut
+            && run.given_up.is_cancelled()
+        {
+            // the sandbox knows one way to be stopped; why it was is known here
+            failure.code = Code::Cancelled;
+            failure.message = "the caller cancelled the call while it ran".to_owned();
+        }
         drop(held);
         // a caller that ends first pays for its callees all the same; they end with its time at the latest
         recording.callees_units = callees.settled().await;
@@ -171,15 +190,17 @@ impl Inner {
                 None => self.explain(&run.loaded.record.artifact, failure).await,
             }),
         };
+        let (outcome, logs) = scrub_end(&left.scrubber, outcome, completed.logs);
         Ended {
             kv: if outcome.is_ok() { left.kv } else { Vec::new() },
             emitted: if outcome.is_ok() { emitted } else { Vec::new() },
             outcome,
-            logs: completed.logs,
+            logs,
             units,
             duration: clock.monotonic().saturating_sub(begun),
             recording,
             fees: left.fees,
+            charge: None,
         }
     }
 
@@ -205,6 +226,7 @@ impl Inner {
                 units: inputs.units,
                 limits: self.options.job_limits,
                 host,
+                given_up: inputs.given_up,
             })
             .await
     }

@@ -7,6 +7,7 @@ use crate::cache::millis;
 use crate::dispatch::Dispatcher;
 use crate::engine::Inner;
 use crate::port::{Neighbours, News};
+use crate::rotation::Rotations;
 use crate::triggers::{ChainSource, Cron, Release};
 use neofn_types::UnixMillis;
 use std::future::Future;
@@ -93,6 +94,9 @@ impl Service {
         ));
         loops.spawn(drive(Retention(inner.clone()), sweep_every, stop.clone(), never));
         loops.spawn(drive(BlobSweep(inner.clone()), BLOBS_EVERY, stop.clone(), never));
+        if let Some(rotations) = Rotations::new(&inner) {
+            loops.spawn(drive(rotations, sweep_every, stop.clone(), never));
+        }
         loops.spawn(drive(KvSweep(inner.clone()), sweep_every, stop.clone(), never));
         let wake = inner.clone();
         loops.spawn(drive(Cron::new(inner.clone()), tick, stop.clone(), move || {

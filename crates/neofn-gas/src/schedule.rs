@@ -46,11 +46,15 @@ pub enum HostCharge {
     ChainWrite,
     /// ctx.emit
     Emit,
+    /// A request to another host.
+    Fetch,
+    /// ctx.secrets
+    Secret,
 }
 
 impl HostCharge {
     /// Every kind, in the order of the tables.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Log,
         Self::KvGet,
         Self::KvPut,
@@ -64,6 +68,8 @@ impl HostCharge {
         Self::ChainRead,
         Self::ChainWrite,
         Self::Emit,
+        Self::Fetch,
+        Self::Secret,
     ];
 }
 
@@ -104,6 +110,8 @@ impl Schedule {
             HostCharge::ChainRead => (20_000, 0),
             HostCharge::ChainWrite => (100_000, 0),
             HostCharge::Emit => (10_000, 0),
+            HostCharge::Fetch => (50_000, 10),
+            HostCharge::Secret => (5_000, 0),
         };
         Price { units, per_kib }
     }

@@ -2,14 +2,15 @@
 
 use crate::problem::Refusal;
 use crate::router::Edge;
-use axum::extract::{FromRequestParts, Path};
+use crate::shield::Counted;
+use axum::extract::{FromRequestParts, Path, RawPathParams};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use neofn_api::{Principal, project_name};
+use neofn_api::{Principal, Standing, TooMany, project_name};
 use neofn_event::TriggerId;
-use neofn_types::{Code, Error, FunctionKey, ProjectName, TraceContext};
+use neofn_types::{Code, Error, FunctionKey, ProjectName, SecretName, TraceContext};
 use serde::de::DeserializeOwned;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The other end of the connection; absent in tests that have none.
 #[derive(Debug, Clone, Copy)]
@@ -27,16 +28,93 @@ impl FromRequestParts<Edge> for Caller {
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
         let authorization = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
         let who = edge.api().principal(authorization).await?;
-        let loopback = parts
-            .extensions
-            .get::<Peer>()
-            .is_some_and(|p| p.0.ip().is_loopback());
+        let peer = peer(parts);
+        let loopback = peer.is_some_and(|ip| ip.is_loopback());
+        let project = path_project(parts).await;
+        count(parts, edge.api().count_request(&who, peer, project.as_ref()))?;
         let trace = parts
             .extensions
             .get::<TraceContext>()
             .copied()
             .unwrap_or_else(|| TraceContext::start(edge.api().entropy()));
         Ok(Self { who, loopback, trace })
+    }
+}
+
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<Peer>().map(|p| p.0.ip())
+}
+
+/// The `{project}` of the path, when there is one.
+async fn path_project(parts: &mut Parts) -> Option<ProjectName> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let (_, name) = params.iter().find(|(name, _)| *name == "project")?;
+    name.parse().ok()
+}
+
+/// Leaves the count for the headers, and refuses one too many.
+fn count(parts: &Parts, counted: Result<Option<Standing>, TooMany>) -> Result<(), Refusal> {
+    let slot = parts.extensions.get::<Counted>();
+    match counted {
+        Ok(standing) => {
+            if let (Some(slot), Some(standing)) = (slot, standing) {
+                slot.left(standing);
+            }
+            Ok(())
+        }
+        Err(too_many) => {
+            if let Some(slot) = slot {
+                slot.refused(&too_many);
+            }
+            Err((*too_many.error).into())
+        }
+    }
+}
+
+/// An attempt to sign in, counted by the address that it comes from.
+pub(crate) struct SignInAttempt;
+
+impl FromRequestParts<Edge> for SignInAttempt {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        count(parts, edge.api().count_sign_in(peer(parts)))?;
+        Ok(Self)
+    }
+}
+
+/// `{project}/{address}` of the path; the address as text.
+pub(crate) struct MemberPath(pub(crate) ProjectName, pub(crate) String);
+
+impl FromRequestParts<Edge> for MemberPath {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            project: String,
+            address: String,
+        }
+        let Path(names) = Path::<Names>::from_request_parts(parts, edge)
+            .await
+            .map_err(bad_path)?;
+        Ok(Self(project_name(&names.project)?, names.address))
+    }
+}
+
+/// `{project}/{id}` of the path; the id as text.
+pub(crate) struct KeyIdPath(pub(crate) ProjectName, pub(crate) String);
+
+impl FromRequestParts<Edge> for KeyIdPath {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            project: String,
+            id: String,
+        }
+        let Path(names) = Path::<Names>::from_request_parts(parts, edge)
+            .await
+            .map_err(bad_path)?;
+        Ok(Self(project_name(&names.project)?, names.id))
     }
 }
 
@@ -68,6 +146,27 @@ impl FromRequestParts<Edge> for ProjectPath {
             .await
             .map_err(bad_path)?;
         Ok(Self(project_name(&name)?))
+    }
+}
+
+/// `{project}/{name}` of the path of a secret.
+pub(crate) struct SecretPath(pub(crate) ProjectName, pub(crate) SecretName);
+
+impl FromRequestParts<Edge> for SecretPath {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            project: String,
+            name: String,
+        }
+        let Path(names) = Path::<Names>::from_request_parts(parts, edge)
+            .await
+            .map_err(bad_path)?;
+        Ok(Self(
+            project_name(&names.project)?,
+            neofn_api::secret_name(&names.name)?,
+        ))
     }
 }
 

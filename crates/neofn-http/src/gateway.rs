@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use neofn_api::ApiKey;
+use neofn_api::{ApiKey, RefreshToken};
 use neofn_types::{Code, Digest, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -94,12 +94,12 @@ pub(crate) fn fingerprint(request: &Parts, body: &[u8]) -> Digest {
     ])
 }
 
-/// Whether an API key of ours is in a header, be it revoked, mistyped or sent under a name of the caller's own.
+/// Whether an API key or a refresh token of ours is in a header, be it revoked, mistyped or sent under a name of the caller's own.
 fn holds_our_key(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .windows(ApiKey::PREFIX.len())
-        .any(|part| part.eq_ignore_ascii_case(ApiKey::PREFIX.as_bytes()))
+    [ApiKey::PREFIX, RefreshToken::PREFIX].iter().any(|prefix| {
+        let mut parts = value.as_bytes().windows(prefix.len());
+        parts.any(|part| part.eq_ignore_ascii_case(prefix.as_bytes()))
+    })
 }
 
 fn join(all: &mut String, value: &str) {

@@ -13,6 +13,7 @@ pub mod openapi;
 mod problem;
 mod router;
 mod server;
+mod shield;
 mod slow;
 
 pub use router::{ENDPOINTS, Edge, EdgeService, Endpoint};

@@ -1,7 +1,8 @@
 //! The OpenAPI document, from the wire types and the annotations of the handlers.
 
 use crate::handlers::{
-    chain, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+    audit, auth, backup, chain, events, functions, gas, invocations, invoke, logs, members, node, secrets,
+    signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -16,14 +17,21 @@ use utoipa::{Modify, OpenApi};
         license(name = "Apache-2.0 OR MIT")
     ),
     paths(
+        auth::challenge, auth::login, auth::refresh, auth::logout, auth::whoami, auth::jwks,
+        members::projects, members::create_project, members::members, members::set_member, members::remove_member,
+        members::keys, members::create_key, members::revoke_key,
         invoke::invoke, invoke::estimate, invocations::read, invocations::list, invocations::replay, logs::logs,
         functions::deploy, functions::list, functions::read, functions::change, functions::remove,
-        functions::versions, functions::rollback, node::health, node::ready, node::metrics,
+        functions::versions, functions::rollback, node::health, node::ready, node::metrics, node::services,
         events::publish, events::list, triggers::list, triggers::change, triggers::test, triggers::backtest,
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
         chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
         transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
-        signer::signatures,
+        signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
+        secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
+        secrets::unseal, secrets::rotate_root, gas::reconcile, gas::write_off, gas::balance, gas::deposit, gas::statement,
+        gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, audit::list,
+        audit::checkpoint, audit::proof, audit::export, backup::create,
     ),
     modifiers(&Key),
     tags(
@@ -31,6 +39,10 @@ use utoipa::{Modify, OpenApi};
         (name = "invocations", description = "Running functions and looking back"),
         (name = "triggers", description = "Events that run functions, and those that failed for good"),
         (name = "chain", description = "Looking at the chain, and sending transactions to it"),
+        (name = "accounts", description = "Signing in, projects, members and keys"),
+        (name = "gas", description = "Accounts of projects: what they have, used, pay in and take out"),
+        (name = "audit", description = "Acts that matter to security or money, with proofs"),
+        (name = "secrets", description = "Values that functions use without seeing them"),
         (name = "node", description = "The node itself"),
     )
 )]
@@ -42,7 +54,9 @@ impl Modify for Key {
         let components = document.components.get_or_insert_with(Default::default);
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key, `nfk_…`"))
+            .description(Some(
+                "An API key, `nfk_…`, or an access token of POST /auth/login",
+            ))
             .build();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
     }

@@ -2,14 +2,16 @@
 
 use crate::extract::Peer;
 use crate::handlers::{
-    chain, docs, endpoint, events, functions, invocations, invoke, logs, node, signer, transactions, triggers,
+    audit, auth, backup, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs, members,
+    node, secrets, signer, transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
+use crate::shield::{self, Asked, Counted, Origins};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use http::{HeaderName, HeaderValue, Request};
 use neofn_api::{Action, Api};
 use neofn_types::{Code, Error, TraceContext};
@@ -77,10 +79,24 @@ endpoints! {
     post   "/api/v1/chain/contracts/{id}/update" SendTransactions transactions::update;
     get    "/api/v1/transactions" ReadTransactions transactions::list;
     get    "/api/v1/transactions/{id}" ReadTransactions transactions::read;
+    get    "/api/v1/secrets/{project}" ReadSecret secrets::list;
+    put    "/api/v1/secrets/{project}/{name}" WriteSecret secrets::set;
+    get    "/api/v1/secrets/{project}/{name}" ReadSecret secrets::show;
+    delete "/api/v1/secrets/{project}/{name}" WriteSecret secrets::remove;
+    get    "/api/v1/secrets/{project}/{name}/versions" ReadSecret secrets::versions;
+    post   "/api/v1/secrets/{project}/{name}/rollback" WriteSecret secrets::rollback;
+    post   "/api/v1/secrets/{project}/{name}/undelete" WriteSecret secrets::undelete;
+    post   "/api/v1/secrets/{project}/{name}/destroy" DestroySecret secrets::destroy;
+    post   "/api/v1/secrets/{project}/{name}/rotate" WriteSecret secrets::rotate;
+    get    "/api/v1/vault" ManageVault secrets::vault;
+    post   "/api/v1/vault/seal" ManageVault secrets::seal;
+    post   "/api/v1/vault/unseal" ManageVault secrets::unseal;
+    post   "/api/v1/vault/rotate" ManageVault secrets::rotate_root;
     get    "/api/v1/signer" ManageSigner signer::show;
     post   "/api/v1/signer/accounts" ManageSigner signer::import;
     patch  "/api/v1/signer/accounts/{id}" ManageSigner signer::change;
     get    "/api/v1/signer/signatures" ManageSigner signer::signatures;
+    get    "/api/v1/services" ListServices node::services;
     post   "/api/functions/projects/{project}" Deploy functions::deploy;
     get    "/api/functions/projects/{project}" ListFunctions functions::list;
     get    "/api/functions/{project}/{function}" ReadFunction functions::read;
@@ -89,6 +105,36 @@ endpoints! {
     any    "/f/{project}/{function}" Endpoint endpoint::call;
     any    "/f/{project}/{function}/" Endpoint endpoint::call;
     any    "/f/{project}/{function}/{*rest}" Endpoint endpoint::call;
+    post   "/auth/challenge" SignIn auth::challenge;
+    post   "/auth/login" SignIn auth::login;
+    post   "/auth/refresh" SignIn auth::refresh;
+    post   "/auth/logout" OwnSession auth::logout;
+    get    "/auth/whoami" OwnSession auth::whoami;
+    get    "/.well-known/jwks.json" SignIn auth::jwks;
+    get    "/api/v1/projects" ListProjects members::projects;
+    post   "/api/v1/projects" CreateProject members::create_project;
+    get    "/api/v1/members/{project}" ListMembers members::members;
+    put    "/api/v1/members/{project}/{address}" ManageMembers members::set_member;
+    delete "/api/v1/members/{project}/{address}" ManageMembers members::remove_member;
+    get    "/api/v1/keys/{project}" ManageKeys members::keys;
+    post   "/api/v1/keys/{project}" ManageKeys members::create_key;
+    delete "/api/v1/keys/{project}/{id}" ManageKeys members::revoke_key;
+    get    "/api/v1/gas" OperateBank gas::reconcile;
+    post   "/api/v1/gas" OperateBank gas::write_off;
+    get    "/api/v1/gas/{project}" ReadGas gas::balance;
+    get    "/api/v1/gas/{project}/deposit" ReadGas gas::deposit;
+    get    "/api/v1/gas/{project}/statement" ReadGas gas::statement;
+    get    "/api/v1/gas/{project}/limits" ReadGas gas::limits;
+    put    "/api/v1/gas/{project}/limits" ManageGas gas::set_limit;
+    get    "/api/v1/gas/{project}/withdrawals" ReadGas gas::withdrawals;
+    post   "/api/v1/gas/{project}/withdrawals" ManageGas gas::withdraw;
+    get    "/api/v1/gas/{project}/refill" ReadGas gas::refill;
+    put    "/api/v1/gas/{project}/refill" OperateBank gas::set_refill;
+    get    "/api/v1/audit" ReadAudit audit::list;
+    get    "/api/v1/audit/checkpoint" ReadAudit audit::checkpoint;
+    get    "/api/v1/audit/proof" ReadAudit audit::proof;
+    get    "/api/v1/audit/export" ReadAudit audit::export;
+    post   "/api/v1/backups" MakeBackup backup::create;
     get    "/health" Health node::health;
     get    "/ready" Health node::ready;
     get    "/metrics" Metrics node::metrics;
@@ -107,17 +153,24 @@ struct Shared {
     api: Api,
     counters: HttpCounters,
     going: CancellationToken,
+    origins: Origins,
 }
 
 impl Edge {
     /// Over the use cases. When `going` is cancelled, open streams end.
     #[must_use]
     pub fn new(api: Api, going: CancellationToken) -> Self {
+        Self::with_origins(api, going, &[])
+    }
+    /// The same; pages of these sites, such as `https://app.example`, may call it from a browser.
+    #[must_use]
+    pub fn with_origins(api: Api, going: CancellationToken, origins: &[String]) -> Self {
         Self {
             shared: Arc::new(Shared {
                 api,
                 counters: HttpCounters::default(),
                 going,
+                origins: Origins::new(origins),
             }),
         }
     }
@@ -169,9 +222,16 @@ impl EdgeService {
         if let Some(peer) = peer {
             request.extensions_mut().insert(Peer(peer));
         }
-        let mut router = self.router.clone();
-        let response = router.call(request).await?;
+        let counted = Counted::default();
+        request.extensions_mut().insert(counted.clone());
+        let origins = &self.edge.shared.origins;
+        let asked = Asked::of(&request, origins, counted);
+        let response = match shield::preflight(&request, origins) {
+            Some(response) => response,
+            None => self.router.clone().call(request).await?,
+        };
         let mut response = problem::finish(response, &trace);
+        asked.finish(response.headers_mut());
         self.edge.counters().answered(response.status());
         if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
             response.headers_mut().insert(TRACEPARENT.clone(), value);

@@ -5,6 +5,7 @@ mod common;
 use common::World;
 use neofn_api::policy::Rule;
 use neofn_http::ENDPOINTS;
+use neofn_identity::Powers;
 
 async fn statuses(world: &World, method: &str, path: &str) -> [u16; 4] {
     let mut seen = [0; 4];
@@ -69,12 +70,14 @@ async fn every_endpoint_against_every_caller() {
             .replace("{project}", "demo")
             .replace("{function}", function)
             .replace("{trigger}", "ping")
+            .replace("{name}", "API_KEY")
             .replace("{height}", "1")
             .replace("{*rest}", "a/b")
             .replace("/errors/{id}", "/errors/NF0101")
+            .replace("{address}", "NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd")
             .replace("{id}", id);
         // what is about a project says so in its path or else in its query
-        let in_query = matches!(endpoint.action.rule(), Rule::Member)
+        let in_query = matches!(endpoint.action.rule(), Rule::Member(_))
             && !endpoint.path.contains("{project}")
             && !endpoint.path.contains("{id}");
         let path = path + if in_query { "?project=demo" } else { "" };
@@ -87,16 +90,29 @@ async fn every_endpoint_against_every_caller() {
                 assert_eq!(seen[0], 401, "{method} {path}: {seen:?}");
                 assert!(seen[1..].iter().all(|s| allowed(*s)), "{method} {path}: {seen:?}");
             }
+            // a project's key is no person
+            Rule::Person => {
+                assert_eq!(seen[..3], [401, 403, 403], "{method} {path}: {seen:?}");
+                assert!(allowed(seen[3]), "{method} {path}: {seen:?}");
+            }
+            // the member's key does the daily work and no more; what an operator removes may not be there
+            Rule::Member(power) if !Powers::DAILY.has(power) => {
+                assert_eq!(seen[..3], [401, 404, 403], "{method} {path}: {seen:?}");
+                assert!(
+                    allowed(seen[3]) || (method == "DELETE" && seen[3] == 404),
+                    "{method} {path}: {seen:?}"
+                );
+            }
             Rule::Operator => {
                 assert_eq!(seen[..3], [401, 403, 403], "{method} {path}: {seen:?}");
                 assert!(allowed(seen[3]), "{method} {path}: {seen:?}");
             }
             // which transactions there are is learnt from a chain alone, and here is none
-            Rule::Member if path.starts_with("/api/v1/transactions/") => {
+            Rule::Member(_) if path.starts_with("/api/v1/transactions/") => {
                 assert_eq!(seen, [401, 503, 503, 503], "{method} {path}");
             }
             Rule::OperatorOrLoopback => assert_eq!(seen, [401, 403, 403, 200], "{method} {path}"),
-            Rule::Member | Rule::PublicOrMember => {
+            Rule::Member(_) | Rule::PublicOrMember => {
                 assert_eq!(seen[..2], [401, 404], "{method} {path}: {seen:?}");
                 // a delete by the member leaves nothing for the operator
                 assert!(

@@ -1,5 +1,6 @@
 //! API keys: `nfk_<id>_<secret>_<crc>`. The store keeps a hash of the secret, never the secret.
 
+use crate::checksum::{body, crc32, lower_hex, same};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -23,6 +24,13 @@ impl fmt::Debug for KeyId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an API key: expected nfk_<id>_<secret>_<checksum>")]
 pub struct KeyParseError;
+
+impl FromStr for KeyId {
+    type Err = KeyParseError;
+    fn from_str(s: &str) -> Result<Self, KeyParseError> {
+        lower_hex(s).map(Self).ok_or(KeyParseError)
+    }
+}
 
 /// A key with its secret. `Debug` and `Display` show the id alone.
 #[derive(Clone)]
@@ -56,11 +64,7 @@ impl ApiKey {
     /// Compares with a stored hash, in constant time.
     #[must_use]
     pub fn matches(&self, stored: &[u8; 32]) -> bool {
-        self.hash()
-            .iter()
-            .zip(stored)
-            .fold(0u8, |acc, (a, b)| acc | (a ^ b))
-            == 0
+        same(&self.hash(), stored)
     }
     /// The text that its owner sends. Shown once.
     #[must_use]
@@ -82,31 +86,14 @@ impl fmt::Debug for ApiKey {
 impl FromStr for ApiKey {
     type Err = KeyParseError;
     fn from_str(s: &str) -> Result<Self, KeyParseError> {
-        let (body, crc) = s.trim().rsplit_once('_').ok_or(KeyParseError)?;
-        // the checksum finds typing errors and lets scanners tell a real key from a look-alike
-        if u32::from_str_radix(crc, 16) != Ok(crc32(body.as_bytes())) || crc.len() != 8 {
-            return Err(KeyParseError);
-        }
-        let rest = body.strip_prefix(Self::PREFIX).ok_or(KeyParseError)?;
-        let (id_hex, secret_hex) = rest.split_once('_').ok_or(KeyParseError)?;
-        let (mut id, mut secret) = ([0u8; 8], [0u8; 24]);
-        hex::decode_to_slice(id_hex, &mut id).map_err(|_| KeyParseError)?;
-        hex::decode_to_slice(secret_hex, &mut secret).map_err(|_| KeyParseError)?;
-        Ok(Self::new(id, secret))
+        let rest = body(s)
+            .and_then(|b| b.strip_prefix(Self::PREFIX))
+            .ok_or(KeyParseError)?;
+        let (id, secret) = rest.split_once('_').ok_or(KeyParseError)?;
+        let id = lower_hex(id).ok_or(KeyParseError)?;
+        let secret = Zeroizing::new(lower_hex(secret).ok_or(KeyParseError)?);
+        Ok(Self::new(id, *secret))
     }
-}
-
-/// CRC-32 (IEEE 802.3), bit by bit: a key is 70 bytes long.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, b| {
-        (0..8).fold(crc ^ u32::from(*b), |c, _| {
-            if c & 1 == 1 {
-                (c >> 1) ^ 0xEDB8_8320
-            } else {
-                c >> 1
-            }
-        })
-    })
 }
 
 #[cfg(test)]
@@ -114,7 +101,6 @@ mod tests {
     use super::*;
     #[test]
     fn reveals_parses_and_matches() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         let key = ApiKey::new([1; 8], [2; 24]);
         let text = key.reveal();
         let back: ApiKey = text.parse().unwrap();

@@ -5,7 +5,8 @@ use crate::walk::{Walk, shorten};
 use crate::{FunctionConfig, FunctionLimits, SmokeTest};
 use neofn_event::Triggers;
 use neofn_types::{
-    ChainGrant, ChainWrite, Code, FunctionName, Grants, RuntimeKind, Units, parse_duration_ms, parse_memory,
+    ChainGrant, ChainWrite, Code, FunctionName, Grants, RuntimeKind, SecretGrant, Units, parse_duration_ms,
+    parse_memory,
 };
 use std::ops::Range;
 use toml::Spanned;
@@ -13,14 +14,17 @@ use toml::de::DeValue;
 
 pub(crate) const FUNCTION: &[&str] = &["main", "runtime", "public", "limits", "allow", "on", "test"];
 pub(crate) const LIMITS: &[&str] = &["units", "time", "memory", "concurrency"];
-pub(crate) const ALLOW: &[&str] = &["kv", "chain"];
+pub(crate) const ALLOW: &[&str] = &["kv", "chain", "net", "secrets"];
 const CHAIN: &[&str] = &["write"];
 const WRITE: &[&str] = &["contracts", "gas"];
 const CHAIN_EXAMPLE: &str = "chain = \"read\"";
 const WRITE_EXAMPLE: &str = "chain = { write = { contracts = [\"0x…\"], gas = \"0.5\" } }";
 pub(crate) const TEST: &[&str] = &["event", "expect"];
 /// Grants that neofn knows by name and this build does not serve.
-const ALLOW_ELSEWHERE: &[&str] = &["net", "secrets", "oracle", "tee"];
+const ALLOW_ELSEWHERE: &[&str] = &["oracle", "tee"];
+const NET_EXAMPLE: &str = "net = [\"https://api.example.org\"]";
+const SECRETS_EXAMPLE: &str = "secrets = [\"API_KEY\"]";
+const SECRET_EXAMPLE: &str = "secrets = [{ name = \"API_KEY\", plaintext = true }]";
 const RUNTIMES: &[&str] = &["js", "wasm"];
 const RUNTIMES_ELSEWHERE: &[&str] = &["deno", "python", "go", "plugin"];
 /// As much as a path component may be on the systems we build for.
@@ -188,15 +192,86 @@ fn allow(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Grants {
         match key {
             "kv" => grants.kv = walk.boolean("kv", value).unwrap_or(false),
             "chain" => grants.chain = chain(walk, value),
+            "net" => net(walk, value, &mut grants),
+            "secrets" => secrets(walk, value, &mut grants),
             absent if ALLOW_ELSEWHERE.contains(&absent) => walk.wrong(
                 span,
                 format!("the grant `{absent}` is not in this build"),
-                "this build grants `kv` and `chain`; remove the key",
+                "this build grants `kv`, `chain`, `net` and `secrets`; remove the key",
             ),
             other => walk.unknown(span, other, "allow", ALLOW),
         }
     }
     grants
+}
+
+fn net(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>, grants: &mut Grants) {
+    let Some(origins) = texts(walk, "net", value, NET_EXAMPLE) else {
+        return;
+    };
+    if let Err(error) = grants.set_net(origins) {
+        walk.wrong(
+            value.span(),
+            error.to_string(),
+            format!("write it like `{NET_EXAMPLE}`"),
+        );
+    }
+}
+
+fn secrets(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>, grants: &mut Grants) {
+    let Some(items) = value.get_ref().as_array() else {
+        let hint = format!("write it like `{SECRETS_EXAMPLE}`");
+        walk.wrong(value.span(), "`secrets` must be an array", hint);
+        return;
+    };
+    let found: Vec<_> = items.iter().filter_map(|item| secret(walk, item)).collect();
+    if let Err(error) = grants.set_secrets(found) {
+        walk.wrong(
+            value.span(),
+            error.to_string(),
+            format!("write it like `{SECRETS_EXAMPLE}`"),
+        );
+    }
+}
+
+fn secret(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<SecretGrant> {
+    let (mut name, mut plaintext, mut rotate) = (None, false, false);
+    if let Some(text) = value.get_ref().as_str() {
+        name = Some(text);
+    } else {
+        for (span, key, value) in Walk::members(walk.table("secrets", value, SECRET_EXAMPLE)?) {
+            match key {
+                "name" => name = walk.string(key, value, SECRET_EXAMPLE),
+                "plaintext" => plaintext = walk.boolean(key, value).unwrap_or(false),
+                "rotate" => rotate = walk.boolean(key, value).unwrap_or(false),
+                other => walk.unknown(span, other, "secrets", &["name", "plaintext", "rotate"]),
+            }
+        }
+    }
+    let Some(name) = name else {
+        walk.wrong(
+            value.span(),
+            "a secret without its `name`",
+            format!("write it like `{SECRET_EXAMPLE}`"),
+        );
+        return None;
+    };
+    match name.parse() {
+        Ok(name) => Some(SecretGrant {
+            name,
+            plaintext,
+            rotate,
+        }),
+        Err(error) => {
+            let error: neofn_types::NameError = error;
+            walk.wrong(
+                value.span(),
+                error.to_string(),
+                format!("write it like `{SECRETS_EXAMPLE}`"),
+            );
+            None
+        }
+    }
 }
 
 fn chain(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> ChainGrant {
@@ -237,7 +312,7 @@ fn write(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<ChainWrite
     let (mut contracts, mut gas) = (None, None);
     for (span, key, value) in Walk::members(table) {
         match key {
-            "contracts" => contracts = Some(texts(walk, key, value)?),
+            "contracts" => contracts = Some(texts(walk, key, value, WRITE_EXAMPLE)?),
             "gas" => gas = Some(walk.string(key, value, "gas = \"0.5\"")?),
             other => walk.unknown(span, other, "write", WRITE),
         }
@@ -257,16 +332,18 @@ fn write(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> Option<ChainWrite
     }
 }
 
-fn texts<'t>(walk: &mut Walk<'_>, key: &str, value: &'t Spanned<DeValue<'_>>) -> Option<Vec<&'t str>> {
+fn texts<'t>(
+    walk: &mut Walk<'_>,
+    key: &str,
+    value: &'t Spanned<DeValue<'_>>,
+    example: &str,
+) -> Option<Vec<&'t str>> {
     let Some(items) = value.get_ref().as_array() else {
-        let hint = format!("write it like `{WRITE_EXAMPLE}`");
+        let hint = format!("write it like `{example}`");
         walk.wrong(value.span(), format!("`{key}` must be an array of strings"), hint);
         return None;
     };
-    items
-        .iter()
-        .map(|item| walk.string(key, item, WRITE_EXAMPLE))
-        .collect()
+    items.iter().map(|item| walk.string(key, item, example)).collect()
 }
 
 fn test(walk: &mut Walk<'_>, key_span: &Range<usize>, value: &Spanned<DeValue<'_>>) -> Option<SmokeTest> {

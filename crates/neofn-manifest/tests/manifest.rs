@@ -92,7 +92,7 @@ fn refusals_point_at_the_place_and_say_what_to_do() {
 mian = "a.ts"
 public = "yes"
 limits = { time = "30 parsecs", memory = 64, units = 1, colour = 1 }
-allow = { net = ["https://x"], kvv = true }
+allow = { net = ["x.example"], secrets = ["A", { plaintext = true }], kvv = true }
 runtime = "deno"
 [[function.hello.on.cron]]
 schedule = "* * * * *"

@@ -31,14 +31,7 @@ pub(crate) async fn ensure(
         Some(known) if key.matches(&known.hash) && known.scope == Scope::Operator => {}
         Some(_) => return Err(damaged(&path, "it names a key that is not an admin's")),
         None => {
-            let record = KeyRecord {
-                id: key.id,
-                hash: key.hash(),
-                scope: Scope::Operator,
-                created_at: clock.now(),
-                expires_at: None,
-                revoked_at: None,
-            };
+            let record = KeyRecord::new(&key, Scope::Operator, clock.now());
             store.add_key(record).await.map_err(failed)?;
         }
     }
@@ -66,7 +59,8 @@ fn read(path: &Path) -> Result<Option<ApiKey>, Error> {
         fs::set_permissions(path, Permissions::from_mode(0o600))
             .map_err(|e| damaged(path, "others can read it").because(e))?;
     }
-    text.parse()
+    text.trim()
+        .parse()
         .map(Some)
         .map_err(|e| damaged(path, "it does not hold a key").because(e))
 }
@@ -127,7 +121,7 @@ mod tests {
             fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         }
         let kept = keys.0.lock().unwrap().clone();
-        let key: ApiKey = left.parse().unwrap();
+        let key: ApiKey = left.trim().parse().unwrap();
         assert!(kept.len() == 1 && key.matches(&kept[0].hash));
         assert_eq!(
             fs::read_dir(dir.path()).unwrap().count(),

@@ -2,7 +2,7 @@
 
 use neofn_types::{Code, Error};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -39,10 +39,17 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     written.map_err(fail)
 }
 
-/// Reads a text file up to a length.
-pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
-    use std::io::Read as _;
+/// The text of a small file.
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Error> {
+    let fail = |e: io::Error| {
+        Error::new(
+            Code::ConfigInvalid,
+            format!("cannot read {}: {e}", path.display()),
+        )
+        .because(e)
+    };
     let mut text = String::new();
-    File::open(path)?.take(bytes_max).read_to_string(&mut text)?;
+    let file = File::open(path).map_err(fail)?;
+    file.take(bytes_max).read_to_string(&mut text).map_err(fail)?;
     Ok(text)
 }

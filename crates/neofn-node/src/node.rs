@@ -1,20 +1,34 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
+use crate::audit;
+use crate::backup::Archive;
+use crate::bank::{self, OpenBank};
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
-use crate::options::{ChainChoice, NodeOptions};
+use crate::cluster::{self, Clustered, Seen};
+use crate::grpc::{self, Serving};
+use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
+use crate::signer_lock::SignerLock;
 use crate::storage::Storage;
-use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key};
-use neofn_api::{Api, ApiOptions, NodeFacts};
+use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
+use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_chain::port::Chain;
+use neofn_cluster::Role;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
+use neofn_egress::Broker;
 use neofn_engine::port::ChainWriter;
 use neofn_engine::{Engine, EngineOptions, Ports};
+use neofn_gas::Purses;
 use neofn_http::{Bound, Edge};
+use neofn_identity::auditlog::port::AnchorChain;
+use neofn_identity::auditlog::{AuditLog, AuditLogOptions};
+use neofn_identity::policy::Policies;
 use neofn_jail::Tier;
+use neofn_runtime::port::Runtime;
 use neofn_runtime::{Pool, PoolOptions};
+use neofn_secrets::Vault;
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
 use std::net::SocketAddr;
@@ -25,7 +39,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// JavaScript and WebAssembly may run from here on; see the jail's own documentation.
-const TIER_NEEDED: Tier = Tier::Landlock;
+pub(crate) const TIER_NEEDED: Tier = Tier::Landlock;
+
+/// Keys of which all nodes of a database have the same.
+const SHARED_KEYS: [&str; 2] = [sign_in::NAME, audit::NAME];
 
 /// A node that answers. [`Node::drain`] ends it in order; dropped, it ends at once.
 pub struct Node {
@@ -42,11 +59,14 @@ pub struct Node {
     /// Ends the engine's loops.
     gone: CancellationToken,
     server: JoinHandle<()>,
+    grpc: Option<Serving>,
     service: JoinHandle<()>,
     /// Removed with the node.
     #[expect(dead_code, reason = "kept, not read: its drop removes the files")]
     published: Published,
+    cluster: Option<Clustered>,
     payments: Option<Payments>,
+    bank: Option<OpenBank>,
     // last: the others ask it until they have ended
     chain: Option<Connected>,
 }
@@ -54,19 +74,29 @@ pub struct Node {
 impl Node {
     /// Starts a node; it answers when this returns.
     pub async fn start(options: NodeOptions) -> Result<Self, Error> {
-        options.refuse_unknown_engines()?;
         let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(ThreadEntropy);
         let data = absolute(&options.data)?;
         let storage = Storage::open(&options, &data, clock.clone()).await?;
         let store = storage.store.clone();
+        for key in SHARED_KEYS {
+            storage.key_wanted(&data, key).await?;
+        }
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
+        let grpc_bound = grpc::bind(&options).await?;
         let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
-        let (pool, compiler) = children(&options, clock.clone()).await?;
+        let seat = cluster::seat(Role::Gateway, tier, options.insecure_no_jail, &*clock, &OsEntropy);
+        let mut cluster = match &options.nats {
+            Some(nats) => Some(Clustered::open(nats, seat.clone(), &clock, &entropy).await?),
+            None => None,
+        };
+        let (runtime, compiler) = children(&options, clock.clone(), cluster.as_ref()).await?;
 
+        let lock = SignerLock::of(&data);
         let port = chain.as_ref().map(Connected::port);
+        let port_network = port.as_ref().map(|chain| chain.network().0);
         let payments = match &port {
             Some(chain) => {
                 let on = Footing {
@@ -76,26 +106,100 @@ impl Node {
                     storage: &storage,
                     clock: clock.clone(),
                     entropy: entropy.clone(),
+                    lock: lock.clone(),
                 };
                 let development = matches!(options.chain, ChainChoice::Dev { .. });
                 Some(Payments::open(on, development).await?)
             }
             None => None,
         };
-        let chained = Chained {
-            chain: port,
-            writer: payments.as_ref().map(Payments::writer),
+        let bank = match options.bank {
+            Some(choice) => {
+                let sending = payments.as_ref().map(|p| p.transactions.clone());
+                let on = bank::Footing {
+                    choice,
+                    storage: &storage,
+                    chain: port.clone().zip(sending),
+                    clock: clock.clone(),
+                    entropy: entropy.clone(),
+                    lock: lock.clone(),
+                };
+                Some(OpenBank::open(on).await?)
+            }
+            None => None,
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &storage, &pool, compiler, chained);
+        let anchors = match (&payments, options.anchor_every) {
+            (Some(payments), Some(_)) => Some(Arc::new(audit::Anchors {
+                transactions: payments.transactions.clone(),
+                bank: bank.as_ref().map(|b| b.bank.clone()),
+            }) as Arc<dyn AnchorChain>),
+            _ => None,
+        };
+        let log = AuditLog::new(AuditLogOptions {
+            store: store.clone(),
+            key: audit::key(&data)?,
+            clock: clock.clone(),
+            chain: anchors,
+            anchor_every: options.anchor_every.unwrap_or_default(),
+        });
+        let policies = match &options.access.policies {
+            Some(dir) => Policies::load(Action::DECLARED, dir),
+            None => Policies::built_in(Action::DECLARED),
+        }?;
+        let accounts = sign_in::open(sign_in::Footing {
+            access: &options.access,
+            data: &data,
+            address: bound.address(),
+            store: store.clone(),
+            chain: port.clone(),
+            clock: clock.clone(),
+        })
+        .await?;
+        for key in SHARED_KEYS {
+            storage.key_there(&data, key).await?;
+        }
+        let broker = outside::broker(&options, clock.clone())?;
+        let vault = outside::vault(&options, &data, store.clone(), storage.among(), clock.clone(), entropy.clone()).await?;
+        let beyond = Beyond {
+            vault: vault.clone(),
+            broker,
+            chain: port,
+            writer: payments
+                .as_ref()
+                .map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
+            purses: bank.as_ref().map(|b| b.bank.purses().clone()),
+        };
+        let (engine, service) = engine(&options, &clock, &entropy, &storage, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
+        tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
+        let auditing = storage.leading("audit", &clock, &*entropy);
+        tokio::spawn(audit::keep(log.clone(), auditing, options.anchor_every, gone.clone()));
+        // a database that nodes share is backed up with its own tools
+        let archive = storage.embedded.clone().map(|store| {
+            Arc::new(Archive {
+                data: data.clone(),
+                store,
+                audit: log.clone(),
+                clock: clock.clone(),
+                network: port_network,
+            }) as Arc<dyn neofn_api::Backups>
+        });
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
-            runtime: pool,
+            runtime: runtime.clone(),
             identity: store.clone(),
-            clock,
+            accounts,
+            members: store.clone(),
+            policies,
+            rates: RateLimits::default(),
+            vault: Some(vault),
+            clock: clock.clone(),
             entropy,
             limits_max: options.limits_max,
+            bank: bank.as_ref().map(|b| b.bank.clone()),
+            backups: archive,
+            audit: log,
             payments: payments
                 .as_ref()
                 .map(|p| p.shown(chain.as_ref().map(|c| &c.facts))),
@@ -107,16 +211,25 @@ impl Node {
                 },
             },
         });
+        api.know_services(Arc::new(Seen::new(seat, runtime, cluster.as_ref())));
         let url = url(bound.address());
-        let edge = Edge::new(api.clone(), going.clone());
+        if let Some(cluster) = &mut cluster {
+            cluster.serve(&api, &url, &clock).await?;
+        }
+        let edge = Edge::with_origins(api.clone(), going.clone(), &options.access.origins);
         let server = tokio::spawn(bound.serve(edge, closing.clone()));
+        let grpc = match grpc_bound {
+            Some(bound) => Some(Serving::start(bound, api.clone(), going.clone(), closing.clone()).await?),
+            None => None,
+        };
         let file = RuntimeFile {
             url: url.clone(),
             admin_key_file: admin_key_file.display().to_string(),
             pid: std::process::id(),
         };
         let published = Published::write(&data, options.state_dir.as_deref(), &file)?;
-        tracing::info!(url, data = %data.display(), jail = %tier, "ready");
+        let grpc_address = grpc.as_ref().map(|g| g.address.to_string());
+        tracing::info!(url, grpc = grpc_address, data = %data.display(), jail = %tier, "ready");
         if options.insecure_no_jail {
             tracing::warn!("running without the confinement that tenants' code needs: --insecure-no-jail");
         }
@@ -131,9 +244,12 @@ impl Node {
             closing,
             gone,
             server,
+            grpc,
             service,
             published,
+            cluster,
             payments,
+            bank,
             chain,
         })
     }
@@ -142,6 +258,11 @@ impl Node {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+    /// Where it listens for gRPC; none when that is off.
+    #[must_use]
+    pub fn grpc(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(|g| g.address)
     }
     /// The file that holds the admin key alone.
     #[must_use]
@@ -152,6 +273,11 @@ impl Node {
     #[must_use]
     pub fn jail_tier(&self) -> Tier {
         self.tier
+    }
+    /// The first server of its NATS; none without one.
+    #[must_use]
+    pub fn nats(&self) -> Option<&str> {
+        self.cluster.as_ref().map(Clustered::url)
     }
     /// How to reach its chain; none when it has none.
     #[must_use]
@@ -181,18 +307,37 @@ impl Node {
         tracing::info!("draining");
         self.api.begin_drain();
         self.going.cancel();
-        let runs_ended = self.engine.drain(deadline).await;
+        let requests_ended = async {
+            match &self.cluster {
+                Some(cluster) => cluster.drain(deadline).await,
+                None => true,
+            }
+        };
+        let (runs_ended, requests_ended) = tokio::join!(self.engine.drain(deadline), requests_ended);
         self.closing.cancel();
         // answers of ended runs are on their way; a client that does not take them cannot hold us up
-        let answered = tokio::time::timeout(Duration::from_secs(2), &mut self.server)
-            .await
-            .is_ok();
+        let grpc = self.grpc.as_mut();
+        let both = async {
+            let grpc = async {
+                if let Some(grpc) = grpc {
+                    grpc.ended().await;
+                }
+            };
+            tokio::join!(&mut self.server, grpc)
+        };
+        let answered = tokio::time::timeout(Duration::from_secs(2), both).await.is_ok();
         self.gone.cancel();
         if let Err(e) = (&mut self.service).await {
             tracing::error!(error = %e, "the engine's loops ended");
         }
+        if let Some(bank) = self.bank.take() {
+            bank.close().await;
+        }
         if let Some(payments) = self.payments.take() {
             payments.close().await;
+        }
+        if let Some(cluster) = self.cluster.take() {
+            cluster.close().await;
         }
         let closed = self.storage.store.end().await;
         if let Err(e) = &closed {
@@ -201,8 +346,8 @@ impl Node {
         if let Some(chain) = self.chain.take() {
             chain.close().await;
         }
-        tracing::info!(runs_ended, answered, "stopped");
-        runs_ended && closed.is_ok()
+        tracing::info!(runs_ended, answered, requests_ended, "stopped");
+        runs_ended && requests_ended && closed.is_ok()
     }
 }
 
@@ -216,8 +361,13 @@ impl Drop for Node {
     }
 }
 
-/// Sandboxes and compiler come up side by side: each costs some tens of milliseconds.
-async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<Pool>, Compiler), Error> {
+/// Sandboxes and compiler come up side by side: each costs some tens of milliseconds. A gateway of remote workers has
+/// no sandboxes.
+async fn children(
+    options: &NodeOptions,
+    clock: Arc<dyn Clock>,
+    cluster: Option<&Clustered>,
+) -> Result<(Arc<dyn Runtime>, Compiler), Error> {
     let mut pool = PoolOptions::new(
         options.exe.clone(),
         vec![CHILD_ARGUMENT.into()],
@@ -230,7 +380,13 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
         insecure_no_jail: options.insecure_no_jail,
         ..CompilerOptions::new(options.exe.clone())
     });
-    let (pool, warm) = tokio::join!(Pool::start(pool), compiler.warm_up());
+    let runtime = async {
+        Ok::<Arc<dyn Runtime>, Error>(match cluster {
+            Some(cluster) if cluster.workers == Workers::Remote => Arc::new(cluster.remote.clone()),
+            _ => Arc::new(Pool::start(pool).await?),
+        })
+    };
+    let (runtime, warm) = tokio::join!(runtime, compiler.warm_up());
     warm.map_err(|e: CompileError| {
         Error::new(
             Code::JailTooWeak,
@@ -238,13 +394,17 @@ async fn children(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<(Arc<P
         )
         .because(e)
     })?;
-    Ok((Arc::new(pool?), compiler))
+    Ok((runtime?, compiler))
 }
 
-/// What the engine has of the chain.
-struct Chained {
+/// What the engine has of the world outside the node.
+struct Beyond {
+    vault: Arc<Vault>,
+    broker: Arc<Broker>,
     chain: Option<Arc<dyn Chain>>,
     writer: Option<Arc<dyn ChainWriter>>,
+    /// What calls are paid from.
+    purses: Option<Purses>,
 }
 
 fn engine(
@@ -252,9 +412,9 @@ fn engine(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
     storage: &Storage,
-    pool: &Arc<Pool>,
+    runtime: &Arc<dyn Runtime>,
     compiler: Compiler,
-    chained: Chained,
+    beyond: Beyond,
 ) -> (Engine, neofn_engine::Service) {
     let mut engine = EngineOptions::new(clock.clone(), entropy.clone());
     engine.limits_max = options.limits_max;
@@ -269,10 +429,13 @@ fn engine(
         triggers: store.clone(),
         leases: store.clone(),
         neighbours: storage.neighbours.clone(),
-        runtime: pool.clone(),
+        runtime: runtime.clone(),
         compiler: Arc::new(compiler),
-        chain: chained.chain,
-        writer: chained.writer,
+        chain: beyond.chain,
+        writer: beyond.writer,
+        vault: Some(beyond.vault),
+        broker: Some(beyond.broker),
+        purses: beyond.purses,
     };
     Engine::build(engine, ports)
 }

@@ -1,11 +1,14 @@
 //! What an operator decides about a node.
 
+use crate::bank::BankChoice;
+use crate::sign_in::AccessOptions;
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
 use neofn_http::ServerOptions;
 use neofn_types::{Code, Datoshi, Error, Limits};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Which chain functions see and act on.
@@ -105,6 +108,16 @@ pub enum NatsLogin {
     Token(SecretText),
 }
 
+/// Who runs functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Workers {
+    /// This node, in children of its own.
+    #[default]
+    Embedded,
+    /// Workers that are reached over NATS; this node runs none of its tenants' code.
+    Remote,
+}
+
 /// The NATS servers of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsOptions {
@@ -114,6 +127,10 @@ pub struct NatsOptions {
     pub login: NatsLogin,
     /// Certificates that sign the servers' own; none: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Who runs functions.
+    pub workers: Workers,
+    /// Copies of each message; none: three in a cluster of servers, else one.
+    pub replicas: Option<u8>,
 }
 
 /// The PostgreSQL of a cluster.
@@ -134,6 +151,17 @@ pub struct TlsOptions {
     pub key_file: PathBuf,
 }
 
+/// Where the root key of secrets comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretsRoot {
+    /// A file in the data directory, made at the first start.
+    Own,
+    /// A file elsewhere.
+    File(PathBuf),
+    /// Nowhere yet: somebody unseals the vault.
+    Sealed,
+}
+
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -143,7 +171,7 @@ pub struct NodeOptions {
     pub listen: SocketAddr,
     /// Where to listen for gRPC.
     pub grpc: GrpcListen,
-    /// The certificate of what listens; none: plain text.
+    /// The certificate of the gRPC listener; none: in the clear. HTTP is in the clear either way.
     pub tls: Option<TlsOptions>,
     /// The messages of a cluster; none: in this process.
     pub nats: Option<NatsOptions>,
@@ -171,10 +199,22 @@ pub struct NodeOptions {
     pub wallet: Option<PayingWallet>,
     /// Where `make setup` leaves the programs that a development chain needs.
     pub tools_dir: PathBuf,
+    /// Networks that functions may reach although they are not public.
+    pub egress_allow: Vec<neofn_egress::Cidr>,
+    /// A file with certificates of authorities to be believed beside the web's.
+    pub egress_ca: Option<PathBuf>,
+    /// The root key of secrets.
+    pub secrets_root: SecretsRoot,
     /// Sandbox processes; 0: one per core.
     pub children: u32,
     /// Bounds of the HTTP server.
     pub server: ServerOptions,
+    /// Who may do what.
+    pub access: AccessOptions,
+    /// What things cost; none: nothing does.
+    pub bank: Option<BankChoice>,
+    /// How often the audit log's root is written to the chain; none: never.
+    pub anchor_every: Option<Duration>,
 }
 
 impl NodeOptions {
@@ -205,28 +245,16 @@ impl NodeOptions {
             limits_max: Limits::default(),
             retention: Retention::default(),
             kv_quota: KvQuota::default(),
+            egress_allow: Vec::new(),
+            egress_ca: None,
+            secrets_root: SecretsRoot::Own,
             children: 0,
             server: ServerOptions::default(),
+            access: AccessOptions::default(),
+            bank: None,
+            anchor_every: None,
             data,
         })
-    }
-}
-
-impl NodeOptions {
-    /// Refuses what this build cannot do: a cluster that quietly runs as a single node would lose what others wrote.
-    pub(crate) fn refuse_unknown_engines(&self) -> Result<(), Error> {
-        let absent = [
-            ("[nats]", self.nats.is_some()),
-            ("[tls]", self.tls.is_some()),
-            ("[grpc]", self.grpc != GrpcListen::Usual),
-        ];
-        match absent.iter().find(|(_, given)| *given) {
-            Some((section, _)) => Err(Error::new(
-                Code::ConfigInvalid,
-                format!("this build does not know what `{section}` asks for"),
-            )),
-            None => Ok(()),
-        }
     }
 }
 

@@ -3,11 +3,14 @@
 use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::{NodeOptions, PayingWallet};
+use crate::signer_lock::{Guarded, SignerLock};
 use crate::storage::Storage;
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
+use neofn_chain::manager::{
+    Request, Transactions, TransactionsOptions, TxError, TxId, TxRecord, TxState, Until,
+};
 use neofn_chain::model::VmState;
 use neofn_chain::port::Chain;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
@@ -15,8 +18,9 @@ use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPo
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
-use neofn_engine::{Among, Leading};
-use neofn_types::{Clock, Code, Datoshi, Entropy, Error, InvocationId, ProjectName, ScriptHash};
+use neofn_engine::Leading;
+use neofn_gas::Bank;
+use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +33,8 @@ use zeroize::Zeroizing;
 const SIGNER_DIRECTORY: &str = "signer";
 /// How long a function's `confirm` waits; its own time limit is mostly shorter.
 const CONFIRM: Duration = Duration::from_secs(120);
+/// Before the loop of transactions begins anew.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Longest wallet file; longer ones are cut and then are no JSON.
 const WALLET_BYTES_MAX: u64 = 1 << 20;
 /// What the development account may spend: it is worth nothing, and a limit in the way of a developer helps nobody.
@@ -51,6 +57,7 @@ pub(crate) struct Footing<'a> {
     pub(crate) storage: &'a Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) lock: SignerLock,
 }
 
 impl Payments {
@@ -78,25 +85,33 @@ impl Payments {
         }
         if let Some(wallet) = &on.options.wallet {
             let wif = opened(wallet.clone()).await?;
-            let policy = SigningPolicy {
+            let caps = |policy: SigningPolicy| SigningPolicy {
                 per_transaction: wallet.per_transaction,
                 per_day: wallet.per_day,
                 network: Some(on.chain.network().0),
-                ..SigningPolicy::default()
+                ..policy
             };
-            let held = signer.import(Import::Wif(wif), "wallet", policy.clone()).await?;
-            // one that it held before follows what the operator says now
-            signer.set_policy(held.account, policy).await?;
+            let policy = caps(SigningPolicy::default());
+            let held = signer.import(Import::Wif(wif), "wallet", policy).await?;
+            // of one that it held before, what the options say; what it may call is the operator's own word
+            let policy = caps(held.policy.clone());
+            if policy != held.policy {
+                signer.set_policy(held.account, policy).await?;
+            }
+            signer.set_payer(held.account).await?;
             tracing::info!(account = held.account.to_address(), "pays for transactions");
         }
         let transactions = Transactions::new(TransactionsOptions {
             chain: on.chain,
-            signer: signer.clone(),
+            signer: Arc::new(Guarded {
+                signer: signer.clone(),
+                lock: on.lock,
+            }),
             store: on.storage.store.clone(),
             clock: on.clock.clone(),
             entropy: on.entropy.clone(),
         });
-        let leading = leading(on.storage, on.clock, &*on.entropy);
+        let leading = on.storage.leading("transactions", &on.clock, &*on.entropy);
         let stop = CancellationToken::new();
         let (running, stopped) = (transactions.clone(), stop.clone());
         let runner = tokio::spawn(async move { follow(running, leading, stopped).await });
@@ -108,9 +123,10 @@ impl Payments {
         })
     }
     /// As the port through which functions send.
-    pub(crate) fn writer(&self) -> Arc<dyn ChainWriter> {
+    pub(crate) fn writer(&self, bank: Option<Bank>) -> Arc<dyn ChainWriter> {
         Arc::new(Writer {
             transactions: self.transactions.clone(),
+            bank,
         })
     }
     /// As the use cases have it.
@@ -145,16 +161,8 @@ impl Drop for Payments {
     }
 }
 
-fn leading(storage: &Storage, clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Leading {
-    let holder = InvocationId::generate(clock.now(), entropy).to_string();
-    let among = match storage.neighbours {
-        Some(_) => Among::Others,
-        None => Among::Nobody,
-    };
-    Leading::new(storage.store.clone(), clock, "transactions", holder, among)
-}
-
-/// Looks after open transactions whenever this node is the one that does.
+/// Looks after open transactions whenever this node is the one that does. What is open must never be left alone: should
+/// the loop itself fail, it begins anew.
 async fn follow(transactions: Transactions, leading: Leading, stop: CancellationToken) {
     let lease = tokio::spawn({
         let (leading, stop) = (leading.clone(), stop.clone());
@@ -163,16 +171,25 @@ async fn follow(transactions: Transactions, leading: Leading, stop: Cancellation
     let mut changes = leading.changes();
     while !stop.is_cancelled() {
         let leads = *changes.borrow_and_update();
-        let turned = async {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                _ = changes.changed() => {}
-            }
-        };
+        let turn = stop.child_token();
+        let mut tasks = tokio::task::JoinSet::new();
         if leads {
-            transactions.run(turned).await;
-        } else {
-            turned.await;
+            let (running, turned) = (transactions.clone(), turn.clone());
+            tasks.spawn(async move { running.run(turned.cancelled_owned()).await });
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = changes.changed() => {}
+            Some(Err(e)) = tasks.join_next() => {
+                tracing::error!(error = %e, "the loop of transactions ended; it begins anew");
+                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(AFTER_FAILURE) => {} }
+            }
+        }
+        turn.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(e) = ended {
+                tracing::error!(error = %e, "the loop of transactions ended");
+            }
         }
     }
     if let Err(e) = lease.await {
@@ -214,6 +231,8 @@ fn text_of(path: &Path) -> Result<String, Error> {
 
 struct Writer {
     transactions: Transactions,
+    /// Who bears the fees; none on a node without money.
+    bank: Option<Bank>,
 }
 
 #[async_trait]
@@ -236,8 +255,24 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let record = self.transactions.submit(asked(request)?).await?;
-        Ok(receipt(&record))
+        let Some(bank) = &self.bank else {
+            let record = self.transactions.submit(asked(request)?).await?;
+            return Ok(receipt(&record));
+        };
+        let (key, invocation, fee_max) = (request.key.clone(), request.invocation, request.fee_max);
+        let asked = asked(request)?;
+        let id = asked.id();
+        bank.hold_fees(&key, Some(invocation), id.0, fee_max).await?;
+        match self.transactions.submit(asked).await {
+            Ok(record) => Ok(receipt(&record)),
+            Err(error) => {
+                // only what the manager knows nothing of was never signed
+                if matches!(self.transactions.get(id).await, Err(TxError::Unknown(_))) {
+                    bank.release_fees(id.0).await?;
+                }
+                Err(error.into())
+            }
+        }
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
         let id: TxId = id

@@ -5,21 +5,40 @@ use async_trait::async_trait;
 use neofn_chain::port::TxStore;
 use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, Neighbours};
 use neofn_engine::triggers::port::TriggerStore;
-use neofn_identity::port::IdentityStore;
+use neofn_engine::{Among, Leading};
+use neofn_gas::port::LedgerStore;
+use neofn_identity::auditlog::port::AuditStore;
+use neofn_identity::port::{AuditStore as ActStore, IdentityStore, MemberStore, SessionStore};
 use neofn_registry::port::RegistryStore;
+use neofn_secrets::port::SecretStore;
 use neofn_store_postgres::PostgresStore;
 use neofn_store_sqlite::{DirLock, Store};
-use neofn_types::{Clock, Code, Error};
+use neofn_types::{Clock, Digest, Entropy, Error, InvocationId};
 use std::path::Path;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Longest password file.
 const PASSWORD_BYTES_MAX: u64 = 4_096;
+/// Longest key file.
+const KEY_BYTES_MAX: u64 = 4_096;
 
 /// Every storage port at once.
 #[async_trait]
 pub(crate) trait AnyStore:
-    InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + TxStore + LeaseStore
+    InvocationStore
+    + KvStore
+    + RegistryStore
+    + TriggerStore
+    + TxStore
+    + LeaseStore
+    + IdentityStore
+    + SessionStore
+    + MemberStore
+    + ActStore
+    + AuditStore
+    + SecretStore
+    + LedgerStore
 {
     /// Finishes everything that was handed over; later calls fail.
     async fn end(&self) -> Result<(), Error>;
@@ -44,6 +63,9 @@ pub(crate) struct Storage {
     pub(crate) store: Arc<dyn AnyStore>,
     /// Set when other nodes use it.
     pub(crate) neighbours: Option<Arc<dyn Neighbours>>,
+    /// The same, when it is a file of this node's own.
+    pub(crate) embedded: Option<Arc<Store>>,
+    shared: Option<Arc<PostgresStore>>,
     /// Of a data directory without a database in it.
     _lock: Option<Arc<DirLock>>,
 }
@@ -55,10 +77,12 @@ impl Storage {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let Some(postgres) = &options.postgres else {
-            let store = Store::open(neofn_store_sqlite::StoreOptions::new(data, clock))?;
+            let store = Arc::new(Store::open(neofn_store_sqlite::StoreOptions::new(data, clock))?);
             return Ok(Self {
-                store: Arc::new(store),
+                store: store.clone(),
                 neighbours: None,
+                embedded: Some(store),
+                shared: None,
                 _lock: None,
             });
         };
@@ -73,9 +97,47 @@ impl Storage {
         let store = Arc::new(PostgresStore::open(store_options(postgres, clock)?).await?);
         Ok(Self {
             store: store.clone(),
-            neighbours: Some(store),
+            neighbours: Some(store.clone()),
+            embedded: None,
+            shared: Some(store),
             _lock: Some(Arc::new(lock)),
         })
+    }
+
+    /// Who else uses it.
+    pub(crate) fn among(&self) -> Among {
+        match self.neighbours {
+            Some(_) => Among::Others,
+            None => Among::Nobody,
+        }
+    }
+    /// What only one of the nodes of this store does at a time.
+    pub(crate) fn leading(
+        &self,
+        name: &'static str,
+        clock: &Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+    ) -> Leading {
+        let holder = InvocationId::generate(clock.now(), entropy).to_string();
+        Leading::new(self.store.clone(), clock.clone(), name, holder, self.among())
+    }
+
+    /// Refuses a node whose directory lacks a key that the other nodes of its database have: made anew, it would write
+    /// what they cannot read.
+    pub(crate) async fn key_wanted(&self, data: &Path, name: &str) -> Result<(), Error> {
+        match &self.shared {
+            Some(shared) if !data.join(name).exists() => shared.key_is_free(name).await,
+            _ => Ok(()),
+        }
+    }
+    /// Says which key this node has, once it has one.
+    pub(crate) async fn key_there(&self, data: &Path, name: &str) -> Result<(), Error> {
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        let text = Zeroizing::new(crate::files::read_text(&data.join(name), KEY_BYTES_MAX)?);
+        let fingerprint = Digest::of_parts(&[b"neofn/node-key/v1", name.as_bytes(), text.trim().as_bytes()]);
+        shared.agree_on_key(name, fingerprint).await
     }
 }
 
@@ -86,13 +148,7 @@ pub(crate) fn store_options(
 ) -> Result<neofn_store_postgres::StoreOptions, Error> {
     let mut options = neofn_store_postgres::StoreOptions::new(postgres.url.reveal(), clock);
     if let Some(path) = &postgres.password_file {
-        let text = crate::files::read_text(path, PASSWORD_BYTES_MAX).map_err(|e| {
-            Error::new(
-                Code::ConfigInvalid,
-                format!("cannot read {}: {e}", path.display()),
-            )
-            .because(e)
-        })?;
+        let text = crate::files::read_text(path, PASSWORD_BYTES_MAX)?;
         options.password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
     }
     Ok(options)

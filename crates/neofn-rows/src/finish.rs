@@ -77,6 +77,7 @@ pub fn interrupted() -> Result<Vec<u8>, RowError> {
         code,
         message: code.info().title.to_owned(),
         stack: Vec::new(),
+        frame: String::new(),
     };
     pack(&DetailRef {
         failure: Some(&failure),

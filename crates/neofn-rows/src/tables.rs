@@ -54,6 +54,7 @@ pub const TABLES: &[Table] = &[
             ("kv_revision", Int),
             ("kv_keys", Int),
             ("kv_bytes", Int),
+            ("created_at", Int),
         ],
     },
     Table {
@@ -148,6 +149,9 @@ pub const TABLES: &[Table] = &[
             ("created_at", Int),
             ("expires_at", Int),
             ("revoked_at", Int),
+            ("powers", Text),
+            ("name", FreeText),
+            ("created_by", Bytes),
         ],
     },
     Table {
@@ -239,6 +243,254 @@ pub const TABLES: &[Table] = &[
             ("depth", Int),
         ],
     },
+    Table {
+        name: "account",
+        columns: &[
+            ("account", Bytes),
+            ("created_at", Int),
+        ],
+    },
+    Table {
+        name: "session",
+        columns: &[
+            ("id", Bytes),
+            ("account", Bytes),
+            ("format", Text),
+            ("created_at", Int),
+            ("expires_at", Int),
+            ("ended_at", Int),
+            ("generation", Int),
+        ],
+    },
+    Table {
+        name: "refresh",
+        columns: &[
+            ("session", Bytes),
+            ("hash", Bytes),
+            ("generation", Int),
+        ],
+    },
+    Table {
+        name: "signing_key",
+        columns: &[
+            ("seq", Int),
+            ("kid", Text),
+            ("public", Bytes),
+            ("sealed", Bytes),
+            ("active_from", Int),
+        ],
+    },
+    Table {
+        name: "member",
+        columns: &[
+            ("pid", Int),
+            ("fid", Int),
+            ("account", Bytes),
+            ("role", Text),
+            ("added_at", Int),
+            ("added_by", Text),
+        ],
+    },
+    Table {
+        name: "secret_root",
+        columns: &[
+            ("id", Int),
+            ("generation", Int),
+            ("record", Text),
+        ],
+    },
+    Table {
+        name: "secret_kek",
+        columns: &[
+            ("project", Text),
+            ("version", Int),
+            ("id", Bytes),
+            ("wrapped", Bytes),
+            ("created_at", Int),
+        ],
+    },
+    Table {
+        name: "secret",
+        columns: &[
+            ("project", Text),
+            ("name", Text),
+            ("id", Bytes),
+            ("revision", Int),
+            ("due_at", Int),
+            ("record", Text),
+        ],
+    },
+    Table {
+        name: "secret_value",
+        columns: &[
+            ("project", Text),
+            ("secret", Bytes),
+            ("version", Int),
+            ("kek", Int),
+            ("envelope", Bytes),
+        ],
+    },
+    Table {
+        name: "ledger_account",
+        columns: &[
+            ("aid", Int),
+            ("name", Text),
+            ("floor", Int),
+            ("balance", Int),
+            ("held", Int),
+            ("incoming", Int),
+            ("opened_at", Int),
+        ],
+    },
+    Table {
+        name: "ledger_transfer",
+        columns: &[
+            ("seq", Int),
+            ("id", Bytes),
+            ("purpose", Int),
+            ("debit", Int),
+            ("credit", Int),
+            ("amount", Int),
+            ("hold", Bytes),
+            ("at", Int),
+            ("function", Text),
+            ("invocation", Bytes),
+            ("units", Int),
+            ("price", Int),
+            ("tx", Bytes),
+            ("party", Bytes),
+            ("note", FreeText),
+        ],
+    },
+    Table {
+        name: "ledger_hold",
+        columns: &[
+            ("id", Bytes),
+            ("purpose", Int),
+            ("debit", Int),
+            ("credit", Int),
+            ("amount", Int),
+            ("left", Int),
+            ("at", Int),
+            ("ended_at", Int),
+            ("function", Text),
+            ("invocation", Bytes),
+            ("units", Int),
+            ("price", Int),
+            ("tx", Bytes),
+            ("party", Bytes),
+            ("note", FreeText),
+        ],
+    },
+    Table {
+        name: "ledger_release",
+        columns: &[
+            ("hold", Bytes),
+            ("id", Bytes),
+            ("amount", Int),
+        ],
+    },
+    Table {
+        name: "ledger_usage",
+        columns: &[
+            ("project", Text),
+            ("hour", Int),
+            ("function", Text),
+            ("invocations", Int),
+            ("units", Int),
+            ("amount", Int),
+        ],
+    },
+    Table {
+        name: "ledger_budget",
+        columns: &[
+            ("project", Text),
+            ("function", Text),
+            ("period", Int),
+            ("most", Int),
+            ("spent", Int),
+            ("held", Int),
+            ("idx", Int),
+            ("alerted", Int),
+        ],
+    },
+    Table {
+        name: "ledger_alert",
+        columns: &[
+            ("seq", Int),
+            ("project", Text),
+            ("function", Text),
+            ("percent", Int),
+            ("most", Int),
+            ("spent", Int),
+            ("at", Int),
+        ],
+    },
+    Table {
+        name: "ledger_policy",
+        columns: &[
+            ("project", Text),
+            ("policy", Text),
+        ],
+    },
+    Table {
+        name: "ledger_route",
+        columns: &[
+            ("account", Bytes),
+            ("kind", Int),
+            ("project", Text),
+        ],
+    },
+    Table {
+        name: "ledger_mark",
+        columns: &[
+            ("network", Int),
+            ("next", Int),
+        ],
+    },
+    Table {
+        name: "audit_entry",
+        columns: &[
+            ("seq", Int),
+            ("project", Text),
+            ("entry", Bytes),
+        ],
+    },
+    Table {
+        name: "audit_node",
+        columns: &[
+            ("level", Int),
+            ("idx", Int),
+            ("hash", Bytes),
+        ],
+    },
+    Table {
+        name: "audit_checkpoint",
+        columns: &[
+            ("size", Int),
+            ("note", Text),
+        ],
+    },
+    Table {
+        name: "audit_anchor",
+        columns: &[
+            ("size", Int),
+            ("note", Text),
+            ("at", Int),
+            ("tx", Bytes),
+            ("height", Int),
+        ],
+    },
+];
+
+/// Tables that number their rows; those that say how far they are in [`Counted::last`] never give a number out twice.
+pub const NUMBERED: &[(&str, &str)] = &[
+    ("project", "pid"),
+    ("function", "fid"),
+    ("tx", "seq"),
+    ("ledger_account", "aid"),
+    ("ledger_transfer", "seq"),
+    ("ledger_alert", "seq"),
 ];
 
 /// What is counted rather than kept as rows.

@@ -584,6 +584,236 @@
     return call("emit", EMIT, { type, subject, id, time, data: given.data });
   };
 
+  // ---- ctx.secrets --------------------------------------------------------------------------------------------
+
+  const SECRET_GET = 17, SECRET_ROTATE = 18, FETCH = 19;
+  const secretName = (what, name) => {
+    if (typeof name !== "string") throw bad(`ctx.secrets.${what}: the name of a secret is a string, not ${typeof name}`);
+    return name;
+  };
+  const fromBase64 = (text) => serve("base64Decode", BASE64_DECODE, text.length + 4, false, text);
+  const secrets = Object.freeze({
+    // The value where it is granted; else a handle, which `fetch` replaces on the way to the secret's hosts.
+    async get(name) {
+      const given = await call("secrets", SECRET_GET, { name: secretName("get", name) }, 'secrets = ["NAME"]');
+      return given.handle ?? given.value ?? fromBase64(given.valueBase64);
+    },
+    async rotate(name, value, given) {
+      const { ifVersion } = options("ctx.secrets.rotate", given, ["ifVersion"]);
+      if (typeof value !== "string") throw bad(`ctx.secrets.rotate: the value is a string, not ${typeof value}`);
+      return call("secrets", SECRET_ROTATE, {
+        name: secretName("rotate", name), value: value.toWellFormed(), ifVersion: whole("ctx.secrets.rotate", "ifVersion", ifVersion),
+      }, 'secrets = [{ name = "NAME", rotate = true }]');
+    },
+  });
+
+  // ---- fetch --------------------------------------------------------------------------------------------------
+
+  // A name is a token, a value has no line end; names are kept in lower case, as the web has it.
+  const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, LINE = /[\0\r\n]/, EDGES = /^[\t\r\n ]+|[\t\r\n ]+$/g;
+  const headerName = (name) => {
+    const text = String(name);
+    if (!TOKEN.test(text)) throw new TypeError(`Headers: ${show(text)} is no header's name`);
+    return text.toLowerCase();
+  };
+  const headerValue = (value) => {
+    const text = String(value).toWellFormed().replace(EDGES, "");
+    if (LINE.test(text)) throw new TypeError("Headers: a value has a line end in it");
+    return text;
+  };
+  const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  let pairsOf, bodyIn, responseOf;
+  class Headers {
+    #pairs = [];
+    static { pairsOf = (headers) => headers.#pairs; }
+    constructor(init) {
+      if (init === undefined || init === null) return;
+      if (typeof init !== "object") throw new TypeError("Headers: expected an object or pairs");
+      if (init instanceof Headers) {
+        this.#pairs = init.#pairs.map(([name, value]) => [name, value]);
+      } else if (typeof init[Symbol.iterator] === "function") {
+        for (const pair of init) {
+          const [name, value, ...more] = pair;
+          if (value === undefined || more.length > 0) throw new TypeError("Headers: a pair has a name and a value");
+          this.append(name, value);
+        }
+      } else for (const name of Object.keys(init)) this.append(name, init[name]);
+    }
+    append(name, value) { this.#pairs.push([headerName(name), headerValue(value)]); }
+    set(name, value) {
+      const key = headerName(name), text = headerValue(value);
+      this.#pairs = this.#pairs.filter(([other]) => other !== key);
+      this.#pairs.push([key, text]);
+    }
+    delete(name) {
+      const key = headerName(name);
+      this.#pairs = this.#pairs.filter(([other]) => other !== key);
+    }
+    has(name) {
+      const key = headerName(name);
+      return this.#pairs.some(([other]) => other === key);
+    }
+    get(name) {
+      const key = headerName(name);
+      const found = this.#pairs.filter(([other]) => other === key);
+      return found.length === 0 ? null : found.map(([, value]) => value).join(", ");
+    }
+    getSetCookie() { return this.#pairs.filter(([name]) => name === "set-cookie").map(([, value]) => value); }
+    // By name; several values are one, but for cookies.
+    #sorted() {
+      const out = [];
+      for (const name of [...new Set(this.#pairs.map(([name]) => name))].sort(compare)) {
+        if (name === "set-cookie") for (const value of this.getSetCookie()) out.push([name, value]);
+        else out.push([name, this.get(name)]);
+      }
+      return out;
+    }
+    forEach(visit, self) { for (const [name, value] of this.#sorted()) visit.call(self, value, name, this); }
+    *entries() { yield* this.#sorted(); }
+    *keys() { for (const [name] of this.#sorted()) yield name; }
+    *values() { for (const [, value] of this.#sorted()) yield value; }
+    [Symbol.iterator]() { return this.entries(); }
+    get [Symbol.toStringTag]() { return "Headers"; }
+  }
+
+  // A body is text or bytes; null is none. Answers what it is, and what the web calls it.
+  const bodyOf = (body) => {
+    if (body === undefined || body === null) return [null, null];
+    if (typeof body === "string") return [body.toWellFormed(), "text/plain;charset=UTF-8"];
+    if (body instanceof URLSearchParams) return [body.toString(), "application/x-www-form-urlencoded;charset=UTF-8"];
+    if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return [bytesOf(body).slice(), null];
+    if (typeof body === "object" && Object.prototype.toString.call(body) === "[object Object]")
+      throw new TypeError("a body is a string, bytes or URLSearchParams: use JSON.stringify");
+    return [String(body).toWellFormed(), "text/plain;charset=UTF-8"];
+  };
+  const withoutMark = (text) => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+  class Body {
+    #body;
+    #used = false;
+    constructor(body) { this.#body = body; }
+    #take() {
+      if (this.#used) throw new TypeError("the body was read already");
+      this.#used = this.#body !== null;
+      return this.#body ?? "";
+    }
+    static {
+      bodyIn = (of) => {
+        if (of.#used) throw new TypeError("the body was read already");
+        return of.#body;
+      };
+    }
+    get bodyUsed() { return this.#used; }
+    async text() {
+      const body = this.#take();
+      return withoutMark(typeof body === "string" ? body : utf8Decode(body));
+    }
+    async json() { return parse(await this.text()); }
+    async bytes() {
+      const body = this.#take();
+      return typeof body === "string" ? utf8Encode(body) : body.slice();
+    }
+    async arrayBuffer() { return (await this.bytes()).buffer; }
+  }
+
+  const METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+  const methodOf = (method) => {
+    const text = String(method), upper = text.toUpperCase();
+    if (!METHODS.includes(upper)) throw new TypeError(`fetch: no request is made by ${show(text)}`);
+    return upper;
+  };
+  const REDIRECTS = ["follow", "manual", "error"];
+  class Request extends Body {
+    #url; #method; #headers; #redirect;
+    constructor(input, init = {}) {
+      const from = input instanceof Request ? input : null;
+      const [body, type] = bodyOf(init.body);
+      super(init.body === undefined && from ? bodyIn(from) : body);
+      this.#url = from ? from.#url : new URL(String(input)).href;
+      this.#method = init.method === undefined ? from?.method ?? "GET" : methodOf(init.method);
+      this.#headers = new Headers(init.headers ?? from?.headers);
+      this.#redirect = init.redirect ?? from?.redirect ?? "follow";
+      if (!REDIRECTS.includes(this.#redirect)) throw new TypeError(`Request: redirect is one of ${REDIRECTS.join(", ")}`);
+      if (type !== null && !this.#headers.has("content-type")) this.#headers.set("content-type", type);
+      if ((this.#method === "GET" || this.#method === "HEAD") && bodyIn(this) !== null)
+        throw new TypeError(`Request: a ${this.#method} request has no body`);
+    }
+    get url() { return this.#url; }
+    get method() { return this.#method; }
+    get headers() { return this.#headers; }
+    get redirect() { return this.#redirect; }
+    clone() { return new Request(this); }
+    get [Symbol.toStringTag]() { return "Request"; }
+  }
+  const NO_BODY = [101, 204, 205, 304];
+  class Response extends Body {
+    #status; #statusText; #headers; #url = ""; #redirected = false; #type = "default";
+    constructor(body, init = {}) {
+      const [content, type] = bodyOf(body);
+      super(content);
+      this.#status = init.status === undefined ? 200 : Number(init.status);
+      if (!Number.isInteger(this.#status) || this.#status < 200 || this.#status > 599)
+        throw new RangeError(`Response: ${show(init.status)} is no status`);
+      if (content !== null && NO_BODY.includes(this.#status))
+        throw new TypeError(`Response: status ${this.#status} has no body`);
+      this.#statusText = String(init.statusText ?? "");
+      this.#headers = new Headers(init.headers);
+      if (type !== null && !this.#headers.has("content-type")) this.#headers.set("content-type", type);
+    }
+    static json(data, init = {}) {
+      const text = stringify(data);
+      if (text === undefined) throw new TypeError("Response.json: the data is no JSON");
+      const headers = new Headers(init.headers);
+      if (!headers.has("content-type")) headers.set("content-type", "application/json");
+      return new Response(text, { ...init, headers });
+    }
+    static redirect(url, status = 302) {
+      if (![301, 302, 303, 307, 308].includes(status)) throw new RangeError(`Response.redirect: ${show(status)} is no redirect`);
+      return new Response(null, { status, headers: { location: new URL(String(url)).href } });
+    }
+    static {
+      // What a host answered; its status may be one that has no body.
+      responseOf = (answer) => {
+        const bare = NO_BODY.includes(answer.status);
+        const response = new Response(bare ? null : answer.body ?? fromBase64(answer.bodyBase64));
+        response.#status = answer.status;
+        response.#statusText = answer.statusText;
+        response.#headers = new Headers(answer.headers);
+        response.#url = answer.url;
+        response.#redirected = answer.redirected;
+        response.#type = "basic";
+        return response;
+      };
+    }
+    get status() { return this.#status; }
+    get statusText() { return this.#statusText; }
+    get ok() { return this.#status >= 200 && this.#status <= 299; }
+    get headers() { return this.#headers; }
+    get url() { return this.#url; }
+    get redirected() { return this.#redirected; }
+    get type() { return this.#type; }
+    clone() {
+      const copy = new Response(bodyIn(this), { headers: this.#headers });
+      copy.#status = this.#status;
+      copy.#statusText = this.#statusText;
+      copy.#headers = new Headers(this.#headers);
+      copy.#url = this.#url;
+      copy.#redirected = this.#redirected;
+      copy.#type = this.#type;
+      return copy;
+    }
+    get [Symbol.toStringTag]() { return "Response"; }
+  }
+  const fetch = async (input, init = {}) => {
+    const request = new Request(input, init);
+    const body = bodyIn(request);
+    const answer = await call("fetch", FETCH, {
+      url: request.url, method: request.method, headers: pairsOf(request.headers), redirect: request.redirect,
+      ...(typeof body === "string" ? { body } : body === null ? {} : { bodyBase64: base64(body) }),
+      timeoutMs: whole("fetch", "timeoutMs", init.timeoutMs),
+    }, 'net = ["https://…"]');
+    return responseOf(answer);
+  };
+
   // The context is read when it is first asked for: most calls never do.
   let read = null;
   const data = () => (read ??= context());
@@ -592,19 +822,20 @@
   const contextProto = {};
   for (const name of ["functionName", "projectId", "invocationId", "timestamp", "version", "attempt", "deadline"])
     Object.defineProperty(contextProto, name, { get: () => data()[name], enumerable: true, configurable: true });
-  for (const [name, value] of [["kv", kv], ["neo", neo], ["crypto", ctxCrypto]])
+  for (const [name, value] of [["kv", kv], ["neo", neo], ["secrets", secrets], ["crypto", ctxCrypto]])
     Object.defineProperty(contextProto, name, { value, enumerable: true, configurable: true, writable: true });
   define(contextProto, "invoke", async (name, event = null) => {
     if (typeof name !== "string") throw new HostError("NF0216", "ctx.invoke: the name of the function is a string");
     return call("invoke", INVOKE, { function: name, event });
   });
   define(contextProto, "emit", emit);
+  define(contextProto, "fetch", fetch);
   define(contextProto, "toJSON", () => ({ ...data() }));
 
   // ---- globals ------------------------------------------------------------------------------------------------
 
   const globals = {
-    console, TextEncoder, TextDecoder, structuredClone, URL, URLSearchParams,
+    console, TextEncoder, TextDecoder, structuredClone, URL, URLSearchParams, fetch, Headers, Request, Response,
     crypto: { getRandomValues, randomUUID },
     performance: { now: () => Date.now() - startedAt(), get timeOrigin() { return startedAt(); } },
     queueMicrotask: (job) => {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Code to be made ready: evaluated once (JavaScript) or compiled (WebAssembly).
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub struct Job {
     pub limits: JobLimits,
     /// Answers host calls.
     pub host: Arc<dyn HostCalls>,
+    /// When it is cancelled the run is ended as at its time limit: it answers what it used.
+    pub given_up: CancellationToken,
 }
 
 /// What `ctx` says of a run.
@@ -269,6 +272,13 @@ pub enum HostOp {
     NeoInvoke,
     /// `{type, data?, subject?, ...}` -> `{id}`
     Emit,
+    /// `{name}` -> `{handle}`, or `{value, version}` where the value itself is granted
+    SecretGet,
+    /// `{name, value}` -> `{version}`
+    SecretRotate,
+    /// `{url, method, headers, body?, bodyBase64?, redirect?, timeoutMs?}` ->
+    /// `{url, redirected, status, statusText, headers, body}` or with `bodyBase64`
+    Fetch,
 }
 
 impl HostOp {
@@ -293,6 +303,8 @@ impl HostOp {
             | Self::NeoDecode => HostCharge::ChainRead,
             Self::NeoInvoke => HostCharge::ChainWrite,
             Self::Emit => HostCharge::Emit,
+            Self::SecretGet | Self::SecretRotate => HostCharge::Secret,
+            Self::Fetch => HostCharge::Fetch,
         }
     }
     /// The grant that it needs, by its name in [`JobContext::grants`].
@@ -312,6 +324,8 @@ impl HostOp {
             | Self::NeoCall
             | Self::NeoDecode => Some("chain"),
             Self::NeoInvoke => Some("chain-write"),
+            Self::SecretGet | Self::SecretRotate => Some("secrets"),
+            Self::Fetch => Some("net"),
         }
     }
     /// By its number in prelude.js.
@@ -335,6 +349,9 @@ impl HostOp {
             14 => Self::NeoDecode,
             15 => Self::NeoInvoke,
             16 => Self::Emit,
+            17 => Self::SecretGet,
+            18 => Self::SecretRotate,
+            19 => Self::Fetch,
             _ => return None,
         })
     }

@@ -298,6 +298,19 @@ async fn abandoned() {
     let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
     assert!(done.outcome.is_ok(), "{}", text(&done));
     assert!(done.duration < Duration::from_secs(5), "{:?}", done.duration);
+    // one that is given up and not dropped: it answers what it used
+    let mut j = job(&a, r#"{"spin":true}"#);
+    j.units = u64::MAX / 2_000;
+    let given_up = j.given_up.clone();
+    let call = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move { pool.invoke(j).await }
+    });
+    given_up.cancel();
+    let done = tokio::time::timeout(Duration::from_secs(10), call).await;
+    let done = done.expect("it ends").expect("no panic");
+    assert_eq!(done.outcome.expect_err("ended early").code, Code::TimedOut);
+    assert!(done.units.total >= 10_000, "{:?}", done.units);
     // one that waits: its host calls are dropped
     struct Noted(Arc<Gate>, Arc<()>);
     #[async_trait]

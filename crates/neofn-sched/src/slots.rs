@@ -1,7 +1,18 @@
-//! How many runs go on at once: of each function, and of the node.
+//! How many runs go on at once: of each function, of each project, of the node, and from the queue.
 
 use std::collections::HashMap;
 use std::hash::Hash;
+
+/// Most runs at the same time. A function's own limit comes with each question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Of all projects together.
+    pub node: u32,
+    /// Of each project.
+    pub project: u32,
+    /// Of those from the queue, so that they leave places to waiting callers.
+    pub queue: u32,
+}
 
 /// Why there is no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -9,9 +20,15 @@ pub enum Refused {
     /// The function's own limit.
     #[error("the function runs as often as its limit allows")]
     Function,
+    /// The project's limit.
+    #[error("the project runs as much as it may")]
+    Project,
     /// The node's limit.
     #[error("the node runs as much as it can")]
     Node,
+    /// The part of the node that runs queued work.
+    #[error("the node runs as much queued work as it can")]
+    Queue,
 }
 
 /// Whose place on the node a run takes.
@@ -19,72 +36,137 @@ pub enum Refused {
 pub enum Share {
     /// One of the node's.
     Own,
+    /// One of the node's, and of those that queued work may take.
+    Queue,
     /// Its caller's, who waits meanwhile: a chain of calls can then never block itself.
     Callers,
 }
 
 /// Counts of running invocations.
 #[derive(Debug)]
-pub struct Slots<K> {
-    node_max: u32,
+pub struct Slots<P, F> {
+    caps: Caps,
     node: u32,
-    functions: HashMap<K, u32>,
+    queue: u32,
+    /// Places that each project's runs take, and its runs by function.
+    projects: HashMap<P, (u32, HashMap<F, u32>)>,
 }
 
-impl<K: Hash + Eq + Clone> Slots<K> {
+impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
     /// None running.
     #[must_use]
-    pub fn new(node_max: u32) -> Self {
+    pub fn new(caps: Caps) -> Self {
         Self {
-            node_max,
+            caps,
             node: 0,
-            functions: HashMap::new(),
+            queue: 0,
+            projects: HashMap::new(),
         }
     }
-    /// Takes a slot; each success must be met by one [`Self::give_back`] with the same arguments.
-    pub fn take(&mut self, key: &K, function_max: u32, share: Share) -> Result<(), Refused> {
-        if self.running(key) >= function_max {
+    /// Whether a run could begin now.
+    pub fn may_take(
+        &self,
+        project: &P,
+        function: &F,
+        function_max: u32,
+        share: Share,
+    ) -> Result<(), Refused> {
+        if self.running(project, function) >= function_max {
             return Err(Refused::Function);
         }
-        if share == Share::Own {
-            if self.node >= self.node_max {
-                return Err(Refused::Node);
-            }
-            self.node += 1;
+        if share == Share::Callers {
+            return Ok(());
         }
-        *self.functions.entry(key.clone()).or_default() += 1;
+        if self.of_project(project) >= self.caps.project {
+            return Err(Refused::Project);
+        }
+        if self.node >= self.caps.node {
+            return Err(Refused::Node);
+        }
+        if share == Share::Queue && self.queue >= self.caps.queue {
+            return Err(Refused::Queue);
+        }
+        Ok(())
+    }
+    /// Takes a slot; each success must be met by one [`Self::give_back`] with the same arguments.
+    pub fn take(
+        &mut self,
+        project: &P,
+        function: &F,
+        function_max: u32,
+        share: Share,
+    ) -> Result<(), Refused> {
+        self.may_take(project, function, function_max, share)?;
+        let places = u32::from(share != Share::Callers);
+        self.node += places;
+        self.queue += u32::from(share == Share::Queue);
+        let (taken, functions) = self.projects.entry(project.clone()).or_default();
+        *taken += places;
+        *functions.entry(function.clone()).or_default() += 1;
         Ok(())
     }
     /// Gives a slot back.
-    pub fn give_back(&mut self, key: &K, share: Share) {
-        if let Some(running) = self.functions.get_mut(key) {
-            *running -= 1;
-            if *running == 0 {
-                self.functions.remove(key);
-            }
-            if share == Share::Own {
-                self.node = self.node.saturating_sub(1);
-            }
+    pub fn give_back(&mut self, project: &P, function: &F, share: Share) {
+        let Some((taken, functions)) = self.projects.get_mut(project) else {
+            return;
+        };
+        let Some(running) = functions.get_mut(function) else {
+            return;
+        };
+        *running -= 1;
+        if *running == 0 {
+            functions.remove(function);
+        }
+        if share != Share::Callers {
+            *taken = taken.saturating_sub(1);
+            self.node = self.node.saturating_sub(1);
+        }
+        if share == Share::Queue {
+            self.queue = self.queue.saturating_sub(1);
+        }
+        if functions.is_empty() {
+            self.projects.remove(project);
         }
     }
     /// Runs of a function.
     #[must_use]
-    pub fn running(&self, key: &K) -> u32 {
-        self.functions.get(key).copied().unwrap_or(0)
+    pub fn running(&self, project: &P, function: &F) -> u32 {
+        let of_project = self.projects.get(project);
+        of_project
+            .and_then(|(_, functions)| functions.get(function))
+            .copied()
+            .unwrap_or(0)
     }
-    /// Places that are left on the node.
+    /// Places that a project's runs take.
     #[must_use]
-    pub fn node_free(&self) -> u32 {
-        self.node_max.saturating_sub(self.node)
+    pub fn of_project(&self, project: &P) -> u32 {
+        self.projects.get(project).map_or(0, |(taken, _)| *taken)
+    }
+    /// Places taken on the node.
+    #[must_use]
+    pub fn of_node(&self) -> u32 {
+        self.node
+    }
+    /// Runs from the queue.
+    #[must_use]
+    pub fn of_queue(&self) -> u32 {
+        self.queue
+    }
+    /// What may run at once.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        self.caps
     }
     /// All runs, those on their caller's place too.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.functions.values().map(|n| u64::from(*n)).sum()
+        self.all().map(|(_, _, n)| u64::from(n)).sum()
     }
     /// Functions that run, and how often.
-    pub fn all(&self) -> impl Iterator<Item = (&K, u32)> {
-        self.functions.iter().map(|(k, n)| (k, *n))
+    pub fn all(&self) -> impl Iterator<Item = (&P, &F, u32)> {
+        self.projects
+            .iter()
+            .flat_map(|(p, (_, functions))| functions.iter().map(move |(f, n)| (p, f, *n)))
     }
 }
 
@@ -92,27 +174,43 @@ impl<K: Hash + Eq + Clone> Slots<K> {
 mod tests {
     use super::*;
 
+    fn slots(node: u32, project: u32, queue: u32) -> Slots<&'static str, &'static str> {
+        Slots::new(Caps { node, project, queue })
+    }
+
     #[test]
-    fn the_functions_limit_comes_before_the_nodes() {
-        let mut s = Slots::new(2);
-        s.take(&"a", 1, Share::Own).unwrap();
-        assert_eq!(s.take(&"a", 1, Share::Own), Err(Refused::Function));
-        assert_eq!(s.all().collect::<Vec<_>>(), [(&"a", 1)]);
-        s.take(&"b", 5, Share::Own).unwrap();
-        assert_eq!(s.take(&"b", 5, Share::Own), Err(Refused::Node));
-        assert_eq!(s.take(&"b", 5, Share::Callers), Ok(()));
-        assert_eq!((s.total(), s.node_free()), (3, 0));
-        s.give_back(&"b", Share::Callers);
-        assert_eq!(s.node_free(), 0);
-        s.give_back(&"b", Share::Own);
-        s.give_back(&"a", Share::Own);
-        assert_eq!((s.total(), s.node_free()), (0, 2));
+    fn the_functions_limit_comes_before_the_projects_and_that_before_the_nodes() {
+        let mut s = slots(3, 2, 3);
+        s.take(&"p", &"a", 1, Share::Own).unwrap();
+        assert_eq!(s.take(&"p", &"a", 1, Share::Own), Err(Refused::Function));
+        s.take(&"p", &"b", 5, Share::Own).unwrap();
+        assert_eq!(s.take(&"p", &"c", 5, Share::Own), Err(Refused::Project));
+        assert_eq!(s.take(&"p", &"c", 5, Share::Callers), Ok(()));
+        s.take(&"q", &"a", 5, Share::Own).unwrap();
+        assert_eq!(s.take(&"q", &"a", 5, Share::Own), Err(Refused::Node));
+        assert_eq!((s.total(), s.of_node(), s.of_project(&"p")), (4, 3, 2));
+        s.give_back(&"p", &"c", Share::Callers);
+        assert_eq!((s.of_node(), s.of_project(&"p")), (3, 2));
+        s.give_back(&"p", &"b", Share::Own);
+        s.give_back(&"p", &"a", Share::Own);
+        s.give_back(&"q", &"a", Share::Own);
+        assert_eq!((s.total(), s.of_node(), s.projects.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn queued_work_leaves_places_to_callers() {
+        let mut s = slots(3, 3, 1);
+        s.take(&"p", &"a", 9, Share::Queue).unwrap();
+        assert_eq!(s.take(&"p", &"a", 9, Share::Queue), Err(Refused::Queue));
+        s.take(&"p", &"a", 9, Share::Own).unwrap();
+        s.give_back(&"p", &"a", Share::Queue);
+        assert_eq!((s.of_queue(), s.of_node()), (0, 1));
     }
 
     #[test]
     fn giving_back_what_was_not_taken_changes_nothing() {
-        let mut s: Slots<&str> = Slots::new(1);
-        s.give_back(&"a", Share::Own);
-        assert_eq!((s.total(), s.node_free()), (0, 1));
+        let mut s = slots(1, 1, 1);
+        s.give_back(&"p", &"a", Share::Own);
+        assert_eq!((s.total(), s.of_node()), (0, 0));
     }
 }

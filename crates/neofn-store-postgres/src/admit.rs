@@ -4,9 +4,11 @@
 use crate::batch::{Counts, Group};
 use crate::error::Fault;
 use crate::history;
+use crate::ledger;
 use crate::queue::{Done, Load, Loads, Op, Verdict};
 use crate::rows::{Place, find, fixed, id};
 use neofn_engine::port::{Admitted, NewInvocation, Start, StoreError};
+use neofn_gas::ledger::Entry;
 use neofn_rows::{int, nat, nat32, origin_number};
 use neofn_types::{Attempt, Digest, Fence, InvocationId, UnixMillis};
 use sqlx::Row as _;
@@ -53,6 +55,7 @@ pub(crate) async fn many(
             *slot = Some(verdict);
         }
     }
+    set_aside(group.conn, &mut fresh, verdicts).await?;
     let written = insert(group.conn, fresh.iter().map(|(_, place, new)| (*place, *new))).await?;
     let mut seen = HashSet::new();
     for (n, place, new) in fresh {
@@ -70,6 +73,38 @@ pub(crate) async fn many(
             *slot = Some(verdict);
         }
     }
+    Ok(())
+}
+
+/// Sets aside what first attempts may cost; leaves out those for which nothing is to be had.
+async fn set_aside(
+    conn: &mut PgConnection,
+    fresh: &mut Vec<(usize, Place, &NewInvocation)>,
+    verdicts: &mut [Option<Verdict>],
+) -> Result<(), Fault> {
+    if fresh.iter().all(|(_, _, new)| new.hold.is_none()) {
+        return Ok(());
+    }
+    // of one that is there the hold is, too, or was
+    let ids: Vec<&[u8]> = fresh.iter().map(|(_, _, new)| new.id.as_bytes().as_slice()).collect();
+    let there = sqlx::query("SELECT id FROM invocation WHERE id = ANY($1)")
+        .bind(ids)
+        .fetch_all(&mut *conn)
+        .await?;
+    let there: HashSet<InvocationId> = there.iter().map(|row| id(row, 0)).collect::<Result<_, _>>()?;
+    let mut unpaid = HashSet::new();
+    for (n, _, new) in fresh.iter() {
+        let Some(hold) = new.hold.as_ref().filter(|_| !there.contains(&new.id)) else {
+            continue;
+        };
+        if let Err(refused) = ledger::write(conn, &Entry::Hold(hold.clone())).await? {
+            unpaid.insert(*n);
+            if let Some(slot) = verdicts.get_mut(*n) {
+                *slot = Some(Err(StoreError::Unpaid(refused)));
+            }
+        }
+    }
+    fresh.retain(|(n, _, _)| !unpaid.contains(n));
     Ok(())
 }
 
@@ -181,6 +216,9 @@ pub(crate) async fn queued(conn: &mut PgConnection, place: Place, max: u32) -> R
 
 /// Admits one invocation with a key, or one that its caller runs.
 pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<Admitted> {
+    if new.hold.is_some() {
+        ledger::lock(conn).await?;
+    }
     let Some(place) = find(conn, &new.key).await? else {
         return Ok(Err(StoreError::NotFound));
     };
@@ -204,6 +242,15 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
             .await?
             .ok_or(Fault::Damaged("idempotency key"))?;
         return known_answer(conn, place, new, &idem.request, known).await;
+    }
+    if let Some(hold) = &new.hold
+        && !exists(conn, new.id).await?
+        && let Err(refused) = ledger::write(conn, &Entry::Hold(hold.clone())).await?
+    {
+        if let Some(key) = &key {
+            free_key(conn, place, key).await?;
+        }
+        return Ok(Err(StoreError::Unpaid(refused)));
     }
     let inserted = sqlx::query(
         "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, created_at, \
@@ -309,6 +356,24 @@ pub(crate) async fn remember_key(
         .execute(conn)
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// A key that was remembered for an invocation that is refused.
+pub(crate) async fn free_key(conn: &mut PgConnection, place: Place, key: &Digest) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM idempotency WHERE pid = $1 AND fid = $2 AND key = $3")
+        .bind(place.pid)
+        .bind(place.fid)
+        .bind(key.0.as_slice())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn exists(conn: &mut PgConnection, id: InvocationId) -> Result<bool, Fault> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM invocation WHERE id = $1)")
+        .bind(id.as_bytes().as_slice())
+        .fetch_one(conn)
+        .await?)
 }
 
 async fn known_answer(

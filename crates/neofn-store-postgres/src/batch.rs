@@ -5,9 +5,9 @@ use crate::conn::{Tries, transact};
 use crate::error::Fault;
 use crate::queue::{Done, Loads, Op, Sent, Verdict};
 use crate::rows::Place;
-use crate::{admit, finish, record};
-use neofn_engine::port::StoreError;
-use neofn_types::FunctionKey;
+use crate::{admit, finish, ledger, record};
+use neofn_engine::port::{Finish, StoreError};
+use neofn_types::{FunctionKey, FunctionName};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgPool};
 use std::collections::{BTreeMap, HashMap};
@@ -123,12 +123,21 @@ impl Counts {
     }
 }
 
+/// A charge that is to be written.
+pub(crate) struct Due<'a> {
+    pub function: FunctionName,
+    pub attempt: u32,
+    pub finish: &'a Finish,
+}
+
 /// What the commands of a group work with.
 pub(crate) struct Group<'a> {
     pub conn: &'a mut PgConnection,
     pub counts: Counts,
     /// Functions of new rows, held against deletion.
     pub places: HashMap<FunctionKey, Place>,
+    /// What ends cost; written at the end.
+    pub charges: Vec<Due<'a>>,
     /// Whether an earlier try of the same group may have been committed.
     pub again: bool,
 }
@@ -185,6 +194,9 @@ async fn group(
     loads: &Loads,
     again: bool,
 ) -> Result<Vec<Verdict>, Fault> {
+    if ops.iter().any(moves_money) {
+        ledger::lock(conn).await?;
+    }
     let keys = ops.iter().filter_map(|op| match op {
         Op::Admit(new) => Some(&new.key),
         Op::Record(op) => op.all.get(op.at).map(|r| &r.new.key),
@@ -195,18 +207,36 @@ async fn group(
         conn,
         counts: Counts::default(),
         places,
+        charges: Vec::new(),
         again,
     };
     let mut verdicts: Vec<Option<Verdict>> = ops.iter().map(|_| None).collect();
     admit::many(&mut group, ops, loads, &mut verdicts).await?;
     finish::many(&mut group, ops, &mut verdicts).await?;
     record::many(&mut group, ops, &mut verdicts).await?;
-    let Group { conn, counts, .. } = group;
+    let Group {
+        conn,
+        counts,
+        charges,
+        ..
+    } = group;
+    for due in charges {
+        ledger::charge(conn, &due.function, due.attempt, due.finish).await?;
+    }
     counts.write(conn).await?;
     Ok(verdicts
         .into_iter()
         .map(|verdict| verdict.unwrap_or(Ok(Done::Written)))
         .collect())
+}
+
+/// Whether a command needs the ledger.
+fn moves_money(op: &Op) -> bool {
+    match op {
+        Op::Admit(new) => new.hold.is_some(),
+        Op::Finish(f) => f.0.charge.is_some(),
+        Op::Record(op) => op.all.get(op.at).is_some_and(|r| r.finish.charge.is_some()),
+    }
 }
 
 /// Where the rows of functions are; those that do not exist are left out.

@@ -3,8 +3,10 @@
 
 use crate::batch::Counts;
 use crate::error::Fault;
+use crate::ledger;
 use crate::rows::{Place, fixed, id, key, with_bytes};
 use neofn_engine::port::{Claimed, Rooms};
+use neofn_gas::ledger::TransferId;
 use neofn_rows::{FAILED, int, interrupted, nat, nat32, origin};
 use neofn_types::{Attempt, Fence, InvocationId, UnixMillis, Version};
 use sqlx::Row as _;
@@ -85,13 +87,17 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
     .bind(wanted.now.0)
     .bind(i64::from(wanted.limit))
     .bind(wanted.now.plus(wanted.lease).0)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let ids = rows.iter().map(|row| id(row, 1)).collect::<Result<Vec<_>, _>>()?;
+    let holds = ledger::open_holds(conn, ids.into_iter()).await?;
     rows.iter()
         .map(|row| {
             let fid: i64 = row.try_get(0)?;
+            let id = id(row, 1)?;
             Ok(Claimed {
-                id: id(row, 1)?,
+                id,
+                hold: holds.get(&TransferId::hold_of(id)).copied(),
                 key: keys.get(&fid).cloned().ok_or(Fault::Damaged("queue"))?,
                 attempt: Attempt(nat32(row.try_get(2)?)),
                 fence: Fence(nat(row.try_get(3)?)),

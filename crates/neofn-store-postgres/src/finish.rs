@@ -1,34 +1,35 @@
 //! The ends of attempts: whoever holds the newest fence of an invocation may end it; nobody else, and only once. The
 //! fence is checked in the transaction that writes the result.
 
-use crate::batch::Group;
+use crate::batch::{Due, Group};
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
-use crate::rows::{Place, id, with_bytes};
+use crate::rows::{Place, id, parsed, with_bytes};
 use crate::{kv, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
-use neofn_rows::{Encoded, LIVE, SUCCEEDED, nat, result, status_of};
-use neofn_types::{Fence, InvocationId};
+use neofn_rows::{Encoded, LIVE, SUCCEEDED, nat, nat32, result, status_of};
+use neofn_types::{Fence, FunctionName, InvocationId};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 
 /// A claim, locked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Claim {
     place: Place,
     attempt: i64,
     fence: Fence,
     waits: bool,
+    function: FunctionName,
 }
 
 /// Ends the attempts of a group.
-pub(crate) async fn many(
-    group: &mut Group<'_>,
-    ops: &[Op],
+pub(crate) async fn many<'a>(
+    group: &mut Group<'a>,
+    ops: &'a [Op],
     verdicts: &mut [Option<Verdict>],
 ) -> Result<(), Fault> {
-    let finishes: Vec<(usize, &Finish, &Encoded)> = ops
+    let finishes: Vec<(usize, &'a Finish, &'a Encoded)> = ops
         .iter()
         .enumerate()
         .filter_map(|(n, op)| match op {
@@ -45,8 +46,8 @@ pub(crate) async fn many(
     for (n, finish, encoded) in finishes {
         let claim = claims
             .get(&finish.id)
-            .copied()
-            .filter(|c| c.fence == finish.fence);
+            .filter(|c| c.fence == finish.fence)
+            .cloned();
         let verdict = match claim {
             None => gone(group, finish).await?,
             Some(claim) if matches!(finish.outcome, Outcome::Retry { .. }) => {
@@ -67,7 +68,15 @@ pub(crate) async fn many(
         };
         if verdict.is_ok() {
             // the same end twice in one group: the second is too late
-            claims.remove(&finish.id);
+            if let Some(claim) = claims.remove(&finish.id)
+                && finish.charge.is_some()
+            {
+                group.charges.push(Due {
+                    function: claim.function,
+                    attempt: nat32(claim.attempt),
+                    finish,
+                });
+            }
         }
         if let Some(slot) = verdicts.get_mut(n) {
             *slot = Some(verdict);
@@ -88,7 +97,9 @@ async fn lock(
 ) -> Result<HashMap<InvocationId, Claim>, Fault> {
     let ids: Vec<Vec<u8>> = ids.map(|id| id.as_bytes().to_vec()).collect();
     let rows = sqlx::query(
-        "SELECT id, pid, fid, attempt, fence, waits FROM queue WHERE id = ANY($1) AND state = 1 ORDER BY id FOR UPDATE",
+        "SELECT q.id, q.pid, q.fid, q.attempt, q.fence, q.waits, f.name FROM queue q \
+         JOIN function f ON f.pid = q.pid AND f.fid = q.fid WHERE q.id = ANY($1) AND q.state = 1 \
+         ORDER BY q.id FOR UPDATE OF q",
     )
     .bind(ids)
     .fetch_all(conn)
@@ -100,6 +111,7 @@ async fn lock(
                 attempt: row.try_get(3)?,
                 fence: Fence(nat(row.try_get(4)?)),
                 waits: row.try_get(5)?,
+                function: parsed(row, 6, "name")?,
             };
             Ok((id(row, 0)?, claim))
         })

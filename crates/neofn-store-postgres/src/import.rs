@@ -5,7 +5,7 @@ use crate::open::StoreOptions;
 use crate::rows::with_bytes;
 use crate::{blobs, migrate};
 use futures_util::TryStreamExt as _;
-use neofn_rows::tables::{Counted, Kind, Sum, TABLES, Table, Value, write_copy};
+use neofn_rows::tables::{Counted, Kind, NUMBERED, Sum, TABLES, Table, Value, write_copy};
 use neofn_types::{Code, Digest, Error, UnixMillis};
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
@@ -89,15 +89,18 @@ impl Import {
             .execute(&mut *conn)
             .await?;
         }
-        for (table, column) in [("project", "pid"), ("function", "fid"), ("tx", "seq")] {
-            if let Some(last) = counted.last.get(table) {
-                sqlx::query("SELECT setval(pg_get_serial_sequence($1, $2), greatest($3, 1), $3 > 0)")
-                    .bind(table)
-                    .bind(column)
-                    .bind(last)
-                    .execute(&mut *conn)
-                    .await?;
-            }
+        for (table, column) in NUMBERED {
+            // names of ours; what was given out to rows that are gone is not given out again
+            let sql = format!(
+                "SELECT setval(pg_get_serial_sequence($1, $2), greatest(m.last, 1), m.last > 0) \
+                 FROM (SELECT greatest(coalesce(max({column}), 0), $3) AS last FROM {table}) m"
+            );
+            sqlx::query(AssertSqlSafe(sql))
+                .bind(*table)
+                .bind(*column)
+                .bind(counted.last.get(*table).copied().unwrap_or(0))
+                .execute(&mut *conn)
+                .await?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
-//! Storage for several nodes: one PostgreSQL database behind the ports of registry, engine, chain and identity.
+//! Storage for several nodes: one PostgreSQL database behind the ports of registry, engine,
+//! chain, identity, secrets and ledger.
 //!
 //! Results and history are written by a few writers that commit whatever waits in one transaction; what must be
 //! decided by itself is a transaction of its own. Knows no scheduling, no policy and no runtime.
 
 mod admit;
+mod auditlog;
 mod batch;
 mod blobs;
 mod claim;
@@ -13,8 +15,10 @@ mod finish;
 mod history;
 mod identity;
 mod import;
+mod keys;
 mod kv;
 mod lease;
+mod ledger;
 mod migrate;
 mod news;
 mod open;
@@ -23,6 +27,8 @@ mod queue;
 mod record;
 mod registry;
 mod rows;
+mod secret_store;
+mod secrets;
 mod store;
 mod transactions;
 mod triggers;

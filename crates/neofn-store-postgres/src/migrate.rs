@@ -5,7 +5,13 @@ use neofn_types::{Code, Error};
 use sqlx::postgres::{PgConnection, PgPool};
 
 /// In order; the layout of the database is how many of these it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_identity.sql"),
+    include_str!("../migrations/0003_ledger.sql"),
+    include_str!("../migrations/0004_audit.sql"),
+    include_str!("../migrations/0005_keys.sql"),
+];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.
 const LOCK: i64 = 0x6e65_6f66_6e;

@@ -8,7 +8,6 @@ use neofn_engine::port::News;
 use neofn_types::{Clock, Code, Error};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 

@@ -1,7 +1,7 @@
 //! Invocations that were never queued, written down at their end in one go.
 
-use crate::admit::{known_key, remember_key};
-use crate::batch::Group;
+use crate::admit::{free_key, known_key, remember_key};
+use crate::batch::{Due, Group};
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id};
@@ -22,9 +22,9 @@ struct Row<'a> {
 }
 
 /// Writes the records of a group.
-pub(crate) async fn many(
-    group: &mut Group<'_>,
-    ops: &[Op],
+pub(crate) async fn many<'a>(
+    group: &mut Group<'a>,
+    ops: &'a [Op],
     verdicts: &mut [Option<Verdict>],
 ) -> Result<(), Fault> {
     let mut rows: Vec<Row<'_>> = Vec::new();
@@ -73,6 +73,11 @@ pub(crate) async fn many(
             take_back(group.conn, &row).await?;
             Err(refusal)
         } else {
+            group.charges.push(Due {
+                function: new.key.function.clone(),
+                attempt: 1,
+                finish,
+            });
             triggers::emitted(group.conn, &mut group.counts, &finish.emitted, finish.at).await?;
             let bytes = new.event.len() + row.encoded.bytes(finish);
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -179,12 +184,7 @@ async fn take_back(conn: &mut PgConnection, row: &Row<'_>) -> Result<(), Fault> 
         .execute(&mut *conn)
         .await?;
     if let Some(key) = &row.key {
-        sqlx::query("DELETE FROM idempotency WHERE pid = $1 AND fid = $2 AND key = $3")
-            .bind(row.place.pid)
-            .bind(row.place.fid)
-            .bind(key.0.as_slice())
-            .execute(conn)
-            .await?;
+        free_key(conn, row.place, key).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Functions and versions. Whoever changes a function holds its row until the change is written.
 
 use crate::error::Fault;
-use crate::news;
+use crate::{ledger, news};
 use crate::rows::{Place, fixed, id, key};
 use neofn_engine::port::News;
 use neofn_registry::port::{Publish, Published, RegistryStoreError};
@@ -191,8 +191,9 @@ async fn create(conn: &mut PgConnection, publish: &Publish) -> Result<bool, Faul
     if function(conn, key).await?.is_some() {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO project(name) VALUES ($1) ON CONFLICT DO NOTHING")
+    sqlx::query("INSERT INTO project(name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(key.project.as_ref())
+        .bind(publish.at.0)
         .execute(&mut *conn)
         .await?;
     let made = sqlx::query(
@@ -281,7 +282,12 @@ pub(crate) async fn set_active(
 }
 
 /// Takes the function and what waits of it away at once; its other rows follow with the next sweep.
-pub(crate) async fn delete_function(conn: &mut PgConnection, key: &FunctionKey) -> Answer<()> {
+pub(crate) async fn delete_function(
+    conn: &mut PgConnection,
+    key: &FunctionKey,
+    at: UnixMillis,
+) -> Answer<()> {
+    ledger::lock(conn).await?;
     let row = sqlx::query(
         "DELETE FROM function f USING project p WHERE p.pid = f.pid AND p.name = $1 AND f.name = $2 \
          RETURNING f.pid, f.fid",
@@ -297,6 +303,7 @@ pub(crate) async fn delete_function(conn: &mut PgConnection, key: &FunctionKey) 
     for sql in [
         "DELETE FROM queue WHERE pid = $1 AND fid = $2",
         "DELETE FROM lane WHERE pid = $1 AND fid = $2",
+        "DELETE FROM member WHERE pid = $1 AND fid = $2",
         "INSERT INTO tomb VALUES ($1, $2)",
     ] {
         sqlx::query(sql)
@@ -305,6 +312,7 @@ pub(crate) async fn delete_function(conn: &mut PgConnection, key: &FunctionKey) 
             .execute(&mut *conn)
             .await?;
     }
+    ledger::forget_function(conn, key, at).await?;
     news::tell(conn, &News::Gone(key.clone())).await?;
     Ok(Ok(()))
 }

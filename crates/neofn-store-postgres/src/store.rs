@@ -6,7 +6,7 @@ use crate::conn::{Tries, read, transact};
 use crate::error::Fault;
 use crate::open::PostgresStore;
 use crate::queue::{Done, Op, RecordOp};
-use crate::{admit, blobs, claim, history, identity, kv, lease, prune, registry, transactions, triggers};
+use crate::{admit, blobs, claim, history, kv, lease, prune, registry, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
@@ -20,8 +20,6 @@ use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
     TriggerState, TriggerStore, TriggeredFunction,
 };
-use neofn_identity::port::{IdentityStore, IdentityStoreError};
-use neofn_identity::{KeyId, KeyRecord};
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_rows::Encoded;
@@ -331,7 +329,8 @@ impl RegistryStore for PostgresStore {
         transact!(self.pool, |conn| registry::set_active(conn, key, active, at))?
     }
     async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError> {
-        transact!(self.pool, |conn| registry::delete_function(conn, key))?
+        let at = self.clock.now();
+        transact!(self.pool, |conn| registry::delete_function(conn, key, at))?
     }
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {
         self.queue.check_open()?;
@@ -356,21 +355,6 @@ impl RegistryStore for PostgresStore {
         transact!(self.pool, |conn| registry::set_artifact(
             conn, key, version, &artifact
         ))?
-    }
-}
-
-#[async_trait]
-impl IdentityStore for PostgresStore {
-    async fn add_key(&self, key: KeyRecord) -> Result<(), IdentityStoreError> {
-        Ok(transact!(self.pool, Tries::new(), |conn, again| identity::add(
-            conn, &key, again
-        ))?)
-    }
-    async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError> {
-        Ok(read!(self.pool, |conn| identity::key(conn, id))?)
-    }
-    async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
-        Ok(read!(self.pool, |conn| identity::keys(conn))?)
     }
 }
 

@@ -38,7 +38,8 @@ pub(crate) async fn reserve(
             let mut old = held(conn, old)
                 .await?
                 .ok_or(Fault::Misuse("a replacement of nothing"))?;
-            if old.state.is_final() || old.replaced_by.is_some() {
+            // renewed meanwhile, it is not what the replacement excludes
+            if !record.can_replace(&old) {
                 return Ok(Reserved::Existing(Box::new(old)));
             }
             beside = old.fees().0;

@@ -23,6 +23,10 @@ struct Server {
 impl neofn_testkit::stores::Harness for Server {
     const CLAIMS_END_WITH_THE_STORE: bool = false;
     type Store = PostgresStore;
+    /// A case makes a database, and each of its commits goes to the disk.
+    fn cases(usual: u32) -> u32 {
+        usual / 4
+    }
     fn new() -> Self {
         let mut server = SERVER.lock().unwrap();
         let postgres = server.0.upgrade().unwrap_or_else(|| {

@@ -5,6 +5,7 @@ use neofn_engine::port::StoreError;
 use neofn_identity::port::IdentityStoreError;
 use neofn_registry::port::RegistryStoreError;
 use neofn_rows::RowError;
+use neofn_secrets::port::SecretStoreError;
 use neofn_types::{Code, Error};
 use std::sync::Arc;
 
@@ -95,6 +96,11 @@ impl From<Fault> for RegistryStoreError {
     }
 }
 impl From<Fault> for IdentityStoreError {
+    fn from(f: Fault) -> Self {
+        Self(Box::new(f))
+    }
+}
+impl From<Fault> for SecretStoreError {
     fn from(f: Fault) -> Self {
         Self(Box::new(f))
     }

@@ -10,16 +10,18 @@ use crate::codec::{
 use crate::error::Fault;
 use crate::history;
 use crate::kv;
+use crate::ledger;
 use crate::memory::{Place, Running};
 use crate::triggers;
 use crate::writer::Work;
 use neofn_engine::port::{
     Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError,
 };
+use neofn_gas::ledger::Entry;
 use neofn_types::{Attempt, Digest, Fence, InvocationId, UnixMillis, Version};
 use rusqlite::params;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map;
 use std::time::Duration;
 
 /// The outer error fails the whole group, the inner one is this command's refusal.
@@ -91,6 +93,12 @@ pub(crate) fn admit(work: &mut Work<'_>, new: &NewInvocation) -> Answer<Admitted
     }
     if new.start == Start::Queued && work.memory.state(place)?.queued >= u64::from(new.queue_max) {
         return Ok(Err(StoreError::QueueFull));
+    }
+    if let Some(hold) = &new.hold
+        && !history::exists(work.conn, new.id)?
+        && let Err(refused) = ledger::write(work.conn, &Entry::Hold(hold.clone()))?
+    {
+        return Ok(Err(StoreError::Unpaid(refused)));
     }
     if insert_invocation(work, place, new, key.map(|(key, _)| key.0))? == 0 {
         // the caller asks again after an answer that it never saw
@@ -321,8 +329,8 @@ pub(crate) fn claim(
         }
         from = Some((run_at, id, place.fid));
         let room = match left.entry(place.fid) {
-            Entry::Occupied(room) => room.into_mut(),
-            Entry::Vacant(unseen) => unseen.insert(rooms.of(&work.memory.state(place)?.key)),
+            hash_map::Entry::Occupied(room) => room.into_mut(),
+            hash_map::Entry::Vacant(unseen) => unseen.insert(rooms.of(&work.memory.state(place)?.key)),
         };
         if *room > 0 {
             *room -= 1;
@@ -365,6 +373,7 @@ fn claim_head(
         attempt: Attempt(attempt),
         origin: origin(row.get(4)?)?,
         depth: 0,
+        hold: ledger::open_hold(work.conn, id)?,
     };
     let claimed = Claimed {
         depth: if claimed.origin.is_trigger() {
@@ -458,12 +467,13 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
         return Ok(Err(StoreError::Fenced));
     }
     if let Outcome::Retry { at, .. } = finish.outcome {
-        return retry(work, finish.id, encoded, &claim, at);
+        return retry(work, finish, encoded, &claim, at);
     }
     let status = status_of(finish).unwrap_or(FAILED);
     if let Err(refusal) = kv::commit(work, claim.place.pid, finish)? {
         return Ok(Err(refusal));
     }
+    charge(work, &claim, finish)?;
     delete_queue(work, &claim, id)?;
     work.conn
         .prepare_cached(
@@ -489,10 +499,19 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
     Ok(Ok(()))
 }
 
+/// What the attempt of a claim costs.
+fn charge(work: &mut Work<'_>, claim: &Running, finish: &Finish) -> Result<(), Fault> {
+    if finish.charge.is_none() {
+        return Ok(());
+    }
+    let key = work.memory.state(claim.place)?.key.clone();
+    ledger::charge(work.conn, &key, claim.attempt, finish)
+}
+
 /// The attempt failed; the invocation waits for its next one and shows why.
 fn retry(
     work: &mut Work<'_>,
-    id: InvocationId,
+    finish: &Finish,
     encoded: &Encoded,
     claim: &Running,
     at: UnixMillis,
@@ -500,6 +519,8 @@ fn retry(
     if claim.waits {
         return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
     }
+    let id = finish.id;
+    charge(work, claim, finish)?;
     delete_queue(work, claim, id)?;
     let entry = QueueEntry::waiting(claim.attempt, claim.fence);
     insert_queue(work, claim.place, at.0, id, &entry)?;
@@ -573,6 +594,7 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     if inserted == 0 {
         return Ok(Err(StoreError::Fenced)); // it has ended
     }
+    ledger::charge(work.conn, &new.key, 1, finish)?;
     remember_key(work, place, new)?;
     triggers::emitted(work, &finish.emitted, finish.at)?;
     work.memory.ended(place, status == SUCCEEDED)?;

@@ -1,9 +1,10 @@
-//! Embedded storage: one SQLite database and a directory of artifacts, behind the ports of registry, engine
-//! and identity.
+//! Embedded storage: one SQLite database and a directory of artifacts, behind the ports of registry, engine,
+//! secrets and identity.
 //!
 //! Every write goes through one thread that commits whatever is waiting in one transaction; reads use
 //! connections of their own beside it. Knows no scheduling, no policy and no runtime.
 
+mod auditlog;
 mod blobs;
 mod codec;
 mod error;
@@ -13,6 +14,7 @@ mod identity;
 mod invocations;
 mod kv;
 mod lease;
+mod ledger;
 mod lock;
 mod memory;
 mod migrate;
@@ -20,6 +22,9 @@ mod open;
 mod prune;
 mod reader;
 mod registry;
+mod secret_store;
+mod secrets;
+mod snapshot;
 mod store;
 mod submit;
 mod transactions;
@@ -29,4 +34,5 @@ mod writer;
 pub use error::Fault;
 pub use export::Export;
 pub use lock::DirLock;
+pub use migrate::layout;
 pub use open::{Store, StoreOptions};

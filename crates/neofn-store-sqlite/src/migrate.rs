@@ -9,8 +9,18 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_chain.sql"),
     include_str!("../migrations/0003_triggers.sql"),
+    include_str!("../migrations/0004_identity.sql"),
+    include_str!("../migrations/0005_secrets.sql"),
+    include_str!("../migrations/0006_ledger.sql"),
+    include_str!("../migrations/0007_audit.sql"),
     include_str!("../migrations/0008_lease.sql"),
 ];
+
+/// The layout of this binary's database: how many migrations there are.
+#[must_use]
+pub fn layout() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
 
 /// Brings the database up to this binary, or refuses one that is ahead of it.
 pub(crate) fn run(conn: &mut Connection) -> Result<(), Error> {

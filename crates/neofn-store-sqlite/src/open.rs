@@ -10,8 +10,9 @@ use crate::migrate;
 use crate::reader::Readers;
 use crate::submit::Queue;
 use crate::writer::{Board, Work, Writer};
-use neofn_types::{Clock, Error, UnixMillis};
+use neofn_types::{Clock, Code, Error, UnixMillis};
 use rusqlite::Connection;
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
@@ -92,8 +93,16 @@ impl Store {
 }
 
 /// The directory belongs to its owner alone: it holds every tenant's data.
-pub(crate) fn make_private(dir: &Path) -> Result<(), Fault> {
-    let fail = |e| Fault::file(format!("create data directory {}", dir.display()), e);
+pub(crate) fn make_private(dir: &Path) -> Result<(), Error> {
+    let fail = |e: std::io::Error| match e.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Fault::Full.into(),
+        _ => Error::new(
+            Code::ConfigInvalid,
+            format!("the data directory {} cannot be used: {e}", dir.display()),
+        )
+        .hint("Name a directory that this user may create and write to, with --data.")
+        .because(e),
+    };
     if !dir.is_dir() {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(dir).map_err(fail)?;

@@ -182,8 +182,8 @@ pub(crate) fn publish(work: &mut Work<'_>, publish: &Publish) -> Answer<Publishe
 fn create(work: &mut Work<'_>, publish: &Publish) -> Result<Place, Fault> {
     let key = &publish.key;
     work.conn
-        .prepare_cached("INSERT INTO project(name) VALUES (?1) ON CONFLICT DO NOTHING")?
-        .execute([key.project.as_ref()])?;
+        .prepare_cached("INSERT INTO project(name, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![key.project.as_ref(), publish.at.0])?;
     work.conn
         .prepare_cached(
             "INSERT INTO function(pid, name, id, live, active, created_at, updated_at) \
@@ -265,7 +265,7 @@ pub(crate) fn set_active(
 }
 
 /// Takes the function away at once, whatever it has left; its rows follow when the writer is idle.
-pub(crate) fn delete_function(work: &mut Work<'_>, key: &FunctionKey) -> Answer<()> {
+pub(crate) fn delete_function(work: &mut Work<'_>, key: &FunctionKey, at: UnixMillis) -> Answer<()> {
     let Some(place) = work.memory.find(work.conn, key)? else {
         return Ok(Err(RegistryStoreError::FunctionNotFound));
     };
@@ -275,6 +275,8 @@ pub(crate) fn delete_function(work: &mut Work<'_>, key: &FunctionKey) -> Answer<
     work.conn
         .prepare_cached("INSERT INTO tomb VALUES (?1, ?2)")?
         .execute(params![place.pid, place.fid])?;
+    crate::ledger::forget_function(work.conn, key, at)?;
+    crate::identity::members::forget_function(work.conn, place.pid, place.fid)?;
     work.memory.forget(place);
     Ok(Ok(()))
 }

@@ -5,7 +5,7 @@ use crate::codec::Encoded;
 use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
-use crate::{history, identity, kv, lease, prune, registry, transactions, triggers};
+use crate::{history, kv, lease, prune, registry, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
@@ -18,8 +18,6 @@ use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
     TriggerState, TriggerStore, TriggeredFunction,
 };
-use neofn_identity::port::{IdentityStore, IdentityStoreError};
-use neofn_identity::{KeyId, KeyRecord};
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{
@@ -36,7 +34,7 @@ impl Store {
         SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().0).unwrap_or(0))
     }
     /// A read that sees whatever was handed to the writer before.
-    async fn read_after<T, F>(&self, query: F) -> Result<T, Fault>
+    pub(crate) async fn read_after<T, F>(&self, query: F) -> Result<T, Fault>
     where
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
@@ -367,9 +365,9 @@ impl RegistryStore for Store {
             .await?
     }
     async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError> {
-        let key = key.clone();
+        let (key, at) = (key.clone(), self.clock.now());
         self.queue
-            .call(0, move |work| registry::delete_function(work, &key))
+            .call(0, move |work| registry::delete_function(work, &key, at))
             .await?
     }
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {
@@ -410,22 +408,6 @@ impl RegistryStore for Store {
                 registry::set_artifact(work, &key, version, &artifact)
             })
             .await?
-    }
-}
-
-#[async_trait]
-impl IdentityStore for Store {
-    async fn add_key(&self, key: KeyRecord) -> Result<(), IdentityStoreError> {
-        Ok(self
-            .queue
-            .call(0, move |work| identity::add(work.conn, &key))
-            .await?)
-    }
-    async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError> {
-        Ok(self.readers.read(move |conn| identity::key(conn, id)).await?)
-    }
-    async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
-        Ok(self.readers.read(identity::keys).await?)
     }
 }
 

@@ -23,7 +23,8 @@ pub(crate) fn reserve(conn: &Connection, record: &TxRecord, balance: Datoshi) ->
     let replaced = match record.replaces {
         Some(old) => {
             let mut old = by_id(conn, old)?.ok_or(Fault::Misuse("a replacement of nothing"))?;
-            if old.state.is_final() || old.replaced_by.is_some() {
+            // renewed meanwhile, it is not what the replacement excludes
+            if !record.can_replace(&old) {
                 return Ok(Reserved::Existing(Box::new(old)));
             }
             beside = old.fees().0;

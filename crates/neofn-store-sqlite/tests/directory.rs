@@ -139,6 +139,32 @@ async fn a_newer_layout_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn keys_from_before_scopes_do_the_daily_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = rusqlite::Connection::open(dir.path().join("neofn.db")).unwrap();
+    for sql in [
+        include_str!("../migrations/0001_initial.sql"),
+        include_str!("../migrations/0002_chain.sql"),
+        include_str!("../migrations/0003_triggers.sql"),
+        "INSERT INTO project(name) VALUES ('demo'); \
+         INSERT INTO api_key VALUES (x'0101010101010101', zeroblob(32), '{\"project\":\"demo\"}', 7, NULL, NULL); \
+         PRAGMA user_version = 3",
+    ] {
+        conn.execute_batch(sql).unwrap();
+    }
+    drop(conn);
+    let store = Store::open(options(dir.path())).unwrap();
+    let keys = neofn_identity::port::IdentityStore::keys(&store).await.unwrap();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(keys[0].powers, neofn_identity::Powers::DAILY);
+    assert_eq!(
+        keys[0].scope,
+        neofn_identity::Scope::Project("demo".parse().unwrap())
+    );
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_directory_is_private_and_a_file_in_its_place_is_an_error() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("a/b/data");
@@ -153,7 +179,8 @@ async fn the_directory_is_private_and_a_file_in_its_place_is_an_error() {
     let Err(refused) = Store::open(options(&file)) else {
         unreachable!("opened a file")
     };
-    assert_eq!(refused.code, Code::StoreFailed);
+    assert_eq!(refused.code, Code::ConfigInvalid);
+    assert!(refused.message.contains("File exists"), "{}", refused.message);
     std::fs::write(
         dir.join("neofn.db"),
         b"this is no database, however long one looks at it",
@@ -254,14 +281,11 @@ async fn a_poisoned_command_fails_alone() {
     let store = Arc::new(Store::open(options(dir.path())).unwrap());
     let f = key("demo", "f");
     deploy(&*store, &f).await;
-    let key = neofn_identity::KeyRecord {
-        id: neofn_identity::KeyId([1; 8]),
-        hash: [2; 32],
-        scope: neofn_identity::Scope::Operator,
-        created_at: UnixMillis(1),
-        expires_at: None,
-        revoked_at: None,
-    };
+    let key = neofn_identity::KeyRecord::new(
+        &neofn_identity::ApiKey::new([1; 8], [2; 24]),
+        neofn_identity::Scope::Operator,
+        UnixMillis(1),
+    );
     neofn_identity::port::IdentityStore::add_key(&*store, key.clone())
         .await
         .unwrap();

@@ -8,22 +8,29 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on should stop loudly"
 )]
 
 mod cli;
 mod http;
+mod nats;
 pub mod neo;
 mod node;
 mod postgres;
 #[cfg(feature = "stores")]
 pub mod stores;
+mod tools;
 mod wait;
+mod worker;
 
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
+pub use nats::{NatsConfig, NatsServer, nats_server_binary};
 pub use neo::Neo;
 pub use neofn_chain::dev::Keep;
-pub use node::{NodeProcess, binary};
+pub use node::{NodeProcess, binary, descendants};
 pub use postgres::Postgres;
+pub use tools::tool;
 pub use wait::eventually;
+pub use worker::WorkerProcess;

@@ -8,17 +8,20 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The node's binary, which `make setup` installs.
+/// Where `make setup` leaves programs.
 #[must_use]
-pub fn neogo() -> PathBuf {
+pub fn tools() -> PathBuf {
     let cache = std::env::var_os("NEOFN_CACHE_DIR").map(PathBuf::from);
     let xdg = || std::env::var_os("XDG_CACHE_HOME").map(|d| PathBuf::from(d).join("neofn"));
     let home = || std::env::var_os("HOME").map(|d| PathBuf::from(d).join(".cache/neofn"));
-    let binary = cache
-        .or_else(xdg)
-        .or_else(home)
-        .expect("a cache directory")
-        .join("tools/neogo");
+    let directory = cache.or_else(xdg).or_else(home);
+    directory.expect("a cache directory").join("tools")
+}
+
+/// The node's binary, which `make setup` installs.
+#[must_use]
+pub fn neogo() -> PathBuf {
+    let binary = tools().join("neogo");
     assert!(binary.is_file(), "{} is missing: make setup", binary.display());
     binary
 }

@@ -163,15 +163,21 @@ impl NodeProcess {
     /// Processes whose parent chain leads to the node.
     #[must_use]
     pub fn descendants(&self) -> Vec<u32> {
-        let mut found = vec![self.pid()];
-        let mut index = 0;
-        while let Some(parent) = found.get(index).copied() {
-            found.extend(children_of(parent));
-            index += 1;
-        }
-        found.remove(0);
-        found
+        descendants(self.pid())
     }
+}
+
+/// Processes whose parent chain leads to `pid`.
+#[must_use]
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut index = 0;
+    while let Some(parent) = found.get(index).copied() {
+        found.extend(children_of(parent));
+        index += 1;
+    }
+    found.remove(0);
+    found
 }
 
 impl Drop for NodeProcess {
@@ -209,7 +215,7 @@ fn children_of(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-fn collect(mut from: impl std::io::Read + Send + 'static, into: Arc<Mutex<String>>) {
+pub(crate) fn collect(mut from: impl std::io::Read + Send + 'static, into: Arc<Mutex<String>>) {
     std::thread::spawn(move || {
         let mut buffer = [0u8; 4096];
         while let Ok(n @ 1..) = from.read(&mut buffer) {

@@ -224,6 +224,9 @@ catalogue! {
     EmitInvalid = "NF0220", 500, Never, "event cannot be emitted",
         "What was given to ctx.emit is not an event: the type is missing, a member has the wrong form, or it is too large.",
         "The message names the member. `await ctx.emit({type: \"order.paid\", data: {…}})`.";
+    Cancelled = "NF0222", 408, Never, "call cancelled",
+        "The caller cancelled the call, or its deadline passed, while the function ran. What it used up to then is charged.",
+        "Nothing, when that was meant; else give the call a longer deadline, or invoke the function asynchronously.";
 
     // NF03: why a request was not taken
     FunctionNotFound = "NF0301", 404, Never, "function not found",
@@ -286,14 +289,44 @@ catalogue! {
     BodyTooSlow = "NF0320", 408, Later, "request body came too slowly",
         "The body of a request has to arrive within 30 seconds.",
         "Send it in one go; compress or shorten it on a slow line.";
+    Expired = "NF0321", 504, Never, "waited too long",
+        "Accepted work could not begin within the longest time that work may wait (a day, unless the operator set another), so it was ended without running.",
+        "Send it again; look at what the function waited for: `neofn explain-wait`, its concurrency, the node's load.";
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",
-        "This path needs an API key, and none was given, or it is unknown, expired or revoked.",
-        "Send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
+        "This path needs an API key or an access token, and none was given, or it is unknown, expired or revoked.",
+        "Sign in with `neofn login`, or send `Authorization: Bearer nfk_…`; the CLI takes NEOFN_API_KEY.";
     Forbidden = "NF0403", 403, Never, "not allowed",
         "The credentials are valid but do not carry this right.",
         "Ask the project's owner for it.";
+    SignInRefused = "NF0404", 401, Never, "sign-in refused",
+        "The answer to the challenge does not prove the address: another key, text, network or domain was signed, or the signature is damaged.",
+        "Ask for a new challenge, sign exactly its `message` with the key of the address, and send r and s (64 bytes, s in the lower half).";
+    ChallengeGone = "NF0405", 401, Never, "challenge unknown, used or ended",
+        "A challenge can be answered once, for one address, within five minutes.",
+        "Ask for a new one with POST /auth/challenge and sign that.";
+    SessionEnded = "NF0406", 401, Never, "session ended",
+        "The refresh token is unknown or was used before, or its session was ended or has expired.",
+        "Sign in again: `neofn login`.";
+    RateLimited = "NF0407", 429, Later, "too many requests",
+        "A key, an account, an address or a project sent more requests than it may in so short a time.",
+        "Wait as long as Retry-After says; the headers RateLimit and RateLimit-Policy tell how many are left.";
+    KeyNotFound = "NF0408", 404, Never, "API key not found",
+        "The project has no valid key of this id.",
+        "`neofn keys ls` shows those that there are.";
+    MemberNotFound = "NF0409", 404, Never, "member not found",
+        "This address has no such role in the project.",
+        "`neofn members ls` shows who has which.";
+    LastOwner = "NF0410", 409, Never, "last owner",
+        "The project would be left without an owner, and nobody could give it one.",
+        "Make somebody else an owner first.";
+    ProjectExists = "NF0411", 409, Never, "project name taken",
+        "A project's name is its id, and there is one of this name on the node.",
+        "Choose another name.";
+    AccountLimit = "NF0412", 409, Never, "as many as there may be",
+        "The number of projects of an account, members of a project and keys of a project is bounded.",
+        "Remove one that is no longer needed.";
 
     // NF05: ctx.kv
     KvConflict = "NF0501", 503, Later, "key changed meanwhile",
@@ -454,6 +487,134 @@ catalogue! {
     StoreFailed = "NF0902", 503, Later, "storage unavailable",
         "The database could not be written: the disk is full or failing.",
         "Free space; see the log.";
+
+    // NF11: secrets
+    SecretNotFound = "NF1101", 404, Never, "secret not found",
+        "The project has no secret of this name, or it was deleted.",
+        "`neofn secrets ls` lists them; `neofn secrets set NAME` makes one.";
+    SecretVersionNotFound = "NF1102", 404, Never, "no such version of the secret",
+        "The secret never had this version, or it was deleted, destroyed or has expired.",
+        "`neofn secrets versions NAME` lists what there is.";
+    SecretChanged = "NF1103", 409, Never, "secret changed meanwhile",
+        "The request was made for another version than the secret has by now.",
+        "Look at its versions, and ask again with the current one.";
+    SecretsSealed = "NF1104", 503, Later, "secrets are sealed",
+        "The node does not hold the root key, so that no secret can be read or written.",
+        "An operator unseals it: `neofn secrets unseal`, or start the node with its root key file.";
+    SecretInvalid = "NF1105", 422, Never, "invalid secret",
+        "The value, a host, a name or a policy of the secret is outside what is kept.",
+        "The message says which and what is allowed.";
+    SecretRootWrong = "NF1106", 403, Never, "wrong root key",
+        "The key or passphrase is not the one under which the secrets of this node are kept.",
+        "Use the key that they were sealed with; without it they cannot be read by anybody.";
+    SecretDamaged = "NF1107", 500, Never, "stored secret is damaged",
+        "What is stored does not open under its key: it was altered, or belongs elsewhere.",
+        "Restore it from a backup, or set it anew.";
+    SecretLimit = "NF1108", 422, Never, "too many secrets",
+        "The project has as many secrets as it may have.",
+        "Destroy some that nobody uses.";
+    SecretLeak = "NF1109", 500, Never, "secret would leave the run",
+        "What the function wanted to store, emit or pass on contains the value of a secret, as it is or encoded.",
+        "Pass the secret's name on instead, and let whoever needs the value ask for it.";
+    SecretHost = "NF1110", 500, Never, "secret is not for this host",
+        "A request names a secret that may not be sent to the request's host, or not without encryption.",
+        "Add the host to the secret: `neofn secrets configure NAME --host HOST`; use https.";
+
+    // NF12: requests to other hosts
+    EgressAddress = "NF1201", 500, Never, "address is not public",
+        "The host is, or resolves to, an address of this machine, of a private network or of special use.",
+        "Call a public host; an operator may open a private network with `--egress-allow CIDR`.";
+    EgressUrl = "NF1202", 500, Never, "URL cannot be fetched",
+        "The URL is malformed, has a user or password in it, or a scheme or port that is never fetched.",
+        "Use `https://host/path`; credentials go into a header.";
+    EgressUnreachable = "NF1203", 503, Later, "host cannot be reached",
+        "The name does not resolve, nothing answers there, or its certificate is not valid.",
+        "The message says which; try again later.";
+    EgressTimeout = "NF1204", 504, Later, "host did not answer in time",
+        "The whole of the request, redirects included, took longer than it may.",
+        "Ask for less, or try again later.";
+    EgressTooLarge = "NF1205", 500, Never, "request or answer too large",
+        "The request, or the answer after decompression, has more bytes or headers than are passed on.",
+        "Ask for less at once.";
+    EgressRedirect = "NF1206", 500, Never, "redirect not followed",
+        "The host redirects too often, to what is no URL, from https to http, or although the request forbids it.",
+        "Use the address that it redirects to, or `redirect: \"manual\"`.";
+    EgressCircuit = "NF1207", 503, Later, "host is left alone for a while",
+        "The last requests of this function to the host failed, so that further ones are not sent for some time.",
+        "Wait; a single request will try it again.";
+    EgressBusy = "NF1208", 503, Later, "too many requests at once",
+        "The function, or the whole node, has as many requests to other hosts under way as it may.",
+        "Wait for some of them first.";
+    EgressProtocol = "NF1209", 502, Later, "answer is not HTTP",
+        "The host closed the connection early, or its answer is malformed or does not decompress.",
+        "Try again; look at the host.";
+    EgressHeader = "NF1210", 500, Never, "header cannot be sent",
+        "A header is malformed, or is one that only the node may set.",
+        "Leave it out; the message has its name.";
+
+    // NF13: the GAS bank
+    AccountEmpty = "NF1301", 402, Never, "account empty",
+        "The project's account has less to spend than the call, the transaction or the withdrawal may cost. A call is refused before it runs, never half way.",
+        "Pay in: `neofn gas deposit` shows address and memo. A lower unit limit lowers what a call sets aside.";
+    BudgetSpent = "NF1302", 402, Never, "budget spent",
+        "A budget of the project or of the function leaves less than this may cost.",
+        "Raise it with `neofn gas limits`, or wait for the next period.";
+    AmountInvalid = "NF1303", 422, Never, "amount or account not valid",
+        "What was asked of the bank cannot be: an amount that is none, or something that does not belong to the account.",
+        "The message says which.";
+    TransferMismatch = "NF1304", 409, Never, "name of a payment used for another one",
+        "A payment of this name was asked for before, with another amount or another receiver. Each name stands for one payment for ever.",
+        "Use a new Idempotency-Key for a new payment.";
+    WithdrawalRefused = "NF1305", 422, Never, "withdrawal refused",
+        "The signer's policy or the chain does not allow this payment. Nothing was signed, and the money is back on the account.",
+        "The message says which; the operator sets the signer's limits.";
+    TreasuryUnavailable = "NF1306", 503, Later, "treasury not available",
+        "No chain node answers, or the signer is disabled until the ledger is reconciled with the chain.",
+        "Try again later; `neofn gas reconcile` shows the state to an operator.";
+
+    BankAbsent = "NF1307", 503, Never, "this node keeps no accounts",
+        "Nothing costs anything here: the node was started without a price.",
+        "An operator starts it with `--gas-price N`, in datoshi per million units, or with `--bank`.";
+
+    // NF14: audit and backup
+    AuditProofMissing = "NF1401", 404, Never, "no such audit entry or checkpoint",
+        "The audit log has fewer entries than the number that was asked for.",
+        "`neofn audit ls` shows what there is.";
+    AuditBroken = "NF1402", 500, Never, "audit log does not verify",
+        "Entries, hashes, proofs or signatures of the log do not belong together: something was changed after it was written.",
+        "Keep the data directory as it is, compare with an export and with the root on chain, and treat the machine as compromised.";
+    BackupInvalid = "NF1403", 422, Never, "backup not valid",
+        "The file is no backup of neofn, is damaged, or is encrypted to another key.",
+        "Check the identity file; take another backup.";
+    BackupStale = "NF1404", 409, Never, "backup older than what is known",
+        "The audit log was seen, here or on chain, with more entries than the backup has: restoring it would undo what happened since.",
+        "Take a newer backup. To go back on purpose, repeat with `--accept-rollback`: that is written into the audit log.";
+    RestoreTarget = "NF1405", 409, Never, "data directory not empty",
+        "A restore never overwrites data.",
+        "Name a directory that does not exist, or move the old one away.";
+
+    // NF16: several nodes, and the bus between them
+    BusUnavailable = "NF1601", 503, Later, "message bus unavailable",
+        "The NATS server does not answer: it cannot be reached, elects a leader, or its disk fails.",
+        "Try again; `neofn cluster status` and the log name the server. Nodes reconnect by themselves.";
+    NoWorker = "NF1602", 503, Later, "no worker takes the run",
+        "No worker is connected, or all of them are full or shutting down.",
+        "Start one with `neofn worker --nats URL`; `neofn cluster status` lists those that are there.";
+    BusMismatch = "NF1603", 503, Never, "stream or bucket has other settings",
+        "A stream, bucket or consumer of that name exists on the NATS server with settings that would lose or repeat work.",
+        "The message shows the difference. Change it with `nats stream edit`, or remove it when it is not ours, and start again.";
+    BusDenied = "NF1604", 503, Never, "not permitted on the message bus",
+        "The NATS credentials do not allow a subject that this role needs.",
+        "docs/guides/cluster.md lists the permissions of each role.";
+    BusMessageTooLarge = "NF1605", 413, Never, "message larger than the NATS server takes",
+        "An event or a result with what goes along is larger than the server's max_payload.",
+        "Send less, or set `max_payload: 8MB` in the NATS server's configuration.";
+    BusFull = "NF1606", 503, Later, "job queue full",
+        "The stream of waiting jobs holds as much as it may; nothing is pushed out of it.",
+        "Try again later; start workers if the queue stays full.";
+    SubjectUnknown = "NF1607", 404, Never, "subject names no function",
+        "Functions are invoked at function.LANGUAGE.NAME and function.LANGUAGE.PROJECT.NAME, with the language that they were deployed for.",
+        "Correct the subject; `neofn functions` shows names and runtimes.";
 }
 
 #[cfg(test)]

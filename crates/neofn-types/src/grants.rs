@@ -1,12 +1,14 @@
 //! What a function may reach. Everything is denied unless granted here.
 
-use crate::{Datoshi, ScriptHash};
+use crate::{Datoshi, NetGrant, ScriptHash, SecretName};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
 
 /// Most contracts that one grant names.
 pub const GRANT_CONTRACTS_MAX: usize = 32;
+/// Most origins, and most secrets, that one grant names.
+pub const GRANT_NAMES_MAX: usize = 64;
 /// Contracts that a manifest may call by name: they have the same hash on every network.
 const NAMED: [(&str, &str); 2] = [
     ("GAS", "0xd2a4cff31913016155e38e474a2c06d08be276cf"),
@@ -20,6 +22,88 @@ pub struct Grants {
     pub kv: bool,
     /// `ctx.neo`: the chain.
     pub chain: ChainGrant,
+    /// `fetch`: other hosts; sorted, each once.
+    pub net: Vec<NetGrant>,
+    /// `ctx.secrets`: sorted by name, each once.
+    pub secrets: Vec<SecretGrant>,
+}
+
+/// What a function may do with a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretGrant {
+    /// Which.
+    pub name: SecretName,
+    /// Read its value; without it the function sees a handle alone.
+    pub plaintext: bool,
+    /// Set a new value.
+    pub rotate: bool,
+}
+
+impl SecretGrant {
+    /// Of a handle.
+    #[must_use]
+    pub fn handle(name: SecretName) -> Self {
+        Self {
+            name,
+            plaintext: false,
+            rotate: false,
+        }
+    }
+}
+
+impl fmt::Display for SecretGrant {
+    /// As the manifest writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match (self.plaintext, self.rotate) {
+            (false, false) => write!(f, "\"{name}\""),
+            (true, false) => write!(f, "{{ name = \"{name}\", plaintext = true }}"),
+            (false, true) => write!(f, "{{ name = \"{name}\", rotate = true }}"),
+            (true, true) => write!(f, "{{ name = \"{name}\", plaintext = true, rotate = true }}"),
+        }
+    }
+}
+
+impl Grants {
+    /// What may be done with a secret.
+    #[must_use]
+    pub fn secret(&self, name: &SecretName) -> Option<&SecretGrant> {
+        self.secrets.iter().find(|g| g.name == *name)
+    }
+    /// Takes origins as they are written, in their one normal form.
+    pub fn set_net<'t>(&mut self, origins: impl IntoIterator<Item = &'t str>) -> Result<(), GrantError> {
+        let origins = origins
+            .into_iter()
+            .take(GRANT_NAMES_MAX + 1)
+            .map(str::parse::<NetGrant>);
+        let mut net: Vec<_> = origins
+            .collect::<Result<_, _>>()
+            .map_err(|e| GrantError(e.to_string()))?;
+        net.sort_unstable();
+        net.dedup();
+        if net.len() > GRANT_NAMES_MAX {
+            return Err(GrantError(format!(
+                "`net` names at most {GRANT_NAMES_MAX} origins"
+            )));
+        }
+        self.net = net;
+        Ok(())
+    }
+    /// Takes grants of secrets, in their one normal form.
+    pub fn set_secrets(&mut self, mut secrets: Vec<SecretGrant>) -> Result<(), GrantError> {
+        if secrets.len() > GRANT_NAMES_MAX {
+            return Err(GrantError(format!(
+                "`secrets` names at most {GRANT_NAMES_MAX} secrets"
+            )));
+        }
+        secrets.sort_unstable();
+        let mut pairs = secrets.iter().zip(secrets.iter().skip(1));
+        if let Some((twice, _)) = pairs.find(|(a, b)| a.name == b.name) {
+            return Err(GrantError(format!("`secrets` names {} twice", twice.name)));
+        }
+        self.secrets = secrets;
+        Ok(())
+    }
 }
 
 /// What a function may do with the chain.
@@ -120,6 +204,72 @@ struct Readable {
     /// `ctx.neo`: `"read"`, or `{ write = { contracts = ["0x…"], gas = "0.5" } }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<ReadableChain>,
+    /// `fetch`: origins such as `https://api.example.org`, `https://*.example.org` or `GET https://*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    net: Vec<String>,
+    /// `ctx.secrets`: names, or `{ name = "API_KEY", plaintext = true, rotate = true }`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    secrets: Vec<ReadableSecret>,
+}
+
+/// What a function may do with a secret.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+enum ReadableSecret {
+    /// Its name: the function sees a handle.
+    Name(String),
+    /// More than a handle.
+    Wide(ReadableWide),
+}
+
+/// What a function may do with a secret beside sending it by handle.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReadableWide {
+    /// Which secret.
+    name: String,
+    /// Read its value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    plaintext: bool,
+    /// Set a new value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rotate: bool,
+}
+
+impl From<&SecretGrant> for ReadableSecret {
+    fn from(grant: &SecretGrant) -> Self {
+        let name = grant.name.to_string();
+        if grant.plaintext || grant.rotate {
+            Self::Wide(ReadableWide {
+                name,
+                plaintext: grant.plaintext,
+                rotate: grant.rotate,
+            })
+        } else {
+            Self::Name(name)
+        }
+    }
+}
+impl TryFrom<ReadableSecret> for SecretGrant {
+    type Error = GrantError;
+    fn try_from(written: ReadableSecret) -> Result<Self, GrantError> {
+        let wide = match written {
+            ReadableSecret::Wide(wide) => wide,
+            ReadableSecret::Name(name) => ReadableWide {
+                name,
+                plaintext: false,
+                rotate: false,
+            },
+        };
+        let name = wide.name.parse::<SecretName>();
+        Ok(Self {
+            name: name.map_err(|e| GrantError(e.to_string()))?,
+            plaintext: wide.plaintext,
+            rotate: wide.rotate,
+        })
+    }
 }
 
 /// What a function may do with the chain.
@@ -149,6 +299,8 @@ struct ReadableWrite {
 struct Compact {
     kv: bool,
     chain: CompactChain,
+    net: Vec<NetGrant>,
+    secrets: Vec<(SecretName, bool, bool)>,
 }
 #[derive(Serialize, Deserialize)]
 enum CompactChain {
@@ -165,7 +317,14 @@ impl Serialize for Grants {
                 ChainGrant::Read => CompactChain::Read,
                 ChainGrant::Write(write) => CompactChain::Write(write.contracts.clone(), write.gas.0),
             };
-            return Compact { kv: self.kv, chain }.serialize(s);
+            let secrets = self.secrets.iter();
+            return Compact {
+                kv: self.kv,
+                chain,
+                net: self.net.clone(),
+                secrets: secrets.map(|g| (g.name.clone(), g.plaintext, g.rotate)).collect(),
+            }
+            .serialize(s);
         }
         // what is not granted is absent: the spec of a version from before a grant existed keeps its digest
         let chain = match &self.chain {
@@ -176,7 +335,13 @@ impl Serialize for Grants {
                 gas: write.gas.to_string(),
             })),
         };
-        Readable { kv: self.kv, chain }.serialize(s)
+        Readable {
+            kv: self.kv,
+            chain,
+            net: self.net.iter().map(NetGrant::to_string).collect(),
+            secrets: self.secrets.iter().map(ReadableSecret::from).collect(),
+        }
+        .serialize(s)
     }
 }
 impl<'de> Deserialize<'de> for Grants {
@@ -191,9 +356,18 @@ impl<'de> Deserialize<'de> for Grants {
                     gas: Datoshi(gas),
                 }),
             };
+            let secrets = compact.secrets.into_iter();
             return Ok(Self {
                 kv: compact.kv,
                 chain,
+                net: compact.net,
+                secrets: secrets
+                    .map(|(name, plaintext, rotate)| SecretGrant {
+                        name,
+                        plaintext,
+                        rotate,
+                    })
+                    .collect(),
             });
         }
         let readable = Readable::deserialize(d)?;
@@ -205,10 +379,18 @@ impl<'de> Deserialize<'de> for Grants {
                 ChainGrant::Write(write.map_err(de::Error::custom)?)
             }
         };
-        Ok(Self {
+        let mut grants = Self {
             kv: readable.kv,
             chain,
-        })
+            ..Self::default()
+        };
+        let secrets = readable.secrets.into_iter().map(SecretGrant::try_from);
+        let secrets: Result<Vec<_>, _> = secrets.collect();
+        grants
+            .set_net(readable.net.iter().map(String::as_str))
+            .and_then(|()| grants.set_secrets(secrets?))
+            .map_err(de::Error::custom)?;
+        Ok(grants)
     }
 }
 impl schemars::JsonSchema for Grants {
@@ -245,6 +427,29 @@ mod tests {
         Grants {
             kv: true,
             chain: ChainGrant::Write(ChainWrite::new(["NEO", "gas", "GAS"], "0.50").unwrap()),
+            ..Grants::default()
+        }
+    }
+
+    #[test]
+    fn hosts_and_secrets_have_one_normal_form() {
+        let text = r#"{"net":["https://b.example","GET https://*.a.example","https://b.example:443"],"secrets":["B",{"name":"A","plaintext":true}]}"#;
+        let grants: Grants = serde_json::from_str(text).unwrap();
+        let normal = r#"{"kv":false,"net":["https://b.example","GET https://*.a.example"],"secrets":[{"name":"A","plaintext":true},"B"]}"#;
+        assert_eq!(serde_json::to_string(&grants).unwrap(), normal);
+        assert_eq!(serde_json::from_str::<Grants>(normal).unwrap(), grants);
+        let bytes = postcard::to_stdvec(&grants).unwrap();
+        assert_eq!(postcard::from_bytes::<Grants>(&bytes).unwrap(), grants);
+        assert!(grants.secret(&"A".parse().unwrap()).unwrap().plaintext);
+        assert!(grants.secret(&"C".parse().unwrap()).is_none());
+        for bad in [
+            r#"{"net":["api.example.org"]}"#,
+            r#"{"net":"https://a.b"}"#,
+            r#"{"secrets":["a b"]}"#,
+            r#"{"secrets":["A","A"]}"#,
+            r#"{"secrets":[{"name":"A","more":1}]}"#,
+        ] {
+            assert!(serde_json::from_str::<Grants>(bad).is_err(), "{bad}");
         }
     }
 
@@ -256,8 +461,8 @@ mod tests {
             Grants::default(),
             write(),
             Grants {
-                kv: false,
                 chain: ChainGrant::Read,
+                ..Grants::default()
             },
         ] {
             let json = serde_json::to_string(&grants).unwrap();

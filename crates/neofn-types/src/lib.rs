@@ -12,6 +12,7 @@ mod hash256;
 mod ids;
 mod limits;
 mod names;
+mod net;
 mod runtime_kind;
 mod script_hash;
 mod similar;
@@ -24,13 +25,17 @@ pub use datoshi::Datoshi;
 pub use diagnostic::{Diagnostic, Severity};
 pub use error::Error;
 pub use frame::{Place, frame};
-pub use grants::{ChainGrant, ChainWrite, GRANT_CONTRACTS_MAX, GrantError, Grants, parse_contract};
+pub use grants::{
+    ChainGrant, ChainWrite, GRANT_CONTRACTS_MAX, GRANT_NAMES_MAX, GrantError, Grants, SecretGrant,
+    parse_contract,
+};
 pub use hash256::Hash256;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
 pub use limits::{
     LimitError, Limits, MEMORY_STEP_BYTES, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory,
 };
-pub use names::{FunctionName, NameError, ProjectName};
+pub use names::{FunctionName, NameError, ProjectName, SecretName};
+pub use net::{HostPattern, NetGrant, NetGrantError, Scheme};
 pub use runtime_kind::{ParseRuntimeKindError, RuntimeKind};
 pub use script_hash::{ParseScriptHashError, ScriptHash};
 pub use similar::closest;

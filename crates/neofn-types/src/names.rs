@@ -18,6 +18,11 @@ pub enum NameError {
         /// `project` or `function`.
         what: &'static str,
     },
+    /// As `Shape`, for secrets: theirs may have capitals.
+    #[error(
+        "a secret's name matches [A-Za-z0-9]([A-Za-z0-9_-]{{0,62}}[A-Za-z0-9])?: letters, digits, '-' and '_', at most 64"
+    )]
+    SecretShape,
     /// A name that the paths of the API need.
     #[error("the {what} name {name:?} is reserved")]
     Reserved {
@@ -28,8 +33,16 @@ pub enum NameError {
     },
 }
 
-fn shape_ok(s: &str) -> bool {
-    let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+/// Whether a kind of name may have capitals.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Lower,
+    Any,
+}
+
+fn shape_ok(s: &str, case: Case) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || (case == Case::Any && b.is_ascii_uppercase());
+    let edge = |b: u8| letter(b) || b.is_ascii_digit();
     let inner = |b: u8| edge(b) || b == b'_' || b == b'-';
     let bytes = s.as_bytes();
     match (bytes.first(), bytes.last()) {
@@ -41,7 +54,7 @@ fn shape_ok(s: &str) -> bool {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $ty:ident, $what:literal, $reserved:expr) => {
+    ($(#[$doc:meta])* $ty:ident, $case:expr, $shape:expr, $what:literal, $reserved:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $ty(Arc<str>);
@@ -56,8 +69,8 @@ macro_rules! name {
         impl FromStr for $ty {
             type Err = NameError;
             fn from_str(s: &str) -> Result<Self, NameError> {
-                if !shape_ok(s) {
-                    return Err(NameError::Shape { what: $what });
+                if !shape_ok(s, $case) {
+                    return Err($shape);
                 }
                 let reserved: &[&'static str] = &$reserved;
                 if let Some(name) = reserved.iter().find(|r| **r == s) {
@@ -98,15 +111,35 @@ macro_rules! name {
 name!(
     /// A project (tenant). Its name is its id.
     ProjectName,
+    Case::Lower,
+    NameError::Shape { what: "project" },
     "project",
     ["projects"]
 );
 name!(
     /// A function within a project.
     FunctionName,
+    Case::Lower,
+    NameError::Shape { what: "function" },
     "function",
     []
 );
+name!(
+    /// A secret within a project.
+    SecretName,
+    Case::Any,
+    NameError::SecretShape,
+    "secret",
+    []
+);
+
+impl SecretName {
+    /// What a function writes where the value is to stand: `{{secret:API_KEY}}`.
+    #[must_use]
+    pub fn handle(&self) -> String {
+        format!("{{{{secret:{}}}}}", self.0)
+    }
+}
 
 impl ProjectName {
     /// The project that a manifest without `project` belongs to.
@@ -139,6 +172,12 @@ mod tests {
             "a\n",
         ] {
             assert!(bad.parse::<FunctionName>().is_err(), "{bad}");
+        }
+        for good in ["API_KEY", "a", "Z9", "x-Y_z"] {
+            assert!(good.parse::<SecretName>().is_ok(), "{good}");
+        }
+        for bad in ["", "_A", "A_", "A B", "A:B", "A}}", "Ä", &"X".repeat(65)] {
+            assert_eq!(bad.parse::<SecretName>(), Err(NameError::SecretShape), "{bad}");
         }
         assert_eq!(
             "projects".parse::<ProjectName>(),

@@ -2,28 +2,53 @@
 //!
 //! Knows no server and no client; both translate to and from these.
 
+mod audit;
+mod backup;
 mod chain;
 mod deploy;
 mod function;
+mod gas;
+mod identity;
 mod invocation;
 mod node;
 mod problem;
+mod secret;
+mod service;
 mod signer;
 mod transaction;
 mod trigger;
 
+pub use audit::{AuditAnchor, AuditCheckpoint, AuditEntryView, AuditList, AuditProof};
+pub use backup::{BackupRequest, BackupView};
 pub use chain::{ChainCall, ChainNodeView, ChainView, DecodeRequest};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
     Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
     VersionView,
 };
+pub use gas::{
+    ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
+    GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
+    WriteOffView,
+};
+pub use identity::{
+    ChallengeRequest, ChallengeView, KeyCreated, KeyList, KeyRequest, KeyView, LoggedOut, LoginRequest,
+    MemberChanged, MemberList, MemberRequest, MemberView, ProjectList, ProjectRequest, ProjectView,
+    RefreshRequest, RoleView, SignerProof, TokensView, WhoAmI,
+};
 pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
     ReplaySide, UnitsView,
 };
-pub use node::{ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile};
+pub use node::{
+    ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady,
+};
 pub use problem::{DiagnosticView, Problem};
+pub use secret::{
+    RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
+    SecretVersionList, SecretVersionView, SecretVersions, SecretView, VaultView,
+};
+pub use service::{NodeView, QueueView, ServiceList};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

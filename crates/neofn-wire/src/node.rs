@@ -68,9 +68,24 @@ pub struct ReadyLine {
     pub url: String,
     /// The file that holds the admin key alone.
     pub admin_key_file: String,
+    /// `127.0.0.1:PORT`, where gRPC is served; absent when it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<String>,
+    /// The servers of `[nats]`, without what is secret in their addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nats: Option<String>,
     /// The chain, when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<ReadyChain>,
+}
+
+/// What `neofn worker --json` prints once, on standard output, when it takes runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReady {
+    /// As `neofn cluster status` lists it.
+    pub id: String,
+    /// The first NATS server.
+    pub nats: String,
 }
 
 /// The chain of a node that is ready.

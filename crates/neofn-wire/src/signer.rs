@@ -24,9 +24,13 @@ pub struct PolicyView {
     /// The same of all transactions of the last 24 hours, GAS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_day: Option<String>,
-    /// What may be called, in scripts that are nothing but calls; an empty list: everything.
+    /// What may be called, in scripts that are nothing but calls; an empty list: everything, as far as `transfers` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Vec<CallRule>>,
+    /// Where `calls` is empty: whether tokens other than GAS may be given away too, and scripts be more than calls.
+    /// GAS is counted against the caps, other tokens are not. False where it is absent beside `calls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfers: Option<bool>,
     /// The widest scope: `None`, `CalledByEntry`, `Global`, or contracts by hash with commas between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,

@@ -1,6 +1,9 @@
 //! What may be written on the command line. Does nothing but say and read it.
 
+pub mod accounts;
 pub mod chain;
+pub mod money;
+pub mod secrets;
 
 use crate::failure::{Exit, Failure};
 use crate::paying::Paying;
@@ -61,6 +64,8 @@ pub struct Global {
 pub enum Command {
     /// Start a node
     Up(Box<Up>),
+    /// Start a worker: it runs functions for the gateways of a cluster
+    Worker(Worker),
     /// Run this project here and redeploy whenever a file changes
     Dev(Dev),
     /// Make a new project from a template
@@ -87,9 +92,18 @@ pub enum Command {
     Invocations(Invocations),
     /// Run an invocation again from its recording and show the difference
     Replay(Replay),
-    /// What invocations cost
+    /// What invocations cost, and what the project has
     #[command(subcommand)]
-    Gas(Gas),
+    Gas(money::Gas),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(money::Audit),
+    /// Backups of a node
+    #[command(subcommand)]
+    Backup(money::Backup),
+    /// Look at the nodes of a cluster
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Look at the chain, and send transactions
     #[command(subcommand)]
     Chain(chain::Chain),
@@ -102,8 +116,26 @@ pub enum Command {
     DeadLetters(chain::DeadLetters),
     /// Show a transaction that a function sent, or list them
     Tx(chain::Tx),
+    /// Set and list the values that functions use without seeing them
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     /// Show the accounts that sign, and what they may sign
     Signer(chain::Signer),
+    /// Sign in to a node with a wallet
+    Login(accounts::Login),
+    /// Say who you are to the node
+    Whoami,
+    /// End the session
+    Logout,
+    /// Make and list projects
+    #[command(subcommand)]
+    Projects(accounts::Projects),
+    /// Say who may do what in a project
+    #[command(subcommand)]
+    Members(accounts::Members),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(accounts::Keys),
     /// Move what an embedded node keeps to PostgreSQL
     Migrate(Migrate),
     /// Explain an error code, or list them all
@@ -153,6 +185,18 @@ pub struct Up {
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
+    /// What people see in their address bar and sign in to, such as neofn.example; else the address it listens on
+    #[arg(long, value_name = "HOST")]
+    pub domain: Option<String>,
+    /// An account that runs this node; may be given again
+    #[arg(long = "operator", value_name = "ADDRESS")]
+    pub operators: Vec<neofn_types::ScriptHash>,
+    /// A directory with .cedar files beside the built-in policies
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// A site whose pages may call the API from a browser, such as https://app.example; may be given again
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    pub cors_origins: Vec<String>,
     /// Neo N3 nodes of the network that functions see, separated by commas
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "dev_chain")]
     pub chain: Vec<String>,
@@ -178,9 +222,55 @@ pub struct Up {
     /// Who pays for transactions.
     #[command(flatten)]
     pub paying: Paying,
+    /// What things cost.
+    #[command(flatten)]
+    pub banking: money::Banking,
     /// What the node allows and keeps.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// `neofn cluster`
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// List nodes, their roles and load, and what waits between them
+    Status,
+}
+
+/// `neofn worker`
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// The NATS servers, separated by commas
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true,
+        env = "NEOFN_NATS",
+        hide_env_values = true
+    )]
+    pub nats: Vec<String>,
+    /// A credentials file: a JWT and its seed
+    #[arg(long, value_name = "FILE", conflicts_with = "nkey")]
+    pub creds: Option<PathBuf>,
+    /// A file with an nkey seed
+    #[arg(long, value_name = "FILE")]
+    pub nkey: Option<PathBuf>,
+    /// Certificates that sign those of the servers
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Run functions although this machine cannot confine them; for code that you trust
+    #[arg(long)]
+    pub insecure_no_jail: bool,
+    /// Sandbox processes [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub children: Option<u32>,
+    /// What to log, such as `warn` or `neofn_cluster=debug,info` [default: info]
+    #[arg(long, value_name = "FILTER", env = "NEOFN_LOG", hide_env_values = true)]
+    pub log: Option<String>,
+    /// How log lines look: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<neofn_node::LogFormat>,
 }
 
 /// A private net needs some time for a block; nobody waits longer than a minute.
@@ -303,13 +393,6 @@ pub struct Replay {
     /// Run it on this version instead of its own
     #[arg(long = "version", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub on: Option<u32>,
-}
-
-/// `neofn gas`
-#[derive(Debug, Subcommand)]
-pub enum Gas {
-    /// Measure what an event would cost; nothing is recorded, charged or committed
-    Estimate(Estimate),
 }
 
 /// `neofn gas estimate`

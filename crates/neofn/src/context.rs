@@ -55,6 +55,14 @@ pub fn find_node(global: &Global) -> Result<Found, Failure> {
 /// A client of the node to talk to.
 pub fn client(global: &Global) -> Result<Client, Failure> {
     let found = find_node(global)?;
+    let said = global.api_key_file.is_some() || global.api_key.as_ref().is_some_and(|k| !k.is_empty());
+    if !said {
+        // a person who signed in acts as that person, also where this machine holds the node's own key
+        let open = || client_of(found.url.clone(), None);
+        if let Some(token) = crate::session::access_token(&found.url, open)? {
+            return client_of(found.url, Some(token));
+        }
+    }
     client_of(found.url, found.key)
 }
 

@@ -1,12 +1,14 @@
 //! What an operator may set about a node: how long history is kept, and the most that functions may use. Everything has
 //! a default, a range that is checked before anything starts, and a variable of the environment.
 
+use crate::commands::up::given;
 use crate::config::ConfigFile;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use neofn_node::NodeOptions;
+use neofn_node::{Cidr, NodeOptions, SecretsRoot};
 use neofn_types::{MEMORY_STEP_BYTES, RuntimeKind, Units, parse_bytes, parse_duration_ms};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Up to what the JavaScript engine can give; the same bound for both runtimes.
@@ -44,11 +46,55 @@ pub struct Settings {
     /// Bytes that a project may have in ctx.kv [default: 256MiB]
     #[arg(long, value_name = "SIZE", env = "NEOFN_KV_BYTES", hide_env_values = true, value_parser = bytes)]
     kv_bytes: Option<u64>,
+    /// A network that functions may reach although it is not public, such as 10.1.0.0/16; may be given several times
+    #[arg(
+        long,
+        value_name = "CIDR",
+        env = "NEOFN_EGRESS_ALLOW",
+        hide_env_values = true,
+        value_delimiter = ',',
+        help_heading = "Secrets and other hosts"
+    )]
+    egress_allow: Vec<Cidr>,
+    /// A file with certificates (PEM) of authorities to be believed beside the web's
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NEOFN_EGRESS_CA",
+        hide_env_values = true,
+        help_heading = "Secrets and other hosts"
+    )]
+    egress_ca: Option<PathBuf>,
+    /// The file with the root key of secrets: 64 hexadecimal digits [default: one in the data directory]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NEOFN_SECRETS_KEY_FILE",
+        hide_env_values = true,
+        help_heading = "Secrets and other hosts"
+    )]
+    secrets_key_file: Option<PathBuf>,
+    /// Start with sealed secrets; `neofn secrets unseal` opens them
+    #[arg(
+        long,
+        conflicts_with = "secrets_key_file",
+        help_heading = "Secrets and other hosts"
+    )]
+    secrets_sealed: bool,
 }
 
 impl Settings {
     /// Puts what was given, here or else in the file, into the options of a node.
     pub fn apply(&self, file: &ConfigFile, options: &mut NodeOptions) {
+        options.egress_allow = given(&self.egress_allow, &file.egress_allow);
+        options.egress_ca = self.egress_ca.clone().or_else(|| file.egress_ca.clone());
+        let key_file = self.secrets_key_file.as_ref().or(file.secrets_key_file.as_ref());
+        options.secrets_root = match key_file {
+            _ if self.secrets_sealed => SecretsRoot::Sealed,
+            Some(file) => SecretsRoot::File(file.clone()),
+            None if file.secrets_sealed == Some(true) => SecretsRoot::Sealed,
+            None => SecretsRoot::Own,
+        };
         fn set<T: Copy>(place: &mut T, given: Option<T>) {
             *place = given.unwrap_or(*place);
         }

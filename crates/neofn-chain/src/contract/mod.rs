@@ -106,7 +106,13 @@ pub async fn read(
             no_method(&manifest, method, arguments.len()),
         ));
     }
-    chain.invoke_read(contract, method, arguments).await?.halted()
+    let ended = chain.invoke_read(contract, method, arguments).await?;
+    if let Some(session) = &ended.session
+        && let Err(error) = chain.end_session(session).await
+    {
+        tracing::debug!(%error, "iterator session left to its time-out");
+    }
+    ended.halted()
 }
 
 fn no_method(manifest: &Manifest, method: &str, arguments: usize) -> String {

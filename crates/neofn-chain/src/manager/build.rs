@@ -90,17 +90,16 @@ impl Shared {
             })
             .collect();
         let callers: Vec<Caller> = signers.iter().map(Caller::from).collect();
-        let tried = self
-            .chain
-            .invoke_script(&request.script, &callers)
-            .await?
-            .halted()?;
+        let tried = self.chain.invoke_script(&request.script, &callers).await?;
+        crate::listing::end(&self.chain, &tried);
+        let tried = tried.halted()?;
         let policy = self.chain.policy().await?;
         let blocks = request.valid_blocks.map_or_else(
             || VALID_BLOCKS_MIN.max(VALID_MS / policy.block_ms.max(1)),
             u64::from,
         );
-        let blocks = blocks.clamp(1, policy.valid_until_increment_max.into());
+        // no `clamp`: it panics where a node's maximum is 0
+        let blocks = blocks.min(policy.valid_until_increment_max.into()).max(1);
         let valid_until = self.chain.head().height.saturating_add(blocks);
         let too_large = || TxError::Request("the fees do not fit".to_owned());
         let margin = Datoshi(tried.gas.0 / 1_000)

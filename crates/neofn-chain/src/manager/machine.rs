@@ -8,6 +8,13 @@ use crate::model::{Presence, Sent};
 use crate::tx::Transaction;
 use neofn_types::{Datoshi, Hash256, ScriptHash};
 
+/// Blocks after the last one that could have taken a transaction before it may count as absent: a node that is asked
+/// is then well past it, and so are those that feed it.
+pub(super) const PROOF_BLOCKS: u64 = 2;
+/// How often one that was never signed is built anew beyond the renewals that were asked for: a signer that refuses
+/// it refuses the next one as well.
+const UNSIGNED_RENEWALS_MAX: u32 = 3;
+
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -21,6 +28,8 @@ pub enum Step {
     Prove,
     /// Build a new one: this one was never sent, or is proved to be on no chain.
     Renew,
+    /// Give it up: it was never signed, however often it was built.
+    GiveUp,
     /// Nothing before the next block, or a co-signature.
     Wait,
     /// Nothing ever again.
@@ -69,7 +78,13 @@ pub enum Fact {
     Mined(Outcome),
     /// Asked for at a height before its last: nodes have it, or have it not.
     Seen(Presence),
-    /// Nodes with its last block do not have it.
+    /// The only node there is does not have it at this height. It has to say so again at a later one: behind its address
+    /// there may be several nodes.
+    Missing {
+        /// The newest block then.
+        at: u64,
+    },
+    /// Nodes that are past its last block do not have it.
     ProvedAbsent {
         /// How many.
         witnesses: u32,
@@ -94,15 +109,19 @@ pub struct Impossible {
 #[must_use]
 pub fn next(record: &TxRecord, head: u64, looked: bool) -> Step {
     let over = head >= record.valid_until;
+    let provable = head >= record.valid_until.saturating_add(PROOF_BLOCKS)
+        && record.missing_at.is_none_or(|at| head > at);
+    let built_too_often = record.attempt > record.request.renewals.saturating_add(UNSIGNED_RENEWALS_MAX);
     match record.state {
         TxState::Mined | TxState::Expired | TxState::Replaced => Step::Done,
         // it never left this process
+        TxState::Built | TxState::Reserved if over && built_too_often => Step::GiveUp,
         TxState::Built | TxState::Reserved if over => Step::Renew,
         TxState::Built | TxState::Reserved if record.awaited().is_empty() => Step::Sign,
         TxState::Built | TxState::Reserved => Step::Wait,
         TxState::Signed if !over && !looked => Step::Send,
         TxState::Signed | TxState::Broadcast if looked => Step::Wait,
-        TxState::Signed | TxState::Broadcast if over => Step::Prove,
+        TxState::Signed | TxState::Broadcast if provable => Step::Prove,
         TxState::Signed | TxState::Broadcast => Step::Look,
     }
 }
@@ -120,7 +139,12 @@ pub fn apply(record: &mut TxRecord, fact: Fact) -> Result<(), Impossible> {
         (Fact::Signed(_), TxState::Reserved)
         | (Fact::Renewed(_) | Fact::NotRenewed(_), TxState::Reserved)
         | (
-            Fact::Sent(_) | Fact::NotTaken(_) | Fact::Seen(_) | Fact::Mined(_) | Fact::ProvedAbsent { .. },
+            Fact::Sent(_)
+            | Fact::NotTaken(_)
+            | Fact::Seen(_)
+            | Fact::Mined(_)
+            | Fact::Missing { .. }
+            | Fact::ProvedAbsent { .. },
             TxState::Signed | TxState::Broadcast,
         )
         | (Fact::Superseded(_), TxState::Reserved | TxState::Signed | TxState::Broadcast) => {}
@@ -138,12 +162,16 @@ pub fn apply(record: &mut TxRecord, fact: Fact) -> Result<(), Impossible> {
         Fact::NotTaken(why) => record.reason = Some(why),
         // not known where it was sent: the same bytes again
         Fact::Seen(Presence::Absent { .. }) => record.state = TxState::Signed,
-        Fact::Seen(Presence::Pooled | Presence::OnChain(_)) => record.state = TxState::Broadcast,
+        Fact::Seen(Presence::Pooled | Presence::OnChain(_)) => {
+            record.missing_at = None;
+            record.state = TxState::Broadcast;
+        }
         Fact::Mined(outcome) => {
             record.reason = None;
             record.outcome = Some(outcome);
             record.state = TxState::Mined;
         }
+        Fact::Missing { at } => record.missing_at = Some(at),
         Fact::ProvedAbsent { witnesses } => proved_absent(record, witnesses),
         Fact::Superseded(by) => {
             record.reason = Some(by);
@@ -162,12 +190,12 @@ pub fn apply(record: &mut TxRecord, fact: Fact) -> Result<(), Impossible> {
 /// so that a new one is built, or the end.
 fn proved_absent(record: &mut TxRecord, witnesses: u32) {
     record.reason = Some(format!(
-        "expired with block {}: {witnesses} node{} with that block do not have it",
+        "expired with block {}: {}",
         record.valid_until,
         if witnesses == 1 {
-            " (the only one configured)"
+            "the only node configured said twice that it does not have it".to_owned()
         } else {
-            "s"
+            format!("{witnesses} nodes past that block do not have it")
         }
     ));
     let renewable = record.attempt <= record.request.renewals
@@ -191,5 +219,6 @@ fn renewed(record: &mut TxRecord, new: Unsigned) {
     record.system_fee = new.system_fee;
     record.network_fee = new.network_fee;
     record.valid_until = new.valid_until;
+    record.missing_at = None;
     record.attempt += 1;
 }

@@ -56,6 +56,9 @@ pub enum TxError {
     /// Something in the request cannot be.
     #[error("{0}")]
     Request(String),
+    /// The same key came before for something else.
+    #[error("transaction {0} was asked for under the same key, and is another one")]
+    Mismatch(TxId),
     /// There is no such transaction.
     #[error("there is no transaction {0}")]
     Unknown(TxId),
@@ -80,6 +83,7 @@ impl TxError {
             Self::FeeTooHigh { .. } => Code::FeeTooHigh,
             Self::Funds { .. } => Code::InsufficientFunds,
             Self::Request(_) => Code::TransactionInvalid,
+            Self::Mismatch(_) => Code::IdempotencyMismatch,
             Self::Unknown(_) => Code::NoSuchTransaction,
             Self::NotReplaceable(_) => Code::NotReplaceable,
             Self::Cosignature(_) => Code::CosignatureInvalid,

@@ -1,7 +1,7 @@
 //! A managed transaction: what was asked for, and how far it came.
 
 use crate::model::VmState;
-use crate::tx::{Scope, Witness};
+use crate::tx::{Attribute, Scope, Transaction, Witness};
 use neofn_types::{Datoshi, Digest, Hash256, ParseIdError, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -190,6 +190,9 @@ pub struct TxRecord {
     pub outcome: Option<Outcome>,
     /// Why it is where it is, where that needs words: the last refusal of a node, who took its place.
     pub reason: Option<String>,
+    /// The height at which the only node there is did not have it, past its last block.
+    #[serde(default)]
+    pub missing_at: Option<u64>,
     /// From 1; grows with each renewal.
     pub attempt: u32,
     /// Names of earlier attempts. Each is proved to be on no chain.
@@ -210,6 +213,17 @@ impl TxRecord {
         self.system_fee
             .checked_add(self.network_fee)
             .unwrap_or(Datoshi(i64::MAX))
+    }
+    /// Whether it may take the place of `old` as that is now: `old` may be on its way, nothing else takes its place, and
+    /// its present bytes are the ones that this one excludes.
+    #[must_use]
+    pub fn can_replace(&self, old: &Self) -> bool {
+        let excluded = Transaction::read(&self.unsigned).is_ok_and(|tx| {
+            tx.attributes
+                .iter()
+                .any(|a| matches!(a, Attribute::Conflicts(hash) if *hash == old.hash))
+        });
+        excluded && old.replaced_by.is_none() && matches!(old.state, TxState::Signed | TxState::Broadcast)
     }
     /// Accounts whose witness is waited for.
     #[must_use]

@@ -186,7 +186,9 @@ impl Chain for World {
             if state.height < after || state.roll(3) == 0 {
                 return Err(dead());
             }
-            Ok(Presence::Absent { witnesses: 2 })
+            // one behind which there may be several, or two
+            let witnesses = 1 + u32::try_from(state.roll(2)).unwrap();
+            Ok(Presence::Absent { witnesses })
         })
         .ok_or_else(dead)?
     }

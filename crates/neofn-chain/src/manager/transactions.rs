@@ -112,9 +112,10 @@ impl Transactions {
     }
 
     /// Takes a request; answers when its bytes are signed, on disk and sent, or as far as it came. The same project and
-    /// idempotency key give the same transaction for ever, whatever else the request says the second time.
+    /// idempotency key give the same transaction for ever; a request for another one under them is an error.
     pub async fn submit(&self, request: Request) -> Result<TxRecord, TxError> {
         if let Some(found) = self.0.store.transaction(request.id()).await? {
+            same(&found, &request)?;
             return match found.state {
                 // whoever asked first died before it was sent: this one is told what becomes of it all the same
                 TxState::Reserved | TxState::Signed => self.0.finish_submit(found).await,
@@ -123,7 +124,8 @@ impl Transactions {
         }
         let request = self.0.complete(request).await?;
         let unsigned = self.0.build(&request, None).await?;
-        let record = self.0.reserve(request, unsigned, None).await?;
+        let record = self.0.reserve(request.clone(), unsigned, None).await?;
+        same(&record, &request)?;
         self.0.finish_submit(record).await
     }
 
@@ -240,6 +242,7 @@ impl Shared {
             valid_until: unsigned.valid_until,
             outcome: None,
             reason: None,
+            missing_at: None,
             attempt: 1,
             earlier: Vec::new(),
             replaces,
@@ -294,12 +297,16 @@ impl Shared {
                 Step::Look => self.look(record.hash).await?,
                 Step::Prove => {
                     looked = true;
-                    self.prove(&record).await?
+                    self.prove(&record, head).await?
+                }
+                Step::GiveUp => {
+                    Fact::NotRenewed(format!("it expired {} times without a signature", record.attempt))
                 }
                 Step::Renew => self.renew(&record).await?,
             };
-            // what nodes have in their pools is waited for
-            looked |= step == Step::Look && !matches!(fact, Fact::Seen(Presence::Absent { .. }));
+            // what nodes have in their pools is waited for; so is the proof that an old one is nowhere
+            looked |= step == Step::Look
+                && (head >= record.valid_until || !matches!(fact, Fact::Seen(Presence::Absent { .. })));
             record = self.learn(record, fact).await?;
         }
         Ok(record)
@@ -389,8 +396,12 @@ impl Shared {
         }
     }
 
-    async fn prove(&self, record: &TxRecord) -> Result<Fact, TxError> {
-        match self.chain.presence(record.hash, record.valid_until).await? {
+    async fn prove(&self, record: &TxRecord, head: u64) -> Result<Fact, TxError> {
+        let past = record.valid_until.saturating_add(machine::PROOF_BLOCKS);
+        match self.chain.presence(record.hash, past).await? {
+            Presence::Absent { witnesses: 1 } if record.missing_at.is_none_or(|at| at >= head) => {
+                Ok(Fact::Missing { at: head })
+            }
             Presence::Absent { witnesses } => Ok(Fact::ProvedAbsent { witnesses }),
             Presence::Pooled => Ok(Fact::Seen(Presence::Pooled)),
             Presence::OnChain(_) => self.look(record.hash).await,
@@ -420,6 +431,17 @@ impl Shared {
             Err(e @ (TxError::Sign(SignError::Unavailable(_)) | TxError::Store(_))) => Err(e),
             Err(e) => Ok(Fact::NotRenewed(format!("cannot be built anew: {e}"))),
         }
+    }
+}
+
+/// Whether a request asks for the transaction that there is: the same script, agreed to by the same accounts where it
+/// names any. Its bounds may differ: they are those of who came first.
+fn same(found: &TxRecord, request: &Request) -> Result<(), TxError> {
+    let signers = request.signers.is_empty() || request.signers == found.request.signers;
+    if request.script == found.request.script && signers {
+        Ok(())
+    } else {
+        Err(TxError::Mismatch(found.id))
     }
 }
 

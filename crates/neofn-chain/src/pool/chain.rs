@@ -53,7 +53,7 @@ impl Shared {
         self.nodes
             .iter()
             .map(|m| &m.node)
-            .find(|n| n.name() == url)
+            .find(|n| n.address() == url)
             .cloned()
     }
 }
@@ -217,10 +217,13 @@ impl Chain for Pool {
             .await
     }
     async fn balance(&self, token: ScriptHash, account: ScriptHash) -> Result<BigInt, ChainError> {
-        let invocation = self
-            .invoke_read(token, "balanceOf", &[account.into()])
-            .await?
-            .halted()?;
+        let invocation = self.invoke_read(token, "balanceOf", &[account.into()]).await?;
+        if let Some(session) = &invocation.session
+            && let Err(error) = self.end_session(session).await
+        {
+            tracing::debug!(%error, "iterator session left to its time-out");
+        }
+        let invocation = invocation.halted()?;
         invocation
             .stack
             .first()
@@ -254,17 +257,10 @@ async fn send_to(shared: Arc<Shared>, index: usize, transaction: Arc<[u8]>) -> R
     sent
 }
 
-/// What a node says of a transaction; none when it does not have block `after` yet. Height first: what becomes known
-/// between the two questions is then found by the second.
+/// What a node says of a transaction; none when it does not know it, but does not have block `after` yet either.
 async fn knows(node: &Node, transaction: Hash256, after: u64) -> Result<Option<Presence>, ChainError> {
-    let count = node.block_count().await?;
-    match node.transaction(transaction).await {
-        Ok(found) => Ok(Some(found.included.map_or(Presence::Pooled, Presence::OnChain))),
-        Err(e) if e.refusal() == Some(Refusal::UnknownTransaction) => {
-            Ok((count > after).then_some(Presence::Absent { witnesses: 1 }))
-        }
-        Err(e) => Err(e),
-    }
+    let (count, found) = node.presence(transaction).await?;
+    Ok(found.or_else(|| (count > after).then_some(Presence::Absent { witnesses: 1 })))
 }
 
 fn unknown_block(height: u64) -> ChainError {

@@ -116,6 +116,34 @@ impl Measure {
     }
 }
 
+/// Forgets heads that cannot be, before any is known: a head must be plausible beside the one that half of the nodes
+/// have reached. One node alone is believed. Answers the nodes whose head was forgotten.
+pub(super) fn agree(measure: &Measure, nodes: &mut [Seen], now: UnixMillis) -> Vec<usize> {
+    let mut heads: Vec<Head> = nodes
+        .iter()
+        .filter(|n| n.network == Some(measure.network))
+        .filter_map(|n| n.head)
+        .collect();
+    heads.sort_by_key(|head| head.height);
+    // the lower one of two: a node that is late says nothing false
+    let Some(common) = heads.get(heads.len().saturating_sub(1) / 2).copied() else {
+        return Vec::new();
+    };
+    let mut forgotten = Vec::new();
+    for (i, node) in nodes.iter_mut().enumerate() {
+        if node
+            .head
+            .is_some_and(|head| !measure.plausible(Some(common), head, now))
+        {
+            node.head = None;
+            node.witnessed.clear();
+            node.hung("told of a block that cannot be");
+            forgotten.push(i);
+        }
+    }
+    forgotten
+}
+
 /// Decides for each node whether it is used; answers the nodes whose state changed, with the reason.
 pub(super) fn judge(measure: &Measure, nodes: &mut [Seen]) -> Vec<(usize, Option<String>)> {
     let fork = disagreement(measure, nodes);
@@ -315,6 +343,33 @@ mod tests {
         );
         // a node that slept finds many blocks with honest times
         assert!(MEASURE.plausible(known, head(10_000, 1), head(10_000, 1).time));
+    }
+
+    #[test]
+    fn the_first_head_is_one_that_the_others_make_likely() {
+        let now = head(101, 1).time;
+        let boast = |height: u64| {
+            let mut seen = node(100);
+            seen.head = Some(Head {
+                time: now,
+                ..head(height, 1)
+            });
+            seen
+        };
+        for mut nodes in [
+            vec![boast(1_000_000), node(100)],
+            vec![boast(1_000_000), node(98), node(100)],
+        ] {
+            assert_eq!(agree(&MEASURE, &mut nodes, now), [0]);
+            judge(&MEASURE, &mut nodes);
+            assert!(nodes[0].ejected.is_some());
+            assert!(nodes[1..].iter().all(|n| n.ejected.is_none()));
+        }
+        // late by honest times is no reason, and one alone is all there is
+        let mut late = vec![node(10_000), node(100)];
+        assert!(agree(&MEASURE, &mut late, head(10_000, 1).time).is_empty());
+        assert!(agree(&MEASURE, &mut [boast(1_000_000)], now).is_empty());
+        assert!(agree(&MEASURE, &mut [], now).is_empty());
     }
 
     #[test]

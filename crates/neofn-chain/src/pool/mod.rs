@@ -12,7 +12,7 @@ use judge::{Measure, Seen};
 use neofn_types::Clock;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -65,6 +65,8 @@ struct Shared {
     block_ms: AtomicU64,
     seen: Mutex<Vec<Seen>>,
     head: watch::Sender<Head>,
+    /// Whether the first heads were compared; none is published before.
+    agreed: AtomicBool,
     policy: Mutex<Option<(Duration, Policy)>>,
     clock: Arc<dyn Clock>,
 }
@@ -76,11 +78,16 @@ struct Member {
 impl Pool {
     /// Asks all nodes what they are and begins to follow them. One that answers is enough; the others may come later.
     pub async fn connect(options: PoolOptions) -> Result<Self, ChainError> {
-        let nodes = options
-            .urls
-            .iter()
-            .map(|url| Node::new(url).map(Arc::new).map_err(ChainError::Unreachable))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut nodes: Vec<Arc<Node>> = Vec::new();
+        for url in &options.urls {
+            let node = Node::new(url).map_err(ChainError::Unreachable)?;
+            // a node that is named twice would be two witnesses for one word
+            if nodes.iter().any(|n| n.address() == node.address()) {
+                tracing::warn!(node = node.name(), "chain node named twice");
+            } else {
+                nodes.push(Arc::new(node));
+            }
+        }
         if nodes.is_empty() {
             return Err(ChainError::Unreachable("no address is given".to_owned()));
         }
@@ -99,6 +106,7 @@ impl Pool {
             broadcast: options.broadcast.max(1),
             block_ms: AtomicU64::new(BLOCK_MS),
             head: watch::Sender::new(unknown),
+            agreed: AtomicBool::new(false),
             policy: Mutex::new(None),
             clock: options.clock,
         });
@@ -109,6 +117,7 @@ impl Pool {
             }
         }
         futures_util::future::join_all((0..shared.nodes.len()).map(|i| shared.probe(i, false))).await;
+        shared.agree();
         // those that were asked first may have had nobody to be compared with
         futures_util::future::join_all((0..shared.nodes.len()).map(|i| shared.probe(i, false))).await;
         if shared.candidates(0).is_empty() {
@@ -231,6 +240,16 @@ impl Shared {
             self.block_ms.store(version.block_ms.max(1), Ordering::Relaxed);
         }
     }
+    /// Compares the first heads; from here on the newest one is published.
+    fn agree(&self) {
+        let now = self.clock.now();
+        let forgotten = judge::agree(&self.measure(), &mut self.seen.lock(), now);
+        for node in forgotten.into_iter().filter_map(|index| self.node(index)) {
+            tracing::warn!(node = node.name(), "chain node told of a block that cannot be");
+        }
+        self.agreed.store(true, Ordering::Release);
+        self.judge();
+    }
     /// Decides anew, says what changed, and moves the head.
     fn judge(&self) {
         let changed = judge::judge(&self.measure(), &mut self.seen.lock());
@@ -245,6 +264,9 @@ impl Shared {
     }
     /// The newest block of the nodes in use. Never goes back: what was seen is final, a lower height is a late node.
     fn publish(&self) {
+        if !self.agreed.load(Ordering::Acquire) {
+            return;
+        }
         let best = self.nodes_seen(|seen| {
             seen.iter()
                 .filter(|s| s.ejected.is_none())
@@ -286,7 +308,7 @@ impl Shared {
             self.nodes
                 .iter()
                 .zip(seen)
-                .map(|(member, seen)| seen.status(member.node.name(), best))
+                .map(|(member, seen)| seen.status(member.node.address(), best))
                 .collect()
         })
     }
@@ -294,12 +316,10 @@ impl Shared {
         let said: Vec<String> = self
             .statuses()
             .into_iter()
-            .map(|s| {
-                format!(
-                    "{} {}",
-                    s.url,
-                    s.ejected.unwrap_or_else(|| "has told nothing".to_owned())
-                )
+            .zip(&self.nodes)
+            .map(|(status, member)| {
+                let why = status.ejected.unwrap_or_else(|| "has told nothing".to_owned());
+                format!("{} {why}", member.node.name())
             })
             .collect();
         ChainError::Unreachable(said.join("; "))

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(super) const BATCH_MAX: usize = 100;
 /// The largest answer that is read: some hundred full blocks.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// No log of a transaction or block.
+const UNKNOWN_LOG: i64 = -105;
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -206,13 +208,20 @@ pub(super) fn refused(error: RpcError) -> ChainError {
     }
 }
 
+/// Whether it says that there is no such transaction. Not what is said of a log that is missing (-105): the
+/// transaction may be there without one.
+pub(super) fn unknown_transaction(error: &RpcError) -> bool {
+    error.code != UNKNOWN_LOG
+        && meaning(error.code, &error.message.to_ascii_lowercase()) == Refusal::UnknownTransaction
+}
+
 /// Neo's standard codes; -100 is what older nodes answer to anything unknown.
 fn meaning(code: i64, message: &str) -> Refusal {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     match code {
         -101 | -109 => Refusal::UnknownBlock,
         -102 => Refusal::UnknownContract,
-        -103 | -105 => Refusal::UnknownTransaction,
+        -103 | UNKNOWN_LOG => Refusal::UnknownTransaction,
         -107 | -108 | -601 => Refusal::Session,
         -100 if says("transaction") => Refusal::UnknownTransaction,
         -100 if says("block") || says("height") => Refusal::UnknownBlock,

@@ -35,7 +35,12 @@ pub(super) enum Failure {
 
 /// An address.
 pub(super) struct Endpoint {
-    url: Url,
+    address: String,
+    origin: String,
+    /// Path and query.
+    target: String,
+    path: String,
+    query: Option<String>,
     host: String,
     port: u16,
     tls: bool,
@@ -64,8 +69,21 @@ impl Endpoint {
         if host.is_empty() || cleared.is_err() {
             return Err(format!("{text:?} names no host"));
         }
+        let path = url.path().trim_end_matches('/').to_owned();
+        let query = url.query().map(str::to_owned);
+        let after = query.as_ref().map_or_else(String::new, |q| format!("?{q}"));
+        let standard = url.port().is_none();
+        let origin = if standard {
+            format!("{}://{host}", url.scheme())
+        } else {
+            format!("{}://{host}:{port}", url.scheme())
+        };
         Ok(Self {
-            url,
+            address: format!("{origin}{path}{after}"),
+            origin,
+            target: format!("{}{after}", url.path()),
+            path,
+            query,
             host,
             port,
             tls,
@@ -74,15 +92,19 @@ impl Endpoint {
         })
     }
 
-    /// Without credentials.
+    /// What anybody may see: paths and queries of providers are keys as often as not.
     pub(super) fn name(&self) -> &str {
-        self.url.as_str().trim_end_matches('/')
+        &self.origin
+    }
+    /// All of it but credentials: for the operator, and to tell nodes apart.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
     /// Its socket address for the node's announcements: the same, with `/ws` at the end.
     pub(super) fn socket_url(&self) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
-        let path = self.url.path().trim_end_matches('/');
-        format!("{scheme}://{}{path}/ws", self.authority())
+        let query = self.query.as_ref().map_or_else(String::new, |q| format!("?{q}"));
+        format!("{scheme}://{}{}/ws{query}", self.authority(), self.path)
     }
     fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -154,7 +176,7 @@ impl Endpoint {
         max: usize,
     ) -> Result<Bytes, Failure> {
         let other = |e: hyper::Error| Failure::Other(e.to_string());
-        let mut request = hyper::Request::post(self.url.path())
+        let mut request = hyper::Request::post(self.target.as_str())
             .header(HOST, self.authority())
             .header(CONTENT_TYPE, "application/json");
         if let Some(credentials) = &self.credentials {
@@ -223,11 +245,20 @@ mod tests {
     #[test]
     fn addresses_are_read_and_their_credentials_never_shown() {
         let endpoint = Endpoint::parse("https://me:secret@seed1.example.org/rpc/").unwrap();
-        assert_eq!(endpoint.name(), "https://seed1.example.org/rpc");
+        assert_eq!(endpoint.name(), "https://seed1.example.org");
+        assert_eq!(endpoint.address(), "https://seed1.example.org/rpc");
         assert_eq!(endpoint.socket_url(), "wss://seed1.example.org:443/rpc/ws");
         assert_eq!(endpoint.credentials.as_deref(), Some("Basic bWU6c2VjcmV0"));
         let local = Endpoint::parse("http://[::1]:10332").unwrap();
         assert_eq!(local.socket_url(), "ws://[::1]:10332/ws");
+        let keyed = Endpoint::parse("https://rpc.example.org/v1/abc?key=secret").unwrap();
+        assert_eq!(keyed.name(), "https://rpc.example.org");
+        assert_eq!(keyed.address(), "https://rpc.example.org/v1/abc?key=secret");
+        assert_eq!(keyed.target, "/v1/abc?key=secret");
+        assert_eq!(
+            keyed.socket_url(),
+            "wss://rpc.example.org:443/v1/abc/ws?key=secret"
+        );
         for bad in ["", "localhost:10332", "ftp://x", "http://"] {
             assert!(Endpoint::parse(bad).is_err(), "{bad}");
         }

@@ -1,12 +1,12 @@
 //! The calls of one Neo N3 node, typed.
 
-use super::client::{Answered, Call, Client, refused};
+use super::client::{Answered, Call, Client, refused, unknown_transaction as unknown};
 use super::endpoint::Endpoint;
 use super::wire::{WireContract, WireFee, WireHeader, WireInvocation, WireLog, WireTransaction, WireVersion};
 use crate::error::{ChainError, Refusal};
 use crate::model::{
-    ContractState, Execution, FoundTransaction, Head, Inclusion, Invocation, NetworkId, Policy, Sent,
-    TransactionInfo,
+    ContractState, Execution, FoundTransaction, Head, Inclusion, Invocation, NetworkId, Policy, Presence,
+    Sent, TransactionInfo,
 };
 use crate::port::Caller;
 use crate::stack::StackItem;
@@ -22,6 +22,11 @@ const CONFLICTS: &str = "33";
 /// Already in a block; already waiting; in some nodes' words.
 const ON_CHAIN: i64 = -501;
 const POOLED: i64 = -503;
+
+/// The longest time between blocks that is believed.
+const BLOCK_MS_MAX: u64 = 600_000;
+/// The highest fee of a byte or an attribute that is believed, in datoshi: 1000 GAS. The chain's own bounds are lower.
+const FEE_MAX: i64 = 100_000_000_000;
 
 /// A node.
 pub(crate) struct Node {
@@ -50,18 +55,31 @@ impl Node {
     pub(super) fn endpoint(&self) -> &Endpoint {
         self.client.endpoint()
     }
-    /// Its address without credentials.
+    /// Where it is, as anybody may see it: without path, query and credentials.
     pub(crate) fn name(&self) -> &str {
         self.endpoint().name()
+    }
+    /// Its address without credentials.
+    pub(crate) fn address(&self) -> &str {
+        self.endpoint().address()
     }
 
     pub(crate) async fn version(&self) -> Result<Version, ChainError> {
         let wire: WireVersion = self.client.call(Call::new("getversion", json!([]))).await?;
+        let (block_ms, valid) = (
+            wire.protocol.msperblock,
+            wire.protocol.maxvaliduntilblockincrement,
+        );
+        if !(1..=BLOCK_MS_MAX).contains(&block_ms) || valid == 0 {
+            return Err(self.client.garbage(&format!(
+                "a block every {block_ms} ms and transactions that are valid for {valid} blocks"
+            )));
+        }
         Ok(Version {
             agent: wire.useragent,
             network: NetworkId(wire.protocol.network),
-            block_ms: wire.protocol.msperblock,
-            valid_until_increment_max: wire.protocol.maxvaliduntilblockincrement,
+            block_ms,
+            valid_until_increment_max: valid,
         })
     }
     /// How many blocks it has: one more than the newest one's height.
@@ -90,7 +108,8 @@ impl Node {
         }
         let included = match (block, time) {
             (Some(block), Some(time)) => {
-                let (height, executions) = self.outcome(hash).await?;
+                // it is on chain, whatever else this node knows of it: never to be taken for one that is not
+                let (height, executions) = self.outcome(hash).await.map_err(|e| self.incomplete(hash, e))?;
                 transaction.executions = executions;
                 Some(Inclusion {
                     height,
@@ -104,6 +123,50 @@ impl Node {
             transaction,
             included,
         })
+    }
+    fn incomplete(&self, hash: Hash256, why: ChainError) -> ChainError {
+        match why {
+            ChainError::Refused { message, .. } => self.client.garbage(&format!(
+                "that transaction {hash} is in a block, but not what it did: {message}"
+            )),
+            other => other,
+        }
+    }
+    /// How many blocks it has, and whether it knows a transaction: asked for together, so that behind one address one
+    /// node answers both, and without the log, which a node may lack for a transaction that it has.
+    pub(crate) async fn presence(&self, hash: Hash256) -> Result<(u64, Option<Presence>), ChainError> {
+        let calls = vec![
+            Call::new("getblockcount", json!([])),
+            Call::new("getrawtransaction", json!([hash, 1])),
+            Call::new("gettransactionheight", json!([hash])),
+        ];
+        let mut answers = self.client.batch(calls).await?.into_iter();
+        let mut next = || answers.next().ok_or_else(|| self.client.garbage("too little"));
+        let count = self.client.read("getblockcount", next()?)?;
+        let (found, height) = (next()?, next()?);
+        let found: WireTransaction = match (found, &height) {
+            (Err(e), Err(why)) if unknown(&e) && unknown(why) => return Ok((count, None)),
+            (Err(e), Ok(_)) if unknown(&e) => {
+                return Err(self
+                    .client
+                    .garbage("a height of a transaction that it does not know"));
+            }
+            (found, _) => self.client.read("getrawtransaction", found)?,
+        };
+        let place = found.blockhash.zip(found.blocktime);
+        if TransactionInfo::from(found).hash != hash {
+            return Err(self.client.garbage("another transaction than was asked for"));
+        }
+        let Some((block, time)) = place else {
+            return Ok((count, Some(Presence::Pooled)));
+        };
+        let height = self
+            .client
+            .read("gettransactionheight", height)
+            .map_err(|e| self.incomplete(hash, e))?;
+        let time = UnixMillis(time);
+        let place = Inclusion { height, block, time };
+        Ok((count, Some(Presence::OnChain(place))))
     }
     async fn outcome(&self, hash: Hash256) -> Result<(u64, Vec<Execution>), ChainError> {
         let calls = vec![
@@ -128,7 +191,7 @@ impl Node {
     ) -> Result<Invocation, ChainError> {
         let params = json!([BASE64.encode(script), callers]);
         let wire: WireInvocation = self.client.call(Call::new("invokescript", params)).await?;
-        Ok(wire.invocation(self.name()))
+        Ok(wire.invocation(self.address()))
     }
     pub(crate) async fn traverse(
         &self,
@@ -179,12 +242,22 @@ impl Node {
         ];
         let mut answers = self.client.batch(calls).await?.into_iter();
         let version = self.version().await?;
+        let fee_per_byte: i64 = self.number("fee per byte", answers.next())?;
+        if !(0..=FEE_MAX).contains(&fee_per_byte) {
+            return Err(self
+                .client
+                .garbage(&format!("{fee_per_byte} as the fee per byte")));
+        }
         Ok(Policy {
-            fee_per_byte: Datoshi(self.number("fee per byte", answers.next())?),
+            fee_per_byte: Datoshi(fee_per_byte),
             exec_fee_factor: self.number("execution fee factor", answers.next())?,
             storage_price: self.number("storage price", answers.next())?,
             // networks before this fee existed do not charge it
-            conflicts_fee: Datoshi(self.number("fee of Conflicts", answers.next()).unwrap_or(0)),
+            conflicts_fee: Datoshi(
+                self.number("fee of Conflicts", answers.next())
+                    .unwrap_or(0)
+                    .clamp(0, FEE_MAX),
+            ),
             block_ms: version.block_ms,
             valid_until_increment_max: version.valid_until_increment_max,
         })
@@ -192,7 +265,7 @@ impl Node {
     fn number<T: TryFrom<BigInt>>(&self, what: &str, answer: Option<Answered>) -> Result<T, ChainError> {
         let garbage = || self.client.garbage(&format!("no number as {what}"));
         let wire: WireInvocation = self.client.read("invokefunction", answer.ok_or_else(garbage)?)?;
-        let stack = wire.invocation(self.name()).stack;
+        let stack = wire.invocation(self.address()).stack;
         let number = stack
             .first()
             .and_then(StackItem::to_integer)

@@ -4,7 +4,7 @@ use super::SignError;
 use super::vault::{LOCKED_BYTES, Trouble, Vault};
 use super::wire::{self, Reply, Request};
 use neofn_jail::{Class, Policy, Tier};
-use neofn_types::{Clock, Entropy};
+use neofn_types::{Clock, Entropy, ScriptHash};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -180,6 +180,13 @@ fn serve(mut vault: Vault, input: &mut impl io::Read, out: &mut impl io::Write) 
     }
 }
 
+fn account_of(vault: &mut Vault, account: ScriptHash) -> Reply {
+    let all = vault.accounts();
+    all.into_iter()
+        .find(|a| a.account == account)
+        .map_or(Reply::NoAccount(account), Reply::Account)
+}
+
 fn answer(vault: &mut Vault, request: Request) -> Reply {
     let done = match request {
         Request::Accounts => return Reply::Accounts(vault.accounts()),
@@ -189,12 +196,10 @@ fn answer(vault: &mut Vault, request: Request) -> Reply {
             label,
             policy,
         } => vault.import(import, label, policy).map(Reply::Account),
-        Request::SetPolicy { account, policy } => vault.set_policy(account, policy).map(|()| {
-            let all = vault.accounts();
-            all.into_iter()
-                .find(|a| a.account == account)
-                .map_or(Reply::NoAccount(account), Reply::Account)
-        }),
+        Request::SetPolicy { account, policy } => vault
+            .set_policy(account, policy)
+            .map(|()| account_of(vault, account)),
+        Request::SetPayer { account } => vault.set_payer(account).map(|()| account_of(vault, account)),
         Request::Sign(request) => vault.sign(&request).map(Reply::Signed),
     };
     done.unwrap_or_else(|trouble| match trouble {

@@ -121,6 +121,13 @@ impl SignerProcess {
             _ => Err(out_of_turn()),
         }
     }
+    /// Makes an account the one that pays where nobody says otherwise.
+    pub async fn set_payer(&self, account: ScriptHash) -> Result<AccountInfo, SignError> {
+        match self.ask(&Request::SetPayer { account }).await? {
+            Reply::Account(info) => Ok(info),
+            _ => Err(out_of_turn()),
+        }
+    }
     /// Signatures that were made after the numbered one, oldest first; of the newest some thousands.
     pub async fn signatures(&self, after: u64, limit: u32) -> Result<Vec<Signature>, SignError> {
         match self.ask(&Request::Signatures { after, limit }).await? {

@@ -34,11 +34,14 @@ pub(super) enum Entry {
         sealed: String,
         at: UnixMillis,
     },
-    /// An account that can be signed for.
+    /// An account that can be signed for, and what it may be used for: in one line, so that there is never one without
+    /// the other. (Those that were written without may do nothing before the line with their policy.)
     Account {
         account: ScriptHash,
         verification: String,
         label: String,
+        #[serde(default)]
+        policy: Option<SigningPolicy>,
         at: UnixMillis,
     },
     /// What it may be used for, from now on.
@@ -47,6 +50,8 @@ pub(super) enum Entry {
         policy: SigningPolicy,
         at: UnixMillis,
     },
+    /// The account that pays where nobody says otherwise, from now on.
+    Payer { account: ScriptHash, at: UnixMillis },
     /// A signature.
     Signed(Signature),
 }

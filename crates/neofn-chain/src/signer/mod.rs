@@ -54,7 +54,8 @@ impl From<SignError> for Error {
 /// Who signs. [`SignerProcess`] is the real one.
 #[async_trait]
 pub trait Signing: Send + Sync + 'static {
-    /// The accounts, in the order in which they were added; the first one pays where nobody says otherwise.
+    /// The accounts; the first one pays where nobody says otherwise, the others are in the order in which they were
+    /// added.
     async fn accounts(&self) -> Result<Vec<AccountInfo>, SignError>;
     /// Signs, or says why not. The same request gives the same bytes and counts once.
     async fn sign(&self, request: SignRequest) -> Result<Witness, SignError>;

@@ -11,6 +11,13 @@ const GAS: ScriptHash = ScriptHash([
     0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
     0xcf, 0xa4, 0xd2,
 ]);
+/// The NEO contract: the same on every network.
+const NEO: ScriptHash = ScriptHash([
+    0xf5, 0x63, 0xea, 0x40, 0xbc, 0x28, 0x3d, 0x4d, 0x0e, 0x05, 0xc4, 0x8e, 0xa3, 0x05, 0xb3, 0xf2, 0xa0,
+    0x73, 0x40, 0xef,
+]);
+/// Methods by which tokens leave an account, or are put into another one's hands.
+const GIVING: [&str; 3] = ["transfer", "transferFrom", "approve"];
 /// Rules that one list has at most.
 pub(super) const RULES_MAX: usize = 256;
 
@@ -34,8 +41,11 @@ pub struct SigningPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Calls {
-    /// Everything, also scripts that are more than calls.
+    /// Everything, also scripts that are more than calls. Whoever may have transactions sent can then give away all
+    /// tokens of the account but GAS, which alone is counted.
     Any,
+    /// Everything but the NEO contract and what gives tokens other than GAS away, in scripts that are nothing but calls.
+    NoTransfers,
     /// Only this, in scripts that are nothing but calls with literal arguments.
     Only(Vec<MethodRule>),
 }
@@ -52,13 +62,25 @@ pub struct MethodRule {
 }
 
 impl Default for SigningPolicy {
-    /// 1 GAS a transaction, 10 GAS a day, any call, witnesses that count in the called contract alone.
+    /// 1 GAS a transaction, 10 GAS a day, any call that gives away no token but GAS, witnesses that count in the called contract alone.
     fn default() -> Self {
         Self {
             per_transaction: Datoshi(100_000_000),
             per_day: Datoshi(1_000_000_000),
-            calls: Calls::Any,
+            calls: Calls::NoTransfers,
             scope: Scope::CalledByEntry,
+            network: None,
+        }
+    }
+}
+impl SigningPolicy {
+    /// What an account may that has none: nothing.
+    pub(super) fn nothing() -> Self {
+        Self {
+            per_transaction: Datoshi::ZERO,
+            per_day: Datoshi::ZERO,
+            calls: Calls::Only(Vec::new()),
+            scope: Scope::None,
             network: None,
         }
     }
@@ -149,12 +171,23 @@ impl SigningPolicy {
     }
 
     fn judge_calls(&self, calls: Option<&[Call]>) -> Result<(), String> {
-        let Calls::Only(rules) = &self.calls else {
+        if self.calls == Calls::Any {
             return Ok(());
-        };
+        }
         let calls = calls.ok_or_else(|| {
-            "the script is more than calls with literal arguments, and the policy lists what may be called".to_owned()
+            "the script is more than calls with literal arguments, and the policy does not allow everything".to_owned()
         })?;
+        let Calls::Only(rules) = &self.calls else {
+            let gives = |call: &&Call| {
+                call.contract == NEO || call.contract != GAS && GIVING.contains(&call.method.as_str())
+            };
+            return calls.iter().find(gives).map_or(Ok(()), |call| {
+                Err(format!(
+                    "method {:?} of contract {} can give tokens away, and the policy does not list it",
+                    call.method, call.contract
+                ))
+            });
+        };
         let listed = |call: &Call| {
             rules.iter().any(|rule| {
                 rule.contract == call.contract

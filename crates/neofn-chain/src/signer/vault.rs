@@ -82,6 +82,7 @@ pub struct Vault {
     memory: LockedMemory,
     keys: Vec<Held>,
     accounts: Vec<Account>,
+    payer: Option<ScriptHash>,
     spent: VecDeque<Spent>,
     recent: VecDeque<Signature>,
     signatures: u64,
@@ -108,6 +109,7 @@ impl Vault {
             memory,
             keys: Vec::new(),
             accounts: Vec::new(),
+            payer: None,
             spent: VecDeque::new(),
             recent: VecDeque::new(),
             signatures: 0,
@@ -214,6 +216,7 @@ impl Vault {
                     account,
                     verification,
                     label,
+                    policy,
                     ..
                 } => {
                     let verification =
@@ -222,9 +225,10 @@ impl Vault {
                         account,
                         verification,
                         label,
-                        policy: SigningPolicy::default(),
+                        policy: policy.unwrap_or_else(SigningPolicy::nothing),
                     });
                 }
+                Entry::Payer { account, .. } => self.payer = Some(account),
                 Entry::Policy { account, policy, .. } => {
                     if let Some(held) = self.accounts.iter_mut().find(|a| a.account == account) {
                         held.policy = policy;
@@ -289,10 +293,27 @@ impl Vault {
         Ok(())
     }
 
-    /// The accounts, in the order in which they were added.
+    /// The accounts: the one that pays where nobody says otherwise, then the others in the order in which they were
+    /// added.
     pub fn accounts(&mut self) -> Vec<AccountInfo> {
         self.forget_old();
-        self.accounts.iter().map(|a| self.info(a)).collect()
+        let mut all: Vec<AccountInfo> = self.accounts.iter().map(|a| self.info(a)).collect();
+        all.sort_by_key(|a| Some(a.account) != self.payer);
+        all
+    }
+    /// Makes an account the one that pays where nobody says otherwise.
+    pub(super) fn set_payer(&mut self, account: ScriptHash) -> Result<(), Trouble> {
+        if !self.accounts.iter().any(|a| a.account == account) {
+            return Err(Trouble::Refused(SignError::NoAccount(account)));
+        }
+        if self.payer != Some(account) {
+            self.append(&Entry::Payer {
+                account,
+                at: self.clock.now(),
+            })?;
+            self.payer = Some(account);
+        }
+        Ok(())
     }
     fn info(&self, account: &Account) -> AccountInfo {
         AccountInfo {
@@ -320,6 +341,7 @@ impl Vault {
         label: String,
         policy: SigningPolicy,
     ) -> Result<AccountInfo, Trouble> {
+        sound(&policy)?;
         let verification = match import {
             Import::Wif(wif) => {
                 let key = PrivateKey::from_wif(&wif).map_err(|e| refuse(e.to_string()))?;
@@ -343,15 +365,15 @@ impl Vault {
                 account,
                 verification: hex::encode(&verification),
                 label: label.clone(),
+                policy: Some(policy.clone()),
                 at: self.clock.now(),
             })?;
             self.accounts.push(Account {
                 account,
                 verification,
                 label,
-                policy: SigningPolicy::default(),
+                policy,
             });
-            self.set_policy(account, policy)?;
         }
         let held = self.accounts.iter().find(|a| a.account == account);
         held.map(|a| self.info(a))
@@ -371,14 +393,7 @@ impl Vault {
 
     /// Replaces an account's policy.
     pub(super) fn set_policy(&mut self, account: ScriptHash, policy: SigningPolicy) -> Result<(), Trouble> {
-        if policy.per_transaction.0 < 0 || policy.per_day.0 < 0 {
-            return Err(refuse("a cap cannot be negative"));
-        }
-        if let Calls::Only(rules) = &policy.calls
-            && rules.len() > RULES_MAX
-        {
-            return Err(refuse(format!("a policy lists at most {RULES_MAX} contracts")));
-        }
+        sound(&policy)?;
         if !self.accounts.iter().any(|a| a.account == account) {
             return Err(Trouble::Refused(SignError::NoAccount(account)));
         }
@@ -493,6 +508,19 @@ impl Vault {
             invocation,
             verification: held.verification.clone(),
         })
+    }
+}
+
+/// Whether a policy can be meant.
+fn sound(policy: &SigningPolicy) -> Result<(), Trouble> {
+    if policy.per_transaction.0 < 0 || policy.per_day.0 < 0 {
+        return Err(refuse("a cap cannot be negative"));
+    }
+    match &policy.calls {
+        Calls::Only(rules) if rules.len() > RULES_MAX => {
+            Err(refuse(format!("a policy lists at most {RULES_MAX} contracts")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -662,13 +690,93 @@ mod tests {
         for cut in (0..whole.len()).step_by(37).chain([1, whole.len() - 1]) {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let mut vault = open(&path, "correct horse", &clock).unwrap();
-            // an account whose policy was lost has the default, which is a strict one
+            // an account is there with its own policy, or not at all
+            for held in vault.accounts() {
+                assert_eq!(held.policy, SigningPolicy::default(), "cut at {cut} of {ends:?}");
+            }
             done(vault.import(wif(), String::new(), SigningPolicy::default()));
             done(vault.sign(&request(1, 5)));
             drop(vault);
             let mut again = open(&path, "correct horse", &clock).unwrap();
             assert_eq!(again.accounts().len(), 1, "cut at {cut} of {ends:?}");
         }
+    }
+
+    #[test]
+    fn the_default_gives_no_token_away_but_gas() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = hands();
+        let mut vault = open(&directory.path().join("journal"), "correct horse", &clock).unwrap();
+        done(vault.import(wif(), String::new(), SigningPolicy::default()));
+        let account = key().public().account();
+        let neo: ScriptHash = "0xef4073a0f2b305a38ec4050e4d3d28bc40ea63f5".parse().unwrap();
+        let gas: ScriptHash = "0xd2a4cff31913016155e38e474a2c06d08be276cf".parse().unwrap();
+        let token = ScriptHash([5; 20]);
+        let call = |contract: ScriptHash, method: &str| {
+            let mut script = crate::script::ScriptBuilder::new();
+            let arguments = [
+                account.into(),
+                token.into(),
+                5.into(),
+                crate::stack::StackItem::Null,
+            ];
+            let flags = crate::script::CallFlags::All;
+            script.call(contract, method, flags, &arguments).unwrap();
+            let mut request = request(1, 10);
+            let mut transaction = Transaction::read(&request.transaction).unwrap();
+            transaction.script = script.into_bytes();
+            request.transaction = transaction.unsigned_bytes();
+            request
+        };
+        for (contract, method) in [
+            (neo, "transfer"),
+            (neo, "vote"),
+            (token, "transfer"),
+            (token, "approve"),
+        ] {
+            let said = refusal(vault.sign(&call(contract, method)));
+            assert!(said.contains("can give tokens away"), "{method}: {said}");
+        }
+        let mut other = call(token, "save");
+        done(vault.sign(&other));
+        done(vault.sign(&call(gas, "transfer")));
+        let mut transaction = Transaction::read(&other.transaction).unwrap();
+        transaction.script.push(0x4a);
+        other.transaction = transaction.unsigned_bytes();
+        assert!(refusal(vault.sign(&other)).contains("more than calls"));
+
+        let listed = Calls::Only(vec![MethodRule {
+            contract: neo,
+            methods: Some(vec!["transfer".to_owned()]),
+        }]);
+        let policy = SigningPolicy {
+            calls: listed,
+            ..SigningPolicy::default()
+        };
+        done(vault.set_policy(account, policy));
+        done(vault.sign(&call(neo, "transfer")));
+    }
+
+    #[test]
+    fn the_payer_comes_first_also_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let clock = hands();
+        let mut vault = open(&path, "correct horse", &clock).unwrap();
+        done(vault.import(wif(), "first".to_owned(), SigningPolicy::default()));
+        let second = PrivateKey::from_bytes(&[8; 32]).unwrap();
+        let import = Import::Wif(second.to_wif());
+        done(vault.import(import, "second".to_owned(), SigningPolicy::default()));
+        assert_eq!(vault.accounts()[0].label, "first");
+        done(vault.set_payer(second.public().account()));
+        assert_eq!(vault.accounts()[0].label, "second");
+        drop(vault);
+        let mut again = open(&path, "correct horse", &clock).unwrap();
+        assert_eq!(again.accounts()[0].label, "second");
+        assert!(matches!(
+            again.set_payer(ScriptHash([1; 20])),
+            Err(Trouble::Refused(SignError::NoAccount(_)))
+        ));
     }
 
     #[test]

@@ -105,6 +105,9 @@ pub(super) enum Request {
         account: ScriptHash,
         policy: SigningPolicy,
     },
+    SetPayer {
+        account: ScriptHash,
+    },
     Sign(SignRequest),
     Signatures {
         after: u64,

@@ -140,6 +140,15 @@ mod tests {
     const QUICK: ScryptParameters = ScryptParameters { n: 2, r: 1, p: 1 };
 
     #[test]
+    fn a_password_is_the_same_however_its_letters_are_composed() {
+        let key = PrivateKey::from_bytes(&[7; 32]).unwrap();
+        let sealed = nep2::seal(&key, "pa\u{308}ss", QUICK).unwrap();
+        assert_eq!(sealed, nep2::seal(&key, "p\u{e4}ss", QUICK).unwrap());
+        assert!(nep2::open(&sealed, "p\u{e4}ss", QUICK).is_ok());
+        assert!(nep2::open(&sealed, "pass", QUICK).is_err());
+    }
+
+    #[test]
     fn opens_what_neo_go_wrote() {
         let file = r#"{"name":"unittestwallet","version":"1.0","accounts":[
             {"address":"Nhfg3TbpwogLvDGVvAvqyThbsHgoSUKwtn","key":"6PYM8VdX3hY4B51UJxmm8D41RQMbpJT8aYHibyQ67gjkUPmvQgu51Y5UQR",

@@ -8,6 +8,7 @@ use aes::Aes256;
 use aes::cipher::{BlockDecrypt as _, BlockEncrypt as _, KeyInit as _};
 use neofn_types::ScriptHash;
 use sha2::{Digest as _, Sha256};
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 const PREFIX: [u8; 3] = [0x01, 0x42, 0xe0];
@@ -74,8 +75,11 @@ fn derive(
     parameters: ScryptParameters,
 ) -> Result<Zeroizing<[u8; 64]>, WalletError> {
     let mut derived = Zeroizing::new([0u8; 64]);
+    // one password, however the keyboard composes its letters: the standard asks for NFC
+    let mut composed = Zeroizing::new(String::with_capacity(password.len().saturating_mul(3)));
+    composed.extend(password.nfc());
     scrypt::scrypt(
-        password.as_bytes(),
+        composed.as_bytes(),
         salt,
         &parameters.checked()?,
         &mut derived[..],

@@ -37,6 +37,10 @@ pub enum Mood {
     Endless,
     /// An error to every batch.
     NoBatches,
+    /// Says that no transaction is valid for any block.
+    Useless,
+    /// Has no log of any transaction.
+    NoLogs,
     /// Says of each transaction that it is already known.
     Known,
 }
@@ -132,9 +136,15 @@ fn change(mood: Mood, question: &Value, answer: &mut Value) {
     if mood == Mood::WrongIds {
         answer["id"] = json!(77);
     }
+    if mood == Mood::NoLogs && method == "getapplicationlog" {
+        *answer = json!({"jsonrpc": "2.0", "id": question["id"],
+            "error": {"code": -105, "message": "Unknown script container"}});
+        return;
+    }
     let result = &mut answer["result"];
     match (mood, method.as_str()) {
         (Mood::Foreign, "getversion") => result["protocol"]["network"] = json!(7),
+        (Mood::Useless, "getversion") => result["protocol"]["maxvaliduntilblockincrement"] = json!(0),
         (Mood::Late(by), "getblockcount") => {
             *result = json!(result.as_u64().unwrap().saturating_sub(by).max(1))
         }

@@ -7,6 +7,9 @@ use neofn_types::{Code, Diagnostic, Grants, Severity};
 pub(crate) struct Mentions {
     pub(crate) kv: bool,
     pub(crate) neo: bool,
+    /// `fetch`, the global or the context's.
+    pub(crate) fetch: bool,
+    pub(crate) secrets: bool,
     /// `.invoke` of something else than the context: `ctx.neo.invoke`, or that of a contract.
     pub(crate) sends: bool,
 }
@@ -15,6 +18,8 @@ impl Mentions {
     pub(crate) fn add(&mut self, other: Self) {
         self.kv |= other.kv;
         self.neo |= other.neo;
+        self.fetch |= other.fetch;
+        self.secrets |= other.secrets;
         self.sends |= other.sends;
     }
 }
@@ -35,6 +40,19 @@ pub(crate) fn unused_grants(grants: &Grants, mentions: Mentions) -> Vec<Diagnost
         warn(
             "`kv` is granted, but no file mentions `kv`",
             "Remove `kv = true` from `allow`: what is not granted cannot be abused.",
+        );
+    }
+    if !grants.net.is_empty() && !mentions.fetch {
+        warn(
+            "`net` is granted, but no file mentions `fetch`",
+            "Remove `net` from `allow`: what is not granted cannot be abused.",
+        );
+    }
+    // a handle can be written without asking for it
+    if !grants.secrets.is_empty() && !mentions.secrets && !mentions.fetch {
+        warn(
+            "`secrets` is granted, but no file mentions `secrets` or `fetch`",
+            "Remove `secrets` from `allow`: what is not granted cannot be abused.",
         );
     }
     if grants.chain.reads() && !mentions.neo {

@@ -2,9 +2,9 @@
 
 use super::{Finding, index};
 use neofn_types::Code;
-use oxc::ast::ast::{BindingPattern, Declaration, Program, Statement};
+use oxc::ast::ast::{BindingPattern, Declaration, Expression, Program, Statement};
 use oxc::semantic::Scoping;
-use oxc::span::Span;
+use oxc::span::{GetSpan, Span};
 use oxc::syntax::module_record::{ExportExportName, ModuleRecord};
 use oxc::syntax::symbol::SymbolId;
 
@@ -25,6 +25,8 @@ pub(crate) struct EntryExports {
     pub has_star: bool,
     /// `module.exports = ` or `exports.x = `.
     pub is_commonjs: bool,
+    /// A would-be handler that is plainly no function: what is exported, what it is, where.
+    pub not_a_function: Option<(&'static str, &'static str, Span)>,
 }
 
 /// Reads the export list of a file.
@@ -36,6 +38,7 @@ pub(crate) fn exports(
 ) -> EntryExports {
     let mut found = EntryExports {
         has_star: !record.star_export_entries.is_empty(),
+        not_a_function: program.body.iter().find_map(exports_a_value),
         ..seen
     };
     for entry in record
@@ -68,6 +71,45 @@ pub(crate) fn exports(
         });
     }
     found
+}
+
+/// `export const handler = 5`, `export default {}`: what needs no running to be seen.
+fn exports_a_value(statement: &Statement<'_>) -> Option<(&'static str, &'static str, Span)> {
+    match statement {
+        Statement::ExportDefaultDeclaration(export) => {
+            let (kind, span) = value_of(export.declaration.as_expression()?)?;
+            Some(("the default export", kind, span))
+        }
+        Statement::ExportDeclaration(export) => match &export.declaration {
+            Declaration::VariableDeclaration(variables) => variables.declarations.iter().find_map(|v| {
+                let name = match &v.id {
+                    BindingPattern::BindingIdentifier(id) if id.name == "handler" => "the export `handler`",
+                    BindingPattern::BindingIdentifier(id) if id.name == "main" => "the export `main`",
+                    _ => return None,
+                };
+                let (kind, span) = value_of(v.init.as_ref()?)?;
+                Some((name, kind, span))
+            }),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn value_of(expression: &Expression<'_>) -> Option<(&'static str, Span)> {
+    let expression = expression.get_inner_expression();
+    let kind = match expression {
+        Expression::NumericLiteral(_) => "a number",
+        Expression::BigIntLiteral(_) => "a bigint",
+        Expression::StringLiteral(_) | Expression::TemplateLiteral(_) => "a string",
+        Expression::BooleanLiteral(_) => "a boolean",
+        Expression::NullLiteral(_) => "null",
+        Expression::RegExpLiteral(_) => "a regular expression",
+        Expression::ObjectExpression(_) => "an object",
+        Expression::ArrayExpression(_) => "an array",
+        _ => return None,
+    };
+    Some((kind, expression.span()))
 }
 
 fn declares_main(statement: &Statement<'_>) -> Option<(Span, Option<SymbolId>)> {
@@ -104,6 +146,10 @@ pub(crate) fn judge(entry: &EntryExports, exported: Option<&[String]>) -> Result
         .local_main
         .filter(|_| !entry.local_main_is_used || found.is_empty()));
     found.extend(main.map(|span| ("`main`", span)));
+    if let ([_], Some((what, kind, span))) = (found.as_slice(), entry.not_a_function) {
+        let message = format!("{what} is {kind}, not a function");
+        return Err(Box::new(Finding::new(Code::NoHandler, span, message)));
+    }
     match found.as_slice() {
         [] if entry.sets_global || (entry.has_star && exported.is_none()) => Ok(()),
         [] => Err(Box::new(none(entry))),

@@ -231,6 +231,22 @@ impl Rules<'_, '_> {
                 }
             }
             "neo" => self.report.mentions.neo = true,
+            "secrets" => {
+                self.report.mentions.secrets = true;
+                if of_context && self.look.grants.secrets.is_empty() {
+                    self.missing(
+                        "`secrets`",
+                        "Add `secrets = [\"NAME\"]` to `allow` in neofn.toml.",
+                        span,
+                    );
+                }
+            }
+            "fetch" => {
+                self.report.mentions.fetch = true;
+                if of_context {
+                    self.missing_net(span);
+                }
+            }
             "invoke" if !of_context => self.report.mentions.sends = true,
             _ => {}
         }
@@ -245,6 +261,13 @@ impl Rules<'_, '_> {
     fn missing_kv(&mut self, span: Span) {
         if !self.look.grants.kv {
             self.missing("`kv`", "Add `kv = true` to `allow` in neofn.toml.", span);
+        }
+    }
+
+    fn missing_net(&mut self, span: Span) {
+        if self.look.grants.net.is_empty() {
+            let hint = "Add `net = [\"https://api.example.org\"]` to `allow` in neofn.toml.";
+            self.missing("`fetch`", hint, span);
         }
     }
 

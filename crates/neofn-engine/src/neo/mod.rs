@@ -21,7 +21,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use neofn_chain::ChainError;
 use neofn_chain::decode::{SCRIPT_BYTES_MAX, decode};
-use neofn_chain::model::{Invocation, VmState};
+use neofn_chain::listing::{self, Listing};
+use neofn_chain::model::VmState;
 use neofn_chain::port::Chain;
 use neofn_chain::stack::StackItem;
 use neofn_event::ParameterType;
@@ -35,8 +36,6 @@ use std::time::Duration;
 
 /// How long one question may take; the run's own limit holds too.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
-/// Items that are read of an iterator.
-const ITERATOR_ITEMS_MAX: u32 = 100;
 
 /// The chain as one run sees it.
 pub(crate) struct Neo {
@@ -167,15 +166,19 @@ impl Neo {
             HostOp::NeoCall => {
                 let a: CallArgs = args(input)?;
                 let (contract, returns, items) = self.prepare(&a).await?;
-                let ended = self.chain()?.invoke_read(contract, &a.method, &items).await;
+                let chain = self.chain()?;
+                let ended = chain.invoke_read(contract, &a.method, &items).await;
                 let ended = ended.map_err(refused)?;
+                let listed = listing::listing(chain, &ended).await.map_err(refused)?;
                 let mut answer = encode::invocation(&ended);
                 if let Some(members) = answer.as_object_mut() {
-                    let result = ended.stack.first().filter(|_| ended.state == VmState::Halt);
-                    members.insert(
-                        "result".into(),
-                        json!(result.map(|item| parameter_json(item, returns))),
-                    );
+                    let top = ended.stack.first().map(|item| parameter_json(item, returns));
+                    let result = listed.as_ref().map(list).or(top);
+                    let result = result.filter(|_| ended.state == VmState::Halt);
+                    members.insert("result".into(), json!(result));
+                    if listed.is_some_and(|l| l.truncated) {
+                        members.insert("truncated".into(), json!(true));
+                    }
                 }
                 Ok(answer)
             }
@@ -229,19 +232,20 @@ impl Neo {
             .await
             .map_err(refused)?;
         if ended.state == VmState::Fault {
+            listing::end(chain, &ended);
             let why = ended.exception.unwrap_or_else(|| "no reason given".to_owned());
             return Err((Code::ScriptFault, format!("{}: {why}", a.method)));
         }
-        let listed = iterator(&**chain, &ended).await?;
-        let value = match (listed, ended.stack.first()) {
-            (Some(items), _) => items
-                .iter()
-                .map(|i| parameter_json(i, ParameterType::Any))
-                .collect(),
+        let listed = listing::listing(chain, &ended).await.map_err(refused)?;
+        let value = match (&listed, ended.stack.first()) {
+            (Some(items), _) => list(items),
             (None, Some(item)) => parameter_json(item, returns),
             (None, None) => Value::Null,
         };
-        Ok(json!({ "value": value }))
+        Ok(match listed {
+            Some(Listing { truncated: true, .. }) => json!({ "value": value, "truncated": true }),
+            _ => json!({ "value": value }),
+        })
     }
 }
 
@@ -260,22 +264,9 @@ fn decoded(a: DecodeArgs) -> Result<Value, Refusal> {
     serde_json::to_value(decode(&script)).map_err(|e| (Code::Internal, e.to_string()))
 }
 
-/// The first items of the iterator that a call left, if it left one.
-async fn iterator(chain: &dyn Chain, ended: &Invocation) -> Result<Option<Vec<StackItem>>, Refusal> {
-    let Some(StackItem::Interop(interop)) = ended.stack.first() else {
-        return Ok(None);
-    };
-    let (Some(session), Some(name)) = (&ended.session, &interop.iterator) else {
-        return Ok(Some(interop.items.clone()));
-    };
-    let items = chain
-        .iterate(session, name, ITERATOR_ITEMS_MAX)
-        .await
-        .map_err(refused)?;
-    if let Err(error) = chain.end_session(session).await {
-        tracing::debug!(%error, "iterator session left to its time-out");
-    }
-    Ok(Some(items))
+fn list(listing: &Listing) -> Value {
+    let each = |item| parameter_json(item, ParameterType::Any);
+    listing.items.iter().map(each).collect()
 }
 
 fn bounded(answer: Value) -> Result<Bytes, Refusal> {

@@ -49,6 +49,12 @@ impl Ordinals {
         *count += 1;
         nth
     }
+    /// Takes back the number that was given last: nothing came of it.
+    fn give_back(&self, of: Digest) {
+        if let Some(count) = self.0.lock().get_mut(&of) {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 /// What a run has sent so far.
@@ -120,18 +126,10 @@ impl Neo {
         // over the arguments as they were converted: two ways to write one number are one call
         let written = serde_json::to_vec(&arguments).map_err(|e| (Code::Internal, e.to_string()))?;
         let what: [&[u8]; 3] = [&contract.0, call.method.as_bytes(), &written];
-        let nth = self.sending.ordinals.next(Digest::of_parts(&what));
-        let mut request = ChainRequest {
-            key: self.key.clone(),
-            invocation: self.id,
-            idempotency: self.sending.effect.of_part(&what, nth).digest(),
-            contract,
-            method: call.method,
-            arguments,
-            fee_max: asked,
-        };
+        let named = Digest::of_parts(&what);
         let writer = self.writer()?;
         let error = |e: neofn_types::Error| (e.code, e.message);
+        // before the number is taken: whoever gives it back has the newest one
         let mut spent = self.sending.spent.lock().await;
         let left = granted.gas.checked_sub(*spent).unwrap_or_default();
         if left.0 <= 0 {
@@ -141,13 +139,27 @@ impl Neo {
             );
             return Err((Code::FeeOverGrant, message));
         }
-        request.fee_max = asked.min(left);
+        let nth = self.sending.ordinals.next(named);
+        let request = ChainRequest {
+            key: self.key.clone(),
+            invocation: self.id,
+            idempotency: self.sending.effect.of_part(&what, nth).digest(),
+            contract,
+            method: call.method,
+            arguments,
+            fee_max: asked.min(left),
+        };
         if self.effects == Effects::Discarded {
             let receipt = writer.dry_run(request).await.map_err(error)?;
             *spent = spent.checked_add(receipt.fee).unwrap_or(granted.gas);
             return Ok(shown(&receipt));
         }
-        let receipt = writer.submit(request).await.map_err(error)?;
+        let receipt = writer.submit(request).await.map_err(|e| {
+            // the same call again is the same transaction: should this one be there after all, it is answered then, and
+            // a run that is tried again does not count past it
+            self.sending.ordinals.give_back(named);
+            error(e)
+        })?;
         *spent = spent.checked_add(receipt.fee).unwrap_or(granted.gas);
         drop(spent);
         if !a.confirm {

@@ -11,7 +11,7 @@ use crate::engine::Inner;
 use crate::error::of_store;
 use crate::port::{Origin, StoreError};
 use neofn_chain::ChainError;
-use neofn_chain::model::Block;
+use neofn_chain::model::{Block, Head};
 use neofn_chain::port::Chain;
 use neofn_event::TriggerId;
 use neofn_trigger::Matcher;
@@ -142,12 +142,12 @@ impl ChainSource {
     async fn begin(&mut self) -> Result<ChainCursor, Error> {
         let store = self.inner.ports.triggers.clone();
         let network = self.network();
-        let head = self.chain.head();
         let found = store.chain_cursor(network).await.map_err(of_store)?;
         let anew = self.inner.options.chain.anew && !self.begun;
         let cursor = match found {
             Some(cursor) if !anew => cursor,
             _ => {
+                let head = self.read_head().await?;
                 let placed = store.place_chain_cursor(network, head.height + 1, Some(head.hash), anew);
                 let placed = placed.await.map_err(of_store)?;
                 self.begun = true;
@@ -161,17 +161,42 @@ impl ChainSource {
         Ok(cursor)
     }
 
+    /// The newest block, as a node answers it. What is only announced is never written down: a height that was made
+    /// up would be stood at for ever.
+    async fn read_head(&self) -> Result<Head, Error> {
+        let announced = self.chain.head();
+        let block = self.chain.block(announced.height).await?;
+        if (block.height, block.hash) == (announced.height, announced.hash) {
+            return Ok(announced);
+        }
+        let message = format!(
+            "block {} was announced as {}, block {} came as {}",
+            announced.height, announced.hash, block.height, block.hash
+        );
+        Err(Error::new(Code::ChainAnswer, message))
+    }
+
     /// Blocks that everybody waits for.
     async fn main(&mut self, set: &Arc<TriggerSet>, cursor: ChainCursor) -> Result<Step, Error> {
         let head = self.chain.head();
+        if cursor.next > head.height + 1 {
+            // blocks are final once seen: every node is late, or this is not the chain that was read
+            let message = format!(
+                "block {} was read already, and the newest one is said to be {}: the nodes are behind, or on a chain \
+                 that was made anew",
+                cursor.next.saturating_sub(1),
+                head.height
+            );
+            return Err(ChainError::Unreachable(message).into());
+        }
         if cursor.next > head.height {
-            // a lower height is a node that lags: blocks are final once seen
             return Ok(Step::Idle);
         }
         let to = (head.height + 1).min(cursor.next + self.inner.options.chain.batch);
         let matching = self.matching(set, cursor.next);
         if matching.matcher.is_empty() {
             let to = matching.begin.values().copied().min().unwrap_or(u64::MAX);
+            let head = self.read_head().await?;
             let next = (head.height + 1).min(to.max(cursor.next));
             let previous = (next == head.height + 1).then_some(head.hash);
             let store = &self.inner.ports.triggers;

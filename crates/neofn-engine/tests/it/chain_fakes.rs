@@ -105,7 +105,10 @@ impl Chain for FakeChain {
         vec![]
     }
     async fn block(&self, height: u64) -> Result<Block, ChainError> {
-        self.count();
+        // the triggers' loop reads the newest one, too
+        if height != TOP {
+            self.count();
+        }
         if height > TOP {
             return Err(unknown(Refusal::UnknownBlock));
         }

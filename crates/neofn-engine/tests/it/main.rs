@@ -13,6 +13,8 @@ mod fakes;
 #[cfg(test)]
 mod invoke;
 #[cfg(test)]
+mod money;
+#[cfg(test)]
 mod neo;
 #[cfg(test)]
 mod queue;

@@ -11,7 +11,10 @@ use std::sync::atomic::Ordering;
 const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
 
 async fn deploy(rig: &Rig, name: &str, code: &str, chain: ChainGrant) {
-    let grants = Grants { kv: false, chain };
+    let grants = Grants {
+        chain,
+        ..Grants::default()
+    };
     let deploy = Deploy {
         grants,
         ..deploy_of(name, code)

@@ -3,6 +3,7 @@
 use crate::rig::{Rig, deploy_of, eventually, key};
 use neofn_engine::port::{InvocationStore, Origin, Status};
 use neofn_engine::request::{Deploy, Invoke};
+use neofn_engine::{Refused, Wait, Waits};
 use neofn_types::{Code, Limits};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -200,4 +201,58 @@ async fn queued_work_stays_on_disk_through_a_drain_and_a_switched_off_function_r
     rig.until(id, Status::Succeeded).await;
     let record = rig.until(off, Status::Failed).await;
     assert_eq!(record.failure.unwrap().code, Code::FunctionDisabled);
+}
+
+#[tokio::test]
+async fn a_project_keeps_to_its_limit_and_what_waits_is_told_why() {
+    let rig = Rig::with(|o| {
+        o.project_concurrency_max = 2;
+        o.lease = Duration::from_secs(10_000_000);
+    });
+    rig.deploy("f", "block").await;
+    rig.deploy("g", "block").await;
+    for name in ["f", "g"] {
+        rig.enqueue(name, "1").await;
+    }
+    eventually("two run", || async {
+        rig.runtime.running.load(Ordering::SeqCst) == 2
+    })
+    .await;
+    let refused = rig.invoke("f", "1").await.unwrap_err();
+    assert_eq!(refused.code, Code::ConcurrencyLimit);
+    let third = rig.enqueue("g", "3").await;
+    let full = Waits::Node(Wait::Full {
+        refused: Refused::Project,
+        running: 2,
+        max: 2,
+    });
+    eventually("it says what it waits for", || async {
+        let record = rig.record(third).await;
+        rig.engine.waits(&record).await == Some(full)
+    })
+    .await;
+    rig.runtime.gate.0.add_permits(3);
+    let record = rig.until(third, Status::Succeeded).await;
+    assert_eq!(rig.engine.waits(&record).await, None);
+}
+
+#[tokio::test]
+async fn work_that_waited_too_long_ends_without_running() {
+    let rig = Rig::with(|o| {
+        o.async_workers = 1;
+        o.lease = Duration::from_secs(10_000_000);
+    });
+    rig.deploy("f", "block").await;
+    let first = rig.enqueue("f", "1").await;
+    eventually("it runs", || async {
+        rig.runtime.running.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    let second = rig.enqueue("f", "2").await;
+    rig.clock.advance(Duration::from_secs(25 * 3_600));
+    rig.runtime.gate.0.add_permits(1);
+    let record = rig.until(second, Status::Failed).await;
+    assert_eq!(record.failure.unwrap().code, Code::Expired);
+    // what had begun in time may end late
+    rig.until(first, Status::Succeeded).await;
 }

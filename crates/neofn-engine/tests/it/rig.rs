@@ -87,6 +87,15 @@ impl Rig {
         );
         (rig, chain, writer)
     }
+    /// Where calls cost money: so many datoshi per million units.
+    pub fn priced(dir: Arc<TempDir>, clock: Arc<TestClock>, price: u64) -> Self {
+        Self::made(
+            dir,
+            clock,
+            |_| {},
+            |ports, store| ports.purses = Some(crate::money::purses(store, price)),
+        )
+    }
     pub fn at(dir: Arc<TempDir>, clock: Arc<TestClock>, change: impl FnOnce(&mut EngineOptions)) -> Self {
         Self::built(dir, clock, change, |_| {})
     }
@@ -103,6 +112,14 @@ impl Rig {
         clock: Arc<TestClock>,
         change: impl FnOnce(&mut EngineOptions),
         equip: impl FnOnce(&mut Ports),
+    ) -> Self {
+        Self::made(dir, clock, change, |ports, _| equip(ports))
+    }
+    fn made(
+        dir: Arc<TempDir>,
+        clock: Arc<TestClock>,
+        change: impl FnOnce(&mut EngineOptions),
+        equip: impl FnOnce(&mut Ports, &Arc<Store>),
     ) -> Self {
         let store = Store::open(StoreOptions::new(dir.path(), clock.clone())).unwrap();
         let store = Arc::new(Switched::new(Arc::new(store)));
@@ -123,8 +140,11 @@ impl Rig {
             compiler: Arc::new(FakeCompiler),
             chain: None,
             writer: None,
+            purses: None,
+            vault: None,
+            broker: None,
         };
-        equip(&mut ports);
+        equip(&mut ports, &store.store);
         let (engine, service) = Engine::build(options, ports);
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -185,12 +205,13 @@ impl Rig {
         .await;
         self.record(id).await
     }
-    /// Moves time past every back-off until the invocation is in `status`.
+    /// Moves time past every back-off until the invocation is in `status`; in steps well under a lease, which may
+    /// have begun since the record was read.
     pub async fn until_later(&self, id: InvocationId, status: Status) -> InvocationRecord {
         eventually(&format!("{status:?}"), || async {
             let now = self.record(id).await.status;
             if now == Status::Queued {
-                self.clock.advance(Duration::from_secs(30));
+                self.clock.advance(Duration::from_secs(5));
             }
             now == status
         })

@@ -146,6 +146,30 @@ async fn another_chain_of_blocks_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_chain_that_ends_before_the_place_that_was_read_is_said() {
+    let chain = Arc::new(FakeChain::at(5));
+    let first = rig(&chain, |_| {});
+    deploy(&first, "f", "echo", json!({"block": [{}]})).await;
+    chain.grow(12, 1);
+    until(&first, "f", 7).await;
+    let (dir, clock) = first.crash().await;
+    let shorter = Arc::new(FakeChain::at(9));
+    let second = Rig::following(dir, clock, Some(shorter.clone()), |_| {});
+    eventually("trouble", || async {
+        let state = second.engine.chain_state().unwrap();
+        state
+            .error
+            .is_some_and(|(code, _)| code == Code::ChainUnreachable)
+    })
+    .await;
+    shorter.grow(14, 1);
+    assert_eq!(
+        heights(&until(&second, "f", 9).await),
+        (6..=14).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
 async fn a_chain_that_is_down_is_waited_for() {
     let chain = Arc::new(FakeChain::at(5));
     let rig = rig(&chain, |_| {});

@@ -1,12 +1,16 @@
-//! CloudEvents 1.0: the JSON format (structured), the HTTP headers (binary) and batches.
+//! CloudEvents 1.0: the formats JSON and protobuf, batches of both, the headers of the binary mode, and messages.
 //!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>
 
 mod attribute;
 mod binary;
+mod message;
+mod protobuf;
 mod structured;
 
 pub use binary::{BATCH_TYPE, STRUCTURED_TYPE};
+pub use message::Announced;
+pub use protobuf::{PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, proto};
 
 use neofn_types::{Code, Error};
 use serde::{Deserialize, Serialize};

@@ -334,10 +334,14 @@ impl Checker<'_> {
     fn call_types(&mut self, function: Function, args: &[Expr], typed: &[Typed]) -> Type {
         let text_or_bytes = |ty: Type| matches!(ty, Type::Any | Type::Text) || ty.is_bytes();
         let sized = |ty: Type| text_or_bytes(ty) || matches!(ty, Type::Array | Type::Map);
+        // a text has texts and bytes in it; an array or a map may have anything
+        let in_text = typed
+            .first()
+            .is_some_and(|(_, ty)| *ty == Type::Text || ty.is_bytes());
         let accepts = |position: usize, ty: Type| match (function, position) {
             (Function::StartsWith | Function::EndsWith, _) | (Function::Text, _) => text_or_bytes(ty),
             (Function::Contains, 0) | (Function::Length, _) => sized(ty),
-            (Function::Contains, _) => true,
+            (Function::Contains, _) => !in_text || text_or_bytes(ty),
             (Function::Lower | Function::Upper, _) => matches!(ty, Type::Any | Type::Text | Type::Bytes),
             (Function::Int, _) => {
                 matches!(ty, Type::Any | Type::Text | Type::Bytes | Type::Bool | Type::Int)

@@ -17,7 +17,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use neofn_api::{Action, EventStep, EventStream, json};
 use neofn_event::CloudEvent;
-use neofn_event::cloud::{BATCH_TYPE, STRUCTURED_TYPE};
+use neofn_event::cloud::{BATCH_TYPE, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, STRUCTURED_TYPE};
 use neofn_types::Error;
 use neofn_wire::{FiredList, Problem, PublishAnswer};
 use std::convert::Infallible;
@@ -30,7 +30,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Takes CloudEvents for the triggers of a project: structured, binary (`ce-` headers) or a batch, by the content type.
 #[utoipa::path(post, path = "/api/v1/events", tag = "triggers",
     params(("project" = Option<String>, Query, description = "Default: the key's project")),
-    request_body(content = Object, description = "An event (`application/cloudevents+json`), a batch (`application/cloudevents-batch+json`), or the data of a binary event"),
+    request_body(content = Object, description = "An event (`application/cloudevents+json`), a batch (`application/cloudevents-batch+json`), either in protobuf (`+protobuf`), or the data of a binary event"),
     responses(
         (status = 202, description = "On disk, with the invocations that they become", body = PublishAnswer),
         (status = "default", description = "None of them was taken", body = Problem, content_type = "application/problem+json"),
@@ -54,12 +54,36 @@ pub(crate) async fn publish(
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
 
+/// The body as a function gets it. A request that says that it is a CloudEvent becomes one, in the JSON format: what
+/// came as headers or as protobuf would be lost otherwise. Any other body stays as it is.
+pub(crate) fn event_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Error> {
+    let media_type = media_type(headers).to_ascii_lowercase();
+    if !media_type.starts_with("application/cloudevents") && !headers.contains_key("ce-specversion") {
+        return Ok(body);
+    }
+    let mut events = decode(headers, &body)?;
+    let batch = [BATCH_TYPE, PROTOBUF_BATCH_TYPE].contains(&media_type.as_str());
+    let json = match events.pop() {
+        Some(event) if !batch => event.to_json(),
+        last => events.iter().chain(&last).map(CloudEvent::to_json).collect(),
+    };
+    Ok(Bytes::from(json.to_string()))
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let media_type = content_type.unwrap_or_default().split(';').next();
+    media_type.unwrap_or_default().trim()
+}
+
 fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Vec<CloudEvent>, Error> {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let media_type = media_type(headers);
+    if media_type.eq_ignore_ascii_case(PROTOBUF_TYPE) {
+        return Ok(vec![CloudEvent::from_protobuf(body)?]);
+    }
+    if media_type.eq_ignore_ascii_case(PROTOBUF_BATCH_TYPE) {
+        return Ok(CloudEvent::batch_from_protobuf(body)?);
+    }
     if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
         return Ok(CloudEvent::batch_from_json(json::request(body)?)?);
     }

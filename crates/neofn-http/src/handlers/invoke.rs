@@ -1,5 +1,6 @@
 //! Invoking: the hot path of the edge.
 
+use super::events::event_body;
 use crate::extract::{Caller, KeyPath, Query};
 use crate::problem::Refusal;
 use crate::router::{Edge, header_text};
@@ -35,7 +36,7 @@ enum Mode {
         ("mode" = Option<String>, Query, description = "`async` answers at once and runs it later"),
         ("Idempotency-Key" = Option<String>, Header, description = "the same key and body answer the same invocation"),
     ),
-    request_body(content = Object, description = "The event: any JSON, at most 1 MiB; nothing is null", content_type = "application/json"),
+    request_body(content = Object, description = "The event: any JSON, at most 1 MiB; nothing is null. A CloudEvent in any form arrives in the JSON format", content_type = "application/json"),
     responses(
         (status = 200, description = "It ran", body = InvokeAnswer),
         (status = 202, description = "It is queued", body = Accepted),
@@ -52,7 +53,7 @@ pub(crate) async fn invoke(
     let call = Call {
         fingerprint: None,
         idempotency_key: header_text(&headers, "idempotency-key")?.map(str::to_owned),
-        body: body::read(&headers, body, json::EVENT_BYTES_MAX).await?,
+        body: event_body(&headers, body::read(&headers, body, json::EVENT_BYTES_MAX).await?)?,
         trace: caller.trace,
     };
     if matches!(params.mode, Mode::Async) {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use neofn_wire::{Health, Problem, Ready};
+use neofn_wire::{Health, Problem, Ready, ServiceList};
 
 /// How the node is doing.
 #[utoipa::path(get, path = "/health", tag = "node",
@@ -35,6 +35,19 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     answer
+}
+
+/// The nodes of the cluster that this one knows to be there, itself among them. For operators.
+#[utoipa::path(get, path = "/api/v1/services", tag = "node",
+    responses(
+        (status = 200, description = "Gateways and workers, and what waits between them", body = ServiceList),
+        (status = "default", description = "Not for this caller", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn services(State(edge): State<Edge>, caller: Caller) -> Result<Response, Refusal> {
+    Ok(encode::json(
+        StatusCode::OK,
+        &edge.api().services(&caller.who).await?,
+    ))
 }
 
 /// Counters in the format of Prometheus. For operators, and for callers on this machine.

@@ -14,12 +14,15 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use neofn_api::{Api, ApiOptions, NodeFacts};
+use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
 use neofn_engine::port::{Compile, CompileRefusal, CompiledSource, Positions, Source};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Edge, EdgeService};
+use neofn_identity::auditlog::{AuditLog, AuditLogOptions, LogKey};
+use neofn_identity::policy::Policies;
 use neofn_identity::port::IdentityStore as _;
-use neofn_identity::{ApiKey, KeyRecord, Scope};
+use neofn_identity::token::FileSeal;
+use neofn_identity::{ApiKey, Identity, IdentityOptions, KeyRecord, Scope, SignInSettings};
 use neofn_runtime::port::{
     Artifact, Completed, Failure, Held, Job, Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
@@ -192,14 +195,7 @@ impl World {
         for (n, scope) in (1u8..).zip(scopes) {
             let key = ApiKey::new([n; 8], [n; 24]);
             keys.push(key.reveal().to_string());
-            let record = KeyRecord {
-                id: key.id,
-                hash: key.hash(),
-                scope,
-                created_at: UnixMillis(0),
-                expires_at: None,
-                revoked_at: None,
-            };
+            let record = KeyRecord::new(&key, scope, UnixMillis(0));
             store.add_key(record).await.unwrap();
         }
         let runtime = Arc::new(Scripted);
@@ -214,19 +210,47 @@ impl World {
             compiler: Arc::new(Lenient),
             chain: None,
             writer: None,
+            purses: None,
+            vault: None,
+            broker: None,
         };
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);
         let (going, stop) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(engine_service.run(stop.clone().cancelled_owned()));
+        let accounts = Identity::open(IdentityOptions {
+            settings: SignInSettings::new("neofn.example".parse().unwrap(), 42),
+            store: store.clone(),
+            seal: Arc::new(FileSeal::new(&[1; 32], entropy.clone())),
+            contracts: None,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        })
+        .await
+        .unwrap();
+        let audit = AuditLog::new(AuditLogOptions {
+            store: store.clone(),
+            key: LogKey::from_seed("neofn/audit/test", &[1; 32]).unwrap(),
+            clock: clock.clone(),
+            chain: None,
+            anchor_every: Duration::ZERO,
+        });
         let api = Api::new(ApiOptions {
             engine,
             runtime,
-            identity: store,
+            identity: store.clone(),
+            accounts,
+            members: store.clone(),
+            policies: Policies::built_in(Action::DECLARED).unwrap(),
+            rates: RateLimits::default(),
+            vault: None,
             clock,
             entropy,
             limits_max: Limits::default(),
             payments: None,
+            bank: None,
+            audit,
+            backups: None,
             facts: NodeFacts {
                 version: "0.0.0".to_owned(),
                 jail: JailView {

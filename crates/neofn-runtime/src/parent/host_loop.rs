@@ -8,8 +8,10 @@ use crate::proto::message::{HostCallHead, HostResultHead};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use neofn_types::Code;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Sleep;
 
 /// Bound of a reply; what is larger becomes an error that the function can catch.
 const REPLY_BYTES_MAX: usize = 2 << 20;
@@ -46,13 +48,21 @@ pub(super) async fn serve(link: &Link, id: u64, slot: &Slot, job: &Job, first: R
                     answer(link, id, index, seq, reply).await;
                     index += 1;
                 }
-                () = &mut deadline, if !cancelled => {
+                () = over(&mut deadline, job), if !cancelled => {
                     link.cancel(id);
                     cancelled = true;
                     open.clear();
                 }
             }
         };
+    }
+}
+
+/// Ready when nobody waits for the call any longer, or its time is over.
+async fn over(deadline: &mut Pin<&mut Sleep>, job: &Job) {
+    tokio::select! {
+        () = deadline => {}
+        () = job.given_up.cancelled() => {}
     }
 }
 

@@ -110,7 +110,15 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
         return Err(failure(Code::BodyTooLarge, e.to_string()));
     }
     // any other error of the socket means that the child is gone: its reader says so to the slot
-    let event = match slot.next().await {
+    let first = tokio::select! {
+        biased;
+        event = slot.next() => event,
+        () = job.given_up.cancelled() => {
+            link.cancel(id);
+            slot.next().await
+        }
+    };
+    let event = match first {
         Event::HostCalls(first) => host_loop::serve(&link, id, &slot, job, first, left).await,
         event => event,
     };

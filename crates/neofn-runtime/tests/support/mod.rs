@@ -134,5 +134,6 @@ pub fn job(artifact: &Arc<Artifact>, event: impl Into<Bytes>) -> Job {
         units: 1_000_000_000,
         limits: JobLimits::default(),
         host: Arc::new(Null),
+        given_up: tokio_util::sync::CancellationToken::new(),
     }
 }

@@ -63,6 +63,7 @@ async fn take(
                 at,
                 start: Start::Queued,
                 queue_max: u32::MAX,
+                hold: None,
             };
             insert(conn, std::iter::once((place, &new))).await?;
             let cause = super::fired::Cause {

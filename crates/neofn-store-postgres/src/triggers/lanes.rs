@@ -167,6 +167,7 @@ async fn release(conn: &mut PgConnection, lane: &Lane, now: UnixMillis) -> Resul
         at: now,
         start: Start::Queued,
         queue_max: u32::MAX,
+        hold: None,
     };
     insert(conn, std::iter::once((lane.place, &new))).await?;
     let cause = super::fired::Cause {

@@ -62,6 +62,7 @@ fn take(
                 at,
                 start: Start::Queued,
                 queue_max: u32::MAX,
+                hold: None,
             };
             enqueue(work, place, &new)?;
             super::fired::insert(

@@ -162,6 +162,7 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
         at: now,
         start: Start::Queued,
         queue_max: u32::MAX,
+        hold: None,
     };
     enqueue(work, lane.place, &new)?;
     let (height, depth) = (

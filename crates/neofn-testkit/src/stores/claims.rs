@@ -488,7 +488,7 @@ pub async fn fences_hold_under_any_schedule<H: Harness>() {
     let _stays = H::new();
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
-        let mut runner = TestRunner::new(Config::with_cases(24));
+        let mut runner = TestRunner::new(Config::with_cases(H::cases(24)));
         runner
             .run(&steps(), |steps| {
                 runtime.block_on(schedule::<H>(steps));

@@ -579,7 +579,7 @@ pub async fn commits_agree_with_a_model<H: Harness>() {
     let runtime = tokio::runtime::Handle::current();
     let commits = prop::collection::vec((prop::collection::vec(write(), 1..5), 1u64..4, 1u64..60), 1..20);
     tokio::task::spawn_blocking(move || {
-        let mut runner = TestRunner::new(Config::with_cases(40));
+        let mut runner = TestRunner::new(Config::with_cases(H::cases(40)));
         runner
             .run(&commits, |commits| {
                 runtime.block_on(agree::<H>(commits));

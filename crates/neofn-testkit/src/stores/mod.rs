@@ -16,31 +16,41 @@ pub mod keyed;
 pub mod kv;
 pub mod leases;
 pub mod registry;
+pub mod secrets;
 pub mod support;
 pub mod triggers;
 
 use crate::stores::support::TestClock;
 use neofn_engine::port::{InvocationStore, KvStore, LeaseStore};
 use neofn_engine::triggers::port::TriggerStore;
-use neofn_identity::port::IdentityStore;
+use neofn_identity::port::{AuditStore, IdentityStore, MemberStore, SessionStore};
 use neofn_registry::port::RegistryStore;
+use neofn_secrets::port::SecretStore;
 use std::future::Future;
 use std::sync::Arc;
 
 /// All the ports at once.
 pub trait AnyStore:
-    InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore
+    InvocationStore + KvStore + RegistryStore + TriggerStore + LeaseStore + SecretStore + AnyIdentityStore
 {
 }
-impl<T: InvocationStore + KvStore + RegistryStore + IdentityStore + TriggerStore + LeaseStore> AnyStore
-    for T
+impl<T> AnyStore for T where
+    T: InvocationStore + KvStore + RegistryStore + TriggerStore + LeaseStore + SecretStore + AnyIdentityStore
 {
 }
+/// Those of identity.
+pub trait AnyIdentityStore: IdentityStore + SessionStore + MemberStore + AuditStore {}
+impl<T: IdentityStore + SessionStore + MemberStore + AuditStore> AnyIdentityStore for T {}
 
 /// How the suite opens a backend.
 pub trait Harness: Sized + Send + Sync {
     /// Whether the end of a store is the end of every claim, because it has its place to itself.
     const CLAIMS_END_WITH_THE_STORE: bool = true;
+    /// How many of `usual` random cases are tried: each opens a place of its own.
+    #[must_use]
+    fn cases(usual: u32) -> u32 {
+        usual
+    }
     type Store: AnyStore;
     /// A place with nothing in it.
     fn new() -> Self;
@@ -134,8 +144,31 @@ macro_rules! suite {
             a_lease_has_one_holder,
             of_many_that_ask_at_once_one_gets_it,
         ]);
+        $crate::suite!(@each $harness, secrets: [
+            the_root_is_set_once_and_replaced_with_every_key,
+            project_keys_are_added_once_and_dropped_when_unused,
+            a_change_is_whole_and_compares_the_revision,
+            values_come_and_go_with_their_versions,
+            listings_are_by_name_within_a_project,
+            rewrapping_compares_the_envelope,
+            a_removed_secret_leaves_nothing,
+            what_is_due_is_found_oldest_first,
+            the_vault_survives_a_restart,
+        ]);
         $crate::suite!(@each $harness, identity: [
             keys_are_kept_oldest_first,
+            a_challenge_is_used_up_once,
+            challenges_are_bounded_and_those_that_ended_forgotten,
+            a_refresh_token_is_exchanged_once,
+            a_session_ends_once_and_by_its_time,
+            a_signing_key_has_its_number_alone,
+            projects_belong_to_those_who_made_them,
+            a_project_keeps_an_owner,
+            roles_are_bounded_and_below_the_ceiling,
+            a_role_for_a_function_ends_with_it,
+            keys_of_a_project_are_bounded_and_revoked,
+            who_leaves_takes_their_keys_along,
+            the_audit_log_has_every_act_in_order,
         ]);
     };
     (@each $harness:ident, $module:ident: [$($test:ident,)*]) => {

@@ -108,6 +108,7 @@ pub fn queued(key: &FunctionKey, at: i64) -> NewInvocation {
         at: UnixMillis(at),
         start: Start::Queued,
         queue_max: 1_000_000,
+        hold: None,
     }
 }
 pub fn keyed(key: &FunctionKey, at: i64, idem: &str, body: &str, start: Start) -> NewInvocation {
@@ -164,6 +165,7 @@ pub fn finish(id: InvocationId, fence: Fence, outcome: Outcome, at: i64) -> Fini
         kv: Vec::new(),
         emitted: Vec::new(),
         kv_quota: quota(),
+        charge: None,
         at: UnixMillis(at),
     }
 }
@@ -175,6 +177,7 @@ pub fn failure() -> StoredFailure {
         code: Code::SandboxLost,
         message: "lost".to_owned(),
         stack: vec!["at handler (index.ts:3:10)".to_owned()],
+        frame: "3 | throw new Error()".to_owned(),
     }
 }
 pub fn record(key: &FunctionKey, at: i64) -> Record {

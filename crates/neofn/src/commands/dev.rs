@@ -24,8 +24,10 @@ pub fn run(global: &Global, ui: &Ui, args: &Dev) -> Result<Exit, Failure> {
     if ui.json {
         let admin_key_file = node.admin_key_file.display().to_string();
         ui.document(&ReadyLine {
+            nats: None,
             url: node.url.clone(),
             admin_key_file,
+            grpc: node.grpc.clone(),
             chain: node.chain.as_ref().map(ready_chain),
         });
     }

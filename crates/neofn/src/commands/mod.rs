@@ -1,6 +1,10 @@
 //! One file per command; this one only chooses.
 
+mod accounts;
+mod audit;
+mod backup;
 pub mod chain;
+mod cluster;
 mod completions;
 mod dead_letters;
 mod delete;
@@ -16,17 +20,20 @@ mod init;
 mod invocations;
 pub mod invoke;
 pub mod logs;
+mod members;
 mod migrate;
 pub mod replay;
 mod rollback;
+mod secrets;
 mod signer;
 mod triggers;
 mod tx;
 pub mod up;
 pub mod version;
 mod versions;
+mod worker;
 
-use crate::cli::{Cli, Command, Gas};
+use crate::cli::{Cli, Cluster, Command};
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::Ui;
@@ -37,6 +44,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Up(args) => up::run(ui, &args),
+        Command::Worker(args) => worker::run(ui, &args),
         Command::Dev(args) => dev::run(global, ui, &args),
         Command::Init(args) => init::run(global, ui, &args),
         Command::Deploy(args) => deploy::run(global, ui, &args),
@@ -50,13 +58,23 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Delete(args) => delete::run(global, ui, &args),
         Command::Invocations(args) => invocations::run(global, ui, &args),
         Command::Replay(args) => replay::run(global, ui, &args),
-        Command::Gas(Gas::Estimate(args)) => gas::run(global, ui, &args),
+        Command::Gas(args) => gas::run(global, ui, &args),
+        Command::Audit(args) => audit::run(global, ui, &args),
+        Command::Backup(args) => backup::run(global, ui, &args),
+        Command::Cluster(Cluster::Status) => cluster::status(global, ui),
         Command::Chain(command) => chain::run(global, ui, &command),
         Command::Triggers(args) => triggers::run(global, ui, &args),
         Command::Events(args) => events::run(global, ui, &args),
         Command::DeadLetters(args) => dead_letters::run(global, ui, &args),
         Command::Tx(args) => tx::run(global, ui, &args),
+        Command::Secrets(args) => secrets::run(global, ui, &args),
         Command::Signer(args) => signer::run(global, ui, &args),
+        Command::Login(args) => accounts::login(global, ui, &args),
+        Command::Whoami => accounts::whoami(global, ui),
+        Command::Logout => accounts::logout(global, ui),
+        Command::Projects(args) => members::projects(global, ui, &args),
+        Command::Members(args) => members::members(global, ui, &args),
+        Command::Keys(args) => members::keys(global, ui, &args),
         Command::Migrate(args) => migrate::run(ui, &args),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Doctor(args) => doctor::run(global, ui, &args),

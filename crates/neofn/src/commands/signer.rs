@@ -64,7 +64,11 @@ fn describe(account: &SignerAccountView) -> String {
     ];
     let rules = policy.calls.as_deref().unwrap_or_default();
     if rules.is_empty() {
-        lines.push("  calls           any".to_owned());
+        let what = match policy.transfers {
+            Some(true) => "any",
+            _ => "any that gives away no token but GAS",
+        };
+        lines.push(format!("  calls           {what}"));
     }
     for rule in rules {
         let methods = rule
@@ -160,6 +164,7 @@ fn policy(args: &Policy) -> Result<PolicyView, Failure> {
             (false, true) => Some(Vec::new()),
             (false, false) => Some(rules()),
         },
+        transfers: any.then_some(true),
         scope: args.scope.clone(),
         network: args.network,
     })

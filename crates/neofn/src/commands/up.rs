@@ -61,11 +61,25 @@ fn options(args: &Up, file: ConfigFile) -> Result<NodeOptions, Failure> {
             "name its nodes: --chain URL, or `[chain] url` in the file",
         ));
     }
+    options.access = neofn_node::AccessOptions {
+        domain: args.domain.clone().or_else(|| file.domain.clone()),
+        operators: given(&args.operators, &file.operator),
+        policies: args.policies.clone().or_else(|| file.policies.clone()),
+        origins: given(&args.cors_origins, &file.cors_origin),
+        ..options.access
+    };
+    options.bank = args.banking.bank();
+    options.anchor_every = args.banking.anchor_every();
     args.settings.apply(&file, &mut options);
     options.nats = file.nats.map(NatsSection::options).transpose()?;
     options.postgres = file.postgres.map(PostgresSection::options).transpose()?;
     options.tls = file.tls.map(TlsSection::options);
     Ok(options)
+}
+
+/// A list of flags stands for the file's whole list.
+pub(crate) fn given<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
+    if flags.is_empty() { file } else { flags }.to_vec()
 }
 
 /// Either side names a chain as a whole: half of one from the file and half from flags would be neither's.
@@ -116,18 +130,29 @@ fn announce(ui: &Ui, node: &Node) {
         ui.document(&ReadyLine {
             url: node.url().to_owned(),
             admin_key_file,
+            grpc: node.grpc().map(|address| address.to_string()),
+            nats: node.nats().map(str::to_owned),
             chain: node.chain().map(ready_chain),
         });
         return;
     }
     ui.out(&format!("ready at {}", node.url()));
+    let grpc = node
+        .grpc()
+        .map_or_else(String::new, |address| format!("gRPC at {address}, "));
     ui.say(
         Tone::Dim,
         &format!(
-            "admin key in {admin_key_file}, jail {}, Ctrl-C drains and stops",
+            "{grpc}admin key in {admin_key_file}, jail {}, Ctrl-C drains and stops",
             node.jail_tier()
         ),
     );
+    if let Some(nats) = node.nats() {
+        ui.say(
+            Tone::Dim,
+            &format!("functions answer at {nats}: function.LANGUAGE.PROJECT.NAME"),
+        );
+    }
     if let Some(chain) = node.chain() {
         ui.say(Tone::Dim, &format!("chain at {}", chain.rpc));
         if let (Some(wallet), Some(password)) = (&chain.wallet, &chain.password) {

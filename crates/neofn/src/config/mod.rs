@@ -9,8 +9,8 @@ mod value;
 pub use sections::{ChainSection, GrpcSection, NatsSection, PostgresSection, TlsSection};
 
 use crate::failure::Failure;
-use neofn_node::LogFormat;
-use neofn_types::{Place, closest};
+use neofn_node::{Cidr, LogFormat};
+use neofn_types::{Place, ScriptHash, closest};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read as _;
@@ -58,9 +58,28 @@ pub struct ConfigFile {
     /// `--kv-bytes`
     #[serde(default, deserialize_with = "value::kv_bytes")]
     pub kv_bytes: Option<u64>,
+    /// `--domain`
+    pub domain: Option<String>,
+    /// `--operator`, a list
+    #[serde(default, deserialize_with = "value::accounts")]
+    pub operator: Vec<ScriptHash>,
+    /// `--policies`
+    pub policies: Option<PathBuf>,
+    /// `--cors-origin`, a list
+    #[serde(default)]
+    pub cors_origin: Vec<String>,
+    /// `--egress-allow`, a list
+    #[serde(default, deserialize_with = "value::networks")]
+    pub egress_allow: Vec<Cidr>,
+    /// `--egress-ca`
+    pub egress_ca: Option<PathBuf>,
+    /// `--secrets-key-file`
+    pub secrets_key_file: Option<PathBuf>,
+    /// `--secrets-sealed`
+    pub secrets_sealed: Option<bool>,
     /// gRPC.
     pub grpc: Option<GrpcSection>,
-    /// The certificate of what listens.
+    /// The certificate of the gRPC listener.
     pub tls: Option<TlsSection>,
     /// The chain, and who pays on it.
     pub chain: Option<ChainSection>,
@@ -101,14 +120,23 @@ impl ConfigFile {
     }
 
     fn lie_in(&mut self, directory: &Path) {
-        let own = self.data.as_mut();
+        let own = [
+            self.data.as_mut(),
+            self.policies.as_mut(),
+            self.egress_ca.as_mut(),
+            self.secrets_key_file.as_mut(),
+        ];
         let sections = [
             self.tls.as_mut().map(TlsSection::paths),
             self.chain.as_mut().map(ChainSection::paths),
             self.nats.as_mut().map(NatsSection::paths),
             self.postgres.as_mut().map(PostgresSection::paths),
         ];
-        for path in own.into_iter().chain(sections.into_iter().flatten().flatten()) {
+        for path in own
+            .into_iter()
+            .flatten()
+            .chain(sections.into_iter().flatten().flatten())
+        {
             *path = directory.join(&*path);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::value;
 use crate::failure::Failure;
-use neofn_node::{GrpcListen, NatsLogin, NatsOptions, PostgresOptions, SecretText, TlsOptions};
+use neofn_node::{GrpcListen, NatsLogin, NatsOptions, PostgresOptions, SecretText, TlsOptions, Workers};
 use neofn_types::Datoshi;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -106,7 +106,20 @@ pub struct NatsSection {
     token: Option<String>,
     token_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    workers: Option<WorkersPlace>,
+    replicas: Option<u8>,
 }
+
+/// Where functions run.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WorkersPlace {
+    /// In this node.
+    Embedded,
+    /// In `neofn worker` processes.
+    Remote,
+}
+
 // It may hold a password.
 impl std::fmt::Debug for NatsSection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -164,18 +177,31 @@ impl NatsSection {
     /// As the node takes it.
     pub fn options(self) -> Result<NatsOptions, Failure> {
         let urls = self.url.list();
-        let known = ["nats://", "tls://", "ws://", "wss://"];
+        let known = ["nats://", "tls://"];
         if urls.is_empty() || !urls.iter().all(|url| known.iter().any(|k| url.starts_with(k))) {
             return Err(Failure::usage(
                 "`[nats] url` is no address of a NATS server",
                 "write it like `url = \"nats://127.0.0.1:4222\"`",
             ));
         }
+        let replicas = self.replicas;
+        if replicas.is_some_and(|n| !matches!(n, 1 | 3 | 5)) {
+            return Err(Failure::usage(
+                "`[nats] replicas` is 1, 3 or 5",
+                "leave it out: three copies in a cluster of servers, else one",
+            ));
+        }
+        let workers = match self.workers {
+            Some(WorkersPlace::Remote) => Workers::Remote,
+            Some(WorkersPlace::Embedded) | None => Workers::Embedded,
+        };
         let ca_file = self.ca_file.clone();
         Ok(NatsOptions {
             login: self.login()?,
             urls,
             ca_file,
+            workers,
+            replicas,
         })
     }
 
@@ -256,6 +282,8 @@ mod tests {
         assert!(matches!(named.login, NatsLogin::Password { password, .. } if password.reveal() == "hush"));
         for wrong in [
             "url = \"http://a\"",
+            "url = \"nats://a\"\nreplicas = 2",
+            "url = \"nats://a\"\nworkers = \"some\"",
             "url = []",
             "url = \"nats://a\"\nuser = \"u\"",
             "url = \"nats://a\"\npassword = \"p\"",

@@ -2,9 +2,11 @@
 
 use crate::cli::{block_time, grpc_listen};
 use crate::{paying, settings};
-use neofn_node::{GrpcListen, LogFormat};
-use neofn_types::Datoshi;
+use neofn_node::{Cidr, GrpcListen, LogFormat};
+use neofn_types::{Datoshi, ScriptHash};
 use serde::de::{Deserialize, Deserializer, Error};
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 fn text<'de, D: Deserializer<'de>, T>(
@@ -41,6 +43,25 @@ read_as_flags! {
     gas: Datoshi = paying::amount;
     /// An address or `off`.
     listen_or_off: GrpcListen = grpc_listen;
+}
+
+fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(from: D) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let read = |text: &String| {
+        text.parse()
+            .map_err(|e| D::Error::custom(format!("`{text}`: {e}")))
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Addresses or script hashes.
+pub(super) fn accounts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ScriptHash>, D::Error> {
+    texts(from)
+}
+
+/// Networks such as `10.1.0.0/16`.
+pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {
+    texts(from)
 }
 
 /// Units; too few would not pay for a call that does nothing.

@@ -18,6 +18,8 @@ const ABANDON: Duration = Duration::from_millis(200);
 pub struct Embedded {
     /// Its address.
     pub url: String,
+    /// Where it listens for gRPC.
+    pub grpc: Option<String>,
     /// The file that holds its admin key alone.
     pub admin_key_file: PathBuf,
     /// Its chain, when it has one.
@@ -26,7 +28,15 @@ pub struct Embedded {
     thread: JoinHandle<()>,
 }
 
-type Started = Result<(String, PathBuf, Option<ChainFacts>), Failure>;
+/// What is known of a node that answers.
+struct Facts {
+    url: String,
+    grpc: Option<String>,
+    admin_key_file: PathBuf,
+    chain: Option<ChainFacts>,
+}
+
+type Started = Result<Facts, Failure>;
 
 impl Embedded {
     /// Starts a node; a signal becomes an event.
@@ -39,11 +49,12 @@ impl Embedded {
             runtime.shutdown_timeout(ABANDON);
         });
         let ended = || Failure::new(Code::Internal, "the embedded node ended before it was ready", "");
-        let (url, admin_key_file, chain) = started.recv().map_err(|_| ended())??;
+        let facts = started.recv().map_err(|_| ended())??;
         Ok(Self {
-            url,
-            admin_key_file,
-            chain,
+            url: facts.url,
+            grpc: facts.grpc,
+            admin_key_file: facts.admin_key_file,
+            chain: facts.chain,
             stop,
             thread,
         })
@@ -73,11 +84,12 @@ async fn serve(
             return;
         }
     };
-    let _ = ready.send(Ok((
-        node.url().to_owned(),
-        node.admin_key_file().to_owned(),
-        node.chain().cloned(),
-    )));
+    let _ = ready.send(Ok(Facts {
+        url: node.url().to_owned(),
+        grpc: node.grpc().map(|address| address.to_string()),
+        admin_key_file: node.admin_key_file().to_owned(),
+        chain: node.chain().cloned(),
+    }));
     tokio::select! {
         _ = &mut stopped => {}
         () = termination.asked() => {

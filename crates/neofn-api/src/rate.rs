@@ -1,0 +1,125 @@
+//! How many requests a caller may send. Operators and callers on the same machine are not counted.
+
+use crate::api::Api;
+use neofn_identity::Principal;
+use neofn_identity::limit::{Limited, Limiter, Quota, Standing, Subject};
+use neofn_types::{Code, Error, ProjectName};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The quotas of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct RateLimits {
+    /// Of a key, or of a person.
+    pub credential: Quota,
+    /// Of an address without credentials.
+    pub address: Quota,
+    /// Of all requests about a project.
+    pub project: Quota,
+    /// Of an address that signs in.
+    pub sign_in: Quota,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        let a_minute = |requests| Quota {
+            requests,
+            window: MINUTE,
+        };
+        Self {
+            credential: a_minute(12_000),
+            address: a_minute(3_000),
+            project: a_minute(60_000),
+            sign_in: a_minute(30),
+        }
+    }
+}
+
+/// The buckets of a node.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    limits: RateLimits,
+    limiter: Mutex<Limiter>,
+}
+
+impl Rates {
+    pub(crate) fn new(limits: RateLimits) -> Self {
+        Self {
+            limits,
+            limiter: Mutex::default(),
+        }
+    }
+    fn take(&self, of: &[(Subject, Quota)], now: Duration) -> Result<Option<Standing>, Limited> {
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        limiter.take(of, now)
+    }
+}
+
+/// A request too many: what the headers say, and the error.
+#[derive(Debug)]
+pub struct TooMany {
+    /// For the headers.
+    pub limited: Limited,
+    /// For the body.
+    pub error: Box<Error>,
+}
+
+impl From<Limited> for TooMany {
+    fn from(limited: Limited) -> Self {
+        let quota = limited.standing.quota;
+        let error = Error::new(
+            Code::RateLimited,
+            format!(
+                "more than {} requests in {} seconds for this {}; the next one in {} s",
+                quota.requests,
+                quota.window.as_secs(),
+                limited.standing.policy,
+                limited.retry_after_s
+            ),
+        );
+        Self {
+            limited,
+            error: Box::new(error),
+        }
+    }
+}
+
+impl Api {
+    /// Counts a request, of this caller about this project. Answers how many are left.
+    pub fn count_request(
+        &self,
+        who: &Principal,
+        peer: Option<IpAddr>,
+        project: Option<&ProjectName>,
+    ) -> Result<Option<Standing>, TooMany> {
+        let rates = &self.inner.rates;
+        if who.is_operator() {
+            return Ok(None);
+        }
+        let remote = peer.filter(|ip| !ip.to_canonical().is_loopback());
+        let mut of = Vec::with_capacity(2);
+        match who {
+            Principal::Anonymous => of.extend(remote.map(|ip| (Subject::Peer(ip), rates.limits.address))),
+            Principal::Key { id, .. } => of.push((Subject::Key(*id), rates.limits.credential)),
+            Principal::Account(who) => of.push((Subject::Account(who.account), rates.limits.credential)),
+        }
+        // strangers from outside count for a project, too: a public function is the project's to pay for
+        if let Some(project) = project.filter(|_| !of.is_empty()) {
+            of.push((Subject::Project(project.clone()), rates.limits.project));
+        }
+        Ok(rates.take(&of, self.inner.clock.monotonic())?)
+    }
+
+    /// Counts an attempt to sign in.
+    pub fn count_sign_in(&self, peer: Option<IpAddr>) -> Result<Option<Standing>, TooMany> {
+        let Some(ip) = peer.filter(|ip| !ip.to_canonical().is_loopback()) else {
+            return Ok(None);
+        };
+        let rates = &self.inner.rates;
+        let of = [(Subject::SignIn(ip), rates.limits.sign_in)];
+        Ok(rates.take(&of, self.inner.clock.monotonic())?)
+    }
+}

@@ -1,0 +1,74 @@
+//! Bytes by their SHA-256, in the object store.
+
+use crate::failure::unavailable;
+use crate::streams::ARTIFACTS;
+use async_nats::jetstream::context::Context;
+use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, ObjectStore};
+use async_trait::async_trait;
+use bytes::Bytes;
+use neofn_bus::BusError;
+use neofn_bus::port::Blobs;
+use neofn_types::Digest;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::OnceCell;
+
+/// Largest object that is read.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// See [`Blobs`]. The bucket is looked up when it is first needed: a worker may be there before the first gateway.
+pub(crate) struct NatsBlobs {
+    context: Context,
+    store: OnceCell<ObjectStore>,
+}
+
+impl NatsBlobs {
+    pub(crate) fn new(context: Context) -> Self {
+        Self {
+            context,
+            store: OnceCell::new(),
+        }
+    }
+    async fn store(&self) -> Result<&ObjectStore, BusError> {
+        let open = || async {
+            self.context
+                .get_object_store(ARTIFACTS)
+                .await
+                .map_err(unavailable)
+        };
+        self.store.get_or_try_init(open).await
+    }
+}
+
+#[async_trait]
+impl Blobs for NatsBlobs {
+    async fn has(&self, digest: Digest) -> Result<bool, BusError> {
+        match self.store().await?.info(digest.to_string()).await {
+            Ok(info) => Ok(!info.deleted),
+            Err(e) if e.kind() == InfoErrorKind::NotFound => Ok(false),
+            Err(e) => Err(unavailable(e)),
+        }
+    }
+    async fn put(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError> {
+        let name = digest.to_string();
+        let mut reader: &[u8] = &bytes;
+        let put = self.store().await?.put(name.as_str(), &mut reader).await;
+        put.map(|_| ()).map_err(unavailable)
+    }
+    async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
+        let object = match self.store().await?.get(digest.to_string()).await {
+            Ok(object) => object,
+            Err(e) if e.kind() == GetErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(unavailable(e)),
+        };
+        let mut bytes = Vec::new();
+        object
+            .take(BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(unavailable)?;
+        if Digest::of(&bytes) != digest {
+            return Err(BusError::Damaged(digest.to_string()));
+        }
+        Ok(Some(bytes.into()))
+    }
+}

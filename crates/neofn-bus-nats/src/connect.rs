@@ -1,0 +1,241 @@
+//! The connection: how it is made, kept and watched.
+
+use crate::blobs::NatsBlobs;
+use crate::failure::FailureLog;
+use crate::kv::NatsKv;
+use crate::queue::NatsQueue;
+use crate::results::NatsResults;
+use crate::rpc::NatsRpc;
+use crate::streams::{self, StreamSettings};
+use async_nats::jetstream::{self, ContextBuilder};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use neofn_bus::Bus;
+use neofn_bus::port::{Blobs, Rpc};
+use neofn_types::{Code, Error};
+use rand::RngExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The server is asked this often whether it is there; it notices a dead client after two of them.
+const PING: Duration = Duration::from_secs(5);
+/// For a TCP connection and the handshake.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Of JetStream's own requests; an election takes up to six seconds.
+const JETSTREAM_WITHIN: Duration = Duration::from_secs(8);
+/// Between two tries to reach a server: at the least, and at the most.
+const RECONNECT_MS: (u64, u64) = (100, 4_000);
+/// Publications that wait for their acknowledgement.
+const ACKS_MAX: usize = 4_096;
+/// Messages of a subscription that wait for its reader.
+const WAITING_MAX: usize = 65_536;
+
+/// How a node proves who it is.
+#[derive(Clone)]
+pub enum Login {
+    /// Not at all, or by what the address says.
+    None,
+    /// A file with a JWT and its seed.
+    Creds(PathBuf),
+    /// A seed.
+    Nkey(String),
+    /// A name and its password.
+    Password(String, String),
+    /// A token.
+    Token(String),
+}
+
+/// Where the servers are, and who we are.
+#[derive(Clone)]
+pub struct NatsSettings {
+    /// Servers of one cluster.
+    pub urls: Vec<String>,
+    /// Who we are.
+    pub login: Login,
+    /// Certificates that sign the servers' own; none: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Shown by the server for this connection.
+    pub name: String,
+}
+
+/// A connection. Cheap to clone; it ends when the last clone is dropped.
+#[derive(Clone)]
+pub struct Nats {
+    client: Client,
+    denied: Arc<FailureLog>,
+    url: String,
+}
+
+impl Nats {
+    /// Connects; fails when no server takes us within a few seconds.
+    pub async fn connect(settings: NatsSettings) -> Result<Self, Error> {
+        let shown = settings
+            .urls
+            .iter()
+            .map(|u| without_password(u))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let addresses = settings
+            .urls
+            .iter()
+            .map(|url| url.parse())
+            .collect::<Result<Vec<async_nats::ServerAddr>, _>>();
+        let addresses = addresses.map_err(|e| {
+            Error::new(
+                Code::ConfigInvalid,
+                format!("{shown} is no address of a NATS server: {e}"),
+            )
+        })?;
+        let denied = Arc::new(FailureLog::default());
+        let options = options(&settings, &denied).await?;
+        let client = options.connect(&addresses[..]).await.map_err(|e| {
+            let code = match e.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    Code::BusDenied
+                }
+                ConnectErrorKind::ServerParse => Code::ConfigInvalid,
+                _ => Code::BusUnavailable,
+            };
+            Error::new(code, format!("cannot connect to NATS at {shown}: {e}"))
+        })?;
+        Ok(Self {
+            client,
+            denied,
+            url: settings
+                .urls
+                .first()
+                .map(|u| without_password(u))
+                .unwrap_or_default(),
+        })
+    }
+
+    /// The first server's address, without a password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Requests alone: all that a worker may do beside reading artifacts.
+    #[must_use]
+    pub fn rpc(&self) -> Arc<dyn Rpc> {
+        Arc::new(NatsRpc::new(self.client.clone(), self.denied.clone()))
+    }
+
+    /// The compiled forms, which a gateway has made room for.
+    #[must_use]
+    pub fn artifacts(&self) -> Arc<dyn Blobs> {
+        Arc::new(NatsBlobs::new(self.jetstream()))
+    }
+
+    /// Everything, with the streams and buckets made or checked. While a cluster elects its leader this waits.
+    pub async fn bus(&self, settings: &StreamSettings) -> Result<Bus, Error> {
+        let context = self.jetstream();
+        let replicas = match settings.replicas {
+            Some(replicas) => replicas,
+            None if self.client.server_info().cluster.is_some() => 3,
+            None => 1,
+        };
+        streams::ensure(&context, settings, replicas).await?;
+        Ok(Bus {
+            rpc: self.rpc(),
+            jobs: Arc::new(NatsQueue::new(context.clone(), streams::JOBS)),
+            events: Arc::new(NatsQueue::new(context.clone(), streams::EVENTS)),
+            results: Arc::new(NatsResults::new(context.clone())),
+            leases: Arc::new(NatsKv::open(&context, streams::LEASES).await?),
+            artifacts: self.artifacts(),
+        })
+    }
+
+    /// Sends what is still to be sent.
+    pub async fn flush(&self) {
+        if let Err(error) = self.client.flush().await {
+            tracing::debug!(%error, "not flushed");
+        }
+    }
+
+    fn jetstream(&self) -> jetstream::Context {
+        ContextBuilder::new()
+            .timeout(JETSTREAM_WITHIN)
+            .ack_timeout(JETSTREAM_WITHIN)
+            .max_ack_inflight(ACKS_MAX)
+            .backpressure_on_inflight(true)
+            .build(self.client.clone())
+    }
+}
+
+async fn options(settings: &NatsSettings, denied: &Arc<FailureLog>) -> Result<ConnectOptions, Error> {
+    let told = denied.clone();
+    let options = ConnectOptions::new()
+        .name(&settings.name)
+        .ping_interval(PING)
+        .connection_timeout(CONNECT_WITHIN)
+        .subscription_capacity(WAITING_MAX)
+        // each call brings its own; the client's ten seconds would cut long runs
+        .request_timeout(None)
+        .reconnect_delay_callback(|attempt| {
+            let (least, most) = RECONNECT_MS;
+            let limit = least.saturating_mul(1 << attempt.min(6)).min(most);
+            // full jitter: a thousand clients do not come back in one moment
+            Duration::from_millis(rand::rng().random_range(least / 2..=limit))
+        })
+        .event_callback(move |event| {
+            let told = told.clone();
+            async move { said(&told, event) }
+        });
+    let options = match &settings.ca_file {
+        Some(file) => options.add_root_certificates(file.clone()),
+        None => options,
+    };
+    Ok(match &settings.login {
+        Login::None => options,
+        Login::Creds(file) => options.credentials_file(file).await.map_err(|e| {
+            Error::new(
+                Code::ConfigInvalid,
+                format!("cannot use the NATS credentials in {}: {e}", file.display()),
+            )
+        })?,
+        Login::Nkey(seed) => options.nkey(seed.clone()),
+        Login::Password(user, password) => options.user_and_password(user.clone(), password.clone()),
+        Login::Token(token) => options.token(token.clone()),
+    })
+}
+
+fn said(denied: &FailureLog, event: Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("connection to NATS lost; trying again"),
+        Event::SlowConsumer(subscription) => {
+            tracing::error!(
+                subscription,
+                "messages from NATS were dropped: we read too slowly"
+            );
+        }
+        Event::ServerError(error) => {
+            let text = error.to_string();
+            denied.add(&text);
+            tracing::error!(error = text, "NATS refuses something that this role needs");
+        }
+        event => tracing::debug!(%event, "NATS"),
+    }
+}
+
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("nats://u:p@h:1", "nats://h:1"),
+            ("nats://h:1", "nats://h:1"),
+            ("h:1", "h:1"),
+        ] {
+            assert_eq!(super::without_password(url), shown);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Headers of NATS and ours.
+
+use async_nats::HeaderMap;
+use async_nats::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use neofn_bus::{BusError, Message};
+
+/// None when there are none: a message without headers is shorter on the wire.
+pub(crate) fn to_nats(message: &Message) -> Result<Option<HeaderMap>, BusError> {
+    if message.headers.is_empty() {
+        return Ok(None);
+    }
+    let mut map = HeaderMap::new();
+    for (name, value) in &message.headers {
+        let unfit = || BusError::Unavailable(format!("the header {name:?} cannot be sent"));
+        let key: HeaderName = name.parse().map_err(|_| unfit())?;
+        let value: HeaderValue = value.parse().map_err(|_| unfit())?;
+        map.append(key, value);
+    }
+    Ok(Some(map))
+}
+
+pub(crate) fn from_nats(headers: Option<&HeaderMap>, payload: Bytes) -> Message {
+    let mut message = Message::new(payload);
+    for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
+        for value in values {
+            message
+                .headers
+                .push((name.to_string(), value.as_str().to_owned()));
+        }
+    }
+    message
+}

@@ -1,0 +1,217 @@
+//! A work queue over a stream and its one pull consumer.
+
+use crate::failure::{not_stored, unavailable};
+use crate::headers;
+use crate::streams::{ACK_WAIT, CONSUMER};
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::context::Context;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, AckKind};
+use async_trait::async_trait;
+use futures_util::{FutureExt as _, StreamExt as _};
+use neofn_bus::port::{Delivery, Depth, JobQueue, Pushed};
+use neofn_bus::{BusError, Message};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// Messages asked for at once: those that wait here are nobody else's meanwhile.
+const CREDIT: usize = 128;
+/// A pull that hears nothing for so long is dead, whatever the connection says.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long one pull lasts.
+const PULL: Duration = Duration::from_secs(30);
+
+/// See [`JobQueue`].
+pub(crate) struct NatsQueue {
+    context: Context,
+    stream: &'static str,
+    /// One reader at a time; none until the first pull and after a failure.
+    messages: Mutex<Option<pull::Stream>>,
+}
+
+impl NatsQueue {
+    pub(crate) fn new(context: Context, stream: &'static str) -> Self {
+        Self {
+            context,
+            stream,
+            messages: Mutex::new(None),
+        }
+    }
+
+    async fn consumer(&self) -> Result<PullConsumer, BusError> {
+        self.context
+            .get_consumer_from_stream(CONSUMER, self.stream)
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn open(&self) -> Result<pull::Stream, BusError> {
+        self.consumer()
+            .await?
+            .stream()
+            .max_messages_per_batch(CREDIT)
+            .expires(PULL)
+            .heartbeat(HEARTBEAT)
+            .messages()
+            .await
+            .map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl JobQueue for NatsQueue {
+    async fn push(&self, subject: &str, id: &str, message: Message) -> Result<Pushed, BusError> {
+        let bytes = message.payload.len();
+        let mut publish = PublishMessage::build();
+        if let Some(headers) = headers::to_nats(&message)? {
+            publish = publish.headers(headers);
+        }
+        let publish = publish
+            .payload(message.payload)
+            .message_id(id)
+            .expected_stream(self.stream);
+        let failed = |e| not_stored(&e, self.stream, bytes, self.context.client().max_payload());
+        let sent = self.context.send_publish(subject.to_owned(), publish).await;
+        let ack = sent.map_err(failed)?.await.map_err(failed)?;
+        Ok(Pushed {
+            sequence: ack.sequence,
+            duplicate: ack.duplicate,
+        })
+    }
+
+    async fn pull(&self, most: usize, within: Duration) -> Result<Vec<Box<dyn Delivery>>, BusError> {
+        let mut place = self.messages.lock().await;
+        let mut open = match place.take() {
+            Some(open) => open,
+            None => self.open().await?,
+        };
+        let mut deliveries: Vec<Box<dyn Delivery>> = Vec::new();
+        while deliveries.len() < most {
+            let next = if deliveries.is_empty() {
+                match tokio::time::timeout(within, open.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                }
+            } else {
+                match open.next().now_or_never() {
+                    Some(next) => next,
+                    None => break,
+                }
+            };
+            match next {
+                Some(Ok(message)) => deliveries.push(Box::new(Taken::new(message)?)),
+                // the next pull opens it anew
+                Some(Err(error)) if deliveries.is_empty() => return Err(unavailable(error)),
+                Some(Err(_)) | None => return Ok(deliveries),
+            }
+        }
+        *place = Some(open);
+        Ok(deliveries)
+    }
+
+    async fn depth(&self) -> Result<Depth, BusError> {
+        let consumer = self.consumer().await?;
+        let info = consumer.cached_info();
+        Ok(Depth {
+            waiting: info.num_pending,
+            taken: u64::try_from(info.num_ack_pending).unwrap_or(0),
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        ACK_WAIT
+    }
+}
+
+/// What nobody has settled comes again soon, and not only after its patience: a node that goes hands it over.
+const DROPPED: Duration = Duration::from_millis(250);
+
+struct Taken {
+    inner: jetstream::Message,
+    settled: bool,
+    shown: Message,
+    id: String,
+    attempt: u64,
+}
+
+impl Taken {
+    fn new(inner: jetstream::Message) -> Result<Self, BusError> {
+        let shown = headers::from_nats(inner.headers.as_ref(), inner.payload.clone());
+        let info = inner.info().map_err(unavailable)?;
+        let id = match shown.get("Nats-Msg-Id") {
+            Some(id) => id.to_owned(),
+            None => format!("{}-{}", info.stream, info.stream_sequence),
+        };
+        let attempt = u64::try_from(info.delivered).unwrap_or(1);
+        Ok(Self {
+            inner,
+            settled: false,
+            shown,
+            id,
+            attempt,
+        })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let (Some(reply), false) = (self.inner.reply.clone(), self.settled) else {
+            return;
+        };
+        let client = self.inner.context.client();
+        let nak = format!("-NAK {{\"delay\":{}}}", DROPPED.as_nanos());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { client.publish(reply, nak.into()).await });
+        }
+    }
+}
+
+#[async_trait]
+impl Delivery for Taken {
+    fn subject(&self) -> &str {
+        &self.inner.subject
+    }
+    fn message(&self) -> &Message {
+        &self.shown
+    }
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn attempt(&self) -> u64 {
+        self.attempt
+    }
+    async fn done(mut self: Box<Self>) -> Result<(), BusError> {
+        self.settled = true;
+        self.inner.double_ack().await.map_err(unavailable)
+    }
+    async fn later(mut self: Box<Self>, delay: Duration) -> Result<(), BusError> {
+        self.settled = true;
+        // without a delay of its own a refusal comes back at once
+        let delay = delay.max(Duration::from_millis(1));
+        self.inner
+            .double_ack_with(AckKind::Nak(Some(delay)))
+            .await
+            .map_err(unavailable)
+    }
+    async fn working(&self) -> Result<(), BusError> {
+        self.inner.ack_with(AckKind::Progress).await.map_err(unavailable)
+    }
+    async fn give_up(mut self: Box<Self>, reason: &str) -> Result<(), BusError> {
+        self.settled = true;
+        // the client's own Term has no place for the reason, which the server's advisory carries
+        let Some(reply) = self.inner.reply.clone() else {
+            return Err(BusError::Unavailable(
+                "a message of a queue without its reply".to_owned(),
+            ));
+        };
+        let text = format!("+TERM {}", reason.replace(['\r', '\n'], " "));
+        let client = &self.inner.context.client();
+        let request = client.send_request(
+            reply,
+            async_nats::Request::new()
+                .payload(text.into())
+                .timeout(Some(Duration::from_secs(8))),
+        );
+        request.await.map(|_| ()).map_err(unavailable)
+    }
+}

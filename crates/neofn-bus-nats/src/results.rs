@@ -1,0 +1,51 @@
+//! Answers that are said once: one message a subject, and a second one is refused by the server itself.
+
+use crate::failure::{not_stored, unavailable};
+use crate::headers;
+use crate::streams::RESULTS;
+use async_nats::jetstream::context::Context;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_trait::async_trait;
+use neofn_bus::port::Results;
+use neofn_bus::{BusError, Message};
+
+/// See [`Results`].
+pub(crate) struct NatsResults(Context);
+
+impl NatsResults {
+    pub(crate) fn new(context: Context) -> Self {
+        Self(context)
+    }
+}
+
+#[async_trait]
+impl Results for NatsResults {
+    async fn settle(&self, subject: &str, message: Message) -> Result<bool, BusError> {
+        let bytes = message.payload.len();
+        let mut publish = PublishMessage::build();
+        if let Some(headers) = headers::to_nats(&message)? {
+            publish = publish.headers(headers);
+        }
+        let publish = publish.payload(message.payload).expected_stream(RESULTS);
+        let failed = |e| not_stored(&e, subject, bytes, self.0.client().max_payload());
+        let sent = self
+            .0
+            .send_publish(subject.to_owned(), publish)
+            .await
+            .map_err(failed)?;
+        match sent.await.map_err(failed) {
+            Ok(_) => Ok(true),
+            Err(BusError::Full(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+    async fn settled(&self, subject: &str) -> Result<Option<Message>, BusError> {
+        let stream = self.0.get_stream_no_info(RESULTS).await.map_err(unavailable)?;
+        match stream.direct_get_last_for_subject(subject).await {
+            Ok(found) => Ok(Some(headers::from_nats(Some(&found.headers), found.payload))),
+            Err(e) if e.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(e) => Err(unavailable(e)),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Requests and announcements over core NATS.
+
+use crate::failure::{FailureLog, too_large, unavailable};
+use crate::headers;
+use async_nats::client::{PublishErrorKind, Request, RequestErrorKind};
+use async_nats::{Client, Subscriber, connection::State};
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use neofn_bus::port::{Incoming, Received, Reply, Rpc};
+use neofn_bus::{BusError, Message};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See [`Rpc`].
+pub(crate) struct NatsRpc {
+    client: Client,
+    denied: Arc<FailureLog>,
+}
+
+impl NatsRpc {
+    pub(crate) fn new(client: Client, denied: Arc<FailureLog>) -> Self {
+        Self { client, denied }
+    }
+}
+
+async fn publish(client: &Client, subject: String, message: Message) -> Result<(), BusError> {
+    let headers = headers::to_nats(&message)?;
+    let bytes = message.payload.len();
+    let sent = match headers {
+        Some(headers) => {
+            client
+                .publish_with_headers(subject, headers, message.payload)
+                .await
+        }
+        None => client.publish(subject, message.payload).await,
+    };
+    sent.map_err(|error| match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => too_large(bytes, client.max_payload()),
+        _ => unavailable(error),
+    })
+}
+
+#[async_trait]
+impl Rpc for NatsRpc {
+    async fn request(&self, subject: &str, message: Message, within: Duration) -> Result<Message, BusError> {
+        let bytes = message.payload.len();
+        let mut request = Request::new().timeout(Some(within));
+        if let Some(headers) = headers::to_nats(&message)? {
+            request = request.headers(headers);
+        }
+        let request = request.payload(message.payload);
+        match self.client.send_request(subject.to_owned(), request).await {
+            Ok(answer) => Ok(headers::from_nats(answer.headers.as_ref(), answer.payload)),
+            Err(error) => Err(match error.kind() {
+                RequestErrorKind::NoResponders => BusError::NoResponders(subject.to_owned()),
+                // a refusal comes beside the request, which then merely runs out of time
+                RequestErrorKind::TimedOut => self
+                    .denied
+                    .of(subject)
+                    .unwrap_or_else(|| BusError::TimedOut(subject.to_owned())),
+                RequestErrorKind::MaxPayloadExceeded => too_large(bytes, self.client.max_payload()),
+                RequestErrorKind::InvalidSubject | RequestErrorKind::Other => unavailable(error),
+            }),
+        }
+    }
+    async fn publish(&self, subject: &str, message: Message) -> Result<(), BusError> {
+        publish(&self.client, subject.to_owned(), message).await
+    }
+    async fn serve(&self, subject: &str, group: Option<&str>) -> Result<Box<dyn Incoming>, BusError> {
+        let subscribed = match group {
+            Some(group) => {
+                self.client
+                    .queue_subscribe(subject.to_owned(), group.to_owned())
+                    .await
+            }
+            None => self.client.subscribe(subject.to_owned()).await,
+        };
+        let subscriber = subscribed.map_err(unavailable)?;
+        // what is sent from here on is received: the server has the subscription before this returns
+        self.client.flush().await.map_err(unavailable)?;
+        Ok(Box::new(Subscription {
+            subscriber,
+            client: self.client.clone(),
+        }))
+    }
+    fn bytes_max(&self) -> usize {
+        self.client.max_payload()
+    }
+    fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+}
+
+struct Subscription {
+    subscriber: Subscriber,
+    client: Client,
+}
+
+#[async_trait]
+impl Incoming for Subscription {
+    async fn next(&mut self) -> Option<Received> {
+        let message = self.subscriber.next().await?;
+        let client = self.client.clone();
+        Some(Received {
+            subject: message.subject.to_string(),
+            reply: message.reply.map(|subject| {
+                let subject = subject.to_string();
+                Box::new(Answer { client, subject }) as Box<dyn Reply>
+            }),
+            message: headers::from_nats(message.headers.as_ref(), message.payload),
+        })
+    }
+    async fn stop(&mut self) {
+        if let Err(error) = self.subscriber.drain().await {
+            tracing::debug!(%error, "subscription not drained");
+        }
+    }
+}
+
+struct Answer {
+    client: Client,
+    subject: String,
+}
+
+#[async_trait]
+impl Reply for Answer {
+    async fn send(self: Box<Self>, message: Message) -> Result<(), BusError> {
+        publish(&self.client, self.subject, message).await
+    }
+}

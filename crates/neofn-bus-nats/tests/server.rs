@@ -1,0 +1,303 @@
+//! The suite of the ports over real servers, and what only a server can show.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
+
+use neofn_bus::port::Bus;
+use neofn_bus::{BusError, Message, conformance};
+use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
+use neofn_testkit::{NatsConfig, NatsServer};
+use neofn_types::Code;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn settings(urls: Vec<String>) -> NatsSettings {
+    NatsSettings {
+        urls,
+        login: Login::None,
+        ca_file: None,
+        name: "test".to_owned(),
+    }
+}
+
+async fn connected(server: &NatsServer, streams: &StreamSettings) -> (Nats, Bus) {
+    let nats = Nats::connect(settings(server.urls())).await.unwrap();
+    let bus = nats.bus(streams).await.unwrap();
+    (nats, bus)
+}
+
+fn small() -> StreamSettings {
+    StreamSettings {
+        messages_max: u32::try_from(conformance::QUEUE_MAX).unwrap(),
+        ..StreamSettings::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_passes_the_suite() {
+    let server = NatsServer::start_with(
+        1,
+        &NatsConfig {
+            payload_bytes_max: 1 << 20,
+            ..NatsConfig::default()
+        },
+    );
+    let (_nats, bus) = connected(&server, &small()).await;
+    conformance::run(&bus).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_servers_pass_the_suite() {
+    let server = NatsServer::cluster();
+    let (_nats, bus) = connected(&server, &small()).await;
+    conformance::run(&bus).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_stream_is_refused_with_the_difference() {
+    let server = NatsServer::start();
+    let (nats, _bus) = connected(&server, &small()).await;
+    let again = nats.bus(&small()).await;
+    assert!(again.is_ok(), "the same settings are the same streams");
+    let larger = StreamSettings {
+        messages_max: 41,
+        ..small()
+    };
+    let error = nats.bus(&larger).await.err().unwrap();
+    assert_eq!(error.code, Code::BusMismatch);
+    assert!(
+        error.message.contains("JOBS") && error.message.contains("max_msgs is 40, must be 41"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_subject_is_said_to_be_refused() {
+    let server = NatsServer::start_with(
+        1,
+        &NatsConfig {
+            more: "authorization { users: [ { user: w, password: p, permissions: { publish: [\"neofn.>\"], \
+                   subscribe: [\"_INBOX.>\", \"neofn.>\"] } } ] }\n"
+                .to_owned(),
+            ..NatsConfig::default()
+        },
+    );
+    let wrong = Nats::connect(settings(server.urls())).await.err().unwrap();
+    assert_eq!(wrong.code, Code::BusDenied, "{wrong}");
+    let nats = Nats::connect(NatsSettings {
+        login: Login::Password("w".to_owned(), "p".to_owned()),
+        ..settings(server.urls())
+    });
+    let rpc = nats.await.unwrap().rpc();
+    let denied = rpc
+        .request("secret.subject", Message::new("x"), Duration::from_secs(1))
+        .await;
+    assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
+    let nobody = rpc.request("neofn.nobody", Message::new("x"), SOON).await;
+    assert!(matches!(nobody, Err(BusError::NoResponders(_))), "{nobody:?}");
+}
+
+/// The permissions that we publish are enough for each role, and a worker's are no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_has_what_it_needs_by_its_nkey() {
+    let published = include_str!("../../../deploy/nats/nats.conf");
+    let (_, mut more) = published
+        .split_once("authorization {")
+        .map(|(a, b)| (a, format!("authorization {{{b}")))
+        .unwrap();
+    let pairs: Vec<nkeys::KeyPair> = (0..3).map(|_| nkeys::KeyPair::new_user()).collect();
+    for (role, pair) in ["GATEWAY", "WORKER", "CLIENT"].iter().zip(&pairs) {
+        more = more.replace(&format!("$NEOFN_{role}_NKEY"), &pair.public_key());
+    }
+    let server = NatsServer::start_with(
+        1,
+        &NatsConfig {
+            more,
+            ..NatsConfig::default()
+        },
+    );
+    let connect = |n: usize| {
+        let login = Login::Nkey(pairs[n].seed().unwrap());
+        let settings = NatsSettings {
+            login,
+            ..settings(server.urls())
+        };
+        async move { Nats::connect(settings).await.unwrap() }
+    };
+    let gateway = connect(0).await;
+    conformance_of_a_gateway(&gateway).await;
+    let worker = connect(1).await;
+    let (rpc, artifacts) = (worker.rpc(), worker.artifacts());
+    let bytes = bytes::Bytes::from(vec![3u8; 300_000]);
+    let digest = neofn_types::Digest::of(&bytes);
+    for _ in 0..2 {
+        artifacts.put(digest, bytes.clone()).await.unwrap();
+    }
+    assert_eq!(artifacts.get(digest).await.unwrap(), Some(bytes));
+    let mut requests = rpc.serve("neofn.worker.w1.*", None).await.unwrap();
+    let mut asked = gateway.rpc().serve("neofn.host.g1.*", None).await.unwrap();
+    tokio::spawn(async move {
+        let received = requests.next().await.unwrap();
+        // a host call while it works
+        let host = rpc
+            .request("neofn.host.g1.c1", Message::new("call"), SOON)
+            .await
+            .unwrap();
+        received.reply.unwrap().send(host).await.unwrap();
+        rpc.publish("neofn.beat.w1", Message::new("{}")).await.unwrap();
+        let denied = rpc
+            .request("jobs.js.demo.f", Message::new("{}"), Duration::from_secs(1))
+            .await;
+        assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
+    });
+    tokio::spawn(async move {
+        let received = asked.next().await.unwrap();
+        received
+            .reply
+            .unwrap()
+            .send(Message::new("answer"))
+            .await
+            .unwrap();
+    });
+    let ran = gateway
+        .rpc()
+        .request("neofn.worker.w1.run", Message::new("run"), SOON)
+        .await
+        .unwrap();
+    assert_eq!(ran.payload, "answer");
+    let client = connect(2).await.rpc();
+    let mut functions = gateway.rpc().serve("function.js.*", Some("neofn")).await.unwrap();
+    tokio::spawn(async move {
+        let received = functions.next().await.unwrap();
+        received
+            .reply
+            .unwrap()
+            .send(Message::new("result"))
+            .await
+            .unwrap();
+    });
+    let answer = client
+        .request("function.js.hello", Message::new("{}"), SOON)
+        .await
+        .unwrap();
+    assert_eq!(answer.payload, "result");
+    let denied = client
+        .request("neofn.worker.w1.run", Message::new("{}"), Duration::from_secs(1))
+        .await;
+    assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
+}
+
+async fn conformance_of_a_gateway(gateway: &Nats) {
+    let bus = gateway.bus(&StreamSettings::default()).await.unwrap();
+    bus.jobs
+        .push("jobs.js.demo.f", "1", Message::new("{}"))
+        .await
+        .unwrap();
+    let mut taken = bus.jobs.pull(1, SOON).await.unwrap();
+    taken.pop().unwrap().done().await.unwrap();
+    assert!(
+        bus.results
+            .settle("function.result.1", Message::new("{}"))
+            .await
+            .unwrap()
+    );
+    assert!(bus.results.settled("function.result.1").await.unwrap().is_some());
+    bus.leases
+        .put("g1", bytes::Bytes::from_static(b"{}"))
+        .await
+        .unwrap();
+    assert_eq!(bus.leases.entries().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_of_three_loses_no_job() {
+    const JOBS: usize = 400;
+    let mut server = NatsServer::cluster();
+    let (_nats, bus) = connected(&server, &StreamSettings::default()).await;
+    let pushing = bus.clone();
+    let pusher = tokio::spawn(async move {
+        let mut tries = 0;
+        for n in 0..JOBS {
+            let id = format!("job-{n}");
+            // the same id again until it is taken: twice would be a duplicate
+            while let Err(error) = pushing
+                .jobs
+                .push("jobs.js.demo.f", &id, Message::new(id.clone()))
+                .await
+            {
+                assert!(matches!(error, BusError::Unavailable(_)), "{error}");
+                tries += 1;
+                assert!(tries < 400, "{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+    let mut seen = std::collections::HashMap::<String, u32>::new();
+    let until = tokio::time::Instant::now() + SOON * 8;
+    let mut killed = 0;
+    while seen.len() < JOBS {
+        assert!(tokio::time::Instant::now() < until, "{} of {JOBS}", seen.len());
+        for delivery in bus
+            .jobs
+            .pull(64, Duration::from_secs(1))
+            .await
+            .unwrap_or_default()
+        {
+            let id = delivery.id().to_owned();
+            // an acknowledgement that is lost brings it again, which the store would see
+            let _ = delivery.done().await;
+            *seen.entry(id).or_default() += 1;
+        }
+        if killed < 3 && seen.len() > JOBS / 5 * (killed + 1) {
+            // one after the other, so that the leader is among them
+            server.kill(killed);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            server.go_on(killed);
+            killed += 1;
+        }
+    }
+    pusher.await.unwrap();
+    assert_eq!(killed, 3);
+    assert!((0..JOBS).all(|n| seen.contains_key(&format!("job-{n}"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_finds_us_again() {
+    let mut server = NatsServer::start();
+    let (nats, bus) = connected(&server, &small()).await;
+    let mut incoming = bus.rpc.serve("still.there", None).await.unwrap();
+    tokio::spawn(async move {
+        while let Some(received) = incoming.next().await {
+            if let Some(reply) = received.reply {
+                let _ = reply.send(Message::new("yes")).await;
+            }
+        }
+    });
+    bus.jobs
+        .push("jobs.js.demo.kept", "kept", Message::new("work"))
+        .await
+        .unwrap();
+    server.kill(0);
+    let gone = bus
+        .rpc
+        .request("still.there", Message::new("?"), Duration::from_millis(500))
+        .await;
+    assert!(gone.is_err(), "{gone:?}");
+    server.go_on(0);
+    let until = tokio::time::Instant::now() + SOON * 2;
+    loop {
+        let answer = nats
+            .rpc()
+            .request("still.there", Message::new("?"), Duration::from_secs(1))
+            .await;
+        match answer {
+            Ok(answer) => break assert_eq!(answer.payload, "yes"),
+            Err(error) => assert!(tokio::time::Instant::now() < until, "{error}"),
+        }
+    }
+    let mut kept = Vec::new();
+    while kept.is_empty() {
+        assert!(tokio::time::Instant::now() < until, "the job is lost");
+        kept = bus.jobs.pull(1, Duration::from_secs(1)).await.unwrap_or_default();
+    }
+    assert_eq!(kept[0].id(), "kept");
+}

@@ -1,0 +1,259 @@
+//! What every bus has to do, as one suite over the ports. Panics with what does not hold.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a suite that does not hold stops loudly; it is compiled for tests alone"
+)]
+
+use crate::port::{Bus, Delivery, Kv};
+use crate::{BusError, Message};
+use bytes::Bytes;
+use neofn_types::Digest;
+use std::time::Duration;
+
+/// How many messages the queue of jobs must be made to hold before the suite runs on it.
+pub const QUEUE_MAX: usize = 40;
+const SOON: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(300);
+
+/// The whole suite, on a bus that nobody else uses.
+pub async fn run(bus: &Bus) {
+    requests(bus).await;
+    groups(bus).await;
+    queue_delivers_until_done(bus).await;
+    queue_takes_an_id_once(bus).await;
+    queue_refuses_when_full(bus).await;
+    results_are_said_once(bus).await;
+    buckets_compare_and_set(&*bus.leases).await;
+    blobs_are_what_their_name_says(bus).await;
+}
+
+async fn requests(bus: &Bus) {
+    let nobody = bus.rpc.request("suite.nobody", Message::new("x"), SOON).await;
+    assert!(matches!(nobody, Err(BusError::NoResponders(_))), "{nobody:?}");
+    let mut incoming = bus.rpc.serve("suite.echo.*", None).await.unwrap();
+    let served = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Some(received) = incoming.next().await {
+            seen.push(received.subject.clone());
+            let Some(reply) = received.reply else { break };
+            if received.message.payload == "silence" {
+                // kept until the asker has given up
+                tokio::time::sleep(SHORT * 2).await;
+                continue;
+            }
+            let back = Message::new(received.message.payload.clone())
+                .header("Two-Words", received.message.get("two-words").unwrap_or("none"));
+            reply.send(back).await.unwrap();
+        }
+        seen
+    });
+    let asked = Message::new("hello").header("Two-Words", "a value");
+    let answer = bus.rpc.request("suite.echo.one", asked, SOON).await.unwrap();
+    assert_eq!(answer.payload, "hello");
+    assert_eq!(
+        answer.get("TWO-words"),
+        Some("a value"),
+        "headers come back, whatever their case"
+    );
+    let large = vec![0; bus.rpc.bytes_max() + 1];
+    let refused = bus.rpc.request("suite.echo.one", Message::new(large), SOON).await;
+    assert!(matches!(refused, Err(BusError::TooLarge { .. })), "{refused:?}");
+    let late = bus
+        .rpc
+        .request("suite.echo.two", Message::new("silence"), SHORT)
+        .await;
+    assert!(matches!(late, Err(BusError::TimedOut(_))), "{late:?}");
+    bus.rpc
+        .publish("suite.echo.three", Message::new(""))
+        .await
+        .unwrap();
+    let seen = tokio::time::timeout(SOON, served).await.unwrap().unwrap();
+    assert_eq!(seen, ["suite.echo.one", "suite.echo.two", "suite.echo.three"]);
+}
+
+async fn groups(bus: &Bus) {
+    let count = |mut incoming: Box<dyn crate::port::Incoming>| {
+        tokio::spawn(async move {
+            let mut n = 0;
+            while let Some(received) = incoming.next().await {
+                n += 1;
+                if let Some(reply) = received.reply {
+                    reply.send(Message::default()).await.unwrap();
+                }
+                if received.message.payload == "end" {
+                    break;
+                }
+            }
+            n
+        })
+    };
+    let a = count(bus.rpc.serve("suite.group", Some("g")).await.unwrap());
+    let b = count(bus.rpc.serve("suite.group", Some("g")).await.unwrap());
+    for _ in 0..20 {
+        bus.rpc
+            .request("suite.group", Message::new("x"), SOON)
+            .await
+            .unwrap();
+    }
+    // each takes one end
+    for _ in 0..2 {
+        bus.rpc
+            .request("suite.group", Message::new("end"), SOON)
+            .await
+            .unwrap();
+    }
+    let (a, b) = (a.await.unwrap(), b.await.unwrap());
+    assert_eq!(a + b, 22, "each message reaches one member: {a} and {b}");
+}
+
+async fn one(bus: &Bus) -> Box<dyn Delivery> {
+    let until = tokio::time::Instant::now() + SOON;
+    while tokio::time::Instant::now() < until {
+        if let Some(delivery) = bus.jobs.pull(1, SHORT).await.unwrap().pop() {
+            return delivery;
+        }
+    }
+    panic!("the queue delivers nothing");
+}
+
+async fn queue_delivers_until_done(bus: &Bus) {
+    let message = Message::new("work").header("Kept", "yes");
+    let pushed = bus
+        .jobs
+        .push("jobs.js.demo.suite", "suite-1", message)
+        .await
+        .unwrap();
+    assert!(!pushed.duplicate);
+    let first = one(bus).await;
+    assert_eq!(
+        (first.subject(), first.id(), first.attempt()),
+        ("jobs.js.demo.suite", "suite-1", 1)
+    );
+    assert_eq!(first.message().get("kept"), Some("yes"));
+    first.working().await.unwrap();
+    assert_eq!(bus.jobs.depth().await.unwrap().taken, 1);
+    assert!(
+        bus.jobs.pull(1, SHORT).await.unwrap().is_empty(),
+        "what is taken is not delivered twice"
+    );
+    first.later(Duration::from_millis(1)).await.unwrap();
+    let second = one(bus).await;
+    assert_eq!(
+        (second.id(), second.attempt(), &second.message().payload[..]),
+        ("suite-1", 2, &b"work"[..])
+    );
+    drop(second);
+    let third = one(bus).await;
+    assert_eq!(
+        (third.id(), third.attempt()),
+        ("suite-1", 3),
+        "what is dropped comes again"
+    );
+    third.done().await.unwrap();
+    let depth = bus.jobs.depth().await.unwrap();
+    assert_eq!((depth.waiting, depth.taken), (0, 0), "done is gone");
+}
+
+async fn queue_takes_an_id_once(bus: &Bus) {
+    for duplicate in [false, true] {
+        let pushed = bus
+            .jobs
+            .push("jobs.js.demo.suite", "suite-2", Message::new("a"))
+            .await
+            .unwrap();
+        assert_eq!(pushed.duplicate, duplicate);
+    }
+    one(bus).await.give_up("a reason").await.unwrap();
+    let depth = bus.jobs.depth().await.unwrap();
+    assert_eq!((depth.waiting, depth.taken), (0, 0), "what was given up is gone");
+}
+
+async fn queue_refuses_when_full(bus: &Bus) {
+    let mut taken = 0;
+    let full = loop {
+        let id = format!("suite-full-{taken}");
+        match bus.jobs.push("jobs.js.demo.suite", &id, Message::new("a")).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+        assert!(taken <= QUEUE_MAX, "the queue takes more than it should");
+    };
+    assert!(matches!(full, BusError::Full(_)), "{full:?}");
+    assert_eq!(taken, QUEUE_MAX, "nothing was pushed out");
+    let mut got = 0;
+    while got < taken {
+        for delivery in bus.jobs.pull(16, SOON).await.unwrap() {
+            delivery.done().await.unwrap();
+            got += 1;
+        }
+    }
+    bus.jobs
+        .push("jobs.js.demo.suite", "suite-room", Message::new("a"))
+        .await
+        .unwrap();
+    one(bus).await.done().await.unwrap();
+}
+
+async fn results_are_said_once(bus: &Bus) {
+    let subject = "function.result.suite";
+    assert_eq!(bus.results.settled(subject).await.unwrap(), None);
+    assert!(
+        bus.results
+            .settle(subject, Message::new("first").header("A", "1"))
+            .await
+            .unwrap()
+    );
+    assert!(!bus.results.settle(subject, Message::new("second")).await.unwrap());
+    let kept = bus.results.settled(subject).await.unwrap().unwrap();
+    assert_eq!((&kept.payload[..], kept.get("a")), (&b"first"[..], Some("1")));
+}
+
+async fn buckets_compare_and_set(kv: &dyn Kv) {
+    let value = Bytes::from_static;
+    assert_eq!(kv.get("suite.a").await.unwrap(), None);
+    let first = kv.create("suite.a", value(b"1")).await.unwrap();
+    assert!(matches!(
+        kv.create("suite.a", value(b"2")).await,
+        Err(BusError::Conflict(_))
+    ));
+    let second = kv.update("suite.a", value(b"2"), first).await.unwrap();
+    assert!(second > first);
+    assert!(matches!(
+        kv.update("suite.a", value(b"3"), first).await,
+        Err(BusError::Conflict(_))
+    ));
+    kv.put("suite.b", value(b"4")).await.unwrap();
+    let entries = kv.entries().await.unwrap();
+    let mut shown: Vec<_> = entries.iter().map(|e| (e.key.as_str(), &e.value[..])).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, [("suite.a", &b"2"[..]), ("suite.b", &b"4"[..])]);
+    for key in ["suite.a", "suite.b", "suite.never"] {
+        kv.delete(key).await.unwrap();
+    }
+    assert!(kv.entries().await.unwrap().is_empty());
+    kv.create("suite.a", value(b"5")).await.unwrap();
+    kv.delete("suite.a").await.unwrap();
+}
+
+async fn blobs_are_what_their_name_says(bus: &Bus) {
+    // longer than one message
+    let bytes = Bytes::from(vec![7u8; bus.rpc.bytes_max() * 2 + 1]);
+    let digest = Digest::of(&bytes);
+    assert!(!bus.artifacts.has(digest).await.unwrap());
+    assert_eq!(bus.artifacts.get(digest).await.unwrap(), None);
+    for _ in 0..2 {
+        bus.artifacts.put(digest, bytes.clone()).await.unwrap();
+    }
+    assert!(bus.artifacts.has(digest).await.unwrap());
+    assert_eq!(bus.artifacts.get(digest).await.unwrap(), Some(bytes));
+    let wrong = Digest::of(b"another");
+    bus.artifacts
+        .put(wrong, Bytes::from_static(b"not that"))
+        .await
+        .unwrap();
+    assert!(matches!(
+        bus.artifacts.get(wrong).await,
+        Err(BusError::Damaged(_))
+    ));
+}

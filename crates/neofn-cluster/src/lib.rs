@@ -1,0 +1,18 @@
+//! Several nodes as one: workers that host sandboxes, and the runtime through which a gateway uses them.
+//!
+//! Stands on the ports of `neofn-bus`; knows no NATS, no storage and no edge. What is here may be lost at any moment
+//! without losing an invocation: those are in the store, and a run whose worker went away is tried again.
+
+mod beat;
+mod host;
+mod members;
+mod remote;
+mod watch;
+mod wire;
+mod worker;
+
+pub use beat::{Beat, Role, Seat};
+pub use members::Member;
+pub use remote::{RemoteOptions, RemoteRuntime};
+pub use wire::PROTOCOL;
+pub use worker::{Worker, WorkerOptions};

@@ -1,0 +1,282 @@
+//! Which nodes are there, and which worker gets a run. Does no I/O and reads no clock.
+
+use crate::beat::{Beat, Role, SILENCE_MAX};
+use crate::wire::PROTOCOL;
+use neofn_types::Digest;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Most nodes remembered; beyond it those that come are not seen.
+const NODES_MAX: usize = 4_096;
+
+/// A node as this one sees it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// What it said last.
+    pub beat: Beat,
+    /// Our own runs there at the moment.
+    pub ours: u32,
+    pub(crate) heard: Duration,
+    /// Cancelled when it is gone.
+    pub(crate) gone: CancellationToken,
+}
+
+impl Member {
+    /// Runs there as far as is known: its own word is up to a second old, ours is not.
+    fn load(&self) -> u32 {
+        self.beat.running.max(self.ours)
+    }
+    fn takes(&self, engine: &Digest) -> bool {
+        self.beat.seat.role == Role::Worker
+            && self.beat.seat.protocol == PROTOCOL
+            && !self.beat.draining
+            && self.load() < self.beat.seat.runs_max
+            && self.beat.seat.engines.iter().any(|(_, e)| e == engine)
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Members(BTreeMap<String, Member>);
+
+impl Members {
+    /// A node said that it is there; answers whether that is new or opens it for work again.
+    pub(crate) fn hear(&mut self, beat: Beat, now: Duration) -> bool {
+        if let Some(member) = self.0.get_mut(&beat.seat.id) {
+            let freed = member.beat.draining && !beat.draining || member.beat.running > beat.running;
+            member.beat = beat;
+            member.heard = now;
+            return freed;
+        }
+        if self.0.len() >= NODES_MAX {
+            return false;
+        }
+        let id = beat.seat.id.clone();
+        let member = Member {
+            beat,
+            ours: 0,
+            heard: now,
+            gone: CancellationToken::new(),
+        };
+        self.0.insert(id, member);
+        true
+    }
+
+    /// Takes out those that are silent; answers their ids.
+    pub(crate) fn sweep(&mut self, now: Duration) -> Vec<String> {
+        let silent = |m: &Member| now.saturating_sub(m.heard) > SILENCE_MAX;
+        let gone: Vec<String> = self
+            .0
+            .iter()
+            .filter(|(_, m)| silent(m))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &gone {
+            self.lose(id);
+        }
+        gone
+    }
+
+    /// A node is gone for certain: nobody listens for it any more.
+    pub(crate) fn lose(&mut self, id: &str) -> bool {
+        let lost = self.0.remove(id);
+        if let Some(member) = &lost {
+            member.gone.cancel();
+        }
+        lost.is_some()
+    }
+
+    /// The worker for a run of `function`: its home while that has a core for it, so that the function stays warm there;
+    /// else the one with the least to do for its size. The run is counted there until [`Members::ended`].
+    pub(crate) fn choose(
+        &mut self,
+        function: &str,
+        engine: &Digest,
+        without: &[String],
+    ) -> Option<(String, CancellationToken)> {
+        let fit = || {
+            self.0
+                .iter()
+                .filter(|(id, m)| m.takes(engine) && !without.contains(id))
+        };
+        let home = fit().max_by_key(|(id, _)| weight(function, id));
+        let id = match home {
+            Some((id, m)) if m.load() < m.beat.seat.cores.max(1) => id.clone(),
+            _ => {
+                let busy = |m: &Member| u64::from(m.load()) * 1_000 / u64::from(m.beat.seat.cores.max(1));
+                fit()
+                    .min_by_key(|(id, m)| (busy(m), u64::MAX - weight(function, id)))?
+                    .0
+                    .clone()
+            }
+        };
+        let member = self.0.get_mut(&id)?;
+        member.ours = member.ours.saturating_add(1);
+        Some((id, member.gone.clone()))
+    }
+
+    pub(crate) fn ended(&mut self, id: &str) {
+        if let Some(member) = self.0.get_mut(id) {
+            member.ours = member.ours.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<Member> {
+        self.0.values().cloned().collect()
+    }
+
+    /// Those that run something for us.
+    pub(crate) fn in_use(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .filter(|(_, m)| m.ours > 0)
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}
+
+/// Rendezvous hashing: each function has an order of workers of its own, which others' coming and going leaves alone.
+fn weight(function: &str, node: &str) -> u64 {
+    // FNV-1a, then a finaliser: neighbouring names must not have neighbouring weights
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in function.bytes().chain([0]).chain(node.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::beat::Seat;
+    use neofn_runtime::port::RuntimeStatus;
+    use neofn_types::{RuntimeKind, UnixMillis};
+    use std::collections::{HashMap, HashSet};
+
+    fn engine() -> Digest {
+        Digest::of(b"engine")
+    }
+    fn beat(id: &str) -> Beat {
+        Beat {
+            seat: Seat {
+                id: id.to_owned(),
+                role: Role::Worker,
+                host: "h".to_owned(),
+                pid: 1,
+                version: "0".to_owned(),
+                protocol: PROTOCOL,
+                started_at: UnixMillis(0),
+                jail: "landlock".to_owned(),
+                insecure: false,
+                engines: vec![(RuntimeKind::Js, engine())],
+                cores: 2,
+                memory_bytes: 1 << 30,
+                runs_max: 4,
+            },
+            running: 0,
+            runs: 0,
+            draining: false,
+            sandboxes: RuntimeStatus::default(),
+        }
+    }
+    fn three() -> Members {
+        let mut members = Members::default();
+        for id in ["a", "b", "c"] {
+            assert!(members.hear(beat(id), Duration::ZERO));
+        }
+        members
+    }
+
+    #[test]
+    fn a_function_has_a_home_and_overflows_to_the_least_loaded() {
+        let mut members = three();
+        let home = members.choose("p/f", &engine(), &[]).unwrap().0;
+        assert_eq!(
+            members.choose("p/f", &engine(), &[]).unwrap().0,
+            home,
+            "a core is free"
+        );
+        let (second, third) = (
+            members.choose("p/f", &engine(), &[]).unwrap().0,
+            members.choose("p/f", &engine(), &[]).unwrap().0,
+        );
+        assert!(
+            second != home && third != home && second != third,
+            "{home} {second} {third}"
+        );
+        for id in [&home, &home, &second, &third] {
+            members.ended(id);
+        }
+        assert_eq!(
+            members.choose("p/f", &engine(), &[]).unwrap().0,
+            home,
+            "home again"
+        );
+        // twelve places in all, one of them taken
+        let mut seen = HashMap::<String, u32>::new();
+        while let Some((id, _)) = members.choose("p/f", &engine(), &[]) {
+            *seen.entry(id).or_default() += 1;
+        }
+        assert_eq!(seen.values().sum::<u32>(), 11);
+    }
+
+    #[test]
+    fn functions_spread_and_stay() {
+        let mut members = three();
+        let mut homes = HashMap::new();
+        for n in 0..300 {
+            let name = format!("p/f{n}");
+            let id = members.choose(&name, &engine(), &[]).unwrap().0;
+            members.ended(&id);
+            homes.insert(name, id);
+        }
+        for id in ["a", "b", "c"] {
+            let n = homes.values().filter(|h| *h == id).count();
+            assert!((60..140).contains(&n), "{id} is the home of {n}");
+        }
+        members.lose("b");
+        for (name, home) in homes.iter().filter(|(_, h)| *h != "b") {
+            let id = members.choose(name, &engine(), &[]).unwrap().0;
+            members.ended(&id);
+            assert_eq!(id, *home, "the others stay at home");
+        }
+    }
+
+    #[test]
+    fn nobody_gets_what_he_cannot_do() {
+        let mut members = Members::default();
+        for (id, change) in [
+            ("draining", (|b| b.draining = true) as fn(&mut Beat)),
+            ("other engine", |b| b.seat.engines.clear()),
+            ("other protocol", |b| b.seat.protocol += 1),
+            ("gateway", |b| b.seat.role = Role::Gateway),
+            ("full", |b| b.running = 4),
+        ] {
+            let mut one = beat(id);
+            change(&mut one);
+            members.hear(one, Duration::ZERO);
+        }
+        assert!(members.choose("p/f", &engine(), &[]).is_none());
+        members.hear(beat("fit"), Duration::ZERO);
+        assert_eq!(members.choose("p/f", &engine(), &[]).unwrap().0, "fit");
+        assert!(members.choose("p/f", &engine(), &["fit".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn the_silent_are_gone() {
+        let mut members = three();
+        let held: HashMap<_, _> = members
+            .list()
+            .into_iter()
+            .map(|m| (m.beat.seat.id, m.gone))
+            .collect();
+        members.hear(beat("b"), Duration::from_secs(3));
+        let gone: HashSet<_> = members.sweep(Duration::from_secs(4)).into_iter().collect();
+        assert_eq!(gone, HashSet::from(["a".to_owned(), "c".to_owned()]));
+        assert!(held["a"].is_cancelled() && !held["b"].is_cancelled());
+        assert!(!members.lose("a"), "it was gone already");
+    }
+}

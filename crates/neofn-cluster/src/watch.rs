@@ -1,0 +1,66 @@
+//! Listening to the other nodes, and saying that we are there.
+
+use crate::beat::{Beat, EVERY};
+use crate::wire::{self, BEATS, WHO};
+use neofn_bus::port::Rpc;
+use neofn_bus::{BusError, Message};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Says every second what `beat` answers, and at once when somebody asks.
+pub(crate) async fn say(rpc: Arc<dyn Rpc>, stop: CancellationToken, beat: impl Fn() -> Beat + Send + Sync) {
+    let mut who = None;
+    while !stop.is_cancelled() {
+        if who.is_none() {
+            who = rpc.serve(WHO, None).await.ok();
+        }
+        say_once(&*rpc, &beat()).await;
+        let asked = async {
+            match who.as_mut() {
+                Some(who) => who.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => false,
+            asked = asked => asked.is_none(),
+        };
+        if ended {
+            who = None;
+        }
+    }
+}
+
+pub(crate) async fn say_once(rpc: &dyn Rpc, beat: &Beat) {
+    let Ok(text) = serde_json::to_vec(beat) else {
+        return;
+    };
+    if let Err(error) = rpc.publish(&wire::beat(&beat.seat.id), Message::new(text)).await {
+        tracing::debug!(%error, "not said that we are there");
+    }
+}
+
+/// Hears what others say, until `stop`.
+pub(crate) async fn hear(
+    rpc: Arc<dyn Rpc>,
+    stop: CancellationToken,
+    heard: impl Fn(Beat) + Send + Sync,
+) -> Result<(), BusError> {
+    let mut beats = rpc.serve(BEATS, None).await?;
+    rpc.publish(WHO, Message::default()).await?;
+    loop {
+        let received = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            received = beats.next() => received,
+        };
+        let Some(received) = received else { return Ok(()) };
+        match serde_json::from_slice(&received.message.payload) {
+            Ok(beat) => heard(beat),
+            // an older or newer node; it is not one that we can work with
+            Err(error) => {
+                tracing::debug!(%error, subject = received.subject, "a node that we do not understand")
+            }
+        }
+    }
+}

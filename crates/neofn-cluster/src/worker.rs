@@ -1,0 +1,338 @@
+//! A worker: hosts sandboxes, runs what gateways send, and holds nothing else.
+//!
+//! It knows no keys, no database and no network but the bus. Its own end loses runs, never invocations.
+
+use crate::beat::{Beat, Seat};
+use crate::host::{AskGateway, HEAD_BYTES};
+use crate::watch;
+use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
+use neofn_bus::port::{Blobs, Received, Reply, Rpc};
+use neofn_bus::{BusError, Message};
+use neofn_runtime::port::{Artifact, Failure, Held, Job, Prepare, PrepareError, Runtime};
+use neofn_types::{Clock, Code, Digest};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a runtime may take to end a cancelled run.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// Most artifacts fetched at once.
+const FETCHES_MAX: usize = 64;
+
+/// What a worker is made of.
+pub struct WorkerOptions {
+    /// What it says of itself.
+    pub seat: Seat,
+    /// Requests.
+    pub rpc: Arc<dyn Rpc>,
+    /// Where artifacts are.
+    pub artifacts: Arc<dyn Blobs>,
+    /// The sandboxes.
+    pub runtime: Arc<dyn Runtime>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+struct Inner {
+    options: WorkerOptions,
+    running: AtomicU32,
+    runs: AtomicU64,
+    draining: AtomicBool,
+    open: Mutex<HashMap<CallId, CancellationToken>>,
+    /// One fetch for each artifact, however many runs wait for it.
+    fetches: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    tasks: TaskTracker,
+}
+
+/// A worker that runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Worker {
+    inner: Arc<Inner>,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    /// Begins to take runs.
+    pub async fn start(options: WorkerOptions) -> Result<Self, BusError> {
+        let rpc = options.rpc.clone();
+        let mut requests = rpc.serve(&wire::worker(&options.seat.id, "*"), None).await?;
+        let inner = Arc::new(Inner {
+            options,
+            running: AtomicU32::new(0),
+            runs: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            open: Mutex::default(),
+            fetches: Mutex::default(),
+            tasks: TaskTracker::new(),
+        });
+        let stop = CancellationToken::new();
+        let (serving, stopped) = (inner.clone(), stop.clone());
+        tokio::spawn(async move {
+            loop {
+                let received = tokio::select! {
+                    () = stopped.cancelled() => break,
+                    received = requests.next() => received,
+                };
+                let Some(received) = received else { break };
+                serving.clone().take(received);
+            }
+        });
+        let told = inner.clone();
+        tokio::spawn(watch::say(rpc, stop.clone(), move || told.beat()));
+        Ok(Self { inner, stop })
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        self.inner.beat()
+    }
+
+    /// Takes no more runs and tells so; answers whether those under way ended within `deadline`.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.inner.draining.store(true, Ordering::Release);
+        watch::say_once(&*self.inner.options.rpc, &self.inner.beat()).await;
+        self.inner.tasks.close();
+        // what gateways send before they have heard is refused, and they choose another worker
+        let ended = tokio::time::timeout(deadline, self.inner.tasks.wait())
+            .await
+            .is_ok();
+        self.stop.cancel();
+        ended
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for (_, run) in self.open.get_mut().drain() {
+            run.cancel();
+        }
+    }
+}
+
+/// Counts a run for as long as it is there.
+struct Running {
+    inner: Arc<Inner>,
+    call: CallId,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.inner.running.fetch_sub(1, Ordering::AcqRel);
+        self.inner.open.lock().remove(&self.call);
+    }
+}
+
+impl Inner {
+    fn beat(&self) -> Beat {
+        Beat {
+            seat: self.options.seat.clone(),
+            running: self.running.load(Ordering::Acquire),
+            runs: self.runs.load(Ordering::Relaxed),
+            draining: self.draining.load(Ordering::Acquire),
+            sandboxes: self.options.runtime.status(),
+        }
+    }
+
+    fn take(self: Arc<Self>, received: Received) {
+        let what = received.subject.rsplit('.').next().unwrap_or_default().to_owned();
+        let inner = self.clone();
+        match (what.as_str(), received.reply) {
+            ("run", Some(reply)) => {
+                self.tasks.spawn(async move {
+                    let ran = inner.clone().run(&received.message).await;
+                    inner.answer(reply, ran).await;
+                });
+            }
+            ("prepare", Some(reply)) => {
+                self.tasks.spawn(async move {
+                    let made = inner.prepare(&received.message).await;
+                    inner.send(reply, wire::write(&made)).await;
+                });
+            }
+            ("ping", Some(reply)) => {
+                tokio::spawn(async move { inner.send(reply, Ok(bytes::Bytes::new())).await });
+            }
+            ("cancel", _) => {
+                let call = CallId::try_from(&received.message.payload[..]);
+                if let Some(run) = call.ok().and_then(|call| self.open.lock().get(&call).cloned()) {
+                    run.cancel();
+                }
+            }
+            _ => tracing::debug!(subject = received.subject, "not a request that a worker knows"),
+        }
+    }
+
+    async fn answer(&self, reply: Box<dyn Reply>, ran: Ran) {
+        let bytes_max = self.options.rpc.bytes_max();
+        let written = match wire::write(&ran) {
+            Ok(bytes) if bytes.len() + HEAD_BYTES > bytes_max => {
+                let failure = Failure {
+                    code: Code::BusMessageTooLarge,
+                    message: format!(
+                        "the result and the log have {} bytes, the NATS server takes {bytes_max}",
+                        bytes.len()
+                    ),
+                    stack: Vec::new(),
+                };
+                // it ran, so it is charged
+                let ended = match ran {
+                    Ran::Ended(ended) => Ended {
+                        outcome: Err(failure),
+                        logs: Vec::new(),
+                        ..ended
+                    },
+                    Ran::Busy(_) => wire::failed(failure).into(),
+                };
+                wire::write(&Ran::Ended(ended))
+            }
+            written => written,
+        };
+        self.send(reply, written).await;
+    }
+
+    async fn send(&self, reply: Box<dyn Reply>, written: Result<bytes::Bytes, BusError>) {
+        let sent = match written {
+            Ok(bytes) => reply.send(Message::new(bytes)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            tracing::warn!(%error, "answer not sent");
+        }
+    }
+
+    async fn run(self: Arc<Self>, message: &Message) -> Ran {
+        let Ok(run) = wire::read::<Run>(&message.payload) else {
+            return Ran::Ended(wire::failed(refused("the worker cannot read the run")).into());
+        };
+        if self.draining.load(Ordering::Acquire) {
+            return Ran::Busy(Busy::Draining);
+        }
+        if self.running.fetch_add(1, Ordering::AcqRel) >= self.options.seat.runs_max {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            return Ran::Busy(Busy::Full);
+        }
+        let running = Running {
+            inner: self.clone(),
+            call: run.call,
+        };
+        let cancelled = CancellationToken::new();
+        self.open.lock().insert(run.call, cancelled.clone());
+        let (artifact, held) = match self.artifact(run.artifact, run.engine).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, artifact = %run.artifact, "artifact not to be had");
+                return Ran::Busy(Busy::NoArtifact);
+            }
+        };
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let time = Duration::from_millis(run.time_ms);
+        let job = Job {
+            artifact,
+            event: run.event,
+            context: run.context,
+            seed: run.seed,
+            started_at: run.started_at,
+            time,
+            units: run.units,
+            limits: run.limits,
+            host: Arc::new(AskGateway {
+                rpc: self.options.rpc.clone(),
+                clock: self.options.clock.clone(),
+                subject: wire::host(&run.gateway, &hex::encode(run.call)),
+                deadline: self.options.clock.monotonic().saturating_add(time),
+                orphaned: cancelled.clone(),
+            }),
+            given_up: cancelled.clone(),
+        };
+        let abandoned = async {
+            cancelled.cancelled().await;
+            tokio::time::sleep(CANCEL_GRACE).await;
+        };
+        let completed = tokio::select! {
+            completed = self.options.runtime.invoke(job) => completed,
+            // a runtime that does not hear: its sandbox is abandoned with the future
+            () = abandoned => wire::failed(refused("the run was cancelled")),
+        };
+        drop((held, running));
+        Ran::Ended(completed.into())
+    }
+
+    /// The artifact, without bytes when the runtime has it still.
+    async fn artifact(
+        &self,
+        digest: Digest,
+        engine: Digest,
+    ) -> Result<(Arc<Artifact>, Option<Held>), BusError> {
+        let named = |bytes| {
+            Arc::new(Artifact {
+                digest,
+                engine,
+                bytes,
+            })
+        };
+        if let Some(held) = self.options.runtime.hold(&digest) {
+            return Ok((named(bytes::Bytes::new()), Some(held)));
+        }
+        let turn = {
+            let mut fetches = self.fetches.lock();
+            if fetches.len() >= FETCHES_MAX {
+                fetches.retain(|_, turn| Arc::strong_count(turn) > 1);
+            }
+            fetches.entry(digest).or_default().clone()
+        };
+        let _turn = turn.lock().await;
+        if let Some(held) = self.options.runtime.hold(&digest) {
+            return Ok((named(bytes::Bytes::new()), Some(held)));
+        }
+        let found = self.options.artifacts.get(digest).await?;
+        let bytes = found.ok_or_else(|| BusError::Unavailable(format!("no artifact {digest}")))?;
+        Ok((named(bytes), None))
+    }
+
+    async fn prepare(&self, message: &Message) -> Made {
+        let unavailable = |e: BusError| Made::Unavailable(e.to_string());
+        let Ok(make) = wire::read::<Make>(&message.payload) else {
+            return Made::Unavailable("the worker cannot read the request".to_owned());
+        };
+        if self.draining.load(Ordering::Acquire) {
+            return Made::Busy(Busy::Draining);
+        }
+        let code = match self.options.artifacts.get(make.code).await {
+            Ok(Some(code)) => code,
+            Ok(None) => return Made::Busy(Busy::NoArtifact),
+            Err(error) => return unavailable(error),
+        };
+        let request = Prepare {
+            kind: make.kind,
+            code,
+            memory_bytes: make.memory_bytes,
+            time: Duration::from_millis(make.time_ms),
+            fuel: make.fuel,
+        };
+        match self.options.runtime.prepare(request).await {
+            Ok((artifact, logs)) => match self.options.artifacts.put(artifact.digest, artifact.bytes).await {
+                Ok(()) => Made::Artifact {
+                    digest: artifact.digest,
+                    engine: artifact.engine,
+                    logs,
+                },
+                Err(error) => unavailable(error),
+            },
+            Err(PrepareError::Refused(failure)) => Made::Refused(failure),
+            Err(PrepareError::Unavailable(why)) => Made::Unavailable(why),
+        }
+    }
+}
+
+fn refused(why: &str) -> Failure {
+    Failure {
+        code: Code::SandboxLost,
+        message: why.to_owned(),
+        stack: Vec::new(),
+    }
+}

@@ -1,0 +1,324 @@
+//! A gateway's runtime and workers over the bus of one process, with a runtime that does what its event says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use neofn_bus::{Bus, memory};
+use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions};
+use neofn_runtime::port::{
+    Artifact, Completed, Failure, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits,
+    Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
+};
+use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind, UnitsBill, UnixMillis};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+const SOON: Duration = Duration::from_secs(10);
+
+struct TestClock(tokio::time::Instant);
+impl Clock for TestClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(0)
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+#[derive(Default)]
+struct Counting(AtomicU64);
+impl Entropy for Counting {
+    fn fill(&self, buf: &mut [u8]) {
+        let n = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        for (to, from) in buf.iter_mut().zip(n.iter().cycle()) {
+            *to = *from;
+        }
+    }
+}
+
+fn engine() -> Digest {
+    Digest::of(b"engine")
+}
+
+/// Runs by the words of its event: `wait` never ends, `ask` makes a host call, others are echoed.
+#[derive(Default)]
+struct Echo {
+    held: Mutex<HashSet<Digest>>,
+    began: Notify,
+    abandoned: Arc<Notify>,
+    ran: AtomicU64,
+}
+
+struct OnDrop(Arc<Notify>);
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[async_trait]
+impl Runtime for Echo {
+    fn engine(&self, _: RuntimeKind) -> Digest {
+        engine()
+    }
+    async fn prepare(&self, request: Prepare) -> Result<(Artifact, Vec<String>), PrepareError> {
+        let bytes = request.code;
+        let artifact = Artifact {
+            digest: Digest::of(&bytes),
+            engine: engine(),
+            bytes,
+        };
+        Ok((artifact, vec!["[LOG] top".to_owned()]))
+    }
+    async fn invoke(&self, job: Job) -> Completed {
+        self.ran.fetch_add(1, Ordering::Relaxed);
+        self.held.lock().unwrap().insert(job.artifact.digest);
+        self.began.notify_one();
+        let outcome = match &job.event[..] {
+            b"wait" => {
+                let _told = OnDrop(self.abandoned.clone());
+                std::future::pending::<()>().await;
+                unreachable!()
+            }
+            b"ask" => {
+                let call = HostCall {
+                    seq: 0,
+                    op: HostOp::KvGet,
+                    input: Bytes::from_static(b"{}"),
+                    units_left: 1,
+                    sharing: 1,
+                };
+                job.host.call(call).await.result.map_err(|e| Failure {
+                    code: e.code,
+                    message: e.message,
+                    stack: Vec::new(),
+                })
+            }
+            _ => Ok(job.event.clone()),
+        };
+        Completed {
+            outcome,
+            logs: vec![job.context.function],
+            units: UnitsBill::default(),
+            fuel: 1,
+            memory_bytes: 2,
+            duration: Duration::from_millis(3),
+            layout: Layout::R1cow,
+        }
+    }
+    fn hold(&self, artifact: &Digest) -> Option<Held> {
+        self.held
+            .lock()
+            .unwrap()
+            .contains(artifact)
+            .then(|| Held::new(()))
+    }
+    fn status(&self) -> RuntimeStatus {
+        RuntimeStatus {
+            children: 1,
+            ..RuntimeStatus::default()
+        }
+    }
+}
+
+struct Answers;
+#[async_trait]
+impl HostCalls for Answers {
+    async fn call(&self, call: HostCall) -> HostReply {
+        HostReply {
+            result: Ok(Bytes::from(format!("\"{:?}\"", call.op))),
+            now: UnixMillis(5),
+            units: 7,
+        }
+    }
+}
+
+fn seat(id: &str, role: Role) -> Seat {
+    Seat {
+        id: id.to_owned(),
+        role,
+        host: "test".to_owned(),
+        pid: 1,
+        version: "0".to_owned(),
+        protocol: PROTOCOL,
+        started_at: UnixMillis(0),
+        jail: "none".to_owned(),
+        insecure: true,
+        engines: vec![(RuntimeKind::Js, engine())],
+        cores: 1,
+        memory_bytes: 1,
+        runs_max: 2,
+    }
+}
+
+async fn worker(bus: &Bus, id: &str) -> (Worker, Arc<Echo>) {
+    let echo = Arc::new(Echo::default());
+    let worker = Worker::start(WorkerOptions {
+        seat: seat(id, Role::Worker),
+        rpc: bus.rpc.clone(),
+        artifacts: bus.artifacts.clone(),
+        runtime: echo.clone(),
+        clock: Arc::new(TestClock(tokio::time::Instant::now())),
+    });
+    (worker.await.unwrap(), echo)
+}
+
+async fn gateway(bus: &Bus) -> RemoteRuntime {
+    let remote = RemoteRuntime::start(RemoteOptions {
+        seat: seat("gateway", Role::Gateway),
+        rpc: bus.rpc.clone(),
+        artifacts: bus.artifacts.clone(),
+        clock: Arc::new(TestClock(tokio::time::Instant::now())),
+        entropy: Arc::new(Counting::default()),
+        engines: vec![(RuntimeKind::Js, engine())],
+    });
+    remote.await.unwrap()
+}
+
+fn job(event: &'static str) -> Job {
+    let bytes = Bytes::from_static(b"artifact");
+    Job {
+        artifact: Arc::new(Artifact {
+            digest: Digest::of(&bytes),
+            engine: engine(),
+            bytes,
+        }),
+        event: Bytes::from_static(event.as_bytes()),
+        context: JobContext {
+            function: "f".to_owned(),
+            project: "p".to_owned(),
+            invocation: "i".to_owned(),
+            version: 1,
+            attempt: 1,
+            grants: Vec::new(),
+        },
+        seed: [0; 32],
+        started_at: UnixMillis(0),
+        time: Duration::from_secs(20),
+        units: 1,
+        limits: JobLimits::default(),
+        host: Arc::new(Answers),
+        given_up: tokio_util::sync::CancellationToken::new(),
+    }
+}
+
+fn code(completed: &Completed) -> Option<Code> {
+    completed.outcome.as_ref().err().map(|f| f.code)
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_host_calls_and_preparations_cross_the_bus() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (_worker, echo) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let digest = job("x").artifact.digest;
+    assert!(remote.hold(&digest).is_none(), "not in the object store yet");
+    let done = remote.invoke(job("echoed")).await;
+    assert_eq!(done.outcome, Ok(Bytes::from_static(b"echoed")));
+    assert_eq!(
+        (done.logs, done.fuel, done.memory_bytes),
+        (vec!["f".to_owned()], 1, 2)
+    );
+    assert!(remote.hold(&digest).is_some());
+    assert_eq!(
+        remote.invoke(job("ask")).await.outcome,
+        Ok(Bytes::from_static(b"\"KvGet\""))
+    );
+    assert_eq!(echo.ran.load(Ordering::Relaxed), 2);
+    let prepared = remote.prepare(Prepare {
+        kind: RuntimeKind::Js,
+        code: Bytes::from_static(b"code"),
+        memory_bytes: 1,
+        time: SOON,
+        fuel: 1,
+    });
+    let (artifact, logs) = prepared.await.unwrap();
+    assert_eq!(
+        (artifact.bytes, logs),
+        (Bytes::from_static(b"code"), vec!["[LOG] top".to_owned()])
+    );
+    assert_eq!(remote.status().children, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_workers_a_run_is_given_back() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    assert_eq!(code(&remote.invoke(job("x")).await), Some(Code::NoWorker));
+    let (first, _) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    assert!(first.drain(SOON).await);
+    // before or after its last word was heard: both may be tried again
+    let going = code(&remote.invoke(job("x")).await);
+    assert!(
+        matches!(going, Some(Code::NoWorker | Code::SandboxLost)),
+        "{going:?}"
+    );
+    let (_second, _) = worker(&bus, "b").await;
+    assert_eq!(code(&remote.invoke(job("x")).await), None, "another one came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_ends_the_run() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (worker, echo) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let running = remote.clone();
+    let task = tokio::spawn(async move { running.invoke(job("wait")).await });
+    echo.began.notified().await;
+    task.abort();
+    tokio::time::timeout(SOON, echo.abandoned.notified())
+        .await
+        .unwrap();
+    assert!(worker.drain(SOON).await, "nothing is left running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_worker_loses_its_runs_at_once() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (worker, echo) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let running = remote.clone();
+    let task = tokio::spawn(async move { running.invoke(job("wait")).await });
+    echo.began.notified().await;
+    // no more beats, and nobody listens: as after kill -9
+    let begun = tokio::time::Instant::now();
+    assert!(!worker.drain(Duration::from_millis(1)).await);
+    drop(worker);
+    let lost = task.await.unwrap();
+    assert_eq!(code(&lost), Some(Code::SandboxLost));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(remote.nodes().iter().all(|m| m.beat.seat.role == Role::Gateway));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_worker_sends_runs_on() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (_a, first) = worker(&bus, "a").await;
+    let (_b, second) = worker(&bus, "b").await;
+    while remote.nodes().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let remote = remote.clone();
+        waiting.push(tokio::spawn(async move { remote.invoke(job("wait")).await }));
+    }
+    let both = || first.ran.load(Ordering::Relaxed) + second.ran.load(Ordering::Relaxed);
+    while both() < 4 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(first.ran.load(Ordering::Relaxed), 2);
+    // all places are taken: the next one waits for one
+    let last = remote.clone();
+    let last = tokio::spawn(async move { last.invoke(job("x")).await });
+    waiting.remove(0).abort();
+    let done = tokio::time::timeout(SOON, last).await.unwrap().unwrap();
+    assert_eq!(code(&done), None);
+}

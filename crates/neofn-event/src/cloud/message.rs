@@ -1,0 +1,83 @@
+//! Events in messages that have headers and a payload, as those of NATS: which mode it is, and both directions.
+//!
+//! Knows no client of any bus: headers are pairs.
+//! <https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/nats-protocol-binding.md>
+
+use super::binary::{BATCH_TYPE, STRUCTURED_TYPE};
+use super::protobuf::{PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE};
+use super::{CloudEvent, EventError};
+
+/// What a message says it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Announced {
+    /// Nothing of CloudEvents: the payload is its sender's own.
+    Plain,
+    /// One event.
+    Event(Box<CloudEvent>),
+    /// A batch.
+    Batch(Vec<CloudEvent>),
+}
+
+impl Announced {
+    /// Reads what `headers` announce. A content type of CloudEvents decides; else `ce-` headers make it the binary
+    /// mode; else nothing is announced, although the payload may well be an event in JSON.
+    pub fn read(headers: &[(&str, &str)], payload: &[u8]) -> Result<Self, EventError> {
+        let content_type = find(headers, "content-type").unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let is = |known: &str| media_type.eq_ignore_ascii_case(known);
+        let json = || {
+            serde_json::from_slice(payload)
+                .map_err(|e| EventError::new("", format!("the payload is not JSON: {e}")))
+        };
+        let one = |event: CloudEvent| Self::Event(Box::new(event));
+        if is(STRUCTURED_TYPE) {
+            return CloudEvent::from_json(json()?).map(one);
+        }
+        if is(BATCH_TYPE) {
+            return CloudEvent::batch_from_json(json()?).map(Self::Batch);
+        }
+        if is(PROTOBUF_TYPE) {
+            return CloudEvent::from_protobuf(payload).map(one);
+        }
+        if is(PROTOBUF_BATCH_TYPE) {
+            return CloudEvent::batch_from_protobuf(payload).map(Self::Batch);
+        }
+        if media_type
+            .to_ascii_lowercase()
+            .starts_with("application/cloudevents")
+        {
+            let shown: String = media_type.chars().take(60).collect();
+            return Err(EventError::new(
+                "",
+                format!("the format {shown} is not read here"),
+            ));
+        }
+        if find(headers, "ce-specversion").is_none() {
+            return Ok(Self::Plain);
+        }
+        // a message has no content type of its own, so senders write the data's in either way
+        let own = find(headers, "ce-datacontenttype");
+        let headers = headers
+            .iter()
+            .filter(|(name, _)| own.is_none() || !name.eq_ignore_ascii_case("content-type"))
+            .copied()
+            .chain(own.map(|media_type| ("content-type", media_type)));
+        CloudEvent::from_headers(headers, payload).map(one)
+    }
+}
+
+impl CloudEvent {
+    /// The structured mode: its headers and its payload.
+    #[must_use]
+    pub fn to_message(&self) -> (Vec<(String, String)>, Vec<u8>) {
+        let content_type = ("Content-Type".to_owned(), STRUCTURED_TYPE.to_owned());
+        (vec![content_type], self.to_json().to_string().into_bytes())
+    }
+}
+
+fn find<'h>(headers: &[(&'h str, &'h str)], wanted: &str) -> Option<&'h str> {
+    headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| *value)
+}

@@ -1,0 +1,102 @@
+//! Events in messages with headers: structured in both formats, binary, batches, and what is none. The scenarios of the
+//! HTTP binding's conformance suite are among them: its messages have the same headers.
+
+#![expect(clippy::panic, reason = "a test may panic")]
+
+use neofn_event::cloud::{Announced, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE};
+use neofn_event::{CloudEvent, Data};
+use serde_json::json;
+
+fn hello() -> CloudEvent {
+    CloudEvent {
+        id: "1234-1234-1234".to_owned(),
+        source: "/mycontext/subcontext".to_owned(),
+        ty: "com.example.someevent".to_owned(),
+        time: Some("2018-04-05T03:56:24Z".to_owned()),
+        datacontenttype: Some("application/json".to_owned()),
+        data: Data::Json(json!({"message": "Hello World!"})),
+        ..CloudEvent::default()
+    }
+}
+
+const BINARY: [(&str, &str); 5] = [
+    ("ce-specversion", "1.0"),
+    ("ce-type", "com.example.someevent"),
+    ("ce-time", "2018-04-05T03:56:24Z"),
+    ("ce-id", "1234-1234-1234"),
+    ("ce-source", "/mycontext/subcontext"),
+];
+const BODY: &[u8] = b"{\n    \"message\": \"Hello World!\"\n}";
+
+fn one(read: Announced) -> CloudEvent {
+    match read {
+        Announced::Event(event) => *event,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn binary_mode() {
+    for content_type in ["application/json", "application/json; charset=utf-8"] {
+        // HTTP writes the data's type as the content type; messages may also have it among the attributes
+        for name in ["Content-Type", "ce-datacontenttype"] {
+            let mut headers = BINARY.to_vec();
+            headers.push((name, content_type));
+            let read = one(Announced::read(&headers, BODY).expect("valid"));
+            let expected = CloudEvent {
+                datacontenttype: Some(content_type.to_owned()),
+                ..hello()
+            };
+            assert_eq!(read, expected, "{name}: {content_type}");
+        }
+    }
+    let missing = BINARY.get(..4).expect("four");
+    assert_eq!(
+        Announced::read(missing, BODY).expect_err("no source").attribute,
+        "source"
+    );
+}
+
+#[test]
+fn structured_mode_and_batches() {
+    let (headers, payload) = hello().to_message();
+    assert_eq!(
+        headers,
+        [(
+            "Content-Type".to_owned(),
+            "application/cloudevents+json".to_owned()
+        )]
+    );
+    for content_type in [
+        "application/cloudevents+json",
+        "Application/CloudEvents+JSON; charset=utf-8",
+    ] {
+        let read = Announced::read(&[("content-type", content_type)], &payload).expect("valid");
+        assert_eq!(one(read), hello());
+    }
+    let proto = Announced::read(&[("Content-Type", PROTOBUF_TYPE)], &hello().to_protobuf());
+    assert_eq!(one(proto.expect("valid")), hello());
+    let batch = json!([hello(), hello()]).to_string();
+    let read = Announced::read(
+        &[("Content-Type", "application/cloudevents-batch+json")],
+        batch.as_bytes(),
+    );
+    assert_eq!(read, Ok(Announced::Batch(vec![hello(), hello()])));
+    let read = Announced::read(&[("Content-Type", PROTOBUF_BATCH_TYPE)], b"");
+    assert_eq!(read, Ok(Announced::Batch(Vec::new())));
+}
+
+#[test]
+fn what_is_no_event_is_left_to_its_sender() {
+    let (_, payload) = hello().to_message();
+    for headers in [
+        &[][..],
+        &[("Content-Type", "application/json")],
+        &[("ce-other", "1")],
+    ] {
+        assert_eq!(Announced::read(headers, &payload), Ok(Announced::Plain));
+    }
+    let avro = Announced::read(&[("Content-Type", "application/cloudevents+avro")], b"");
+    assert!(avro.expect_err("unknown format").message.contains("avro"));
+    assert!(Announced::read(&[("Content-Type", "application/cloudevents+json")], b"{").is_err());
+}

@@ -1,0 +1,376 @@
+//! What people ask the bank for. Each thing that moves money is written under a name of its own, so that asking twice
+//! moves it once.
+
+use super::{Bank, BankError};
+use crate::ledger::{
+    Account, AccountRow, Alert, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose,
+    StatementFilter, StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
+};
+use crate::port::{HoldFilter, PaymentError, PaymentName, RouteKind};
+use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, ScriptHash, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// How to pay in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deposits {
+    /// To this address.
+    pub address: String,
+    /// With this as the transfer's data.
+    pub memo: String,
+    /// On this network.
+    pub network: u32,
+}
+
+/// A withdrawal as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// Its name.
+    pub id: TransferId,
+    /// What goes out.
+    pub amount: Datoshi,
+    /// Amount and the most that its fees may be, while it is not in a block; zero once it has ended.
+    pub held: Datoshi,
+    /// To whom.
+    pub to: Option<ScriptHash>,
+    /// Since when.
+    pub at: UnixMillis,
+}
+
+/// How often the fees of one transaction are set aside anew after they were given back.
+const GENERATIONS_MAX: u32 = 64;
+/// In the note of a hold that is not named after its transaction.
+pub(super) const MANAGED: &str = "managed:";
+
+fn fees_id(managed: [u8; 16], generation: u32) -> TransferId {
+    match generation {
+        0 => TransferId(managed),
+        n => TransferId::of("fees", &[&managed, &n.to_be_bytes()]),
+    }
+}
+
+impl Bank {
+    /// What a project has; nothing when it never had anything.
+    pub async fn balance(&self, project: &ProjectName) -> Result<AccountRow, BankError> {
+        let account = Account::Project(project.clone());
+        let row = self.store().account(&account).await?;
+        Ok(row.unwrap_or_else(|| AccountRow {
+            account,
+            state: Default::default(),
+            opened_at: self.0.options.clock.now(),
+        }))
+    }
+    /// How to pay in.
+    pub async fn deposits(&self, project: &ProjectName) -> Result<Deposits, BankError> {
+        let treasury = self.0.options.treasury.as_ref().ok_or(BankError::NoTreasury)?;
+        let account = treasury.account().await?.ok_or(BankError::NoTreasury)?;
+        let network = treasury.network();
+        let project = project.clone();
+        Ok(Deposits {
+            address: account.to_address(),
+            memo: Memo { network, project }.to_string(),
+            network,
+        })
+    }
+    /// What an address sends belongs to a project from now on. Whoever asks must have proved that the address is its own.
+    pub async fn claim_sender(&self, project: &ProjectName, sender: ScriptHash) -> Result<(), BankError> {
+        Ok(self.store().set_route(sender, RouteKind::Sender, project).await?)
+    }
+    /// What moved, newest first.
+    pub async fn statement(
+        &self,
+        project: &ProjectName,
+        filter: StatementFilter,
+    ) -> Result<Vec<StatementLine>, BankError> {
+        let account = Account::Project(project.clone());
+        Ok(self.store().statement(&account, filter).await?)
+    }
+    /// What was used.
+    pub async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageLine>, BankError> {
+        Ok(self.store().usage(filter).await?)
+    }
+    /// Sets a limit.
+    pub async fn set_budget(&self, budget: Budget) -> Result<(), BankError> {
+        if budget.limit < Datoshi::ZERO {
+            return Err(BankError::Request("a budget is not negative".to_owned()));
+        }
+        let project = budget.project.clone();
+        self.store()
+            .set_budget(budget, self.0.options.clock.now())
+            .await?;
+        Ok(self.purses().forget(&project).await?)
+    }
+    /// Takes a limit away; whether there was one.
+    pub async fn remove_budget(&self, budget: Budget) -> Result<bool, BankError> {
+        let project = budget.project.clone();
+        let there = self.store().remove_budget(budget).await?;
+        self.purses().forget(&project).await?;
+        Ok(there)
+    }
+    /// The limits of a project and how far they are spent.
+    pub async fn budgets(&self, project: &ProjectName) -> Result<Vec<BudgetRow>, BankError> {
+        Ok(self.store().budgets(project, self.0.options.clock.now()).await?)
+    }
+
+    /// Limits that were nearly or wholly spent, newest first.
+    pub async fn alerts(&self, project: &ProjectName, limit: u32) -> Result<Vec<Alert>, BankError> {
+        Ok(self.store().alerts(project, limit).await?)
+    }
+    /// Sums over the whole ledger: slow on a large one.
+    pub async fn totals(&self) -> Result<Totals, BankError> {
+        Ok(self.store().totals().await?)
+    }
+
+    /// Asks for GAS to be sent. `name` is what it happens once for. The money is set aside, on disk, before anything is
+    /// signed; it is sent by the next activation, which this does not wait for.
+    pub async fn withdraw(
+        &self,
+        project: &ProjectName,
+        amount: Datoshi,
+        to: ScriptHash,
+        name: &str,
+    ) -> Result<Withdrawal, BankError> {
+        if self.0.options.treasury.is_none() {
+            return Err(BankError::NoTreasury);
+        }
+        if amount <= Datoshi::ZERO {
+            return Err(BankError::Request(
+                "a withdrawal is of more than nothing".to_owned(),
+            ));
+        }
+        if let Some(max) = self.policy(project).await?.limits.withdrawal_max
+            && amount > max
+        {
+            return Err(BankError::Request(format!(
+                "a withdrawal is of at most {max} GAS"
+            )));
+        }
+        // what lies in the purse is the project's own and not spent
+        self.purses().forget(project).await?;
+        let fees = self.0.options.withdrawal_fee_max;
+        let all = amount.checked_add(fees).ok_or(crate::ledger::Refused::Overflow)?;
+        let id = TransferId::of("withdrawal", &[project.as_ref().as_bytes(), name.as_bytes()]);
+        let at = self.0.options.clock.now();
+        let hold = Hold {
+            id,
+            purpose: Purpose::Withdrawal,
+            debit: Account::Project(project.clone()),
+            credit: Account::Transit,
+            amount: all,
+            at_least: all,
+            at,
+            detail: Detail {
+                party: Some(to),
+                // the amount itself: fees may be set anew, and what goes out must not depend on that
+                units: Some(amount.0.unsigned_abs()),
+                ..Detail::default()
+            },
+        };
+        self.write_one(Entry::Hold(hold)).await?;
+        match self.store().hold(id).await? {
+            Some(row) if row.detail.party == Some(to) && amount_of(&row) == amount => Ok(withdrawal(&row)),
+            _ => Err(crate::ledger::Refused::Mismatch(id).into()),
+        }
+    }
+    /// The withdrawals of a project, newest first.
+    pub async fn withdrawals(&self, project: &ProjectName, limit: u32) -> Result<Vec<Withdrawal>, BankError> {
+        let filter = HoldFilter {
+            purpose: Purpose::Withdrawal,
+            project: Some(project.clone()),
+            open: false,
+            limit,
+        };
+        let rows = self.store().holds(filter).await?;
+        Ok(rows.iter().map(withdrawal).collect())
+    }
+
+    /// Sets the fees of a transaction aside before it is signed, with its manager's own id as name. Whoever is refused
+    /// here must not sign.
+    pub async fn hold_fees(
+        &self,
+        key: &FunctionKey,
+        invocation: Option<InvocationId>,
+        managed: [u8; 16],
+        fee_max: Datoshi,
+    ) -> Result<(), BankError> {
+        if fee_max <= Datoshi::ZERO {
+            return Ok(());
+        }
+        let (purpose, debit) = match self.policy(&key.project).await?.sponsorship {
+            super::Sponsorship::Off => (Purpose::NetworkFee, Account::Project(key.project.clone())),
+            super::Sponsorship::Platform => (Purpose::Sponsored, Account::Allocation),
+        };
+        let detail = Detail {
+            function: Some(key.function.clone()),
+            invocation,
+            ..Detail::default()
+        };
+        self.hold_for((purpose, debit), managed, fee_max, detail).await
+    }
+    /// The same for what the node sends for itself: the operator bears it.
+    pub async fn hold_own_fees(&self, managed: [u8; 16], fee_max: Datoshi) -> Result<(), BankError> {
+        let whose = (Purpose::Sponsored, Account::Operator);
+        self.hold_for(whose, managed, fee_max, Detail::default()).await
+    }
+
+    async fn hold_for(
+        &self,
+        (purpose, debit): (Purpose, Account),
+        managed: [u8; 16],
+        fee_max: Datoshi,
+        detail: Detail,
+    ) -> Result<(), BankError> {
+        for generation in 0..GENERATIONS_MAX {
+            let id = fees_id(managed, generation);
+            let mut detail = detail.clone();
+            if generation > 0 {
+                detail = detail.note(&format!("{MANAGED}{}", hex::encode(managed)));
+            }
+            let hold = Hold {
+                id,
+                purpose,
+                debit: debit.clone(),
+                credit: Account::Transit,
+                amount: fee_max,
+                at_least: fee_max,
+                at: self.0.options.clock.now(),
+                detail,
+            };
+            if let Written::Now(_) = self.write_one(Entry::Hold(hold)).await? {
+                return Ok(());
+            }
+            if self
+                .store()
+                .hold(id)
+                .await?
+                .is_some_and(|h| h.left > Datoshi::ZERO)
+            {
+                return Ok(());
+            }
+            // it has ended: either the transaction has, and asking again changes nothing; or nobody had ever asked the
+            // manager for it, and the fees are set aside anew
+            if let Some(treasury) = &self.0.options.treasury
+                && treasury.state(&PaymentName::Managed(managed)).await?.is_some()
+            {
+                return Ok(());
+            }
+        }
+        Err(PaymentError::Refused("this transaction was refused too often under one name".to_owned()).into())
+    }
+    /// Gives back what [`Bank::hold_fees`] set aside for a transaction that was refused before anything was signed.
+    pub async fn release_fees(&self, managed: [u8; 16]) -> Result<(), BankError> {
+        let at = self.0.options.clock.now();
+        for generation in 0..GENERATIONS_MAX {
+            let hold = fees_id(managed, generation);
+            match self.write_one(Entry::Void { hold, at }).await {
+                Ok(_) => {}
+                Err(BankError::Refused(crate::ledger::Refused::NoHold(_))) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// First credit of a new account; once for ever, however often it is asked for.
+    pub async fn open_account(&self, project: &ProjectName) -> Result<Datoshi, BankError> {
+        let amount = self.0.options.allocation;
+        if amount <= Datoshi::ZERO {
+            return Ok(amount);
+        }
+        let id = TransferId::of("allocation", &[project.as_ref().as_bytes()]);
+        if self.store().transfer(id).await?.is_some() {
+            return Ok(amount);
+        }
+        self.fund_for(amount, &format!("allocation/{project}")).await?;
+        let to = Account::Project(project.clone());
+        let given = self.give(id, Purpose::Allocation, Account::Allocation, to, amount);
+        Ok(given.await?.amount())
+    }
+    /// Takes back what is left of given credit when a project ends; what it paid in itself stays its own.
+    pub async fn reclaim(&self, project: &ProjectName, name: &str) -> Result<Datoshi, BankError> {
+        self.purses().forget(project).await?;
+        let given = self.store().given(project).await?;
+        let amount = self.balance(project).await?.state.available().min(given);
+        if amount <= Datoshi::ZERO {
+            return Ok(Datoshi::ZERO);
+        }
+        let id = TransferId::of("reclaim", &[project.as_ref().as_bytes(), name.as_bytes()]);
+        let from = Account::Project(project.clone());
+        let taken = self.give(id, Purpose::Reclaim, from, Account::Allocation, amount);
+        Ok(taken.await?.amount())
+    }
+    /// Gives a deposit that named nobody to whom it belongs.
+    pub async fn attribute(&self, deposit: TransferId, project: &ProjectName) -> Result<Datoshi, BankError> {
+        let found = self.store().transfer(deposit).await?;
+        let amount = match found {
+            Some((_, line)) if line.other == Account::Suspense => Datoshi(line.amount.0.saturating_neg()),
+            _ => return Err(BankError::Request(format!("{deposit} is no deposit in suspense"))),
+        };
+        // of the deposit alone: it is given away once, whoever asks
+        let id = TransferId::of("attribution", &[&deposit.0]);
+        let to = Account::Project(project.clone());
+        let given = self.give(id, Purpose::Attribution, Account::Suspense, to, amount);
+        Ok(given.await?.amount())
+    }
+    /// The operator's money becomes what it gives away.
+    pub async fn fund(&self, amount: Datoshi, name: &str) -> Result<(), BankError> {
+        // without a chain there is nothing that credit could be exchanged for, so it may be made
+        let from = match self.0.options.treasury {
+            Some(_) => Account::Operator,
+            None => Account::Treasury,
+        };
+        let id = TransferId::of("funding", &[name.as_bytes()]);
+        let given = self.give(id, Purpose::Funding, from, Account::Allocation, amount);
+        given.await.map(drop)
+    }
+
+    /// Moves what is missing of `amount` from the operator's account to what it gives away, under a name of its own.
+    pub(super) async fn fund_for(&self, amount: Datoshi, name: &str) -> Result<(), BankError> {
+        let row = self.store().account(&Account::Allocation).await?;
+        let available = row.map(|r| r.state.available()).unwrap_or_default();
+        match amount.checked_sub(available) {
+            Some(missing) if missing > Datoshi::ZERO => self.fund(missing, name).await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn give(
+        &self,
+        id: TransferId,
+        purpose: Purpose,
+        debit: Account,
+        credit: Account,
+        amount: Datoshi,
+    ) -> Result<Written, BankError> {
+        let transfer = Transfer {
+            id,
+            purpose,
+            debit,
+            credit,
+            amount,
+            at: self.0.options.clock.now(),
+            detail: Detail::default(),
+        };
+        self.write_one(Entry::Transfer(transfer)).await
+    }
+    pub(super) async fn write_one(&self, entry: Entry) -> Result<Written, BankError> {
+        match self.store().write(vec![entry]).await?.pop() {
+            Some(answer) => Ok(answer?),
+            None => Err(BankError::Request("the store answered nothing".to_owned())),
+        }
+    }
+}
+
+fn withdrawal(row: &HoldRow) -> Withdrawal {
+    Withdrawal {
+        id: row.id,
+        amount: amount_of(row),
+        held: row.left,
+        to: row.detail.party,
+        at: row.at,
+    }
+}
+/// What a withdrawal sends, without its fees.
+pub(super) fn amount_of(row: &HoldRow) -> Datoshi {
+    let amount = row.detail.units.and_then(|n| i64::try_from(n).ok());
+    Datoshi(amount.unwrap_or(0))
+}

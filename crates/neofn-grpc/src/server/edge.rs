@@ -1,0 +1,162 @@
+//! From a request to the service that it names, and what happens around every call: the deadline, the bounds of its
+//! message, and credentials before a large one is read.
+
+use super::call::{Deadline, text, too_late, trace};
+use super::deadline;
+use super::service::Functions;
+use super::slow::Impatient;
+use super::status;
+use crate::pb;
+use crate::pb::function_service_server::FunctionServiceServer;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use neofn_api::{Api, Principal, json};
+use neofn_types::{Code, Error};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::metadata::MetadataMap;
+use tonic_health::server::HealthReporter;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
+
+/// What a message may hold beside its event: names, and the attributes of a CloudEvent.
+const BESIDE: usize = 64 << 10;
+/// A body that makes no progress for so long is given up.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+const FUNCTIONS: &str = "/neofn.v1.FunctionService/";
+const DEPLOY: &str = "/neofn.v1.FunctionService/Deploy";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
+const REFLECTION_ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/";
+
+type Answers = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// The edge: every service with all that they share. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    api: Api,
+    going: CancellationToken,
+    reporter: HealthReporter,
+    calls: Answers,
+    deployments: Answers,
+    health: Answers,
+    reflection: Answers,
+    reflection_alpha: Answers,
+}
+
+impl Edge {
+    /// Over the use cases. When `going` is cancelled, open streams end and health says so.
+    pub async fn new(api: Api, going: CancellationToken) -> Result<Self, Error> {
+        let functions = || FunctionServiceServer::new(Functions::new(api.clone(), going.clone()));
+        // answers hold a result of 1 MiB and the logs of many runs
+        let answer_bytes_max = 64 << 20;
+        let bounded = |bytes: usize| {
+            functions()
+                .max_decoding_message_size(bytes)
+                .max_encoding_message_size(answer_bytes_max)
+        };
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_serving::<FunctionServiceServer<Functions>>().await;
+        let reflect = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        Ok(Self {
+            calls: boxed(bounded(json::EVENT_BYTES_MAX + BESIDE)),
+            deployments: boxed(bounded(json::DEPLOY_BYTES_MAX + BESIDE)),
+            health: boxed(health),
+            reflection: boxed(reflect().build_v1().map_err(Error::internal)?),
+            reflection_alpha: boxed(reflect().build_v1alpha().map_err(Error::internal)?),
+            reporter,
+            api,
+            going,
+        })
+    }
+
+    /// Ready when the node goes; then health no longer says that it serves.
+    pub(super) async fn gone(&self) {
+        self.going.cancelled().await;
+        let not_serving = tonic_health::ServingStatus::NotServing;
+        self.reporter.set_service_status("", not_serving).await;
+        let services = &self.reporter;
+        services
+            .set_not_serving::<FunctionServiceServer<Functions>>()
+            .await;
+    }
+
+    /// Answers one call.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let Ok(timeout) = deadline::timeout(request.headers()) else {
+            let message = "`grpc-timeout` is not up to eight digits and one of H, M, S, m, u and n";
+            return Ok(Status::invalid_argument(message).into_http());
+        };
+        let path = request.uri().path();
+        let service = match path {
+            DEPLOY => {
+                if let Err(status) = self.known(&request).await {
+                    return Ok(status.into_http());
+                }
+                &self.deployments
+            }
+            _ if path.starts_with(FUNCTIONS) => &self.calls,
+            _ if path.starts_with(HEALTH) => &self.health,
+            _ if path.starts_with(REFLECTION) => &self.reflection,
+            _ if path.starts_with(REFLECTION_ALPHA) => &self.reflection_alpha,
+            _ => return Ok(Status::unimplemented("no such service").into_http()),
+        };
+        // every call of ours has one message; those of the others are dialogues, which may pause
+        let one_message = path.starts_with(FUNCTIONS);
+        let mut request = request.map(|body| match one_message {
+            true => Body::new(Impatient::new(body, BODY_PATIENCE)),
+            false => Body::new(body),
+        });
+        let Some(timeout) = timeout else {
+            return service.clone().oneshot(request).await.map(bounds_said);
+        };
+        // a moment that no clock reaches is no deadline
+        let Some(at) = Instant::now().checked_add(timeout) else {
+            return service.clone().oneshot(request).await.map(bounds_said);
+        };
+        request.extensions_mut().insert(Deadline(at));
+        // dropping the call ends its run in the sandbox
+        match tokio::time::timeout_at(at, service.clone().oneshot(request)).await {
+            Ok(answer) => answer.map(bounds_said),
+            Err(_) => Ok(too_late(Some(timeout)).into_http()),
+        }
+    }
+
+    /// Refuses those without credentials before sixteen megabytes are read.
+    async fn known(&self, request: &Request<Incoming>) -> Result<(), Status> {
+        let metadata = MetadataMap::from_headers(request.headers().clone());
+        let trace = trace(&self.api, &metadata);
+        let who = self.api.principal(text(&metadata, "authorization")).await;
+        match who.map_err(|e| status::plain(e, &trace))? {
+            Principal::Anonymous => Err(status::plain(Code::Unauthenticated.into(), &trace)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn boxed<S>(service: S) -> Answers
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(service)
+}
+
+/// The library says of a message that is too large that it is out of range; the protocol has another word for it.
+fn bounds_said(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() == tonic::Code::OutOfRange => {
+            let error = Error::new(Code::BodyTooLarge, status.message().to_owned());
+            status::bare(&error).into_http()
+        }
+        _ => response,
+    }
+}

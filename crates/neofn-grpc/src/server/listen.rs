@@ -1,0 +1,200 @@
+//! Accepts connections: HTTP/2, over TLS or in the clear, bounded in number and in time, drained when the node goes.
+
+use super::edge::Edge;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use neofn_types::{Code, Error};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// Bounds of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Open connections; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Calls under way on one connection; more wait at their sender.
+    pub calls_max: u32,
+    /// For a TLS handshake.
+    pub handshake_time_max: Duration,
+    /// After so long without a word the other end is asked whether it is there.
+    pub ping_after: Duration,
+    /// For its answer.
+    pub ping_time_max: Duration,
+    /// Bytes of the metadata of a call.
+    pub metadata_bytes_max: u32,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 4_096,
+            calls_max: 200,
+            handshake_time_max: Duration::from_secs(10),
+            ping_after: Duration::from_secs(30),
+            ping_time_max: Duration::from_secs(20),
+            metadata_bytes_max: 32 << 10,
+        }
+    }
+}
+
+/// A server that listens but does not answer yet.
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: ServerOptions,
+    tls: Option<TlsAcceptor>,
+}
+
+/// What TLS needs, from a chain and its key in PEM.
+pub fn tls(chain: &[u8], key: &[u8]) -> Result<Arc<rustls::ServerConfig>, Error> {
+    let wrong = |what: &str, why: &dyn std::fmt::Display| {
+        Error::new(Code::ConfigInvalid, format!("the {what} of TLS: {why}"))
+    };
+    let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|e| wrong("certificate", &e))?;
+    if chain.is_empty() {
+        return Err(wrong("certificate", &"no certificate in PEM"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| wrong("key", &e))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_no_client_auth()
+        .with_single_cert(chain.into_iter().map(CertificateDer::into_owned).collect(), key)
+        .map_err(|e| wrong("certificate", &e))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+impl Bound {
+    /// Listens; port 0 takes a free one.
+    pub async fn bind(
+        address: SocketAddr,
+        options: ServerOptions,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<Self, Error> {
+        let fail = |e: std::io::Error| {
+            Error::new(Code::ListenFailed, format!("cannot listen on {address}: {e}")).because(e)
+        };
+        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        Ok(Self {
+            listener,
+            address,
+            options,
+            tls: tls.map(TlsAcceptor::from),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `closing` is cancelled; then accepts no more, lets calls end, and returns when all have.
+    pub async fn serve(self, edge: Edge, closing: CancellationToken) {
+        let builder = self.builder();
+        let free = Arc::new(Semaphore::new(self.options.connections_max));
+        let graceful = GracefulShutdown::new();
+        let said = edge.clone();
+        let health = tokio::spawn(async move { said.gone().await });
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&self.listener, &free) => accepted,
+                () = closing.cancelled() => break,
+            };
+            if let Some((stream, permit)) = accepted {
+                let connection = Connection {
+                    edge: edge.clone(),
+                    tls: self.tls.clone(),
+                    handshake_time_max: self.options.handshake_time_max,
+                    watcher: graceful.watcher(),
+                    permit,
+                };
+                tokio::spawn(connection.run(builder.clone(), stream));
+            }
+        }
+        drop(self.listener);
+        health.abort();
+        graceful.shutdown().await;
+    }
+
+    fn builder(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.options.ping_after)
+            .keep_alive_timeout(self.options.ping_time_max)
+            .max_concurrent_streams(self.options.calls_max)
+            .max_header_list_size(self.options.metadata_bytes_max)
+            .initial_connection_window_size(4 << 20)
+            .initial_stream_window_size(1 << 20);
+        builder
+    }
+}
+
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = free.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(e) => {
+            // out of descriptors, most likely: without a pause this would spin until one is free
+            tracing::warn!(error = %e, "accept failed");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+struct Connection {
+    edge: Edge,
+    tls: Option<TlsAcceptor>,
+    handshake_time_max: Duration,
+    watcher: Watcher,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run(mut self, builder: http2::Builder<TokioExecutor>, stream: TcpStream) {
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!(error = %e, "TCP_NODELAY");
+        }
+        let Some(tls) = self.tls.take() else {
+            return self.serve(builder, stream).await;
+        };
+        match tokio::time::timeout(self.handshake_time_max, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(builder, stream).await,
+            Ok(Err(e)) => tracing::debug!(error = %e, "handshake failed"),
+            Err(_) => tracing::debug!("handshake too slow"),
+        }
+    }
+
+    async fn serve<T>(self, builder: http2::Builder<TokioExecutor>, stream: T)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let edge = self.edge;
+        let answer = service_fn(move |request| {
+            let edge = edge.clone();
+            async move { edge.answer(request).await }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), answer);
+        if let Err(e) = self.watcher.watch(connection).await {
+            tracing::debug!(error = %e, "connection ended");
+        }
+        drop(self.permit);
+    }
+}

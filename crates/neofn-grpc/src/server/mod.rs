@@ -1,0 +1,14 @@
+//! The edge: listens, decodes, asks the use cases, encodes.
+
+mod call;
+mod convert;
+mod deadline;
+mod edge;
+mod listen;
+mod service;
+mod slow;
+mod status;
+
+pub use edge::Edge;
+pub use listen::{Bound, ServerOptions, tls};
+pub use rustls::ServerConfig as TlsConfig;

@@ -1,0 +1,293 @@
+//! Signing in over HTTP, and what people may do with it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::{Answer, World};
+use neofn_chain::key::PrivateKey;
+use neofn_chain::sign_in::canonical;
+use serde_json::{Value, json};
+
+fn wallet(n: u8) -> PrivateKey {
+    PrivateKey::from_bytes(&[n; 32]).unwrap()
+}
+fn address(n: u8) -> String {
+    wallet(n).public().account().to_address()
+}
+
+async fn post(world: &World, token: Option<&str>, path: &str, body: Value) -> Answer {
+    world.call(token, "POST", path, body.to_string()).await
+}
+async fn sign_in(world: &World, n: u8) -> Value {
+    let key = wallet(n);
+    let challenge = post(world, None, "/auth/challenge", json!({"address": address(n)})).await;
+    assert_eq!(challenge.status, 200, "{}", challenge.text());
+    let challenge = challenge.json();
+    let message = challenge["message"].as_str().unwrap();
+    let body = json!({
+        "address": address(n), "nonce": challenge["nonce"], "pubkey": hex::encode(key.public().to_bytes()),
+        "signature": hex::encode(canonical(&key.sign(message.as_bytes())).unwrap()), "format": "plain",
+    });
+    let tokens = post(world, None, "/auth/login", body.clone()).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    let again = post(world, None, "/auth/login", body).await;
+    assert_eq!(
+        (again.status.as_u16(), &again.json()["code"]),
+        (401, &json!("NF0405"))
+    );
+    tokens.json()
+}
+async fn token(world: &World, n: u8) -> String {
+    sign_in(world, n).await["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_session_from_its_begin_to_its_end() {
+    let world = World::new().await;
+    let tokens = sign_in(&world, 1).await;
+    let access = tokens["access_token"].as_str().unwrap();
+    let who = world.call(Some(access), "GET", "/auth/whoami", "").await.json();
+    assert_eq!(
+        (&who["kind"], &who["id"]),
+        (&json!("account"), &json!(address(1)))
+    );
+    let refresh = json!({"refresh_token": tokens["refresh_token"]});
+    let next = post(&world, None, "/auth/refresh", refresh.clone()).await;
+    assert_eq!(next.status, 200, "{}", next.text());
+    let next = next.json();
+    let access = next["access_token"].as_str().unwrap();
+    assert_eq!(
+        post(&world, Some(access), "/auth/logout", json!({})).await.json(),
+        json!({"success": true})
+    );
+    assert_eq!(
+        world.call(Some(access), "GET", "/auth/whoami", "").await.status,
+        401
+    );
+    let over = post(&world, None, "/auth/refresh", refresh).await;
+    assert_eq!(over.json()["code"], "NF0406");
+    let jwks = world.call(None, "GET", "/.well-known/jwks.json", "").await.json();
+    assert_eq!(jwks["keys"][0]["crv"], "Ed25519");
+}
+
+#[tokio::test]
+async fn malformed_answers_are_told_what_is_wrong() {
+    let world = World::new().await;
+    let good =
+        json!({"address": address(1), "nonce": "1", "pubkey": "02".repeat(33), "signature": "00".repeat(64)});
+    let with = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        body
+    };
+    for (body, status, word) in [
+        (with("address", json!("nobody")), 400, "address"),
+        (with("pubkey", json!("zz")), 422, "pubkey"),
+        (with("signature", json!("00".repeat(63))), 422, "signature"),
+        (with("signature", json!("0".repeat(5_000))), 422, "signature"),
+        (with("salt", json!("0".repeat(5_000))), 422, "salt"),
+        (
+            with("signers", json!([{"pubkey": "00", "signature": "00"}])),
+            422,
+            "signers",
+        ),
+        (with("colour", json!(1)), 422, "colour"),
+        (good.clone(), 401, "challenge"),
+    ] {
+        let answer = post(&world, None, "/auth/login", body.clone()).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        assert!(answer.text().contains(word), "{body}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_project_with_its_members_and_keys() {
+    let world = World::new().await;
+    let (owner, other) = (token(&world, 1).await, token(&world, 2).await);
+    let made = post(&world, Some(&owner), "/api/v1/projects", json!({"name": "shop"})).await;
+    assert_eq!(
+        (made.status.as_u16(), &made.json()["role"]),
+        (201, &json!("owner"))
+    );
+    assert_eq!(
+        post(&world, Some(&other), "/api/v1/projects", json!({"name": "shop"}))
+            .await
+            .status,
+        409
+    );
+    let deploy = json!({"function_name": "hello", "source": "hello"});
+    let path = "/api/functions/projects/shop";
+    assert_eq!(post(&world, Some(&owner), path, deploy.clone()).await.status, 201);
+    // a stranger learns nothing
+    for (method, path) in [
+        ("GET", "/api/v1/projects/shop/functions"),
+        ("GET", "/api/v1/members/shop"),
+        ("GET", "/api/v1/keys/shop"),
+        ("POST", "/api/v1/functions/shop/hello"),
+    ] {
+        assert_eq!(
+            world.call(Some(&other), method, path, "{}").await.status,
+            404,
+            "{method} {path}"
+        );
+    }
+    let member = format!("/api/v1/members/shop/{}", address(2));
+    let set = async |token: &str, path: &str, role: &str| {
+        let body = json!({"role": role}).to_string();
+        world.call(Some(token), "PUT", path, body).await.status.as_u16()
+    };
+    assert_eq!(set(&owner, &member, "boss").await, 422);
+    assert_eq!(set(&owner, &member, "viewer").await, 200);
+    assert_eq!(
+        world
+            .call(Some(&other), "GET", "/api/v1/projects/shop/functions", "")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(post(&world, Some(&other), path, deploy.clone()).await.status, 403);
+    assert_eq!(set(&other, &member, "owner").await, 403);
+    assert_eq!(set(&owner, &member, "admin").await, 200);
+    // an admin makes keys with what an admin has, and no owners
+    assert_eq!(set(&other, &member, "owner").await, 403);
+    assert_eq!(
+        set(&other, &format!("/api/v1/members/shop/{}", address(1)), "viewer").await,
+        403
+    );
+    let key = |scopes: Value| json!({"name": "ci", "scopes": scopes, "expires_in": 3600});
+    assert_eq!(
+        post(&world, Some(&other), "/api/v1/keys/shop", key(json!(["own"])))
+            .await
+            .status,
+        422
+    );
+    assert_eq!(
+        post(&world, Some(&other), "/api/v1/keys/shop", key(json!([])))
+            .await
+            .status,
+        422
+    );
+    let made = post(
+        &world,
+        Some(&other),
+        "/api/v1/keys/shop",
+        key(json!(["deploy", "manage"])),
+    )
+    .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let ci = made["key"].as_str().unwrap();
+    let patch = world
+        .call(
+            Some(ci),
+            "PATCH",
+            "/api/functions/shop/hello",
+            r#"{"public":true}"#,
+        )
+        .await;
+    assert_eq!(patch.status, 200, "{}", patch.text());
+    assert_eq!(
+        world
+            .call(Some(ci), "GET", "/api/v1/functions/shop/hello", "")
+            .await
+            .status,
+        403,
+        "no read"
+    );
+    // nor does a key give away what it has not
+    assert_eq!(
+        post(&world, Some(ci), "/api/v1/keys/shop", key(json!(["money"])))
+            .await
+            .status,
+        403
+    );
+    assert_eq!(
+        set(ci, &format!("/api/v1/members/shop/{}", address(3)), "admin").await,
+        403
+    );
+    let list = world.call(Some(&owner), "GET", "/api/v1/keys/shop", "").await;
+    assert!(!list.text().contains(ci) && list.json()["keys"][0]["created_by"] == json!(address(2)));
+    // whoever leaves takes their keys along, at once
+    let left = world.call(Some(&owner), "DELETE", &member, "").await.json();
+    assert_eq!(left["keys_revoked"], 1);
+    assert_eq!(
+        world
+            .call(Some(ci), "PATCH", "/api/functions/shop/hello", "{}")
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        world
+            .call(Some(&other), "GET", "/api/v1/members/shop", "")
+            .await
+            .status,
+        404
+    );
+    let own = format!("/api/v1/members/shop/{}", address(1));
+    assert_eq!(
+        world.call(Some(&owner), "DELETE", &own, "").await.json()["code"],
+        "NF0410"
+    );
+}
+
+#[tokio::test]
+async fn a_role_for_one_function_is_for_that_one() {
+    let world = World::new().await;
+    let (owner, guest) = (token(&world, 1).await, token(&world, 2).await);
+    post(&world, Some(&owner), "/api/v1/projects", json!({"name": "shop"})).await;
+    for name in ["one", "two"] {
+        let body = json!({"function_name": name, "source": name});
+        post(&world, Some(&owner), "/api/functions/projects/shop", body).await;
+    }
+    let body = json!({"role": "operator", "function": "one"}).to_string();
+    let path = format!("/api/v1/members/shop/{}", address(2));
+    assert_eq!(world.call(Some(&owner), "PUT", &path, body).await.status, 200);
+    let ask =
+        async |method: &str, path: &str| world.call(Some(&guest), method, path, "{}").await.status.as_u16();
+    assert_eq!(ask("POST", "/api/v1/functions/shop/one").await, 200);
+    assert_eq!(ask("PATCH", "/api/functions/shop/one").await, 403);
+    assert_eq!(ask("POST", "/api/v1/functions/shop/two").await, 404);
+    assert_eq!(ask("GET", "/api/v1/projects/shop/functions").await, 404);
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_pages_of_other_sites_kept_out() {
+    let world = World::new().await;
+    let answer = world
+        .call(Some(&world.member), "GET", "/api/v1/functions/demo/hello", "")
+        .await;
+    assert_eq!(answer.headers["ratelimit-policy"], "\"key\";q=12000;w=60");
+    assert!(
+        answer.headers["ratelimit"]
+            .to_str()
+            .unwrap()
+            .starts_with("\"key\";r=11999;t=")
+    );
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    // signing in is counted by address
+    let attempt = async || {
+        let request = http::Request::post("/auth/challenge")
+            .body(axum::body::Body::from(json!({"address": address(1)}).to_string()))
+            .unwrap();
+        let peer = "192.0.2.7:1".parse().unwrap();
+        world.service.answer(request, Some(peer)).await.unwrap()
+    };
+    for _ in 0..30 {
+        assert_eq!(attempt().await.status(), 200);
+    }
+    let refused = attempt().await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    let preflight = http::Request::options("/api/v1/projects")
+        .header("origin", "https://evil.example")
+        .header("access-control-request-method", "POST")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let answer = world.send(preflight).await;
+    assert_eq!(answer.status, 204);
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}

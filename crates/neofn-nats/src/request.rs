@@ -1,0 +1,176 @@
+//! What a message asks for: which function by its subject, with what by its headers and content.
+
+use bytes::Bytes;
+use neofn_api::{Call, json};
+use neofn_bus::Message;
+use neofn_event::CloudEvent;
+use neofn_event::cloud::{BATCH_TYPE, STRUCTURED_TYPE};
+use neofn_types::{Code, Digest, Entropy, Error, FunctionKey, RuntimeKind, TraceContext};
+
+/// The languages of subjects. `result`, `status` and `health` stand at their place for something else, which is why
+/// they are listed.
+pub(crate) const LANGUAGES: [&str; 6] = ["js", "wasm", "deno", "python", "go", "plugin"];
+/// The project of a subject that names none.
+const PROJECT: &str = "default";
+
+/// What a subject names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) runtime: RuntimeKind,
+    pub(crate) key: FunctionKey,
+}
+
+impl Address {
+    /// Reads `PREFIX.LANGUAGE.NAME` or `PREFIX.LANGUAGE.PROJECT.NAME`.
+    pub(crate) fn read(subject: &str) -> Result<Self, Error> {
+        let unknown = |why: String| Error::new(Code::SubjectUnknown, why);
+        let tokens: Vec<&str> = subject.split('.').collect();
+        let (language, project, name) = match tokens[..] {
+            [_, language, name] => (language, PROJECT, name),
+            [_, language, project, name] => (language, project, name),
+            _ => return Err(unknown(format!("{subject} does not name a function"))),
+        };
+        let runtime = language.parse().map_err(|e| unknown(format!("{subject}: {e}")))?;
+        let key = neofn_api::function_key(project, name)
+            .map_err(|e| unknown(format!("{subject}: {}", e.message)))?;
+        Ok(Self { runtime, key })
+    }
+    /// The subject of the queue for it.
+    pub(crate) fn job(&self) -> String {
+        format!("jobs.{}.{}.{}", self.runtime, self.key.project, self.key.function)
+    }
+}
+
+/// The event of a call: any JSON, or a CloudEvent in either mode, which the function then gets as one object.
+pub(crate) fn event(message: &Message) -> Result<Bytes, Error> {
+    let content_type = message.get("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
+        return Err(Error::new(
+            Code::BadParameter,
+            "a batch of CloudEvents is not one call: send them one by one, or to `events.PROJECT`",
+        ));
+    }
+    let structured = media_type.eq_ignore_ascii_case(STRUCTURED_TYPE);
+    if !structured && message.get("ce-specversion").is_none() {
+        return Ok(message.payload.clone());
+    }
+    let event = cloud_event(message, structured)?;
+    Ok(serde_json::to_vec(&event.to_json())
+        .map_err(Error::internal)?
+        .into())
+}
+
+/// The CloudEvents of a message: one, or a batch.
+pub(crate) fn events(message: &Message) -> Result<Vec<CloudEvent>, Error> {
+    let content_type = message.get("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
+        return Ok(CloudEvent::batch_from_json(json::request(&message.payload)?)?);
+    }
+    let binary = message.get("ce-specversion").is_some() && !media_type.eq_ignore_ascii_case(STRUCTURED_TYPE);
+    Ok(vec![cloud_event(message, !binary)?])
+}
+
+fn cloud_event(message: &Message, structured: bool) -> Result<CloudEvent, Error> {
+    if structured {
+        return Ok(CloudEvent::from_json(json::request(&message.payload)?)?);
+    }
+    let content_type = message.get("content-type").unwrap_or_default();
+    if content_type.is_empty() || content_type.contains("json") {
+        // the depth is ours to bound, before anybody builds a tree
+        json::event(message.payload.clone())?;
+    }
+    Ok(CloudEvent::from_headers(message.iter(), &message.payload)?)
+}
+
+/// The call of a message; without an idempotency key of its own it has `key`.
+pub(crate) fn call(message: &Message, key: Option<&str>, entropy: &dyn Entropy) -> Result<Call, Error> {
+    let own = message.get("idempotency-key").or(key).map(str::to_owned);
+    Ok(Call {
+        body: event(message)?,
+        idempotency_key: own,
+        fingerprint: None,
+        trace: trace(message, entropy),
+    })
+}
+
+/// The caller's trace with a span of ours, or a new one.
+pub(crate) fn trace(message: &Message, entropy: &dyn Entropy) -> TraceContext {
+    let outer = message
+        .get("traceparent")
+        .and_then(|text| text.parse::<TraceContext>().ok());
+    outer.map_or_else(|| TraceContext::start(entropy), |outer| outer.child(entropy))
+}
+
+/// An id as a token of a subject: as it is, or its hash when it could not be one.
+pub(crate) fn token(id: &str) -> String {
+    let fits = (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if fits {
+        id.to_owned()
+    } else {
+        Digest::of(id.as_bytes()).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_name_functions() {
+        let read = |s: &str| Address::read(s).map(|a| (a.runtime.as_str(), a.key.to_string()));
+        assert_eq!(
+            read("function.js.hello").unwrap(),
+            ("js", "default/hello".to_owned())
+        );
+        assert_eq!(
+            read("jobs.wasm.demo.sum").unwrap(),
+            ("wasm", "demo/sum".to_owned())
+        );
+        for wrong in [
+            "function.js",
+            "function.cobol.x",
+            "function.js.a.b.c",
+            "function.js.UPPER",
+            "function.js.-",
+        ] {
+            assert_eq!(read(wrong).unwrap_err().code, Code::SubjectUnknown, "{wrong}");
+        }
+        let address = Address::read("function.js.hello").unwrap();
+        assert_eq!(Address::read(&address.job()).unwrap(), address);
+    }
+
+    #[test]
+    fn ids_become_tokens() {
+        assert_eq!(token("order-7"), "order-7");
+        for odd in ["", "a.b", "a b", "*", &"x".repeat(65)] {
+            assert_eq!(token(odd).len(), 64, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn events_come_as_json_or_as_cloudevents() {
+        let json = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":1}}"#;
+        let structured =
+            Message::new(&json[..]).header("Content-Type", "application/cloudevents+json; charset=utf-8");
+        let binary = Message::new(&br#"{"n":1}"#[..])
+            .header("ce-specversion", "1.0")
+            .header("ce-id", "1")
+            .header("ce-source", "/s")
+            .header("ce-type", "t");
+        assert_eq!(event(&structured).unwrap(), &json[..]);
+        assert_eq!(event(&binary).unwrap(), &json[..]);
+        // without its type it is JSON as any other
+        assert_eq!(event(&Message::new("[1]")).unwrap(), "[1]");
+        let wrong = Message::new("{}").header("Content-Type", STRUCTURED_TYPE);
+        assert_eq!(event(&wrong).unwrap_err().code, Code::EventInvalid);
+        assert_eq!(events(&binary).unwrap().len(), 1);
+        let batch = Message::new(format!("[{0},{0}]", String::from_utf8_lossy(json)))
+            .header("Content-Type", BATCH_TYPE);
+        assert_eq!(events(&batch).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,259 @@
+//! Functions by request: one message in, one answer out; and messages nobody waits for, which go to the queue.
+
+use crate::answer;
+use crate::ends::Ends;
+use crate::jobs::Jobs;
+use crate::request::{self, Address, LANGUAGES};
+use crate::service::{Endpoint, Service};
+use neofn_api::{Api, ApiError};
+use neofn_bus::port::{Bus, Received};
+use neofn_bus::{BusError, Message};
+use neofn_types::{Clock, Code, Error, TraceContext};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Of all gateways one answers.
+const GROUP: &str = "neofn";
+/// Requests under way at once; beyond it they are refused at once.
+const REQUESTS_MAX: usize = 8_192;
+/// While the servers elect a leader they take nothing.
+const PUSH_TRIES: u32 = 30;
+const PUSH_PAUSE: Duration = Duration::from_millis(300);
+/// Room for what a message has beside its content.
+const HEAD_BYTES: usize = 4_096;
+
+/// What the edge stands on.
+pub struct NatsEdgeOptions {
+    /// The use cases.
+    pub api: Api,
+    /// The bus.
+    pub bus: Bus,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// This node's id.
+    pub node: String,
+    /// Of the binary.
+    pub version: String,
+    /// What other NATS clients may know of the node, kept in the bucket of leases: `{url, version}`.
+    pub lease: bytes::Bytes,
+}
+
+/// The edge while it answers.
+pub struct NatsEdge {
+    stop: CancellationToken,
+    requests: TaskTracker,
+    jobs: TaskTracker,
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) options: NatsEdgeOptions,
+    room: Semaphore,
+    pub(crate) service: Service,
+}
+
+/// Answer to a message that is run later.
+#[derive(Serialize)]
+struct Taken {
+    #[serde(rename = "requestId")]
+    request_id: String,
+    status: &'static str,
+    /// Where the end will be said.
+    result: String,
+}
+
+impl NatsEdge {
+    /// Answers from here on.
+    pub async fn start(options: NatsEdgeOptions) -> Result<Self, BusError> {
+        let (bus, api) = (options.bus.clone(), options.api.clone());
+        let mut subjects = Vec::new();
+        for language in LANGUAGES {
+            subjects.push(Endpoint::new(language, format!("function.{language}.*"), GROUP));
+            subjects.push(Endpoint::new(
+                &format!("{language}-project"),
+                format!("function.{language}.*.*"),
+                GROUP,
+            ));
+        }
+        let service = Service::new(&options, subjects);
+        let shared = Arc::new(Shared {
+            options,
+            room: Semaphore::new(REQUESTS_MAX),
+            service,
+        });
+        let (stop, requests, jobs) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
+        for (index, endpoint) in shared.service.endpoints().iter().enumerate() {
+            let mut incoming = bus.rpc.serve(&endpoint.subject, Some(GROUP)).await?;
+            let (shared, stop, tasks) = (shared.clone(), stop.clone(), requests.clone());
+            tokio::spawn(async move {
+                loop {
+                    let received = tokio::select! {
+                        () = stop.cancelled() => break,
+                        received = incoming.next() => received,
+                    };
+                    let Some(received) = received else { return };
+                    let shared = shared.clone();
+                    tasks.spawn(async move { shared.answer(index, received).await });
+                }
+                // takes no more, and what is here already is still answered
+                incoming.stop().await;
+                while let Some(received) = incoming.next().await {
+                    let shared = shared.clone();
+                    tasks.spawn(async move { shared.answer(index, received).await });
+                }
+            });
+        }
+        crate::service::serve(&shared, &stop).await?;
+        let queues = Arc::new(Jobs {
+            ends: Ends::new(api.clone()),
+            api,
+            bus,
+            refused: AtomicU64::new(0),
+        });
+        tokio::spawn(queues.run(stop.clone(), jobs.clone()));
+        Ok(Self {
+            stop,
+            requests,
+            jobs,
+            shared,
+        })
+    }
+
+    /// Takes no more; waits until what was taken is answered. Jobs in hand go back to their queue.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.stop.cancel();
+        if let Err(error) = self
+            .shared
+            .options
+            .bus
+            .leases
+            .delete(&self.shared.options.node)
+            .await
+        {
+            tracing::debug!(%error, "the lease ends by itself");
+        }
+        self.requests.close();
+        self.jobs.close();
+        let ended = async {
+            self.requests.wait().await;
+            self.jobs.wait().await;
+        };
+        tokio::time::timeout(deadline, ended).await.is_ok()
+    }
+}
+
+impl Drop for NatsEdge {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Shared {
+    async fn answer(&self, endpoint: usize, received: Received) {
+        let begun = self.options.clock.monotonic();
+        let trace = request::trace(&received.message, self.options.api.entropy());
+        let waits = received.reply.is_some();
+        let outcome = match self.room.try_acquire() {
+            Ok(_place) => self.call(&received, &trace).await,
+            Err(_) => Err(Error::new(Code::Overloaded, "too many requests at once").into()),
+        };
+        let bytes_max = self.options.bus.rpc.bytes_max();
+        let outcome = outcome.and_then(|message| {
+            let bytes = message.payload.len();
+            if bytes + HEAD_BYTES <= bytes_max {
+                return Ok(message);
+            }
+            let text = format!("the answer has {bytes} bytes, the NATS server takes {bytes_max}");
+            Err(Error::new(Code::BusMessageTooLarge, text).into())
+        });
+        let took = self.options.clock.monotonic().saturating_sub(begun);
+        let message = match &outcome {
+            Ok(message) => {
+                self.service.count(endpoint, took, None);
+                message.clone()
+            }
+            Err(error) => {
+                let text = format!("{}: {}", error.code(), error.problem().message);
+                self.service.count(endpoint, took, Some(text));
+                if !waits {
+                    tracing::warn!(
+                        subject = received.subject,
+                        error = error.chain(),
+                        "a message is dropped: nobody waits for its answer"
+                    );
+                }
+                answer::problem(error, Some(&trace))
+            }
+        };
+        let Some(reply) = received.reply else { return };
+        if let Err(error) = reply.send(message).await {
+            tracing::warn!(%error, "answer not sent");
+        }
+    }
+
+    async fn call(&self, received: &Received, trace: &TraceContext) -> Result<Message, ApiError> {
+        let api = &self.options.api;
+        let address = Address::read(&received.subject)?;
+        let message = &received.message;
+        let who = api.principal(message.get("authorization")).await?;
+        api.speaks(&who, &address.key, address.runtime).await?;
+        let later = message
+            .get("neofn-mode")
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("async"));
+        if received.reply.is_none() || later {
+            return self.queue(&address, message).await;
+        }
+        let call = neofn_api::Call {
+            trace: *trace,
+            ..request::call(message, None, api.entropy())?
+        };
+        let run = api.invoke(&who, address.key, call).await?;
+        Ok(answer::run(&run, trace))
+    }
+
+    /// Tries for as long as an election takes: nobody would send again what was sent without waiting for an answer. The
+    /// id makes a repetition harmless.
+    async fn push(&self, subject: &str, id: &str, message: Message) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            match self.options.bus.jobs.push(subject, id, message.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(BusError::Unavailable(why)) if tries < PUSH_TRIES => {
+                    tracing::debug!(why, id, "the queue does not take a job yet");
+                    tries += 1;
+                    tokio::time::sleep(PUSH_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Into the queue, on disk when this returns.
+    async fn queue(&self, address: &Address, message: &Message) -> Result<Message, ApiError> {
+        // what will be refused later is refused now, while somebody may still hear it
+        neofn_api::json::event(request::event(message)?)?;
+        let id = match message.get("nats-msg-id") {
+            Some(id) => id.to_owned(),
+            None => {
+                let mut random = [0; 16];
+                self.options.api.entropy().fill(&mut random);
+                hex::encode(random)
+            }
+        };
+        let mut kept = message.clone();
+        kept.headers
+            .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
+        self.push(&address.job(), &id, kept).await?;
+        let request_id = request::token(&id);
+        Ok(answer::json(&Taken {
+            result: format!("function.result.{request_id}"),
+            request_id,
+            status: "queued",
+        }))
+    }
+}

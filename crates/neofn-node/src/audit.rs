@@ -1,0 +1,131 @@
+//! The audit log of a node: the key that signs its tree, and the loop that signs and anchors.
+//!
+//! An anchor is a transfer of nothing from the treasury to itself, with size and root as its data: any node of the chain
+//! shows it for ever, and no contract is needed.
+
+use crate::treasury::GAS;
+use crate::{OsEntropy, files};
+use async_trait::async_trait;
+use neofn_chain::manager::{Request, Transactions, TxError, TxState};
+use neofn_chain::model::VmState;
+use neofn_chain::script::{CallFlags, ScriptBuilder};
+use neofn_chain::stack::StackItem;
+use neofn_engine::Leading;
+use neofn_gas::{Bank, TREASURY_PROJECT};
+use neofn_identity::auditlog::port::{AnchorChain, AnchorState};
+use neofn_identity::auditlog::{AuditLog, LogKey};
+use neofn_types::{Code, Datoshi, Digest, Entropy as _, Error, ProjectName};
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+/// Holds the seed of the key that signs, beside the database and not in it.
+pub(crate) const NAME: &str = "audit.key";
+/// How often the tree is signed when there is something new.
+const SIGN_EVERY: Duration = Duration::from_secs(60);
+/// The most that the fees of an anchor may be: 0.5 GAS.
+const ANCHOR_FEE_MAX: Datoshi = Datoshi(50_000_000);
+
+/// The key of the log, made when there is none. The log's name is made of the key, so that two logs never have one name.
+pub(crate) fn key(data: &Path) -> Result<LogKey, Error> {
+    let path = data.join(NAME);
+    let damaged = |why: String| {
+        Error::new(
+            Code::ConfigInvalid,
+            format!("cannot use the audit log's key in {}: {why}", path.display()),
+        )
+        .hint("Put the file back as it was: with another key, what was signed before is of another log.")
+    };
+    let mut seed = Zeroizing::new([0u8; 32]);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => hex::decode_to_slice(Zeroizing::new(text).trim(), &mut *seed)
+            .map_err(|_| damaged("it holds no 64 digits in hex".to_owned()))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            OsEntropy.fill(&mut *seed);
+            files::write_private(&path, &Zeroizing::new(format!("{}\n", hex::encode(*seed))))?;
+        }
+        Err(e) => return Err(damaged(e.to_string())),
+    }
+    let name = Digest::of_parts(&[b"neofn/audit/name/v1", &*seed]).to_string();
+    let origin = format!("neofn/audit/{}", name.get(..16).unwrap_or_default());
+    LogKey::from_seed(&origin, &seed).map_err(|e| damaged(e.to_string()))
+}
+
+/// Signs and anchors until `gone`; of several nodes one at a time.
+pub(crate) async fn keep(
+    log: AuditLog,
+    leading: Leading,
+    every: Option<Duration>,
+    gone: CancellationToken,
+) {
+    let pause = every
+        .unwrap_or(SIGN_EVERY)
+        .clamp(Duration::from_secs(1), SIGN_EVERY);
+    loop {
+        if leading.try_lead().await
+            && let Err(error) = log.activate().await
+        {
+            tracing::error!(%error, "the audit log was not signed");
+        }
+        tokio::select! {
+            () = gone.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Writes roots to the chain through the transaction manager.
+pub(crate) struct Anchors {
+    pub(crate) transactions: Transactions,
+    /// Who bears the fees; none on a node without money.
+    pub(crate) bank: Option<Bank>,
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+#[async_trait]
+impl AnchorChain for Anchors {
+    async fn anchor(&self, bytes: Vec<u8>) -> Result<AnchorState, Failed> {
+        let Some(account) = self.transactions.account().await? else {
+            return Err("the signer has no account".into());
+        };
+        let project: ProjectName = TREASURY_PROJECT.parse()?;
+        let idempotency = Digest::of_parts(&[b"neofn/anchor", &bytes]);
+        let own = StackItem::ByteString(account.0.to_vec());
+        let arguments = [
+            own.clone(),
+            own,
+            StackItem::Integer(0.into()),
+            StackItem::ByteString(bytes),
+        ];
+        let mut script = ScriptBuilder::new();
+        script.call(GAS, "transfer", CallFlags::All, &arguments)?;
+        let request = Request {
+            fee_max: Some(ANCHOR_FEE_MAX),
+            ..Request::new(project, idempotency, script.into_bytes())
+        };
+        let id = request.id();
+        if let Some(bank) = &self.bank {
+            bank.hold_own_fees(id.0, ANCHOR_FEE_MAX).await?;
+        }
+        let record = match self.transactions.submit(request).await {
+            Ok(record) => record,
+            Err(error) => {
+                if let Some(bank) = &self.bank
+                    && matches!(self.transactions.get(id).await, Err(TxError::Unknown(_)))
+                {
+                    bank.release_fees(id.0).await?;
+                }
+                return Err(error.into());
+            }
+        };
+        Ok(match (record.state, &record.outcome) {
+            (TxState::Mined, Some(outcome)) if outcome.state == VmState::Halt => {
+                AnchorState::OnChain(record.hash, outcome.height)
+            }
+            (TxState::Mined | TxState::Expired | TxState::Replaced, _) => AnchorState::Never,
+            _ => AnchorState::Waiting,
+        })
+    }
+}

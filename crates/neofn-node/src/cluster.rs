@@ -1,0 +1,264 @@
+//! A node among others: the connection to NATS, the runtime of the workers, the NATS edge.
+
+use crate::options::{NatsLogin, NatsOptions, Workers};
+use crate::{engine_identities, files};
+use async_trait::async_trait;
+use neofn_api::{Api, Services};
+use neofn_bus::Bus;
+use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
+use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat};
+use neofn_jail::Tier;
+use neofn_nats::{NatsEdge, NatsEdgeOptions};
+use neofn_runtime::port::Runtime;
+use neofn_types::{Clock, Code, Entropy, Error};
+use neofn_wire::{NodeView, QueueView, ServiceList};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest file with a seed.
+const SEED_BYTES_MAX: u64 = 64 << 10;
+/// Less than this does not take the events and results that a node takes itself.
+const PAYLOAD_BYTES: usize = 4 << 20;
+
+/// What a node has of its cluster.
+pub(crate) struct Clustered {
+    nats: Nats,
+    pub(crate) bus: Bus,
+    pub(crate) remote: RemoteRuntime,
+    pub(crate) workers: Workers,
+    seat: Seat,
+    edge: Option<NatsEdge>,
+}
+
+impl Clustered {
+    /// Connects, makes or checks the streams, and begins to hear the others.
+    pub(crate) async fn open(
+        options: &NatsOptions,
+        seat: Seat,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Result<Self, Error> {
+        let nats = connect(options, &seat).await?;
+        let streams = StreamSettings {
+            replicas: options.replicas,
+            ..StreamSettings::default()
+        };
+        let bus = nats.bus(&streams).await?;
+        let remote = RemoteRuntime::start(RemoteOptions {
+            seat: seat.clone(),
+            rpc: bus.rpc.clone(),
+            artifacts: bus.artifacts.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            engines: engine_identities().to_vec(),
+        });
+        Ok(Self {
+            remote: remote.await?,
+            workers: options.workers,
+            nats,
+            bus,
+            seat,
+            edge: None,
+        })
+    }
+
+    /// Answers functions' subjects from here on.
+    pub(crate) async fn serve(&mut self, api: &Api, url: &str, clock: &Arc<dyn Clock>) -> Result<(), Error> {
+        let lease = serde_json::json!({"role": "gateway", "url": url, "version": self.seat.version,
+            "host": self.seat.host, "pid": self.seat.pid});
+        let edge = NatsEdge::start(NatsEdgeOptions {
+            api: api.clone(),
+            bus: self.bus.clone(),
+            clock: clock.clone(),
+            node: self.seat.id.clone(),
+            version: self.seat.version.clone(),
+            lease: lease.to_string().into(),
+        });
+        self.edge = Some(edge.await?);
+        Ok(())
+    }
+
+    /// Where its servers are.
+    pub(crate) fn url(&self) -> &str {
+        self.nats.url()
+    }
+
+    /// Takes no more, and answers what it took.
+    pub(crate) async fn drain(&self, deadline: Duration) -> bool {
+        self.remote.begin_drain().await;
+        match &self.edge {
+            Some(edge) => edge.drain(deadline).await,
+            None => true,
+        }
+    }
+
+    /// Says and hears no more.
+    pub(crate) async fn close(self) {
+        self.remote.stop();
+        self.nats.flush().await;
+    }
+}
+
+/// Connects as `seat`.
+pub(crate) async fn connect(options: &NatsOptions, seat: &Seat) -> Result<Nats, Error> {
+    let login = match &options.login {
+        NatsLogin::None => Login::None,
+        NatsLogin::CredsFile(file) => Login::Creds(file.clone()),
+        NatsLogin::NkeyFile(file) => {
+            let text = files::read_text(file, SEED_BYTES_MAX)?;
+            // such files may hold comments and the public key beside the seed
+            let seed = text.lines().map(str::trim).find(|line| line.starts_with('S'));
+            let seed = seed.ok_or_else(|| {
+                Error::new(
+                    Code::ConfigInvalid,
+                    format!("{} holds no nkey seed", file.display()),
+                )
+                .hint("A seed is a line that begins with SU.")
+            })?;
+            Login::Nkey(seed.to_owned())
+        }
+        NatsLogin::Password { user, password } => Login::Password(user.clone(), password.reveal().to_owned()),
+        NatsLogin::Token(token) => Login::Token(token.reveal().to_owned()),
+    };
+    let nats = Nats::connect(NatsSettings {
+        urls: options.urls.clone(),
+        login,
+        ca_file: options.ca_file.clone(),
+        name: format!("neofn {} {}", seat.role.as_str(), seat.id),
+    })
+    .await?;
+    let bytes_max = nats.rpc().bytes_max();
+    if bytes_max < PAYLOAD_BYTES {
+        tracing::warn!(
+            max_payload = bytes_max,
+            "the NATS server takes small messages only: larger events and results are refused; set max_payload: 8MB"
+        );
+    }
+    Ok(nats)
+}
+
+/// What this process says of itself.
+pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, entropy: &dyn Entropy) -> Seat {
+    let mut random = [0; 6];
+    entropy.fill(&mut random);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+    Seat {
+        id: format!("{}-{}", role.as_str(), hex::encode(random)),
+        role,
+        host: host_name(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+        started_at: clock.now(),
+        jail: tier.to_string(),
+        insecure,
+        engines: engine_identities().to_vec(),
+        cores,
+        memory_bytes: memory_bytes(),
+        runs_max: cores.saturating_mul(RUNS_PER_CORE),
+    }
+}
+
+/// A run mostly waits, for the chain or for another function; beyond this a worker refuses more.
+const RUNS_PER_CORE: u32 = 64;
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().chars().take(64).collect()
+}
+
+/// Of the machine; 0 when it does not say.
+fn memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.unwrap_or(0).saturating_mul(1024)
+}
+
+/// Which nodes are there, for the use cases.
+pub(crate) struct Seen {
+    alone: Seat,
+    runtime: Arc<dyn Runtime>,
+    cluster: Option<(RemoteRuntime, Bus, String)>,
+}
+
+impl Seen {
+    /// `seat` is what a node without a cluster says of itself.
+    pub(crate) fn new(seat: Seat, runtime: Arc<dyn Runtime>, cluster: Option<&Clustered>) -> Self {
+        Self {
+            alone: seat,
+            runtime,
+            cluster: cluster.map(|c| (c.remote.clone(), c.bus.clone(), c.url().to_owned())),
+        }
+    }
+
+    fn own(&self) -> Beat {
+        let mut beat = Beat {
+            seat: self.alone.clone(),
+            running: 0,
+            runs: 0,
+            draining: false,
+            sandboxes: self.runtime.status(),
+        };
+        beat.runs = beat.sandboxes.hot_calls.saturating_add(beat.sandboxes.cold_calls);
+        beat
+    }
+}
+
+#[async_trait]
+impl Services for Seen {
+    async fn list(&self) -> Result<ServiceList, Error> {
+        let Some((remote, bus, url)) = &self.cluster else {
+            return Ok(ServiceList {
+                nodes: vec![view(&self.own())],
+                queues: Vec::new(),
+                nats: None,
+                connected: None,
+            });
+        };
+        let mut nodes: Vec<NodeView> = remote.nodes().iter().map(|m| view(&m.beat)).collect();
+        // workers last, each kind by age
+        nodes.sort_by(|a, b| (&a.role, &a.started_at, &a.id).cmp(&(&b.role, &b.started_at, &b.id)));
+        let mut queues = Vec::new();
+        for (name, queue) in [("jobs", &bus.jobs), ("events", &bus.events)] {
+            match queue.depth().await {
+                Ok(depth) => queues.push(QueueView {
+                    name: name.to_owned(),
+                    waiting: depth.waiting,
+                    taken: depth.taken,
+                }),
+                Err(error) => tracing::warn!(%error, name, "depth of a queue not known"),
+            }
+        }
+        Ok(ServiceList {
+            nodes,
+            queues,
+            nats: Some(url.clone()),
+            connected: Some(bus.rpc.is_connected()),
+        })
+    }
+}
+
+fn view(beat: &Beat) -> NodeView {
+    let seat = &beat.seat;
+    NodeView {
+        id: seat.id.clone(),
+        role: seat.role.as_str().to_owned(),
+        host: seat.host.clone(),
+        pid: seat.pid,
+        version: seat.version.clone(),
+        started_at: seat.started_at.to_iso8601(),
+        draining: beat.draining,
+        running: beat.running,
+        runs_max: seat.runs_max,
+        runs: beat.runs,
+        warm: beat.sandboxes.hot_versions,
+        sandboxes: beat.sandboxes.children,
+        runtimes: seat.engines.iter().map(|(kind, _)| kind.to_string()).collect(),
+        cores: seat.cores,
+        memory_bytes: seat.memory_bytes,
+        jail: seat.jail.clone(),
+        insecure: seat.insecure,
+    }
+}

@@ -1,0 +1,153 @@
+//! The forms in which a value turns up in text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use zeroize::Zeroizing;
+
+/// A form that is shorter than this stands in text by chance.
+const PATTERN_BYTES_MIN: usize = 6;
+
+/// Every form of a value, each once.
+pub(super) fn of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut forms = plain(value);
+    let reversed: Vec<u8> = value.iter().rev().copied().collect();
+    forms.push(reversed);
+    if let Ok(text) = std::str::from_utf8(value) {
+        forms.push(text.chars().rev().collect::<String>().into_bytes());
+    }
+    // JSON in a string of JSON, as logs have it
+    let escaped: Vec<Vec<u8>> = forms.iter().flat_map(|f| json(f)).collect();
+    let twice: Vec<Vec<u8>> = escaped.iter().flat_map(|f| json(f)).collect();
+    forms.extend(escaped);
+    forms.extend(twice);
+    let all: BTreeSet<Vec<u8>> = forms
+        .into_iter()
+        .filter(|form| form.len() >= PATTERN_BYTES_MIN)
+        .collect();
+    all.into_iter().map(Zeroizing::new).collect()
+}
+
+fn plain(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = vec![
+        value.to_vec(),
+        hex::encode(value).into_bytes(),
+        hex::encode_upper(value).into_bytes(),
+        decimal(value),
+    ];
+    forms.extend(base64(value));
+    forms.extend(percent(value));
+    forms
+}
+
+/// As an array of bytes is written.
+fn decimal(value: &[u8]) -> Vec<u8> {
+    let numbers: Vec<String> = value.iter().map(u8::to_string).collect();
+    numbers.join(",").into_bytes()
+}
+
+/// In both alphabets, at each of the three places where a value may begin within a group: the characters that its
+/// neighbours have no part in.
+fn base64(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    for before in 0..3usize {
+        let mut bytes = Zeroizing::new(vec![0; before]);
+        bytes.extend_from_slice(value);
+        let own = (before * 8).div_ceil(6)..(bytes.len() * 8) / 6;
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            let text = Zeroizing::new(engine.encode(&*bytes));
+            if let Some(part) = text.as_bytes().get(own.clone()) {
+                forms.push(part.to_vec());
+            }
+        }
+    }
+    forms
+}
+
+/// As encodeURIComponent, encodeURI, forms and strict encoders write it, in both cases.
+fn percent(value: &[u8]) -> Vec<Vec<u8>> {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    let component = move |b: u8| unreserved(b) || b"!*'()".contains(&b);
+    let uri = move |b: u8| component(b) || b";/?:@&=+$,#".contains(&b);
+    let query = |b: u8| (0x21..0x7f).contains(&b) && !b"\"#<>'".contains(&b);
+    let form = |b: u8| b.is_ascii_alphanumeric() || b"*-._ ".contains(&b);
+    let none = |_: u8| false;
+    let keeps: [&dyn Fn(u8) -> bool; 6] = [&unreserved, &component, &uri, &query, &form, &none];
+    let mut forms = Vec::new();
+    for keep in keeps {
+        let mut upper = String::new();
+        for &b in value {
+            if keep(b) {
+                upper.push(char::from(b));
+            } else {
+                let _ = write!(upper, "%{b:02X}");
+            }
+        }
+        let lower = lower_escapes(&upper);
+        forms.extend([
+            upper.replace(' ', "+").into_bytes(),
+            lower.replace(' ', "+").into_bytes(),
+        ]);
+    }
+    forms
+}
+
+fn lower_escapes(text: &str) -> String {
+    // of an escape: the sign and its two digits
+    let mut left = 0u8;
+    text.chars()
+        .map(|c| {
+            if c == '%' {
+                left = 3;
+            }
+            let escape = left > 0;
+            left = left.saturating_sub(1);
+            if escape { c.to_ascii_lowercase() } else { c }
+        })
+        .collect()
+}
+
+/// As JSON writers escape it: as little as possible, with slashes, and without anything that is not ASCII.
+fn json(value: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return Vec::new();
+    };
+    let Ok(least) = serde_json::to_string(text) else {
+        return Vec::new();
+    };
+    let least = least.get(1..least.len().saturating_sub(1)).unwrap_or_default();
+    let mut forms = vec![least.as_bytes().to_vec(), least.replace('/', "\\/").into_bytes()];
+    for upper in [false, true] {
+        let mut ascii = String::new();
+        for unit in least.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(b) if b.is_ascii() && b != 0x7f => ascii.push(char::from(b)),
+                _ if upper => {
+                    let _ = write!(ascii, "\\u{unit:04X}");
+                }
+                _ => {
+                    let _ = write!(ascii, "\\u{unit:04x}");
+                }
+            }
+        }
+        forms.push(ascii.into_bytes());
+    }
+    // writers for web pages escape these too
+    let mut web = String::new();
+    for c in least.chars() {
+        match c {
+            '<' | '>' | '&' | '\'' => {
+                let _ = write!(web, "\\u{:04x}", u32::from(c));
+            }
+            c => web.push(c),
+        }
+    }
+    forms.push(web.clone().into_bytes());
+    forms.push(
+        web.replace("\\u003c", "\\u003C")
+            .replace("\\u003e", "\\u003E")
+            .into_bytes(),
+    );
+    forms
+}

@@ -1,0 +1,154 @@
+//! Values in text, as programs write them.
+
+use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+
+fn name() -> SecretName {
+    "TOKEN".parse().unwrap()
+}
+fn scrubber(value: &[u8]) -> Scrubber {
+    Scrubber::new([(&name(), &SecretValue::new(value).unwrap())]).unwrap()
+}
+
+const CANARY: &str = "c4nary/\"Kö&=+ <x>'\\é😀\n!";
+
+#[test]
+fn every_encoding_of_the_canary_is_found() {
+    let s = scrubber(CANARY.as_bytes());
+    let json = serde_json::to_string(CANARY).unwrap();
+    let inside = json[1..json.len() - 1].to_owned();
+    let component = "c4nary%2F%22K%C3%B6%26%3D%2B%20%3Cx%3E'%5C%C3%A9%F0%9F%98%80%0A!";
+    let form = "c4nary%2F%22K%C3%B6%26%3D%2B+%3Cx%3E%27%5C%C3%A9%F0%9F%98%80%0A%21";
+    let mut forms = vec![
+        CANARY.to_owned(),
+        CANARY.chars().rev().collect(),
+        STANDARD.encode(CANARY),
+        URL_SAFE_NO_PAD.encode(CANARY),
+        STANDARD.encode(format!("u:{CANARY}")),
+        STANDARD.encode(format!("x{CANARY}tail")),
+        URL_SAFE_NO_PAD.encode(format!("{{\"a\":\"{CANARY}\"}}")),
+        hex::encode(CANARY),
+        hex::encode_upper(CANARY),
+        component.to_owned(),
+        form.to_owned(),
+        component
+            .replace("%2F", "%2f")
+            .replace("%C3%B6", "%c3%b6")
+            .replace("%3D%2B", "%3d%2b")
+            .replace("%3Cx%3E", "%3cx%3e")
+            .replace("%5C%C3%A9%F0%9F%98%80%0A", "%5c%c3%a9%f0%9f%98%80%0a"),
+        inside.clone(),
+        inside.replace('/', "\\/"),
+        inside
+            .replace('ö', "\\u00f6")
+            .replace('é', "\\u00e9")
+            .replace('😀', "\\ud83d\\ude00"),
+        serde_json::to_string(&json).unwrap(),
+        CANARY
+            .bytes()
+            .map(|b| b.to_string())
+            .collect::<Vec<_>>()
+            .join(","),
+    ];
+    forms.extend(forms.clone().iter().map(|f| format!("before {f} after")));
+    for form in forms {
+        let clean = s.text(&form);
+        assert!(clean.contains("[secret TOKEN]"), "{form} -> {clean}");
+        for part in ["c4nary", "yran4c"] {
+            assert!(!clean.contains(part), "{form} -> {clean}");
+        }
+    }
+}
+
+#[test]
+fn other_text_is_left_as_it_is() {
+    let s = scrubber(CANARY.as_bytes());
+    for text in ["", "c4nary", "nothing here", "[secret OTHER]", "\u{1F600}"] {
+        assert!(matches!(s.text(text), Cow::Borrowed(same) if same == text));
+    }
+    assert_eq!(Scrubber::none().text(CANARY), CANARY);
+    assert!(Scrubber::new([]).unwrap().is_none());
+}
+
+#[test]
+fn json_stays_json() {
+    let s = scrubber(b"123456789");
+    for (from, to) in [
+        (r#"{"a":123456789}"#, r#"{"a":"[secret TOKEN]"}"#),
+        (r#"{"a":0.123456789}"#, r#"{"a":"0.[secret TOKEN]"}"#),
+        (r#"{"a":"x123456789y"}"#, r#"{"a":"x[secret TOKEN]y"}"#),
+        (r#"{"123456789":[1]}"#, r#"{"[secret TOKEN]":[1]}"#),
+        (
+            r#"[1,"987654321",{"b":"MTIzNDU2Nzg5"}]"#,
+            r#"[1,"[secret TOKEN]",{"b":"[secret TOKEN]"}]"#,
+        ),
+        (r#"{"a": 1.50, "b":null}"#, r#"{"a": 1.50, "b":null}"#),
+    ] {
+        let clean = s.json(from.as_bytes()).unwrap();
+        assert_eq!(std::str::from_utf8(&clean).unwrap(), to);
+    }
+    assert!(s.json(b"{\"a\":123456789").is_none());
+    // an array of the bytes themselves: the mark would stand in the middle of numbers
+    assert!(s.json(b"[49,50,51,52,53,54,55,56,57]").is_none());
+}
+
+#[test]
+fn the_cut_end_of_a_value_goes_too() {
+    let s = scrubber(b"hunter2-and-more");
+    assert_eq!(s.cut_text("log hunter2-an"), "log [secret TOKEN]");
+    assert_eq!(s.cut_text("log hun"), "log hun");
+    assert_eq!(s.cut_text("hunter2-and-more."), "[secret TOKEN].");
+    assert_eq!(s.cut_text("nothing"), "nothing");
+}
+
+#[test]
+fn the_longest_of_two_values_wins() {
+    let (a, b): (SecretName, SecretName) = ("A".parse().unwrap(), "B".parse().unwrap());
+    let (short, long) = (
+        SecretValue::new("secret").unwrap(),
+        SecretValue::new("secret-long").unwrap(),
+    );
+    let s = Scrubber::new([(&a, &short), (&b, &long)]).unwrap();
+    assert_eq!(s.text("secret-long secret"), "[secret B] [secret A]");
+    assert_eq!(s.find(b"xxsecret").map(SecretName::as_str), Some("A"));
+}
+
+proptest! {
+    #[test]
+    fn pieces_give_what_the_whole_gives(
+        text in prop::collection::vec(prop::sample::select(vec!["hunter2-long", "hunter2", "hun", "ter2", "x", "aHVudGVyMi1sb25n", "%", "\""]), 0..40),
+        cuts in prop::collection::vec(0usize..400, 0..20),
+    ) {
+        let s = scrubber(b"hunter2-long");
+        let whole = text.concat();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(whole.len())).collect();
+        cuts.extend([0, whole.len()]);
+        cuts.sort_unstable();
+        let (mut scrub, mut out) = (s.stream(), Vec::new());
+        for pair in cuts.windows(2) {
+            scrub.push(&whole.as_bytes()[pair[0]..pair[1]], &mut out);
+        }
+        scrub.finish(&mut out);
+        prop_assert_eq!(String::from_utf8(out).unwrap(), s.text(&whole).into_owned());
+        prop_assert!(!s.text(&whole).contains("hunter2-long"));
+    }
+
+    #[test]
+    fn any_value_is_found_in_any_neighbourhood(
+        value in prop::collection::vec(any::<u8>(), 6..40),
+        before in prop::collection::vec(any::<u8>(), 0..7),
+        after in prop::collection::vec(any::<u8>(), 0..7),
+    ) {
+        let s = scrubber(&value);
+        let whole = [before, value, after].concat();
+        prop_assert!(s.find(&whole).is_some());
+        prop_assert!(s.find(hex::encode(&whole).as_bytes()).is_some());
+        prop_assert!(s.find(STANDARD.encode(&whole).as_bytes()).is_some());
+        prop_assert!(s.find(URL_SAFE_NO_PAD.encode(&whole).as_bytes()).is_some());
+        let text = String::from_utf8_lossy(&whole).into_owned();
+        let clean = s.text(&text);
+        prop_assert!(s.find(clean.as_bytes()).is_none());
+    }
+}

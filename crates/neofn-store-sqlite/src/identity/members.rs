@@ -1,0 +1,215 @@
+//! Projects and who is what in them: the rows.
+
+use super::sessions::optional;
+use super::{account, audit, keys, project_id, text};
+use crate::error::Fault;
+use neofn_identity::Role;
+use neofn_identity::port::{
+    Ceiling, Changed, CreateProject, Created, MemberRecord, ProjectRecord, RemoveMember, SetMember,
+};
+use neofn_types::{FunctionName, ProjectName, ScriptHash, UnixMillis};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// The "function" of a role in the whole project.
+const WHOLE: i64 = 0;
+
+pub(crate) fn create_project(conn: &Connection, create: &CreateProject) -> Result<Created, Fault> {
+    if project_id(conn, &create.name)?.is_some() {
+        return Ok(Created::Exists);
+    }
+    if let Some(owner) = create.owner {
+        let owned: i64 = conn
+            .prepare_cached("SELECT count(*) FROM member WHERE account = ?1 AND fid = 0 AND role = 'owner'")?
+            .query_row([owner.0.as_slice()], |row| row.get(0))?;
+        if owned >= i64::from(create.owned_max) {
+            return Ok(Created::TooMany);
+        }
+    }
+    conn.prepare_cached("INSERT INTO project(name, created_at) VALUES (?1, ?2)")?
+        .execute(params![create.name.as_ref(), create.at.0])?;
+    let pid = conn.last_insert_rowid();
+    if let Some(owner) = create.owner {
+        put(
+            conn,
+            (pid, WHOLE),
+            owner,
+            Role::Owner,
+            create.at,
+            &create.audit.actor,
+        )?;
+    }
+    audit::append(conn, &create.audit)?;
+    Ok(Created::Done)
+}
+
+fn put(
+    conn: &Connection,
+    (pid, fid): (i64, i64),
+    who: ScriptHash,
+    role: Role,
+    at: UnixMillis,
+    by: &str,
+) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO member VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT DO UPDATE SET role = excluded.role, added_by = excluded.added_by",
+    )?
+    .execute(params![pid, fid, who.0, role.as_str(), at.0, by])?;
+    Ok(())
+}
+
+pub(crate) fn projects(
+    conn: &Connection,
+    of: Option<ScriptHash>,
+    after: Option<&ProjectName>,
+    limit: u32,
+) -> Result<Vec<ProjectRecord>, Fault> {
+    // without an account every project, and nobody's role
+    let mut statement = conn.prepare_cached(
+        "SELECT p.name, p.created_at, m.role FROM project p \
+         LEFT JOIN member m ON m.pid = p.pid AND m.fid = 0 AND m.account = ?1 \
+         WHERE (?1 IS NULL OR m.role IS NOT NULL) AND p.name > ?2 ORDER BY p.name LIMIT ?3",
+    )?;
+    let after = after.map_or("", AsRef::as_ref);
+    let mut rows = statement.query(params![of.map(|a| a.0), after, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let role: Option<String> = row.get(2)?;
+        found.push(ProjectRecord {
+            name: text(row, 0, "name")?,
+            created_at: UnixMillis(row.get(1)?),
+            role: role
+                .map(|r| r.parse().map_err(|_| Fault::Damaged("role")))
+                .transpose()?,
+        });
+    }
+    Ok(found)
+}
+
+/// The rows that a role is kept in; none when the project or the function is not there.
+fn place(
+    conn: &Connection,
+    project: &ProjectName,
+    function: Option<&FunctionName>,
+) -> Result<Option<(i64, i64)>, Fault> {
+    let Some(pid) = project_id(conn, project)? else {
+        return Ok(None);
+    };
+    let Some(function) = function else {
+        return Ok(Some((pid, WHOLE)));
+    };
+    let fid: Option<i64> = conn
+        .prepare_cached("SELECT fid FROM function WHERE pid = ?1 AND name = ?2")?
+        .query_row(params![pid, function.as_ref()], |row| row.get(0))
+        .optional()?;
+    Ok(fid.map(|fid| (pid, fid)))
+}
+
+fn role(conn: &Connection, (pid, fid): (i64, i64), who: ScriptHash) -> Result<Option<Role>, Fault> {
+    let role: Option<String> = conn
+        .prepare_cached("SELECT role FROM member WHERE pid = ?1 AND fid = ?2 AND account = ?3")?
+        .query_row(params![pid, fid, who.0], |row| row.get(0))
+        .optional()?;
+    role.map(|r| r.parse().map_err(|_| Fault::Damaged("role")))
+        .transpose()
+}
+
+/// Whether `who` is the one owner of the whole project.
+fn is_last_owner(conn: &Connection, pid: i64, who: ScriptHash) -> Result<bool, Fault> {
+    let others = conn
+        .prepare_cached(
+            "SELECT 1 FROM member WHERE pid = ?1 AND fid = 0 AND role = 'owner' AND account <> ?2",
+        )?
+        .exists(params![pid, who.0])?;
+    Ok(!others)
+}
+
+pub(crate) fn set(conn: &Connection, set: &SetMember) -> Result<Changed, Fault> {
+    let Some(place) = place(conn, &set.project, set.function.as_ref())? else {
+        return Ok(Changed::Missing);
+    };
+    let was = role(conn, place, set.account)?;
+    let touches_owner = set.role == Role::Owner || was == Some(Role::Owner);
+    if touches_owner && set.ceiling == Ceiling::BelowOwners {
+        return Ok(Changed::AboveCeiling);
+    }
+    let steps_down = was == Some(Role::Owner) && set.role != Role::Owner && place.1 == WHOLE;
+    if steps_down && is_last_owner(conn, place.0, set.account)? {
+        return Ok(Changed::LastOwner);
+    }
+    if was.is_none() {
+        let members: i64 = conn
+            .prepare_cached("SELECT count(*) FROM member WHERE pid = ?1")?
+            .query_row([place.0], |row| row.get(0))?;
+        if members >= i64::from(set.members_max) {
+            return Ok(Changed::TooMany);
+        }
+    }
+    put(conn, place, set.account, set.role, set.at, &set.audit.actor)?;
+    audit::append(conn, &set.audit)?;
+    Ok(Changed::Done { keys_revoked: 0 })
+}
+
+pub(crate) fn remove(conn: &Connection, remove: &RemoveMember) -> Result<Changed, Fault> {
+    let Some(place) = place(conn, &remove.project, remove.function.as_ref())? else {
+        return Ok(Changed::Missing);
+    };
+    let whole = place.1 == WHOLE;
+    let was = role(conn, place, remove.account)?;
+    if was.is_none() && !(whole && has_any(conn, place.0, remove.account)?) {
+        return Ok(Changed::Missing);
+    }
+    if was == Some(Role::Owner) {
+        if remove.ceiling == Ceiling::BelowOwners {
+            return Ok(Changed::AboveCeiling);
+        }
+        if whole && is_last_owner(conn, place.0, remove.account)? {
+            return Ok(Changed::LastOwner);
+        }
+    }
+    let mut keys_revoked = 0;
+    if whole {
+        // whoever leaves a project leaves its functions, too
+        conn.prepare_cached("DELETE FROM member WHERE pid = ?1 AND account = ?2")?
+            .execute(params![place.0, remove.account.0])?;
+        keys_revoked = keys::revoke_of_member(conn, &remove.project, remove.account, remove.at)?;
+    } else {
+        conn.prepare_cached("DELETE FROM member WHERE pid = ?1 AND fid = ?2 AND account = ?3")?
+            .execute(params![place.0, place.1, remove.account.0])?;
+    }
+    audit::append(conn, &remove.audit)?;
+    Ok(Changed::Done { keys_revoked })
+}
+
+fn has_any(conn: &Connection, pid: i64, who: ScriptHash) -> Result<bool, Fault> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM member WHERE pid = ?1 AND account = ?2")?
+        .exists(params![pid, who.0])?)
+}
+
+pub(crate) fn members(conn: &Connection, project: &ProjectName) -> Result<Vec<MemberRecord>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT m.account, f.name, m.role, m.added_at, m.added_by FROM member m \
+         JOIN project p ON p.pid = m.pid LEFT JOIN function f ON f.pid = m.pid AND f.fid = m.fid \
+         WHERE p.name = ?1 AND (m.fid = 0 OR f.fid IS NOT NULL) ORDER BY m.fid, m.added_at, m.account",
+    )?;
+    let mut rows = statement.query([project.as_ref()])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(MemberRecord {
+            account: account(row, 0)?,
+            function: optional(row, 1)?,
+            role: text(row, 2, "role")?,
+            added_at: UnixMillis(row.get(3)?),
+            added_by: row.get(4)?,
+        });
+    }
+    Ok(found)
+}
+
+/// What was granted for a function goes with it.
+pub(crate) fn forget_function(conn: &Connection, pid: i64, fid: i64) -> Result<(), Fault> {
+    conn.prepare_cached("DELETE FROM member WHERE pid = ?1 AND fid = ?2")?
+        .execute([pid, fid])?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Money set aside, and the ways in which that ends.
+
+use super::account::{self, Found};
+use super::budget::{self, Scope};
+use super::rows::{self, number};
+use super::transfer::{self, Row};
+use super::{Answer, allowed, charge};
+use crate::error::Fault;
+use neofn_gas::ledger::{Account, Detail, Hold, Purpose, Refused, TransferId, Written};
+use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
+use rusqlite::{Connection, params};
+
+/// A hold within a transaction.
+struct Open {
+    id: TransferId,
+    purpose: Purpose,
+    debit: i64,
+    credit: i64,
+    amount: Datoshi,
+    left: Datoshi,
+    function: Option<FunctionName>,
+}
+
+/// What one step takes out of a hold.
+pub(super) struct Part {
+    pub id: TransferId,
+    pub hold: TransferId,
+    pub amount: Datoshi,
+    pub at: UnixMillis,
+}
+
+fn find(conn: &Connection, id: TransferId) -> Result<Option<Open>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT purpose, debit, credit, amount, left, function FROM ledger_hold WHERE id = ?1",
+    )?;
+    let mut found = statement.query([id.0])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let function: Option<String> = row.get(5)?;
+    Ok(Some(Open {
+        id,
+        purpose: rows::purpose(row, 0)?,
+        debit: row.get(1)?,
+        credit: row.get(2)?,
+        amount: Datoshi(row.get(3)?),
+        left: Datoshi(row.get(4)?),
+        function: function
+            .map(|name| name.parse().map_err(|_| Fault::Damaged("function of a hold")))
+            .transpose()?,
+    }))
+}
+
+/// Whether money of this purpose counts against budgets. What a project takes out is its own affair.
+fn budgeted(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Charge | Purpose::Lease | Purpose::NetworkFee)
+}
+fn scope<'a>(purpose: Purpose, debit: &'a Account, function: Option<&'a FunctionName>) -> Option<Scope<'a>> {
+    let project: &ProjectName = debit.project().filter(|_| budgeted(purpose))?;
+    Some(Scope { project, function })
+}
+
+pub(super) fn hold(conn: &Connection, h: &Hold) -> Answer<Written> {
+    if h.amount <= Datoshi::ZERO || h.at_least > h.amount {
+        return Ok(Err(Refused::Senseless(
+            "a hold is of more than nothing, and wants no less than it needs",
+        )));
+    }
+    if h.debit == h.credit {
+        return Ok(Err(Refused::Senseless("a hold is between two accounts")));
+    }
+    let mut debit = account::find(conn, &h.debit)?;
+    let mut credit = account::find(conn, &h.credit)?;
+    if let Some(known) = find(conn, h.id)? {
+        // how much it got depended on what was there, so the amount is not compared
+        let same =
+            known.purpose == h.purpose && Some(known.debit) == debit.aid && Some(known.credit) == credit.aid;
+        return Ok(if same {
+            Ok(Written::Before(known.amount))
+        } else {
+            Err(Refused::Mismatch(h.id))
+        });
+    }
+    let function = h.detail.function.as_ref();
+    let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.amount, h.at_least));
+    let scope = scope(h.purpose, &h.debit, function);
+    let mut budgets = match &scope {
+        Some(scope) => budget::load(conn, scope, h.at)?,
+        None => Vec::new(),
+    };
+    for budget in &budgets {
+        amount = allowed!(budget.hold_up_to(amount, h.at_least));
+    }
+    debit.state = allowed!(debit.state.hold(&debit.account, amount));
+    credit.state = allowed!(credit.state.expect(amount));
+    for budget in &mut budgets {
+        budget.held = Datoshi(budget.held.0.saturating_add(amount.0));
+        budget::save(conn, budget)?;
+    }
+    insert(conn, h, amount, &debit, &credit)?;
+    Ok(Ok(Written::Now(amount)))
+}
+
+fn insert(conn: &Connection, h: &Hold, amount: Datoshi, debit: &Found, credit: &Found) -> Result<(), Fault> {
+    let (debit, credit) = (debit.save(conn, h.at)?, credit.save(conn, h.at)?);
+    let d = &h.detail;
+    conn.prepare_cached(
+        "INSERT INTO ledger_hold(id, purpose, debit, credit, amount, left, at, function, invocation, units, price, \
+         tx, party, note) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(params![
+        h.id.0,
+        h.purpose.number(),
+        debit,
+        credit,
+        amount.0,
+        h.at.0,
+        d.function.as_ref().map(AsRef::<str>::as_ref),
+        d.invocation.as_ref().map(|i| i.as_bytes()),
+        number(d.units),
+        number(d.price),
+        d.tx.map(|t| t.0),
+        d.party.map(|p| p.0),
+        d.note
+    ])?;
+    Ok(())
+}
+
+/// Takes `amount` out of an open hold: accounts, budgets and the row itself. Writes the hold and the budgets; the accounts
+/// are the caller's to write.
+fn take(conn: &Connection, open: &Open, amount: Datoshi, at: UnixMillis) -> Answer<(Found, Found)> {
+    if amount <= Datoshi::ZERO {
+        return Ok(Err(Refused::Senseless("a part of a hold is more than nothing")));
+    }
+    if amount > open.left {
+        return Ok(Err(Refused::HoldSpent {
+            hold: open.id,
+            left: open.left,
+            needed: amount,
+        }));
+    }
+    let mut debit = account::by_number(conn, open.debit)?;
+    let mut credit = account::by_number(conn, open.credit)?;
+    debit.state = allowed!(debit.state.unhold(amount));
+    credit.state = allowed!(credit.state.unexpect(amount));
+    let left = open.left.0.saturating_sub(amount.0);
+    let ended = (left == 0).then_some(at.0);
+    if let Some(scope) = scope(open.purpose, &debit.account, open.function.as_ref()) {
+        for mut budget in budget::load(conn, &scope, at)? {
+            // a budget that is younger than the hold never counted it
+            budget.held = Datoshi(budget.held.0.saturating_sub(amount.0).max(0));
+            budget::save(conn, &budget)?;
+        }
+    }
+    conn.prepare_cached("UPDATE ledger_hold SET left = ?2, ended_at = ?3 WHERE id = ?1")?
+        .execute(params![open.id.0, left, ended])?;
+    Ok(Ok((debit, credit)))
+}
+
+pub(super) fn post(conn: &Connection, part: &Part, purpose: Purpose, detail: &Detail) -> Answer<Written> {
+    if let Some(known) = transfer::known(conn, part.id)? {
+        return Ok(if known.hold == Some(part.hold) && known.amount == part.amount {
+            Ok(Written::Before(part.amount))
+        } else {
+            Err(Refused::Mismatch(part.id))
+        });
+    }
+    let Some(open) = find(conn, part.hold)? else {
+        return Ok(Err(Refused::NoHold(part.hold)));
+    };
+    // what a debit beyond the floor, or a credit beyond the range, would refuse is refused before `take` writes
+    allowed!(account::by_number(conn, open.credit)?.state.credit(part.amount));
+    let (mut debit, mut credit) = allowed!(take(conn, &open, part.amount, part.at)?);
+    // cannot fail any more: the hold had set the amount aside
+    debit.state = debit
+        .state
+        .debit(&debit.account, part.amount)
+        .map_err(|_| Fault::Damaged("hold"))?;
+    credit.state = credit
+        .state
+        .credit(part.amount)
+        .map_err(|_| Fault::Damaged("hold"))?;
+    let row = Row {
+        id: part.id,
+        purpose,
+        amount: part.amount,
+        hold: Some(part.hold),
+        at: part.at,
+        detail,
+    };
+    transfer::insert(conn, &row, &debit, &credit)?;
+    if let Some(scope) = scope(purpose, &debit.account, detail.function.as_ref()) {
+        budget::spend(conn, &scope, part.amount, part.at)?;
+        if let (Purpose::Charge, Some(function), Some(units)) = (purpose, scope.function, detail.units) {
+            charge::used(conn, scope.project, function, units, part.amount, part.at)?;
+        }
+    }
+    Ok(Ok(Written::Now(part.amount)))
+}
+
+pub(super) fn release(conn: &Connection, part: &Part) -> Answer<Written> {
+    let known: Option<i64> = {
+        let mut statement =
+            conn.prepare_cached("SELECT amount FROM ledger_release WHERE hold = ?1 AND id = ?2")?;
+        let mut rows = statement.query(params![part.hold.0, part.id.0])?;
+        rows.next()?.map(|row| row.get(0)).transpose()?
+    };
+    if let Some(amount) = known {
+        return Ok(if amount == part.amount.0 {
+            Ok(Written::Before(part.amount))
+        } else {
+            Err(Refused::Mismatch(part.id))
+        });
+    }
+    let Some(open) = find(conn, part.hold)? else {
+        return Ok(Err(Refused::NoHold(part.hold)));
+    };
+    let (debit, credit) = allowed!(take(conn, &open, part.amount, part.at)?);
+    debit.save(conn, part.at)?;
+    credit.save(conn, part.at)?;
+    conn.prepare_cached("INSERT INTO ledger_release VALUES (?1, ?2, ?3)")?
+        .execute(params![part.hold.0, part.id.0, part.amount.0])?;
+    Ok(Ok(Written::Now(part.amount)))
+}
+
+pub(super) fn void(conn: &Connection, hold: TransferId, at: UnixMillis) -> Answer<Written> {
+    let Some(open) = find(conn, hold)? else {
+        return Ok(Err(Refused::NoHold(hold)));
+    };
+    if open.left == Datoshi::ZERO {
+        return Ok(Ok(Written::Before(Datoshi::ZERO)));
+    }
+    let left = open.left;
+    let (debit, credit) = allowed!(take(conn, &open, left, at)?);
+    debit.save(conn, at)?;
+    credit.save(conn, at)?;
+    Ok(Ok(Written::Now(left)))
+}

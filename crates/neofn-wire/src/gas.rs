@@ -1,0 +1,225 @@
+//! Accounts of projects: what they have, what they used, how money comes and goes. Amounts are GAS as text, exact to eight
+//! places.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a project has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasView {
+    /// Whose.
+    pub project: String,
+    /// All that is its own.
+    pub balance: String,
+    /// Of that, what is set aside for calls, transactions and withdrawals on their way.
+    pub held: String,
+    /// What it can spend.
+    pub available: String,
+    /// Datoshi per million units; 0: calls cost nothing.
+    pub price: u64,
+}
+
+/// How to pay in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DepositView {
+    /// Send GAS to this address.
+    pub address: String,
+    /// With this as the transfer's data: it says whose the money is.
+    pub memo: String,
+    /// On this network.
+    pub network: u32,
+}
+
+/// A line of a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasLine {
+    /// The transfer's name.
+    pub id: String,
+    /// When.
+    pub at: String,
+    /// `charge`, `deposit`, `withdrawal`, `network-fee`, …
+    pub purpose: String,
+    /// How much came; negative: went.
+    pub amount: String,
+    /// Which function.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub function: Option<String>,
+    /// Which invocation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub invocation: Option<String>,
+    /// Units charged.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub units: Option<u64>,
+    /// At so many datoshi per million units.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub price: Option<u64>,
+    /// Which transaction on chain.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transaction: Option<String>,
+    /// To or from which address.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub party: Option<String>,
+    /// In words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+}
+
+/// Lines, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasStatement {
+    /// The lines.
+    pub lines: Vec<GasLine>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+/// A limit of spending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasLimitView {
+    /// Of one function; absent: of the whole project.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub function: Option<String>,
+    /// `day`, `month` (both UTC) or `total`.
+    pub period: String,
+    /// How much.
+    pub limit: String,
+    /// Spent in the present period.
+    pub spent: String,
+    /// Set aside and not spent yet.
+    pub held: String,
+}
+
+/// Limits, and what was told of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasLimits {
+    /// Those that there are.
+    pub limits: Vec<GasLimitView>,
+    /// Limits that were half, four fifths and wholly spent, newest first.
+    pub alerts: Vec<GasAlert>,
+}
+
+/// A limit that is nearly spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GasAlert {
+    /// When.
+    pub at: String,
+    /// Of one function.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub function: Option<String>,
+    /// So much of it was spent.
+    pub percent: u8,
+    /// The limit.
+    pub limit: String,
+}
+
+/// Body of PUT `/api/v1/gas/{project}/limits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GasLimitRequest {
+    /// Of one function; absent: of the whole project.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub function: Option<String>,
+    /// `day`, `month` or `total`.
+    pub period: String,
+    /// How much; null takes the limit away.
+    pub limit: Option<String>,
+}
+
+/// Body of POST `/api/v1/gas/{project}/withdrawals`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawRequest {
+    /// How much, fees beside it.
+    pub amount: String,
+    /// To whom.
+    pub to: String,
+}
+
+/// A withdrawal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WithdrawalView {
+    /// Its name.
+    pub id: String,
+    /// What goes out.
+    pub amount: String,
+    /// Set aside for it, fees included, until it has ended.
+    pub held: String,
+    /// `open` or `ended`; the statement shows what came of it.
+    pub state: String,
+    /// To whom.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// Since when.
+    pub at: String,
+}
+
+/// Withdrawals, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WithdrawalList {
+    /// They.
+    pub withdrawals: Vec<WithdrawalView>,
+}
+
+/// What the operator agreed with a project.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefillView {
+    /// Credit when less than this can be spent, at most once an hour; null: none.
+    #[serde(default)]
+    pub below: Option<String>,
+    /// Up to this.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Whether the operator pays the fees of the transactions that its functions send.
+    #[serde(default)]
+    pub sponsored: bool,
+    /// The most of one withdrawal; null: what there is.
+    #[serde(default)]
+    pub withdrawal_max: Option<String>,
+}
+
+/// The ledger against the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReconcileView {
+    /// Whether every rule of the ledger holds, and it agrees with the chain.
+    pub sound: bool,
+    /// Sum of all accounts: 0.
+    pub sum: String,
+    /// Transfers ever.
+    pub transfers: u64,
+    /// What the chain says; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chain: Option<ChainSide>,
+}
+
+/// Body of POST `/api/v1/gas`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriteOffRequest {
+    /// What is in transit is written off once for this name.
+    pub name: String,
+}
+
+/// What was written off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WriteOffView {
+    /// Negative: the operator bears it.
+    pub amount: String,
+}
+
+/// What the chain says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChainSide {
+    /// At this height.
+    pub height: u64,
+    /// The next block that the ledger reads; they can be compared when it is the one after `height`.
+    pub next: u64,
+    /// What the treasury has on chain.
+    pub chain: String,
+    /// What it has by the ledger.
+    pub ledger: String,
+    /// GAS that left and belongs to no payment (negative), or that a payment counts and no block shows.
+    pub transit: String,
+    /// Payments that have not ended.
+    pub open: u32,
+}

@@ -1,0 +1,69 @@
+//! The nodes of a cluster, and what waits between them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// GET `/api/v1/services`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceList {
+    /// The nodes that this one knows to be there, itself among them.
+    pub nodes: Vec<NodeView>,
+    /// Messages on their way into the store; none without NATS.
+    pub queues: Vec<QueueView>,
+    /// The first NATS server; absent on a node without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nats: Option<String>,
+    /// Whether it is connected at the moment; absent on a node without NATS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeView {
+    /// Another one at every start.
+    pub id: String,
+    /// `gateway` or `worker`.
+    pub role: String,
+    /// The machine's name.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// Of the binary.
+    pub version: String,
+    /// Since when it is there.
+    pub started_at: String,
+    /// Whether it takes no new work.
+    pub draining: bool,
+    /// Runs at the moment.
+    pub running: u32,
+    /// Most runs at once.
+    pub runs_max: u32,
+    /// Runs since the start.
+    pub runs: u64,
+    /// Functions that are kept warm there.
+    pub warm: u32,
+    /// Sandbox processes.
+    pub sandboxes: u32,
+    /// Which runtimes it has.
+    pub runtimes: Vec<String>,
+    /// Cores.
+    pub cores: u32,
+    /// Memory of the machine.
+    pub memory_bytes: u64,
+    /// How tenants' code is confined there.
+    pub jail: String,
+    /// Whether it was told to run without confinement.
+    pub insecure: bool,
+}
+
+/// Messages that wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueView {
+    /// `jobs` or `events`.
+    pub name: String,
+    /// Nobody has them yet.
+    pub waiting: u64,
+    /// A gateway works on them.
+    pub taken: u64,
+}

@@ -1,0 +1,119 @@
+//! `neofn login`, `whoami`, `logout`: the session of the person at this machine.
+
+use crate::cli::Global;
+use crate::cli::accounts::Login;
+use crate::failure::{Exit, Failure};
+use crate::ui::{Tone, Ui};
+use crate::{context, session};
+use neofn_chain::sign_in::canonical;
+use neofn_chain::wallet::Wallet;
+use neofn_types::ScriptHash;
+use neofn_wire::LoginRequest;
+use std::fs;
+
+/// Signs a challenge with a wallet's key and keeps the session.
+pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
+    let text = fs::read_to_string(&args.wallet).map_err(|e| Failure::file(&args.wallet, "read", &e))?;
+    let wrong = |e: &dyn std::fmt::Display| {
+        Failure::usage(
+            format!("{}: {e}", args.wallet.display()),
+            "name a NEP-6 wallet with a key, and its password",
+        )
+    };
+    let wallet = Wallet::read(&text).map_err(|e| wrong(&e))?;
+    let account: Option<ScriptHash> = args
+        .account
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|e| wrong(&e))?;
+    let password = password(args)?;
+    let key = wallet.key(account, &password).map_err(|e| wrong(&e))?;
+    let address = key.public().account().to_address();
+
+    let found = context::find_node(global)?;
+    let client = context::client_of(found.url.clone(), None)?;
+    let challenge = client.challenge(&address)?;
+    // of the two forms of a signature only one is taken
+    let signature =
+        canonical(&key.sign(challenge.message.as_bytes())).ok_or_else(|| wrong(&"it signs nothing"))?;
+    let tokens = client.login(&LoginRequest {
+        address,
+        nonce: challenge.nonce,
+        pubkey: Some(hex::encode(key.public().to_bytes())),
+        signature: Some(hex::encode(signature)),
+        ..LoginRequest::default()
+    })?;
+    session::keep(&found.url, &tokens)?;
+    if ui.json {
+        ui.document(&serde_json::json!({"address": tokens.address, "url": found.url, "session_expires": tokens.session_expires}));
+    } else {
+        ui.say(
+            Tone::Good,
+            &format!("signed in to {} as {}", found.url, tokens.address),
+        );
+    }
+    Ok(Exit::Done)
+}
+
+fn password(args: &Login) -> Result<String, Failure> {
+    match &args.password_file {
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|e| Failure::file(path, "read", &e))?;
+            Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        None => std::env::var("NEOFN_WALLET_PASSWORD").map_err(|_| {
+            Failure::usage(
+                "the wallet's key is under a password",
+                "name a file with --password-file, or set NEOFN_WALLET_PASSWORD",
+            )
+        }),
+    }
+}
+
+/// Says who calls.
+pub fn whoami(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
+    let who = context::client(global)?.who_am_i()?;
+    if ui.json {
+        ui.document(&who);
+        return Ok(Exit::Done);
+    }
+    let operator = if who.operator { ", operator" } else { "" };
+    ui.out(&format!("{} {}{operator}", who.kind, who.id));
+    for role in &who.roles {
+        let function = role
+            .function
+            .as_ref()
+            .map_or_else(String::new, |f| format!("/{f}"));
+        ui.out(&format!("{}{function} {}", role.project, role.role));
+    }
+    if let Some(project) = &who.project {
+        ui.out(&format!("{project} {}", who.scopes.join(" ")));
+    }
+    Ok(Exit::Done)
+}
+
+/// Ends the session here and at the node.
+pub fn logout(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
+    let found = context::find_node(global)?;
+    let open = || context::client_of(found.url.clone(), None);
+    let ended = match session::access_token(&found.url, open)? {
+        Some(token) => context::client_of(found.url.clone(), Some(token))?
+            .logout()
+            .map(|l| l.success),
+        None => Ok(false),
+    };
+    // here it ends whatever the node says
+    let was = session::forget(&found.url)?;
+    let ended = ended? || was;
+    if ui.json {
+        ui.document(&serde_json::json!({"success": ended}));
+    } else {
+        ui.note(if ended {
+            "signed out"
+        } else {
+            "there was no session"
+        });
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,316 @@
+//! People and what they may do, from outside: signatures of neon-js sign in over HTTP, sessions end as they should,
+//! projects have members with roles and keys with scopes, and the command line does the same.
+
+mod support;
+
+use neofn_testkit::{Answer, Cli, Http, NodeProcess, eventually};
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::people::{self, Ask, NETWORK, Person, login_body};
+
+const LAYOUTS: [&str; 7] = [
+    "classic",
+    "without-salt",
+    "ledger",
+    "plain",
+    "nep20-onegate",
+    "nep20-neon-dapi",
+    "nep20-neoline",
+];
+const HELLO: &str = "export function handler(event) { return { hello: event?.name ?? 'nobody' }; }";
+
+fn challenge(open: &Http, address: &str) -> Value {
+    open.post("/auth/challenge", &json!({"address": address}))
+        .expect(200)
+        .json()
+}
+fn login(open: &Http, address: &str, challenge: &Value, layout: &Value) -> Answer {
+    open.post("/auth/login", &login_body(address, &challenge["nonce"], layout))
+}
+fn with(node: &NodeProcess, token: &Value) -> Http {
+    Http::new(node.url(), Some(token.as_str().unwrap()))
+}
+fn refused(answer: &Answer, code: &str, what: &str) {
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (401, code),
+        "{what}: {answer:?}"
+    );
+}
+
+#[test]
+fn each_layout_of_neon_js_signs_in_once() {
+    let node = NodeProcess::start();
+    let open = node.anonymous();
+    let (one, two) = (people::address(1), people::address(2));
+    for layout in LAYOUTS {
+        let asked = challenge(&open, &one);
+        assert_eq!(asked["nep20"]["networks"], json!([NETWORK]));
+        let layouts = Ask::of(&asked, 1).signed()["layouts"].take();
+        let mine = &layouts[layout];
+        refused(&login(&open, &two, &asked, mine), "NF0404", "somebody else's");
+        let other = challenge(&open, &one);
+        refused(&login(&open, &one, &other, mine), "NF0404", "another challenge");
+        let tokens = login(&open, &one, &asked, mine).expect(200).json();
+        refused(&login(&open, &one, &asked, mine), "NF0405", "replayed");
+        let who = with(&node, &tokens["access_token"])
+            .get("/auth/whoami")
+            .expect(200)
+            .json();
+        assert_eq!(
+            (&who["kind"], &who["id"], &who["operator"]),
+            (&json!("account"), &json!(one), &json!(false)),
+            "{layout}"
+        );
+    }
+}
+
+#[test]
+fn what_was_signed_elsewhere_late_or_for_another_network_is_refused() {
+    let node = NodeProcess::start();
+    let open = node.anonymous();
+    let one = people::address(1);
+    let asked = challenge(&open, &one);
+    let here = Ask::of(&asked, 1);
+    let domain = here.domain.clone();
+    let evil = Ask {
+        message: here.message.replace(&domain, "evil.example"),
+        domain: "evil.example".to_owned(),
+        ..Ask::of(&asked, 1)
+    };
+    let network = Ask {
+        message: here.message.replace(&NETWORK.to_string(), "894710606"),
+        network: 894_710_606,
+        ..Ask::of(&asked, 1)
+    };
+    for (ask, what) in [(&evil, "domain"), (&network, "network")] {
+        assert_ne!(ask.message, here.message, "{what}");
+        let layouts = ask.signed()["layouts"].take();
+        for layout in LAYOUTS {
+            // that layout has no domain in it, and an operator can refuse it altogether
+            if (layout, what) != ("nep20-neoline", "domain") {
+                let answer = login(&open, &one, &asked, &layouts[layout]);
+                refused(&answer, "NF0404", &format!("{layout}: {what}"));
+            }
+        }
+    }
+    // NEP-20 answers carry their own time; what was signed an hour ago, or will be, is none of today's
+    for timestamp in [people::now_s() - 3_600, people::now_s() + 3_600] {
+        let layouts = Ask {
+            timestamp,
+            ..Ask::of(&asked, 1)
+        }
+        .signed()["layouts"]
+            .take();
+        for layout in LAYOUTS.iter().filter(|l| l.starts_with("nep20")) {
+            refused(
+                &login(&open, &one, &asked, &layouts[*layout]),
+                "NF0404",
+                &format!("{layout}: at {timestamp}"),
+            );
+        }
+    }
+    // the other of the two signatures that a key can make
+    let mut high = here.signed()["layouts"]["classic"].take();
+    high["signature"] = json!(other_form(high["signature"].as_str().unwrap()));
+    refused(&login(&open, &one, &asked, &high), "NF0404", "the higher form");
+    // all of that used nothing up
+    let good = here.signed()["layouts"]["classic"].take();
+    let _ = login(&open, &one, &asked, &good).expect(200);
+}
+
+/// s becomes n - s, which anybody can compute and which verifies just as well.
+fn other_form(signature: &str) -> String {
+    let order = hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap();
+    let bytes = hex::decode(signature).unwrap();
+    let (r, s) = bytes.split_at(32);
+    let mut other = [0u8; 32];
+    let mut borrow = 0;
+    for (at, byte) in other.iter_mut().enumerate().rev() {
+        let left = i16::from(order[at]) - i16::from(s[at]) - borrow;
+        borrow = i16::from(left < 0);
+        *byte = u8::try_from(left.rem_euclid(256)).unwrap();
+    }
+    format!("{}{}", hex::encode(r), hex::encode(other))
+}
+
+#[test]
+fn a_session_goes_on_over_a_restart_and_ends_when_a_token_is_used_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let more = ["--domain", "neofn.example"];
+    let node = NodeProcess::start_in(&data, &more);
+    let person = Person::sign_in(&node, 1);
+    let made = person.http.post("/api/v1/projects", &json!({"name": "shop"}));
+    let _ = made.expect(201);
+    node.kill_hard();
+
+    let node = NodeProcess::start_in(&data, &more);
+    let open = node.anonymous();
+    let who = with(&node, &person.tokens["access_token"])
+        .get("/auth/whoami")
+        .expect(200)
+        .json();
+    assert_eq!(who["roles"], json!([{"project": "shop", "role": "owner"}]));
+    let refresh = |token: &Value| open.post("/auth/refresh", &json!({"refresh_token": token}));
+    let next = refresh(&person.tokens["refresh_token"]).expect(200).json();
+    let _ = with(&node, &next["access_token"]).get("/auth/whoami").expect(200);
+    // whoever comes with the old one has stolen it, or was stolen from: the whole family ends
+    refused(
+        &refresh(&person.tokens["refresh_token"]),
+        "NF0406",
+        "the old token",
+    );
+    refused(&refresh(&next["refresh_token"]), "NF0406", "its successor");
+    refused(
+        &with(&node, &next["access_token"]).get("/auth/whoami"),
+        "NF0401",
+        "the access token of the family",
+    );
+
+    let again = Person::sign_in(&node, 1);
+    let _ = again.http.post("/auth/logout", &json!({})).expect(200);
+    refused(
+        &again.http.get("/auth/whoami"),
+        "NF0401",
+        "an access token after logout",
+    );
+    refused(
+        &refresh(&again.tokens["refresh_token"]),
+        "NF0406",
+        "a refresh token after logout",
+    );
+    // no part of a token can be another
+    let token = again.tokens["access_token"].as_str().unwrap();
+    for at in (0..token.len()).step_by(7) {
+        let mut bad = token.as_bytes().to_vec();
+        bad[at] = if bad[at] == b'A' { b'B' } else { b'A' };
+        let bad = String::from_utf8(bad).unwrap();
+        refused(&with(&node, &json!(bad)).get("/auth/whoami"), "NF0401", &bad);
+    }
+}
+
+#[test]
+fn members_have_roles_and_keys_have_scopes_and_an_end() {
+    let node = NodeProcess::start();
+    let (owner, dev) = (Person::sign_in(&node, 1), Person::sign_in(&node, 2));
+    let _ = owner
+        .http
+        .post("/api/v1/projects", &json!({"name": "shop"}))
+        .expect(201);
+    let _ = owner.http.deploy("shop", "hello", HELLO).expect(201);
+    assert_eq!(dev.http.deploy("shop", "hello", HELLO).status, 404);
+    let path = format!("/api/v1/members/shop/{}", dev.address);
+    let role = |role: &str| {
+        let body = json!({"role": role}).to_string();
+        owner.http.send("PUT", &path, body.as_bytes(), &[]).expect(200)
+    };
+    let _ = role("viewer");
+    let _ = dev.http.get("/api/v1/functions/shop/hello").expect(200);
+    assert_eq!(dev.http.invoke("shop", "hello", &Value::Null).status, 403);
+    let _ = role("operator");
+    let _ = dev.http.invoke("shop", "hello", &Value::Null).expect(200);
+    assert_eq!(dev.http.deploy("shop", "hello", HELLO).status, 403);
+    let _ = role("developer");
+    let _ = dev.http.deploy("shop", "other", HELLO).expect(201);
+    assert_eq!(dev.http.get("/api/v1/keys/shop").status, 403);
+    let _ = role("admin");
+
+    let make = |name: &str, scopes: Value, life: u64| {
+        let body = json!({"name": name, "scopes": scopes, "expires_in": life});
+        dev.http.post("/api/v1/keys/shop", &body).expect(201).json()
+    };
+    let ci = make("ci", json!(["deploy"]), 3_600);
+    let http = with(&node, &ci["key"]);
+    let who = http.get("/auth/whoami").expect(200).json();
+    assert_eq!(
+        (&who["kind"], &who["project"], &who["scopes"]),
+        (&json!("key"), &json!("shop"), &json!(["deploy"]))
+    );
+    let _ = http.deploy("shop", "third", HELLO).expect(201);
+    assert_eq!(http.invoke("shop", "hello", &Value::Null).status, 403);
+    assert_eq!(http.get("/api/v1/secrets/shop").status, 403);
+    // another project is not even admitted to be there
+    assert_eq!(http.deploy("default", "third", HELLO).status, 404);
+
+    let short = make("short", json!(["read"]), 1);
+    let http = with(&node, &short["key"]);
+    eventually("the key ends", Duration::from_secs(20), || {
+        (http.get("/api/v1/functions/shop/hello").status == 401).then_some(())
+    });
+    let list = owner.http.get("/api/v1/keys/shop").expect(200);
+    for key in [&ci, &short] {
+        assert!(!list.body.contains(key["key"].as_str().unwrap()));
+    }
+    let revoke = format!("/api/v1/keys/shop/{}", ci["id"].as_str().unwrap());
+    let _ = owner.http.send("DELETE", &revoke, b"", &[]).expect(200);
+    refused(
+        &with(&node, &ci["key"]).get("/auth/whoami"),
+        "NF0401",
+        "a revoked key",
+    );
+    // who leaves takes their keys along
+    let left = make("left", json!(["read"]), 3_600);
+    let _ = owner.http.send("DELETE", &path, b"", &[]).expect(200);
+    refused(
+        &with(&node, &left["key"]).get("/auth/whoami"),
+        "NF0401",
+        "a key of who left",
+    );
+    assert_eq!(dev.http.get("/api/v1/functions/shop/hello").status, 404);
+}
+
+#[test]
+fn the_command_line_signs_in_and_manages_a_project() {
+    let node = NodeProcess::start();
+    let dir = tempfile::tempdir().unwrap();
+    let wallet = dir.path().join("my.json");
+    std::fs::write(&wallet, people::wallet(1, "correct horse").to_string()).unwrap();
+    let me = Cli::person(dir.path(), &node).with("NEOFN_WALLET_PASSWORD", "correct horse");
+    let _ = me.run(&["whoami"]).expect(3);
+    let wrong = Cli::person(dir.path(), &node).with("NEOFN_WALLET_PASSWORD", "wrong");
+    assert_ne!(wrong.run(&["login", "--wallet", "my.json"]).code, 0);
+    let done = me.run(&["login", "--wallet", "my.json"]).expect(0);
+    assert!(
+        !format!("{}{}", done.stdout, done.stderr).contains("ey"),
+        "no token is shown"
+    );
+    let address = people::address(1);
+    let who = me.run(&["whoami"]).expect(0);
+    assert!(who.stdout.contains(&address), "{who:?}");
+
+    let _ = me.run(&["projects", "create", "shop"]).expect(0);
+    assert!(me.run(&["projects", "ls"]).expect(0).stdout.contains("shop"));
+    let friend = people::address(2);
+    let _ = me
+        .run(&["members", "add", "shop", &friend, "--role", "developer"])
+        .expect(0);
+    let members = me.run(&["members", "ls", "shop"]).expect(0).stdout;
+    assert!(
+        members.contains(&friend) && members.contains("developer"),
+        "{members}"
+    );
+    let key = me
+        .run(&[
+            "keys",
+            "create",
+            "ci",
+            "--scope",
+            "deploy",
+            "--expires",
+            "90d",
+            "--project",
+            "shop",
+        ])
+        .expect(0);
+    let secret = key.stdout.trim().to_owned();
+    let ci = Http::new(node.url(), Some(&secret));
+    let _ = ci.deploy("shop", "hello", HELLO).expect(201);
+    let listed = me.run(&["keys", "ls", "--project", "shop"]).expect(0).stdout;
+    assert!(listed.contains("ci") && !listed.contains(&secret), "{listed}");
+
+    let _ = me.run(&["logout"]).expect(0);
+    let _ = me.run(&["whoami"]).expect(3);
+    let kept = std::fs::read_to_string(dir.path().join("neofn/sessions.json")).unwrap();
+    assert!(!kept.contains("refresh"), "{kept}");
+}

@@ -1,0 +1,411 @@
+//! Money on a real private net: a deposit lands, calls are charged, an empty account is refused, a withdrawal arrives once
+//! whatever is killed, the audit log verifies without the node, and a backup comes back with a signer that waits.
+
+use neofn_testkit::{Cli, Neo, NodeProcess, eventually};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+
+const WITHIN: Duration = Duration::from_secs(60);
+/// 0.01 GAS for a million units.
+const PRICE: i64 = 1_000_000;
+
+fn datoshi(gas: &Value) -> i64 {
+    let text = gas.as_str().expect("an amount");
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let part = format!("{part:0<8}");
+    sign * (whole.parse::<i64>().expect("a number") * 100_000_000 + part.parse::<i64>().expect("a number"))
+}
+
+fn start(data: &Path, neo: &Neo, more: &[&str]) -> NodeProcess {
+    let [wallet, password] = neo
+        .quick_wallet(&neo.accounts()[0])
+        .map(|p| p.display().to_string());
+    let rpc = neo.rpc();
+    let price = PRICE.to_string();
+    let common = [
+        "--chain",
+        &rpc,
+        "--wallet",
+        &wallet,
+        "--wallet-password-file",
+        &password,
+        "--pay-max",
+        "10",
+        "--gas-price",
+        &price,
+    ];
+    NodeProcess::start_in(data, &[&common, more].concat())
+}
+
+fn gas(node: &NodeProcess, project: &str) -> Value {
+    node.http()
+        .get(&format!("/api/v1/gas/{project}"))
+        .expect(200)
+        .json()
+}
+
+fn lines(node: &NodeProcess, project: &str) -> Vec<Value> {
+    let answer = node
+        .http()
+        .get(&format!("/api/v1/gas/{project}/statement?limit=1000"));
+    answer.expect(200).json()["lines"]
+        .as_array()
+        .expect("lines")
+        .clone()
+}
+
+fn pay_in(neo: &Neo, to: &Value, amount: &str) {
+    let rpc = neo.rpc();
+    let memo = format!("string:{}", to["memo"].as_str().expect("a memo"));
+    let said = neo.cli(
+        &["wallet", "nep17", "transfer", "--force", "--await"],
+        &[
+            "--from",
+            neo.accounts()[1].address,
+            "--to",
+            to["address"].as_str().expect("an address"),
+            "--token",
+            "GAS",
+            "--amount",
+            amount,
+            "-r",
+            &rpc,
+            &memo,
+        ],
+    );
+    assert!(said.contains("0x") || !said.is_empty(), "{said}");
+}
+
+fn on_chain(neo: &Neo, address: &str) -> i64 {
+    let balances = neo.call("getnep17balances", json!([address]));
+    let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
+    let found = balances["balance"]
+        .as_array()
+        .expect("balances")
+        .iter()
+        .find(|b| b["assethash"] == gas);
+    found.map_or(0, |b| {
+        b["amount"]
+            .as_str()
+            .expect("an amount")
+            .parse()
+            .expect("a number")
+    })
+}
+
+/// Waits until ledger and chain speak of the same block, and demands that they agree.
+fn sound(node: &NodeProcess) -> Value {
+    eventually("ledger and chain agree", WITHIN, || {
+        let seen = node.http().get("/api/v1/gas").expect(200).json();
+        assert_eq!(seen["sum"], "0", "{seen}");
+        let chain = &seen["chain"];
+        let together = chain["next"].as_u64()? == chain["height"].as_u64()? + 1;
+        (together && seen["sound"] == true && chain["chain"] == chain["ledger"] && chain["open"] == 0)
+            .then(|| seen.clone())
+    })
+}
+
+#[test]
+fn money_comes_in_is_used_and_goes_out() {
+    let neo = Neo::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let node = start(&data, &neo, &[]);
+    let _ = node.http().deploy(
+        "shop",
+        "hello",
+        "export const handler = (e) => ({ hello: e.name });",
+    );
+
+    // nothing was paid in: refused before it runs, with the way out
+    let refused = node
+        .http()
+        .invoke("shop", "hello", &json!({"name": "Neo"}))
+        .expect(402)
+        .json();
+    assert_eq!(refused["code"], "NF1301", "{refused}");
+    assert!(
+        refused["hint"]
+            .as_str()
+            .expect("a hint")
+            .contains("neofn gas deposit"),
+        "{refused}"
+    );
+    let queued = node.http().send(
+        "POST",
+        "/api/v1/functions/shop/hello?mode=async",
+        b"{}",
+        &[("content-type", "application/json")],
+    );
+    assert_eq!(queued.expect(402).code(), "NF1301");
+
+    // a transfer with the memo lands on the account, whoever sends it
+    let to = node.http().get("/api/v1/gas/shop/deposit").expect(200).json();
+    pay_in(&neo, &to, "2.5");
+    eventually("the deposit is seen", WITHIN, || {
+        (gas(&node, "shop")["balance"] == "2.5").then_some(())
+    });
+
+    // a call costs its units at the price, rounded up, and no more
+    let run = node
+        .http()
+        .invoke("shop", "hello", &json!({"name": "Neo"}))
+        .expect(200)
+        .json();
+    let units = run["units"]["total"].as_i64().expect("units");
+    let cost = (units * PRICE).div_euclid(1_000_000) + i64::from((units * PRICE) % 1_000_000 > 0);
+    eventually("the call is charged", WITHIN, || {
+        (datoshi(&gas(&node, "shop")["balance"]) == 250_000_000 - cost).then_some(())
+    });
+    let charge = lines(&node, "shop")
+        .into_iter()
+        .find(|l| l["purpose"] == "charge")
+        .expect("a charge");
+    assert_eq!(charge["invocation"], run["invocationId"], "{charge}");
+    assert_eq!(
+        (charge["units"].as_i64(), charge["price"].as_i64()),
+        (Some(units), Some(PRICE))
+    );
+
+    // a queued call is charged once, at its end
+    let accepted = node
+        .http()
+        .send(
+            "POST",
+            "/api/v1/functions/shop/hello?mode=async",
+            b"{\"name\":\"later\"}",
+            &[("content-type", "application/json")],
+        )
+        .expect(202)
+        .json();
+    let id = accepted["invocationId"].as_str().expect("an id").to_owned();
+    eventually("the queued call is charged", WITHIN, || {
+        let of = |l: &&Value| l["invocation"] == id.as_str() && l["purpose"] == "charge";
+        let all = lines(&node, "shop");
+        (all.iter().filter(of).count() == 1).then_some(())
+    });
+
+    // limits: of a function and of the project
+    let limit = json!({"function": "hello", "period": "day", "limit": "0.00000001"});
+    let put = |body: &Value| {
+        node.http().send(
+            "PUT",
+            "/api/v1/gas/shop/limits",
+            body.to_string().as_bytes(),
+            &[("content-type", "application/json")],
+        )
+    };
+    let _ = put(&limit).expect(200);
+    assert_eq!(
+        node.http().invoke("shop", "hello", &json!({})).expect(402).code(),
+        "NF1302"
+    );
+    let _ = put(&json!({"function": "hello", "period": "day", "limit": null})).expect(200);
+    let _ = node.http().invoke("shop", "hello", &json!({})).expect(200);
+
+    // the command line says the same
+    let cli = Cli::new(dir.path(), &node);
+    let shown = cli.run(&["gas", "balance", "--project", "shop"]).expect(0);
+    assert!(shown.stdout.contains("to spend"), "{}", shown.stdout);
+    let csv = cli
+        .run(&["gas", "statement", "--csv", "--project", "shop"])
+        .expect(0);
+    assert!(
+        csv.stdout.starts_with("time,project,entry,gas,"),
+        "{}",
+        csv.stdout
+    );
+    assert!(csv.stdout.contains(",deposit,2.5,"), "{}", csv.stdout);
+
+    // a withdrawal is asked for under one name, over and over and through kill -9, and arrives once
+    let out = neo.accounts()[2].address;
+    let before = on_chain(&neo, out);
+    let ask = |node: &NodeProcess| {
+        node.http()
+            .send(
+                "POST",
+                "/api/v1/gas/shop/withdrawals",
+                json!({"amount": "1.25", "to": out}).to_string().as_bytes(),
+                &[("content-type", "application/json"), ("idempotency-key", "rent")],
+            )
+            .expect(202)
+            .json()
+    };
+    let first = ask(&node);
+    node.kill_hard();
+    let mut node = start(&data, &neo, &[]);
+    assert_eq!(ask(&node)["id"], first["id"]);
+    for _ in 0..3 {
+        node.kill_hard();
+        node = start(&data, &neo, &[]);
+    }
+    eventually("the withdrawal arrives", WITHIN, || {
+        (on_chain(&neo, out) == before + 125_000_000).then_some(())
+    });
+    eventually("the withdrawal ends", WITHIN, || {
+        (ask(&node)["state"] == "ended").then_some(())
+    });
+    let settled = sound(&node);
+    assert_eq!(settled["chain"]["transit"], "0", "{settled}");
+    let at = neo.height();
+    neo.wait_for_height(at + 5);
+    assert_eq!(on_chain(&neo, out), before + 125_000_000, "paid once");
+    let paid: Vec<_> = lines(&node, "shop")
+        .into_iter()
+        .filter(|l| l["purpose"] == "withdrawal")
+        .collect();
+    assert_eq!(paid.len(), 1, "{paid:?}");
+
+    // money without a memo waits for the operator, and is nobody's
+    neo.pay_gas(to["address"].as_str().expect("an address"), "3");
+    let seen = sound(&node);
+    assert_eq!(seen["chain"]["transit"], "0", "{seen}");
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
+    let neo = Neo::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let node = start(&data, &neo, &["--audit-anchor", "1s", "--gas-initial", "1"]);
+    let cli = Cli::new(dir.path(), &node);
+    let _ = cli.run(&["projects", "create", "shop"]);
+    let _ = node
+        .http()
+        .deploy("shop", "hello", "export const handler = () => 1;");
+    let _ = node.http().invoke("shop", "hello", &json!({})).expect(200);
+    let _ = cli
+        .run(&["gas", "limits", "5", "--period", "month", "--project", "shop"])
+        .expect(0);
+    let anchored = eventually("the root is on chain", WITHIN, || {
+        let head = node.http().get("/api/v1/audit/checkpoint").expect(200).json();
+        let anchor = head["anchors"]
+            .as_array()?
+            .iter()
+            .find(|a| a["transaction"].is_string())?
+            .clone();
+        Some((anchor, head["key"].as_str()?.to_owned()))
+    });
+    let (anchor, key) = anchored;
+
+    // an export verifies without any node, and shows what the chain must say
+    let export = cli.run(&["audit", "export"]).expect(0).stdout;
+    let file = dir.path().join("audit.jsonl");
+    std::fs::write(&file, &export).expect("write");
+    let path = file.display().to_string();
+    let verify = |path: &str| cli.run(&["audit", "verify", path, "--key", &key, "--json"]);
+    let verified: Value = serde_json::from_str(&verify(&path).expect(0).stdout).expect("JSON");
+    assert_eq!(verified["whole"], true, "{verified}");
+    let shown = &verified["anchors"][0];
+    assert_eq!(shown["transaction"], anchor["transaction"], "{verified}");
+    let tx = neo.call(
+        "getrawtransaction",
+        json!([anchor["transaction"].as_str().expect("a hash"), true]),
+    );
+    let script = tx["script"].as_str().expect("a script");
+    let root = shown["root"].as_str().expect("a root");
+    assert!(base64_hex(script).contains(root), "the chain shows the root");
+    let forged = dir.path().join("forged.jsonl");
+    std::fs::write(&forged, export.replacen("gas.limit", "gas.limits", 1)).expect("write");
+    assert_ne!(verify(&forged.display().to_string()).code, 0);
+    let cut = dir.path().join("cut.jsonl");
+    let without: Vec<&str> = export.lines().filter(|l| !l.contains("gas.limit")).collect();
+    std::fs::write(&cut, without.join("\n")).expect("write");
+    assert_ne!(verify(&cut.display().to_string()).code, 0);
+
+    sound(&node);
+    // the drill: a backup while it runs, verified, restored elsewhere
+    let identity = dir.path().join("backup.key").display().to_string();
+    let recipient = cli.run(&["backup", "keygen", &identity]).expect(0).stdout;
+    let made = cli
+        .run(&["backup", "create", "--recipient", recipient.trim()])
+        .expect(0);
+    let backup = made.stdout.lines().next().expect("a file").to_owned();
+    let _ = cli
+        .run(&["backup", "verify", &backup, "--identity", &identity])
+        .expect(0);
+    // things go on: the backup knows less from here
+    let _ = cli
+        .run(&["gas", "limits", "6", "--period", "month", "--project", "shop"])
+        .expect(0);
+    let later = dir.path().join("later.jsonl");
+    std::fs::write(&later, cli.run(&["audit", "export"]).expect(0).stdout).expect("write");
+    let balance = gas(&node, "shop")["balance"].clone();
+    sound(&node);
+    assert_eq!(node.terminate(), Some(0));
+
+    let restored = dir.path().join("restored");
+    let to = restored.display().to_string();
+    let known = later.display().to_string();
+    let restore = |more: &[&str]| {
+        let args = [
+            "backup",
+            "restore",
+            &backup,
+            "--identity",
+            &identity,
+            "--data",
+            &to,
+            "--known",
+            &known,
+        ];
+        cli.run(&[&args[..], more].concat())
+    };
+    let stale = restore(&[]);
+    assert_ne!(stale.code, 0);
+    assert!(stale.stderr.contains("NF1404"), "{}", stale.stderr);
+    let _ = restore(&["--accept-rollback"]).expect(0);
+    assert!(restored.join("restored.json").exists());
+    assert_ne!(restore(&["--accept-rollback"]).code, 0, "never over data");
+
+    // it waits until ledger and chain agree, and only then signs
+    let node = start(&restored, &neo, &[]);
+    let cli = Cli::new(dir.path(), &node);
+    eventually("the ledger has caught up", WITHIN, || {
+        let seen = node.http().get("/api/v1/gas").expect(200).json();
+        let chain = &seen["chain"];
+        (chain["next"].as_u64()? == chain["height"].as_u64()? + 1).then_some(())
+    });
+    // an anchor that the backup did not know of has cost fees
+    let _ = cli.run(&["gas", "reconcile", "--write-off", "restore"]);
+    eventually("the signer is unlocked", WITHIN, || {
+        (!restored.join("restored.json").exists()).then_some(())
+    });
+    assert_eq!(gas(&node, "shop")["balance"], balance);
+    let log = node.http().get("/api/v1/audit?limit=1000").expect(200).json();
+    let unlocked = log["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .any(|e| e["action"] == "signer.unlock");
+    assert!(unlocked, "{log}");
+    assert_eq!(node.terminate(), Some(0));
+}
+
+fn base64_hex(text: &str) -> String {
+    let mut bits = 0u32;
+    let mut have = 0;
+    let mut hex = String::new();
+    for c in text.bytes().filter(|c| *c != b'=') {
+        let value = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            _ => 63,
+        };
+        bits = (bits << 6) | u32::from(value);
+        have += 6;
+        if have >= 8 {
+            have -= 8;
+            hex.push_str(&format!("{:02x}", (bits >> have) & 0xff));
+        }
+    }
+    hex
+}

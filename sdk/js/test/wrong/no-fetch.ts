@@ -1,5 +1,0 @@
-import type { Context } from "neofn";
-
-export async function handler(event: { name: string }, ctx: Context) {
-  return fetch("https://example.org"); // wrong
-}
