@@ -1,9 +1,15 @@
 //! Several nodes on one PostgreSQL: they share everything, one goes on with the work of another, and nothing that was
 //! answered is lost when the database goes away for a moment. And the way there from an embedded node.
 
+#[path = "postgres/keys.rs"]
+mod keys;
+#[path = "postgres/kills.rs"]
+mod kills;
+
+use keys::share_keys;
 use neofn_testkit::{Http, NodeProcess, Postgres, binary, eventually};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,11 +38,19 @@ const READ: &str = "export async function handler(e, ctx) {
   return { all, counts };
 }";
 
-/// Writes the configuration of a node and answers the flags that name it.
+/// Starts a node of a database. The first makes the keys, as an operator copies them to the others.
 fn node(dir: &Path, name: &str, url: &str) -> NodeProcess {
+    let data = dir.join(name);
+    if name != "a" {
+        share_keys(&dir.join("a"), &data);
+    }
+    NodeProcess::start_in(&data, &["--config", config(dir, name, url).to_str().unwrap()])
+}
+
+fn config(dir: &Path, name: &str, url: &str) -> PathBuf {
     let config = dir.join(format!("{name}.toml"));
     std::fs::write(&config, format!("[postgres]\nurl = \"{url}\"\n")).unwrap();
-    NodeProcess::start_in(&dir.join(name), &["--config", config.to_str().unwrap()])
+    config
 }
 
 fn deploy(http: &Http) {

@@ -42,6 +42,12 @@ impl neofn_testkit::stores::Harness for Server {
             opened: AtomicBool::new(false),
         }
     }
+    fn money(store: &Arc<Self::Store>) -> Arc<dyn neofn_gas::port::LedgerStore> {
+        store.clone()
+    }
+    fn log(store: &Arc<Self::Store>) -> Arc<dyn neofn_identity::auditlog::port::AuditStore> {
+        store.clone()
+    }
     fn clock(&self) -> Arc<TestClock> {
         Arc::clone(&self.clock)
     }

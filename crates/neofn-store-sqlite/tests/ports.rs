@@ -18,6 +18,12 @@ impl neofn_testkit::stores::Harness for Sqlite {
             clock: Arc::default(),
         }
     }
+    fn money(store: &Arc<Self::Store>) -> Arc<dyn neofn_gas::port::LedgerStore> {
+        store.clone()
+    }
+    fn log(store: &Arc<Self::Store>) -> Arc<dyn neofn_identity::auditlog::port::AuditStore> {
+        store.clone()
+    }
     fn clock(&self) -> Arc<TestClock> {
         Arc::clone(&self.clock)
     }

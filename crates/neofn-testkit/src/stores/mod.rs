@@ -9,12 +9,14 @@
     reason = "tests"
 )]
 
+pub mod audit;
 pub mod claims;
 pub mod history;
 pub mod identity;
 pub mod keyed;
 pub mod kv;
 pub mod leases;
+pub mod ledger;
 pub mod registry;
 pub mod secrets;
 pub mod support;
@@ -23,6 +25,8 @@ pub mod triggers;
 use crate::stores::support::TestClock;
 use neofn_engine::port::{InvocationStore, KvStore, LeaseStore};
 use neofn_engine::triggers::port::TriggerStore;
+use neofn_gas::port::LedgerStore;
+use neofn_identity::auditlog::port::AuditStore as LogStore;
 use neofn_identity::port::{AuditStore, IdentityStore, MemberStore, SessionStore};
 use neofn_registry::port::RegistryStore;
 use neofn_secrets::port::SecretStore;
@@ -52,6 +56,10 @@ pub trait Harness: Sized + Send + Sync {
         usual
     }
     type Store: AnyStore;
+    /// Its port of money.
+    fn money(store: &Arc<Self::Store>) -> Arc<dyn LedgerStore>;
+    /// Its port of the audit log.
+    fn log(store: &Arc<Self::Store>) -> Arc<dyn LogStore>;
     /// A place with nothing in it.
     fn new() -> Self;
     /// The clock that its stores read.
@@ -139,6 +147,20 @@ macro_rules! suite {
             cron_runs_are_handled_once,
             a_chain_that_begins_anew_has_new_events,
             a_deleted_function_takes_its_triggers_along,
+        ]);
+        $crate::suite!(@each $harness, ledger: [
+            a_group_keeps_what_is_allowed,
+            holds_end_once,
+            budgets_stop_and_warn,
+            a_purse_spends_no_more_than_its_lease,
+            statements_page_backwards,
+            fees_that_were_given_back_are_set_aside_anew,
+            an_end_and_its_charge_are_one,
+            of_a_shared_ledger_the_dead_give_back,
+        ]);
+        $crate::suite!(@each $harness, audit: [
+            what_is_appended_is_proved_and_anchored,
+            many_append_at_once,
         ]);
         $crate::suite!(@each $harness, leases: [
             a_lease_has_one_holder,

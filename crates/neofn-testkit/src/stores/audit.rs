@@ -1,29 +1,16 @@
-//! The audit log on SQLite: what is appended is proved, signed, exported and verified, also after a restart.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+//! The audit log: what is appended is proved, signed, exported and verified, also after a restart.
 
+use super::{Harness, support::TestClock};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorChain, AnchorState, AuditStore, EntryFilter};
 use neofn_identity::auditlog::{
     AuditLog, AuditLogOptions, Export, ExportLine, Head, LogKey, leaf_hash, verify_consistency,
     verify_export, verify_inclusion,
 };
-use neofn_store_sqlite::{Store, StoreOptions};
-use neofn_types::{Clock, Hash256, UnixMillis};
-use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use neofn_types::{Hash256, UnixMillis};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-#[derive(Default)]
-struct Still(AtomicI64);
-impl Clock for Still {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::SeqCst))
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 /// Takes a root the first time and shows it on chain the second.
 #[derive(Default)]
@@ -40,16 +27,14 @@ impl AnchorChain for Slow {
     }
 }
 
-fn open(dir: &Path, clock: &Arc<Still>, chain: &Arc<Slow>) -> (Arc<Store>, AuditLog) {
-    let store = Arc::new(Store::open(StoreOptions::new(dir, clock.clone())).unwrap());
-    let log = AuditLog::new(AuditLogOptions {
+fn log_of(store: &Arc<dyn AuditStore>, clock: &Arc<TestClock>, chain: &Arc<Slow>) -> AuditLog {
+    AuditLog::new(AuditLogOptions {
         store: store.clone(),
         key: LogKey::from_seed("log.example/audit", &[7; 32]).unwrap(),
         clock: clock.clone(),
         chain: Some(chain.clone()),
         anchor_every: Duration::from_millis(1_000),
-    });
-    (store, log)
+    })
 }
 fn act(n: u64) -> AuditEntry {
     let entry = AuditEntry::new(UnixMillis(1), "account:N1", "key.revoke", format!("k{n}"));
@@ -59,11 +44,11 @@ fn act(n: u64) -> AuditEntry {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_appended_is_proved_and_anchored() {
-    let dir = tempfile::tempdir().unwrap();
-    let (clock, chain) = (Arc::<Still>::default(), Arc::<Slow>::default());
-    let (store, log) = open(dir.path(), &clock, &chain);
+pub async fn what_is_appended_is_proved_and_anchored<H: Harness>() {
+    let harness = H::new();
+    let (clock, chain) = (harness.clock(), Arc::<Slow>::default());
+    let opened = Arc::new(harness.open().await);
+    let (store, log) = (H::log(&opened), log_of(&H::log(&opened), &clock, &chain));
     let first = log.head().await.unwrap();
     assert_eq!(first.size, 0);
     for n in 0..20 {
@@ -71,10 +56,11 @@ async fn what_is_appended_is_proved_and_anchored() {
     }
     let middle = log.head().await.unwrap();
     assert_eq!(store.append((20..45).map(act).collect()).await.unwrap(), 20);
-    store.close().await.unwrap();
     drop((store, log));
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
 
-    let (store, log) = open(dir.path(), &clock, &chain);
+    let opened = Arc::new(harness.open().await);
+    let log = log_of(&H::log(&opened), &clock, &chain);
     let head = log.head().await.unwrap();
     assert_eq!(log.head().await.unwrap(), head, "signed once");
     assert_eq!(
@@ -125,5 +111,39 @@ async fn what_is_appended_is_proved_and_anchored() {
     let text: Vec<_> = lines.iter().map(|l| serde_json::to_string(l).unwrap()).collect();
     let verified = verify_export(text.iter().map(String::as_str), Some(&log.verifier())).unwrap();
     assert_eq!((verified.entries, verified.anchors[0].1), (46, head.root));
-    store.close().await.unwrap();
+    drop(log);
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
+}
+
+/// Of many that append at once each has a number of its own, and the tree has every one of them.
+pub async fn many_append_at_once<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::log(&opened);
+    let mut tasks = Vec::new();
+    for n in 0..8 {
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut firsts = Vec::new();
+            for _ in 0..4 {
+                firsts.push(store.append((n..n + 3).map(act).collect()).await.unwrap());
+            }
+            firsts
+        }));
+    }
+    let mut firsts = Vec::new();
+    for task in tasks {
+        firsts.extend(task.await.unwrap());
+    }
+    firsts.sort_unstable();
+    assert_eq!(firsts, (0..32).map(|n| n * 3).collect::<Vec<_>>());
+    let log = log_of(&store, &harness.clock(), &Arc::default());
+    let head = log.head().await.unwrap();
+    assert_eq!(head.size, 96);
+    for entry in log.entries_from(0, 100).await.unwrap() {
+        let proof = log.inclusion(entry.seq, head.size).await.unwrap();
+        verify_inclusion(&leaf_hash(&entry.bytes), entry.seq, head.size, &proof, &head.root).unwrap();
+    }
+    drop((store, log));
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
 }
