@@ -81,7 +81,7 @@ impl Node {
         let storage = Storage::open(&options, &data, clock.clone()).await?;
         let store = storage.store.clone();
         for key in SHARED_KEYS {
-            storage.key_wanted(&data, key).await?;
+            storage.check_key(&data, key).await?;
         }
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let bound = Bound::bind(options.listen, options.server).await?;
@@ -156,7 +156,7 @@ impl Node {
         })
         .await?;
         for key in SHARED_KEYS {
-            storage.key_there(&data, key).await?;
+            storage.agree_on_key(&data, key).await?;
         }
         let broker = outside::broker(&options, clock.clone())?;
         let vault = outside::vault(&options, &data, store.clone(), storage.among(), clock.clone(), entropy.clone()).await?;

@@ -122,23 +122,29 @@ impl Storage {
         Leading::new(self.store.clone(), clock.clone(), name, holder, self.among())
     }
 
-    /// Refuses a node whose directory lacks a key that the other nodes of its database have: made anew, it would write
-    /// what they cannot read.
-    pub(crate) async fn key_wanted(&self, data: &Path, name: &str) -> Result<(), Error> {
-        match &self.shared {
-            Some(shared) if !data.join(name).exists() => shared.key_is_free(name).await,
-            _ => Ok(()),
-        }
-    }
-    /// Says which key this node has, once it has one.
-    pub(crate) async fn key_there(&self, data: &Path, name: &str) -> Result<(), Error> {
+    /// Refuses a node whose directory lacks a key that the other nodes of its database have, or has another: it would
+    /// write what they cannot read.
+    pub(crate) async fn check_key(&self, data: &Path, name: &str) -> Result<(), Error> {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
-        let text = Zeroizing::new(crate::files::read_text(&data.join(name), KEY_BYTES_MAX)?);
-        let fingerprint = Digest::of_parts(&[b"neofn/node-key/v1", name.as_bytes(), text.trim().as_bytes()]);
-        shared.agree_on_key(name, fingerprint).await
+        let there = data.join(name).exists();
+        let mine = there.then(|| fingerprint(data, name)).transpose()?;
+        shared.check_key(name, mine).await
     }
+    /// Says which key this node works with, once it is known to be one.
+    pub(crate) async fn agree_on_key(&self, data: &Path, name: &str) -> Result<(), Error> {
+        match &self.shared {
+            Some(shared) => shared.agree_on_key(name, fingerprint(data, name)?).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn fingerprint(data: &Path, name: &str) -> Result<Digest, Error> {
+    let text = Zeroizing::new(crate::files::read_text(&data.join(name), KEY_BYTES_MAX)?);
+    let parts: [&[u8]; 3] = [b"neofn/node-key/v1", name.as_bytes(), text.trim().as_bytes()];
+    Ok(Digest::of_parts(&parts))
 }
 
 /// What the store is told of an operator's settings.

@@ -17,13 +17,15 @@ impl PostgresStore {
         Err(refused(name, "is not the one that"))
     }
 
-    /// Whether nobody has said yet which key of this name they work with; refused as above otherwise.
-    pub async fn key_is_free(&self, name: &str) -> Result<(), Error> {
-        let free = read!(self.pool, |conn| is_free(conn, name))?;
-        if free {
-            return Ok(());
+    /// Refuses as [`Self::agree_on_key`] does, also a node that has no such key when others have one, and says nothing.
+    pub async fn check_key(&self, name: &str, fingerprint: Option<Digest>) -> Result<(), Error> {
+        let known = read!(self.pool, |conn| known(conn, name))?;
+        match (known, fingerprint) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(refused(name, "is missing, which")),
+            (Some(known), Some(mine)) if known == mine.0 => Ok(()),
+            (Some(_), Some(_)) => Err(refused(name, "is not the one that")),
         }
-        Err(refused(name, "is missing, which"))
     }
 }
 
@@ -38,9 +40,9 @@ fn refused(name: &str, what: &str) -> Error {
     ))
 }
 
-async fn is_free(conn: &mut PgConnection, name: &str) -> Result<bool, Fault> {
-    let free = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM node_key WHERE name = $1)");
-    Ok(free.bind(name).fetch_one(conn).await?)
+async fn known(conn: &mut PgConnection, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let known = sqlx::query_scalar("SELECT fingerprint FROM node_key WHERE name = $1");
+    Ok(known.bind(name).fetch_optional(conn).await?)
 }
 
 async fn agree(conn: &mut PgConnection, name: &str, fingerprint: &Digest) -> Result<bool, Fault> {
@@ -49,9 +51,5 @@ async fn agree(conn: &mut PgConnection, name: &str, fingerprint: &Digest) -> Res
         .bind(fingerprint.0.as_slice())
         .execute(&mut *conn)
         .await?;
-    let there: Vec<u8> = sqlx::query_scalar("SELECT fingerprint FROM node_key WHERE name = $1")
-        .bind(name)
-        .fetch_one(conn)
-        .await?;
-    Ok(there == fingerprint.0)
+    Ok(known(conn, name).await?.is_some_and(|there| there == fingerprint.0))
 }

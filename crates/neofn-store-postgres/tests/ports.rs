@@ -25,7 +25,7 @@ impl neofn_testkit::stores::Harness for Server {
     type Store = PostgresStore;
     /// A case makes a database, and each of its commits goes to the disk.
     fn cases(usual: u32) -> u32 {
-        usual / 4
+        usual / 6
     }
     fn new() -> Self {
         let mut server = SERVER.lock().unwrap();
