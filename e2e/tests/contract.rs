@@ -361,6 +361,76 @@ fn async_invocations_run_retry_and_die() {
 }
 
 #[test]
+fn what_changes_something_is_done_once_under_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let node = NodeProcess::start_in(&data, &[]);
+    let http = node.http();
+    let post = |path: &str, key: &str, body: &Value| {
+        let headers = [("idempotency-key", key), ("content-type", "application/json")];
+        http.send("POST", path, body.to_string().as_bytes(), &headers)
+    };
+    let deploy =
+        |n: u32| json!({"function_name": "f", "source": format!("export const handler = () => {n};")});
+    let path = "/api/functions/projects/demo";
+    let first = post(path, "d1", &deploy(1)).expect(201);
+    let again = post(path, "d1", &deploy(1)).expect(201);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(first.json(), again.json());
+    assert_eq!(post(path, "d1", &deploy(2)).expect(409).json()["code"], "NF0306");
+    assert_eq!(post(path, "", &deploy(2)).expect(400).json()["code"], "NF0317");
+    // refused once is not refused for ever
+    let _ = post(
+        path,
+        "d2",
+        &json!({"function_name": "f", "source": "export const x = 1;"}),
+    )
+    .expect(422);
+    for n in 2..4 {
+        let _ = post(path, &format!("v{n}"), &deploy(n)).expect(201);
+    }
+    // a step back that is sent twice is one step
+    let back = "/api/v1/functions/demo/f/rollback";
+    for _ in 0..3 {
+        assert_eq!(
+            post(back, "back", &json!({})).expect(200).json()["function"]["version"],
+            2
+        );
+    }
+    // a key's value is shown once; sent again there is no second key
+    let keys = "/api/v1/keys/demo";
+    let body = json!({"name": "ci", "scope": "deploy"});
+    let made = post(keys, "k1", &body).expect(201).json();
+    let refused = post(keys, "k1", &body).expect(409).json();
+    assert!(
+        refused["message"].as_str().unwrap().contains("shown once"),
+        "{refused}"
+    );
+    assert_eq!(
+        http.get(keys).json()["keys"].as_array().unwrap().len(),
+        1,
+        "{made}"
+    );
+    // the name is the caller's own
+    assert_eq!(
+        node.anonymous()
+            .send("POST", back, b"{}", &[("idempotency-key", "back")])
+            .status,
+        401
+    );
+    // and it outlives the node
+    node.kill_hard();
+    let node = NodeProcess::start_in(&data, &[]);
+    let again = node.http().send(
+        "POST",
+        path,
+        deploy(1).to_string().as_bytes(),
+        &[("idempotency-key", "d1"), ("content-type", "application/json")],
+    );
+    assert_eq!(again.expect(201).json(), first.json());
+}
+
+#[test]
 fn what_others_call_is_deleted_only_by_force() {
     let node = NodeProcess::start();
     let http = node.http();

@@ -85,3 +85,53 @@ fn systemd_takes_the_units() {
         assert!(!said.contains("Unknown") && !said.contains("ignoring"), "{said}");
     }
 }
+
+/// The settings that stand in a manifest are read as strictly as any; nothing of what they name is here, so the node
+/// says that it reaches nobody, and not that it does not understand.
+#[test]
+fn the_settings_are_understood() {
+    let read = "import sys, yaml\n\
+        for d in yaml.safe_load_all(open(sys.argv[1])):\n    \
+            if d['kind'] == 'ConfigMap': print(d['data']['cluster.toml'])";
+    let map = python(&["-c", read], &[deploy().join("kubernetes/gateway.yaml")]);
+    fine(&map);
+    let kubernetes = String::from_utf8(map.stdout).expect("text");
+    let compose = fs::read_to_string(deploy().join("compose/cluster.toml")).expect("settings");
+    for text in [kubernetes, compose] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("cluster.toml");
+        fs::write(dir.path().join("postgres-password"), "secret").expect("write");
+        let seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+        fs::write(dir.path().join("gateway.nk"), seed).expect("write");
+        let here = dir.path().display().to_string();
+        let mut settings = text
+            .replace("/etc/neofn/secret", &here)
+            .replace("/run/secrets", &here)
+            .replace("0.0.0.0:9000", "127.0.0.1:0")
+            .replace("0.0.0.0:9443", "127.0.0.1:0");
+        for host in ["nats-0.nats", "nats-1.nats", "nats-2.nats", "nats:"] {
+            settings = settings.replace(
+                host,
+                if host.ends_with(':') {
+                    "127.0.0.1:"
+                } else {
+                    "127.0.0.1"
+                },
+            );
+        }
+        // a port that nobody listens on: discard is refused at once
+        let settings = settings
+            .replace(":4222", ":9")
+            .replace("@postgres.neofn.svc/", "@127.0.0.1:9/")
+            .replace("@postgres/", "@127.0.0.1:9/");
+        fs::write(&file, settings).expect("write");
+        let output = Command::new(binary())
+            .args(["up", "--config"])
+            .arg(&file)
+            .arg("--data")
+            .arg(dir.path().join("data"))
+            .output()
+            .expect("neofn runs");
+        assert_eq!(output.status.code(), Some(4), "{text}\n{output:?}");
+    }
+}

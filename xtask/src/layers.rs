@@ -12,10 +12,11 @@ use std::process::Command;
 const FLOORS: [&str; 9] = ["L0", "L1a", "L1b", "L2a", "L2b", "L2c", "L3", "L4", "L5"];
 
 /// Vendors and the crates that may name them.
-const VENDORS: [(&str, &[&str]); 14] = [
+const VENDORS: [(&str, &[&str]); 15] = [
     ("cedar-policy", &["neofn-identity"]),
     ("async-nats", &["neofn-bus-nats"]),
     ("rusqlite", &["neofn-store-sqlite"]),
+    ("sqlx", &["neofn-store-postgres"]),
     ("wasmtime", &["neofn-runtime"]),
     ("wasm-encoder", &["neofn-runtime"]),
     ("oxc", &["neofn-compiler"]),

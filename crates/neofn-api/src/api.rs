@@ -8,6 +8,7 @@ use crate::rate::{RateLimits, Rates};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
+use neofn_engine::port::ReplyStore;
 use neofn_gas::Bank;
 use neofn_identity::auditlog::AuditLog;
 use neofn_identity::policy::Policies;
@@ -51,6 +52,8 @@ pub struct ApiOptions {
     pub bank: Option<Bank>,
     /// Where acts are written down.
     pub audit: AuditLog,
+    /// Remembers requests that name themselves.
+    pub replies: Arc<dyn ReplyStore>,
     /// Makes backups; none where there is nothing to back up.
     pub backups: Option<Arc<dyn Backups>>,
     /// What does not change while the node runs.
@@ -107,6 +110,7 @@ pub(crate) struct Inner {
     pub(crate) payments: Option<Payments>,
     pub(crate) bank: Option<Bank>,
     pub(crate) audit: AuditLog,
+    pub(crate) replies: Arc<dyn ReplyStore>,
     pub(crate) backups: Option<Arc<dyn Backups>>,
     pub(crate) facts: NodeFacts,
     pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
@@ -135,6 +139,7 @@ impl Api {
                 payments: options.payments,
                 bank: options.bank,
                 audit: options.audit,
+                replies: options.replies,
                 backups: options.backups,
                 facts: options.facts,
                 services: OnceLock::new(),

@@ -355,17 +355,20 @@ impl LogStream {
     }
 }
 
+/// Whether text may be an Idempotency-Key.
+pub(crate) fn check_key(text: &str) -> Result<(), Error> {
+    let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
+    if fits && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let message =
+        format!("`Idempotency-Key` must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+    Err(Error::new(Code::BadParameter, message))
+}
+
 fn checked(key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error> {
     if let Some(text) = &call.idempotency_key {
-        let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
-        if !fits || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Error::new(
-                Code::BadParameter,
-                format!(
-                    "`Idempotency-Key` must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
-                ),
-            ));
-        }
+        check_key(text)?;
     }
     Ok(Invoke {
         key,

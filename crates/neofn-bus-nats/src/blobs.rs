@@ -9,11 +9,16 @@ use bytes::Bytes;
 use neofn_bus::BusError;
 use neofn_bus::port::Blobs;
 use neofn_types::Digest;
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
 
 /// Largest object that is read.
 const BYTES_MAX: u64 = 1 << 30;
+/// Any server of a cluster answers what it has, and one may be a moment behind the one that took the bytes: whoever asks
+/// for bytes knows of them, so it is looked for again after these pauses, each twice the one before.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_millis(640);
 
 /// See [`Blobs`]. The bucket is looked up when it is first needed: a worker may be there before the first gateway.
 pub(crate) struct NatsBlobs {
@@ -55,10 +60,18 @@ impl Blobs for NatsBlobs {
         put.map(|_| ()).map_err(unavailable)
     }
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
-        let object = match self.store().await?.get(digest.to_string()).await {
-            Ok(object) => object,
-            Err(e) if e.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(unavailable(e)),
+        let store = self.store().await?;
+        let mut pause = FIRST_LOOK;
+        let object = loop {
+            match store.get(digest.to_string()).await {
+                Ok(object) => break object,
+                Err(e) if e.kind() == GetErrorKind::NotFound && pause <= LAST_LOOK => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(e) if e.kind() == GetErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(unavailable(e)),
+            }
         };
         let mut bytes = Vec::new();
         object

@@ -132,6 +132,11 @@ impl Cache {
         self.forget_live(key);
         self.versions.0.lock().retain(|(k, _), _| k != key);
     }
+    /// Nothing is known to be as it was.
+    pub(crate) fn forget_everything(&self) {
+        self.live.0.lock().clear();
+        self.versions.0.lock().clear();
+    }
     /// A version that was just made.
     pub(crate) fn put(&self, loaded: Arc<Loaded>, now_ms: u64, entries_max: usize) {
         let key = (loaded.record.key.clone(), loaded.record.version);

@@ -4,6 +4,7 @@ use crate::cache::Cache;
 use crate::error::of_registry;
 use crate::follow::Followers;
 use crate::gate::Gate;
+use crate::lead::{Among, Leading};
 use crate::manage::Changes;
 use crate::neo::Manifests;
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
@@ -57,9 +58,16 @@ pub(crate) struct Inner {
     pub(crate) manifests: Arc<Manifests>,
     pub(crate) followers: Followers,
     pub(crate) triggers: Control,
+    /// Whether this node reads the chain and makes the runs of time.
+    pub(crate) leading: Leading,
     /// Everything that must end before the process does.
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: AtomicBool,
+}
+
+/// A name that no other node has.
+fn holder(options: &EngineOptions) -> String {
+    InvocationId::generate(options.clock.now(), &*options.entropy).to_string()
 }
 
 /// A function with its live version.
@@ -86,6 +94,16 @@ impl Engine {
             manifests: Arc::default(),
             followers: Followers::new(options.follow_entries_max),
             triggers: Control::default(),
+            leading: Leading::new(
+                ports.leases.clone(),
+                options.clock.clone(),
+                "triggers",
+                holder(&options),
+                match ports.neighbours {
+                    Some(_) => Among::Others,
+                    None => Among::Nobody,
+                },
+            ),
             tasks,
             draining: AtomicBool::new(false),
             options,

@@ -25,6 +25,12 @@ pub(crate) fn of_store(error: StoreError) -> Error {
     }
 }
 
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        of_store(error)
+    }
+}
+
 /// What a refused commit means to the function that made the writes; `None` when it is not its doing.
 pub(crate) fn of_commit(error: &StoreError) -> Option<RunFailure> {
     let (code, message) = match error {

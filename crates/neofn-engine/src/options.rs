@@ -1,6 +1,8 @@
 //! Settings of the engine, and the ports it is built from. Each has a limit; none is read from the environment.
 
-use crate::port::{ActLog, ChainWriter, Compile, InvocationStore, KvQuota, KvStore, Retention};
+use crate::port::{
+    ActLog, ChainWriter, Compile, InvocationStore, KvQuota, KvStore, LeaseStore, Neighbours, Retention,
+};
 use crate::triggers::ChainSettings;
 use crate::triggers::port::TriggerStore;
 use neofn_chain::port::Chain;
@@ -121,6 +123,10 @@ pub struct Ports {
     pub kv: Arc<dyn KvStore>,
     /// States and deliveries of triggers.
     pub triggers: Arc<dyn TriggerStore>,
+    /// Who does what only one node does at a time.
+    pub leases: Arc<dyn LeaseStore>,
+    /// The other nodes of the same store; none: it is ours alone.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
     /// Sandboxes.
     pub runtime: Arc<dyn Runtime>,
     /// The compiler.

@@ -589,6 +589,102 @@ pub trait KvStore: Send + Sync + 'static {
     async fn sweep(&self, now: UnixMillis, limit: u32) -> Result<u32, StoreError>;
 }
 
+/// Who does what only one node may do at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose it is.
+    pub holder: String,
+    /// Grows each time that it goes to another holder, or back to one who had let it end.
+    pub fence: Fence,
+    /// Until when, unless it is renewed.
+    pub until: UnixMillis,
+}
+
+/// Leases: reading a chain, making runs of time and following transactions is done by one node at a time, and another
+/// one goes on within seconds when that one is gone. A lease saves work and keeps nodes out of each other's way; that
+/// nothing is done twice is seen to where it is written down.
+#[async_trait]
+pub trait LeaseStore: Send + Sync + 'static {
+    /// Takes a lease that is free or has ended, or renews the holder's own; answers whose it is now.
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Lease, StoreError>;
+    /// Gives a lease back; nothing happens when it is another's by now.
+    async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+}
+
+/// The answer to a request that changed something, kept for when the request comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP's.
+    pub status: u16,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What is known of a request that names itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing, or its first try died: it is to be done, and then [`ReplyStore::end_reply`] called.
+    Fresh,
+    /// It was done.
+    Done(Reply),
+    /// It is being done.
+    Running,
+    /// Another request used this name.
+    Other,
+}
+
+/// A request that names itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedRequest {
+    /// Of its caller and of the name that he gave it.
+    pub name: Digest,
+    /// Of all that makes it this request.
+    pub request: Digest,
+}
+
+/// Remembers requests by the names that their callers gave them.
+#[async_trait]
+pub trait ReplyStore: Send + Sync + 'static {
+    /// Notes that a request is being done, until `until` at the most; forgets those from before `kept_since`.
+    async fn begin_reply(
+        &self,
+        named: NamedRequest,
+        now: UnixMillis,
+        until: UnixMillis,
+        kept_since: UnixMillis,
+    ) -> Result<Begun, StoreError>;
+    /// Keeps the answer; without one the request is forgotten, and may be done again.
+    async fn end_reply(&self, name: Digest, reply: Option<Reply>) -> Result<(), StoreError>;
+}
+
+/// Something that another node did, as far as this one must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A function's live version moved, or it was switched on or off.
+    Live(FunctionKey),
+    /// A function is gone; its version numbers begin anew if it comes back.
+    Gone(FunctionKey),
+    /// States of triggers changed.
+    Triggers,
+    /// Invocations wait.
+    Queue,
+    /// Nobody knows what was missed.
+    Anything,
+}
+
+/// The other nodes of a shared store. A wake-up and no more: whatever is due is found without it, only later.
+#[async_trait]
+pub trait Neighbours: Send + Sync + 'static {
+    /// The next news.
+    async fn news(&self) -> News;
+}
+
 /// A transaction that a function asks for: one call of one contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainRequest {

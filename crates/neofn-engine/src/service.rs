@@ -6,6 +6,7 @@
 use crate::cache::millis;
 use crate::dispatch::Dispatcher;
 use crate::engine::Inner;
+use crate::port::{Neighbours, News};
 use crate::rotation::Rotations;
 use crate::triggers::{ChainSource, Cron, Release};
 use neofn_types::UnixMillis;
@@ -59,8 +60,12 @@ impl Service {
 
     /// Runs until `shutdown` is ready; [`crate::Engine::drain`] comes before that.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        self.recover().await;
+        if self.inner.ports.neighbours.is_none() {
+            self.recover().await;
+        }
         let inner = self.inner;
+        // before the loops that ask whether they may: on a store of its own a node leads at once
+        inner.leading.activate().await;
         inner.triggers_changed().await;
         let stop = CancellationToken::new();
         let mut loops = JoinSet::new();
@@ -76,6 +81,11 @@ impl Service {
             },
         ));
         let never = || std::future::pending::<()>();
+        let lead = (inner.leading.clone(), stop.clone());
+        loops.spawn(async move { lead.0.run(lead.1.cancelled_owned()).await });
+        if let Some(neighbours) = inner.ports.neighbours.clone() {
+            loops.spawn(listen(inner.clone(), neighbours, stop.clone()));
+        }
         loops.spawn(drive(
             Leases(inner.clone()),
             (inner.options.lease / 3).min(tick * 10),
@@ -122,6 +132,31 @@ impl Service {
             Ok(requeued) => tracing::info!(requeued, "took back invocations of an earlier process"),
             Err(error) => tracing::warn!(%error, "earlier claims wait for the end of their leases"),
         }
+    }
+}
+
+/// Learns what other nodes did.
+async fn listen(inner: Arc<Inner>, neighbours: Arc<dyn Neighbours>, stop: CancellationToken) {
+    loop {
+        let news = tokio::select! {
+            () = stop.cancelled() => return,
+            news = neighbours.news() => news,
+        };
+        match news {
+            News::Queue => {
+                inner.gate.wake.notify_one();
+                continue;
+            }
+            News::Live(key) => inner.cache.forget_live(&key),
+            News::Gone(key) => inner.cache.forget_function(&key),
+            News::Triggers => {}
+            News::Anything => inner.cache.forget_everything(),
+        }
+        inner.triggers_changed().await;
+        inner.triggers.cron_wake.notify_one();
+        inner.triggers.chain_wake.notify_one();
+        inner.triggers.release_wake.notify_one();
+        inner.gate.wake.notify_one();
     }
 }
 

@@ -6,7 +6,7 @@
 //! written is less than its leases were, and goes back to the projects when the next one begins ([`Purses::recover`]).
 
 use crate::ledger::{
-    Account, Charge, Detail, Entry, Hold, OpenHold, Purpose, Refused, TransferId, UnitPrice, Written,
+    Account, Charge, Detail, Entry, Hold, HoldRow, OpenHold, Purpose, Refused, TransferId, UnitPrice, Written,
 };
 use crate::port::{HoldFilter, LedgerError, LedgerStore};
 use neofn_types::{Clock, Datoshi, Entropy, FunctionKey, FunctionName, InvocationId, ProjectName, Units};
@@ -17,6 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Holds that one look takes.
 const PAGE: u32 = 1_000;
+/// Open leases that are looked at when some of them are dead processes'.
+const LEASES_MAX: u32 = 100_000;
+/// Begins the note of a lease, in front of the name of its process.
+const NOTE: &str = "process ";
 /// Projects whose purse stays in memory.
 const PURSES_MAX: usize = 10_000;
 
@@ -145,6 +149,49 @@ impl Purses {
             total = total.saturating_add(sum);
             tracing::info!(leases = holds.len(), gas = %Datoshi(sum), "gave back leases of an earlier process");
         }
+    }
+
+    /// This process's name, as its leases have it.
+    #[must_use]
+    pub fn process(&self) -> String {
+        hex::encode(self.0.process)
+    }
+    /// The names of the processes that have leases open, without this one. Where several nodes share a ledger, whoever
+    /// knows which of them are dead calls [`Self::recover_of`] instead of [`Self::recover`]. Of a lease that says nothing
+    /// of its process the name is empty.
+    pub async fn others(&self) -> Result<BTreeSet<String>, LedgerError> {
+        let me = self.process();
+        let names = self.leases().await?.into_iter().map(|(name, _)| name);
+        Ok(names.filter(|name| *name != me).collect())
+    }
+    /// Gives back what the leases of a dead process had left; answers how much. Should it be alive after all, the charges
+    /// that it has not written are lost to the platform; nobody pays twice.
+    pub async fn recover_of(&self, process: &str) -> Result<Datoshi, LedgerError> {
+        let holds: Vec<HoldRow> = self
+            .leases()
+            .await?
+            .into_iter()
+            .filter_map(|(name, hold)| (name == process).then_some(hold))
+            .collect();
+        let at = self.0.clock.now();
+        let voids = holds.iter().map(|h| Entry::Void { hold: h.id, at }).collect();
+        self.0.store.write(voids).await?;
+        let sum = Datoshi(holds.iter().map(|h| h.left.0).fold(0, i64::saturating_add));
+        tracing::info!(process, leases = holds.len(), gas = %sum, "gave back leases of a process that is gone");
+        Ok(sum)
+    }
+    async fn leases(&self) -> Result<Vec<(String, HoldRow)>, LedgerError> {
+        let filter = HoldFilter {
+            purpose: Purpose::Lease,
+            project: None,
+            open: true,
+            limit: LEASES_MAX,
+        };
+        let named = |hold: HoldRow| {
+            let note = hold.detail.note.as_deref().unwrap_or_default();
+            (note.strip_prefix(NOTE).unwrap_or_default().to_owned(), hold)
+        };
+        Ok(self.0.store.holds(filter).await?.into_iter().map(named).collect())
     }
 
     /// Sets aside what a call of so many units may cost. Waits for the disk only when the purse is empty, or the function
@@ -298,6 +345,7 @@ impl Inner {
             at: self.clock.now(),
             detail: Detail {
                 function: function.cloned(),
+                note: Some(format!("{NOTE}{}", hex::encode(self.process))),
                 ..Detail::default()
             },
         }

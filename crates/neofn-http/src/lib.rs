@@ -9,6 +9,7 @@ mod extract;
 mod gateway;
 mod handlers;
 mod metrics;
+mod once;
 pub mod openapi;
 mod problem;
 mod router;

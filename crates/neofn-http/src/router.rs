@@ -8,9 +8,9 @@ use crate::handlers::{
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
 use crate::shield::{self, Asked, Counted, Origins};
-use crate::unread;
+use crate::{once, unread};
 use axum::Router;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, patch, post, put};
 use http::{HeaderName, HeaderValue, Request};
 use neofn_api::{Action, Api};
@@ -235,6 +235,7 @@ impl EdgeService {
         let asked = Asked::of(&request, origins, counted);
         let response = match shield::preflight(&request, origins) {
             Some(response) => response,
+            None if once::concerns(&request) => self.once(request).await?,
             None => self.router.clone().call(request).await?,
         };
         let mut response = problem::finish(response, &trace);
@@ -244,6 +245,26 @@ impl EdgeService {
             response.headers_mut().insert(TRACEPARENT.clone(), value);
         }
         Ok(response)
+    }
+
+    /// A request that names itself is done once. In a task of its own: what was done is kept also when the caller goes.
+    async fn once(&self, request: Request<axum::body::Body>) -> Result<Response, Infallible> {
+        let (request, naming) = match once::ask(&self.edge, request).await {
+            once::Asked::Do(request, naming) => (request, naming),
+            once::Asked::Answered(response) => return Ok(response),
+        };
+        let (edge, mut router) = (self.edge.clone(), self.router.clone());
+        let done = tokio::spawn(async move {
+            let response = router.call(request).await?;
+            Ok(match naming {
+                Some(naming) => once::end(&edge, naming, response).await,
+                None => response,
+            })
+        });
+        match done.await {
+            Ok(response) => response,
+            Err(panicked) => Ok(Refusal::from(Error::internal(panicked)).into_response()),
+        }
     }
 
     /// The caller's trace with a span of ours, or a new trace.

@@ -10,6 +10,7 @@ use neofn_chain::manager::{Request, Transactions, TxError, TxState};
 use neofn_chain::model::VmState;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::stack::StackItem;
+use neofn_engine::Leading;
 use neofn_engine::port::{Act, ActLog};
 use neofn_gas::{Bank, TREASURY_PROJECT};
 use neofn_identity::audit::AuditEntry;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// Holds the seed of the key that signs, beside the database and not in it.
-const NAME: &str = "audit.key";
+pub(crate) const NAME: &str = "audit.key";
 /// How often the tree is signed when there is something new.
 const SIGN_EVERY: Duration = Duration::from_secs(60);
 /// The most that the fees of an anchor may be: 0.5 GAS.
@@ -76,13 +77,15 @@ pub(crate) fn key(data: &Path) -> Result<LogKey, Error> {
     LogKey::from_seed(&origin, &seed).map_err(|e| damaged(e.to_string()))
 }
 
-/// Signs and anchors until `gone`.
-pub(crate) async fn keep(log: AuditLog, every: Option<Duration>, gone: CancellationToken) {
+/// Signs and anchors until `gone`; of several nodes one at a time.
+pub(crate) async fn keep(log: AuditLog, leading: Leading, every: Option<Duration>, gone: CancellationToken) {
     let pause = every
         .unwrap_or(SIGN_EVERY)
         .clamp(Duration::from_secs(1), SIGN_EVERY);
     loop {
-        if let Err(error) = log.activate().await {
+        if leading.try_lead().await
+            && let Err(error) = log.activate().await
+        {
             tracing::error!(%error, "the audit log was not signed");
         }
         tokio::select! {

@@ -2,18 +2,20 @@
 //!
 //! The treasury is the signer's first account: what it has on chain is what the ledger owes to everybody together.
 
+use crate::alive::Alive;
 use crate::signer_lock::SignerLock;
+use crate::storage::{AnyStore, Storage};
 use crate::treasury::{Treasurer, movements};
 use async_trait::async_trait;
 use neofn_chain::manager::Transactions;
 use neofn_chain::port::Chain;
+use neofn_engine::Leading;
 use neofn_gas::ledger::UnitPrice;
 use neofn_gas::port::{LedgerError, Projects, Treasury};
 use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::AuditStore;
 use neofn_registry::port::RegistryStore;
-use neofn_store_sqlite::Store;
 use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,20 +53,21 @@ impl Default for BankChoice {
 pub(crate) struct OpenBank {
     pub(crate) bank: Bank,
     stop: CancellationToken,
+    alive: Option<Arc<Alive>>,
     runner: Option<JoinHandle<()>>,
 }
 
 /// What a bank stands on.
-pub(crate) struct Footing {
+pub(crate) struct Footing<'a> {
     pub(crate) choice: BankChoice,
-    pub(crate) store: Arc<Store>,
+    pub(crate) storage: &'a Storage,
     pub(crate) chain: Option<(Arc<dyn Chain>, Transactions)>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lock: SignerLock,
 }
 
-struct Registered(Arc<Store>);
+struct Registered(Arc<dyn AnyStore>);
 #[async_trait]
 impl Projects for Registered {
     async fn exists(&self, project: &ProjectName) -> Result<bool, LedgerError> {
@@ -75,21 +78,28 @@ impl Projects for Registered {
 
 impl OpenBank {
     /// Gives back what a process that died had set aside, and begins to follow the chain.
-    pub(crate) async fn open(on: Footing) -> Result<Self, Error> {
+    pub(crate) async fn open(on: Footing<'_>) -> Result<Self, Error> {
+        let store = on.storage.store.clone();
         let lease = LeaseOptions {
             size: on.choice.lease,
             price: on.choice.price,
         };
-        let purses = Purses::new(on.store.clone(), on.clock.clone(), &*on.entropy, lease);
-        purses.recover().await.map_err(BankError::from)?;
+        let purses = Purses::new(store.clone(), on.clock.clone(), &*on.entropy, lease);
+        let alive = match on.storage.neighbours {
+            None => {
+                purses.recover().await.map_err(BankError::from)?;
+                None
+            }
+            Some(_) => Some(Alive::begin(store.clone(), on.clock.clone(), purses.clone()).await?),
+        };
         let treasurer = on
             .chain
             .clone()
             .map(|(chain, transactions)| Arc::new(Treasurer { chain, transactions }));
         let bank = Bank::new(BankOptions {
-            store: on.store.clone(),
+            store: store.clone(),
             treasury: treasurer.clone().map(|t| t as Arc<dyn Treasury>),
-            projects: Arc::new(Registered(on.store.clone())),
+            projects: Arc::new(Registered(store.clone())),
             purses,
             clock: on.clock.clone(),
             allocation: on.choice.initial,
@@ -101,13 +111,14 @@ impl OpenBank {
             tracing::warn!(%error, "the ledger does not follow the chain yet");
         }
         let stop = CancellationToken::new();
-        let keeper_clock = on.clock;
         let keeper = Keeper {
             bank: bank.clone(),
-            store: on.store,
+            store,
+            leading: on.storage.leading("bank", &on.clock, &*on.entropy),
             chain: on.chain.map(|(chain, _)| chain),
             lock: on.lock,
-            clock: keeper_clock,
+            clock: on.clock,
+            alive: alive.clone(),
             difference: None,
         };
         keeper.allocate().await;
@@ -115,6 +126,7 @@ impl OpenBank {
         Ok(Self {
             bank,
             stop,
+            alive,
             runner: Some(runner),
         })
     }
@@ -130,6 +142,9 @@ impl OpenBank {
         if let Err(error) = self.bank.purses().give_back().await {
             tracing::warn!(%error, "leases are given back with the next start");
         }
+        if let Some(alive) = &self.alive {
+            alive.end().await;
+        }
     }
 }
 impl Drop for OpenBank {
@@ -143,7 +158,10 @@ impl Drop for OpenBank {
 /// Follows the chain for the ledger, moves payments, refills.
 struct Keeper {
     bank: Bank,
-    store: Arc<Store>,
+    store: Arc<dyn AnyStore>,
+    /// Of several nodes one keeps the bank at a time.
+    leading: Leading,
+    alive: Option<Arc<Alive>>,
     chain: Option<Arc<dyn Chain>>,
     lock: SignerLock,
     clock: Arc<dyn Clock>,
@@ -165,7 +183,9 @@ impl Keeper {
             if let Some(head) = &mut head {
                 head.mark_unchanged();
             }
-            if let Err(error) = self.turn().await {
+            if self.leading.try_lead().await
+                && let Err(error) = self.turn().await
+            {
                 tracing::warn!(%error, source = ?std::error::Error::source(&error), "the bank stands still");
             }
             let news = async {
@@ -186,6 +206,9 @@ impl Keeper {
     }
 
     async fn turn(&mut self) -> Result<(), BankError> {
+        if let Some(alive) = &self.alive {
+            alive.bury().await?;
+        }
         if let Some(chain) = self.chain.clone() {
             self.follow(&*chain).await?;
         }

@@ -3,6 +3,7 @@
 //! The only place that reads the clock, the random source, the environment and the user's directories.
 
 mod admin_key;
+mod alive;
 mod audit;
 mod backup;
 mod bank;
@@ -14,6 +15,7 @@ mod engines;
 mod files;
 mod grpc;
 mod log;
+mod migrate;
 mod node;
 mod options;
 mod outside;
@@ -22,6 +24,7 @@ mod runtime_file;
 mod sign_in;
 mod signal;
 mod signer_lock;
+mod storage;
 mod tls;
 mod treasury;
 mod worker;
@@ -32,6 +35,7 @@ pub use child::{CHILD_ARGUMENT, child_role};
 pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
+pub use migrate::{Moved, MovedTable, migrate};
 pub use neofn_chain::dev::Keep;
 pub use neofn_egress::Cidr;
 pub use neofn_gas::ledger::UnitPrice;

@@ -11,6 +11,7 @@ use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::signer_lock::SignerLock;
+use crate::storage::Storage;
 use crate::tls::Reloading;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
@@ -29,7 +30,6 @@ use neofn_jail::Tier;
 use neofn_runtime::port::Runtime;
 use neofn_runtime::{Pool, PoolOptions};
 use neofn_secrets::Vault;
-use neofn_store_sqlite::{Store, StoreOptions};
 use neofn_tls::Protocol;
 use neofn_types::{Clock, Code, Entropy, Error};
 use neofn_wire::{JailView, RuntimeFile};
@@ -43,6 +43,9 @@ use tokio_util::sync::CancellationToken;
 /// JavaScript and WebAssembly may run from here on; see the jail's own documentation.
 pub(crate) const TIER_NEEDED: Tier = Tier::Landlock;
 
+/// Keys of which all nodes of a database have the same.
+const SHARED_KEYS: [&str; 2] = [sign_in::NAME, audit::NAME];
+
 /// A node that answers. [`Node::drain`] ends it in order; dropped, it ends at once.
 pub struct Node {
     url: String,
@@ -50,7 +53,7 @@ pub struct Node {
     tier: Tier,
     api: Api,
     engine: Engine,
-    store: Arc<Store>,
+    storage: Storage,
     /// Ends streams.
     going: CancellationToken,
     /// Ends the server.
@@ -73,12 +76,15 @@ pub struct Node {
 impl Node {
     /// Starts a node; it answers when this returns.
     pub async fn start(options: NodeOptions) -> Result<Self, Error> {
-        options.refuse_unknown_engines()?;
         let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(ThreadEntropy);
         let data = absolute(&options.data)?;
-        let store = Arc::new(Store::open(StoreOptions::new(data.clone(), clock.clone()))?);
+        let storage = Storage::open(&options, &data, clock.clone()).await?;
+        let store = storage.store.clone();
+        for key in SHARED_KEYS {
+            storage.check_key(&data, key).await?;
+        }
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
         let tls = options.tls.clone().map(Reloading::open).transpose()?;
         let certificates = tls.as_ref().map(|tls| &tls.certificates);
@@ -102,7 +108,7 @@ impl Node {
                     options: &options,
                     data: &data,
                     chain: chain.clone(),
-                    store: store.clone(),
+                    storage: &storage,
                     clock: clock.clone(),
                     entropy: entropy.clone(),
                     lock: lock.clone(),
@@ -117,7 +123,7 @@ impl Node {
                 let sending = payments.as_ref().map(|p| p.transactions.clone());
                 let on = bank::Footing {
                     choice,
-                    store: store.clone(),
+                    storage: &storage,
                     chain: port.clone().zip(sending),
                     clock: clock.clone(),
                     entropy: entropy.clone(),
@@ -154,8 +160,19 @@ impl Node {
             clock: clock.clone(),
         })
         .await?;
+        for key in SHARED_KEYS {
+            storage.agree_on_key(&data, key).await?;
+        }
         let broker = outside::broker(&options, clock.clone())?;
-        let vault = outside::vault(&options, &data, store.clone(), clock.clone(), entropy.clone()).await?;
+        let vault = outside::vault(
+            &options,
+            &data,
+            store.clone(),
+            storage.among(),
+            clock.clone(),
+            entropy.clone(),
+        )
+        .await?;
         let beyond = Beyond {
             vault: vault.clone(),
             broker,
@@ -166,20 +183,30 @@ impl Node {
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
             acts: Arc::new(audit::Acts::new(log.clone(), clock.clone())),
         };
-        let (engine, service) = engine(&options, &clock, &entropy, &store, &runtime, compiler, beyond);
+        let (engine, service) = engine(&options, &clock, &entropy, &storage, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
-        tokio::spawn(audit::keep(log.clone(), options.anchor_every, gone.clone()));
-        let archive = Archive {
-            data: data.clone(),
-            store: store.clone(),
-            audit: log.clone(),
-            clock: clock.clone(),
-            network: port_network,
-        };
+        let auditing = storage.leading("audit", &clock, &*entropy);
+        tokio::spawn(audit::keep(
+            log.clone(),
+            auditing,
+            options.anchor_every,
+            gone.clone(),
+        ));
+        // a database that nodes share is backed up with its own tools
+        let archive = storage.embedded.clone().map(|store| {
+            Arc::new(Archive {
+                data: data.clone(),
+                store,
+                audit: log.clone(),
+                clock: clock.clone(),
+                network: port_network,
+            }) as Arc<dyn neofn_api::Backups>
+        });
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
+            replies: storage.store.clone(),
             runtime: runtime.clone(),
             identity: store.clone(),
             accounts,
@@ -191,7 +218,7 @@ impl Node {
             entropy,
             limits_max: options.limits_max,
             bank: bank.as_ref().map(|b| b.bank.clone()),
-            backups: Some(Arc::new(archive)),
+            backups: archive,
             audit: log,
             payments: payments
                 .as_ref()
@@ -235,7 +262,7 @@ impl Node {
             tier,
             api,
             engine,
-            store,
+            storage,
             going,
             closing,
             gone,
@@ -335,7 +362,7 @@ impl Node {
         if let Some(cluster) = self.cluster.take() {
             cluster.close().await;
         }
-        let closed = self.store.close().await;
+        let closed = self.storage.store.end().await;
         if let Err(e) = &closed {
             tracing::error!(error = %e, "the store did not close");
         }
@@ -408,7 +435,7 @@ fn engine(
     options: &NodeOptions,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
-    store: &Arc<Store>,
+    storage: &Storage,
     runtime: &Arc<dyn Runtime>,
     compiler: Compiler,
     beyond: Beyond,
@@ -418,11 +445,14 @@ fn engine(
     engine.retention = options.retention;
     engine.kv_quota = options.kv_quota;
     engine.chain.anew = options.chain.begins_anew();
+    let store = &storage.store;
     let ports = Ports {
         registry: store.clone(),
         invocations: store.clone(),
         kv: store.clone(),
         triggers: store.clone(),
+        leases: store.clone(),
+        neighbours: storage.neighbours.clone(),
         runtime: runtime.clone(),
         compiler: Arc::new(compiler),
         chain: beyond.chain,

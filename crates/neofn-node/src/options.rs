@@ -271,20 +271,6 @@ impl NodeOptions {
     }
 }
 
-impl NodeOptions {
-    /// Refuses what this build cannot do: a cluster that quietly runs as a single node would lose what others wrote.
-    pub(crate) fn refuse_unknown_engines(&self) -> Result<(), Error> {
-        let absent = [("[postgres]", self.postgres.is_some())];
-        match absent.iter().find(|(_, given)| *given) {
-            Some((section, _)) => Err(Error::new(
-                Code::ConfigInvalid,
-                format!("this build does not know what `{section}` asks for"),
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
 /// The user's state directory of neofn: `$XDG_STATE_HOME/neofn`, else `~/.local/state/neofn`.
 #[must_use]
 pub fn state_directory() -> Option<PathBuf> {

@@ -3,8 +3,9 @@
 use crate::files;
 use crate::options::{NodeOptions, SecretsRoot};
 use neofn_egress::{Broker, BrokerOptions, Reach, read_ca_file};
+use neofn_engine::Among;
+use neofn_secrets::port::SecretStore;
 use neofn_secrets::{Key, RootSource, Vault, VaultLimits, read_key_file};
-use neofn_store_sqlite::Store;
 use neofn_types::{Clock, Code, Entropy, Error};
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +30,8 @@ pub(crate) fn broker(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<Arc
 pub(crate) async fn vault(
     options: &NodeOptions,
     data: &Path,
-    store: Arc<Store>,
+    store: Arc<dyn SecretStore>,
+    among: Among,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Arc<Vault>, Error> {
@@ -39,13 +41,20 @@ pub(crate) async fn vault(
         SecretsRoot::Sealed => None,
         SecretsRoot::File(path) => Some(RootSource::Key(read_key_file(path)?)),
         SecretsRoot::Own if matches!(status.root, None | Some("key")) => {
-            own(&data.join(NAME), status.initialised, &*entropy)?
+            let path = data.join(NAME);
+            if among == Among::Others && status.initialised && !path.exists() {
+                return Err(missing(&path));
+            }
+            own(&path, status.initialised, &*entropy)?
         }
         SecretsRoot::Own => None,
     };
     match source {
         Some(source) => match vault.unseal(&source).await {
             Ok(_) => {}
+            Err(error) if error.code == Code::SecretRootWrong && among == Among::Others => {
+                return Err(error.hint(SHARE));
+            }
             // an operator who changed the root over the API unseals with the new one
             Err(error) if error.code == Code::SecretRootWrong && options.secrets_root == SecretsRoot::Own => {
                 tracing::warn!(%error, "secrets stay sealed");
@@ -55,6 +64,21 @@ pub(crate) async fn vault(
         None => tracing::warn!("secrets are sealed: `neofn secrets unseal`"),
     }
     Ok(vault)
+}
+
+/// What nodes of one database must do.
+const SHARE: &str = "Nodes that share a database share the root key of its secrets: copy secrets.key from the data \
+     directory of a node that is there already, or start this one with --secrets-sealed and unseal it by hand.";
+
+fn missing(path: &Path) -> Error {
+    Error::new(
+        Code::ConfigInvalid,
+        format!(
+            "{} is missing, with which the other nodes of this database work",
+            path.display()
+        ),
+    )
+    .hint(SHARE)
 }
 
 /// The node's own key file; made before the root is, so that a crash in between loses nothing.

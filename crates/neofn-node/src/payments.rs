@@ -4,6 +4,7 @@ use crate::chain::ChainFacts;
 use crate::child::{CHILD_ARGUMENT, SIGNER};
 use crate::options::{NodeOptions, PayingWallet};
 use crate::signer_lock::{Guarded, SignerLock};
+use crate::storage::Storage;
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
@@ -11,11 +12,12 @@ use neofn_chain::manager::{
     Request, Transactions, TransactionsOptions, TxError, TxId, TxRecord, TxState, Until,
 };
 use neofn_chain::model::VmState;
-use neofn_chain::port::{Chain, TxStore};
+use neofn_chain::port::Chain;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
+use neofn_engine::Leading;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
 use neofn_gas::Bank;
 use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
@@ -52,7 +54,7 @@ pub(crate) struct Footing<'a> {
     pub(crate) options: &'a NodeOptions,
     pub(crate) data: &'a Path,
     pub(crate) chain: Arc<dyn Chain>,
-    pub(crate) store: Arc<dyn TxStore>,
+    pub(crate) storage: &'a Storage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lock: SignerLock,
@@ -105,13 +107,14 @@ impl Payments {
                 signer: signer.clone(),
                 lock: on.lock,
             }),
-            store: on.store,
-            clock: on.clock,
-            entropy: on.entropy,
+            store: on.storage.store.clone(),
+            clock: on.clock.clone(),
+            entropy: on.entropy.clone(),
         });
+        let leading = on.storage.leading("transactions", &on.clock, &*on.entropy);
         let stop = CancellationToken::new();
         let (running, stopped) = (transactions.clone(), stop.clone());
-        let runner = tokio::spawn(supervised(running, stopped));
+        let runner = tokio::spawn(async move { follow(running, leading, stopped).await });
         Ok(Self {
             signer,
             transactions,
@@ -158,17 +161,39 @@ impl Drop for Payments {
     }
 }
 
-/// Runs the loop of transactions until `stop`. What is open must never be left alone: should the loop itself fail, it
-/// begins anew.
-async fn supervised(transactions: Transactions, stop: CancellationToken) {
+/// Looks after open transactions whenever this node is the one that does. What is open must never be left alone: should
+/// the loop itself fail, it begins anew.
+async fn follow(transactions: Transactions, leading: Leading, stop: CancellationToken) {
+    let lease = tokio::spawn({
+        let (leading, stop) = (leading.clone(), stop.clone());
+        async move { leading.run(stop.cancelled_owned()).await }
+    });
+    let mut changes = leading.changes();
     while !stop.is_cancelled() {
-        let (running, stopped) = (transactions.clone(), stop.clone());
+        let leads = *changes.borrow_and_update();
+        let turn = stop.child_token();
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(async move { running.run(stopped.cancelled_owned()).await });
-        if let Some(Err(e)) = tasks.join_next().await {
-            tracing::error!(error = %e, "the loop of transactions ended; it begins anew");
-            tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(AFTER_FAILURE) => {} }
+        if leads {
+            let (running, turned) = (transactions.clone(), turn.clone());
+            tasks.spawn(async move { running.run(turned.cancelled_owned()).await });
         }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = changes.changed() => {}
+            Some(Err(e)) = tasks.join_next() => {
+                tracing::error!(error = %e, "the loop of transactions ended; it begins anew");
+                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(AFTER_FAILURE) => {} }
+            }
+        }
+        turn.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(e) = ended {
+                tracing::error!(error = %e, "the loop of transactions ended");
+            }
+        }
+    }
+    if let Err(e) = lease.await {
+        tracing::error!(error = %e, "the lease of transactions ended");
     }
 }
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// Holds the key that seals the seeds, beside the database and not in it.
-const NAME: &str = "identity.key";
+pub(crate) const NAME: &str = "identity.key";
 /// How often it is looked whether the next signing key is due. It is published a day early.
 const ACTIVATE_EVERY: Duration = Duration::from_secs(600);
 /// Neo N3's main network: what wallets sign for on a node that follows no chain.

@@ -10,17 +10,14 @@
     reason = "a measurement is the composition root of itself"
 )]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use neofn_engine::port::InvocationStore;
 use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_testkit::stores::support::{LEASE, Rooms, TestClock, deploy, finish, key, ok, queued, record};
 use neofn_types::{FunctionKey, UnixMillis};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{LEASE, Rooms, TestClock, deploy, finish, key, ok, queued, record};
 
 struct Bench {
     store: Arc<Store>,

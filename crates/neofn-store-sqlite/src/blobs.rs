@@ -78,6 +78,23 @@ impl Blobs {
         Ok(digest)
     }
 
+    /// The digests of all that is stored.
+    pub(crate) fn all(&self) -> Result<Vec<Digest>, Fault> {
+        let fail = |e| Fault::file(format!("list {}", self.root.display()), e);
+        let mut found = Vec::new();
+        for shelf in fs::read_dir(&self.root).map_err(fail)? {
+            let shelf = shelf.map_err(fail)?.path();
+            if shelf == self.temporary || !shelf.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(&shelf).map_err(fail)? {
+                let name = file.map_err(fail)?.file_name();
+                found.extend(name.to_str().and_then(|n| n.parse::<Digest>().ok()));
+            }
+        }
+        Ok(found)
+    }
+
     /// Removes what is not in `named` and was last stored before `before`; answers how many.
     pub(crate) fn sweep(&self, named: &HashSet<Digest>, before: SystemTime) -> Result<u32, Fault> {
         let fail = |e| Fault::file(format!("sweep {}", self.root.display()), e);

@@ -4,6 +4,7 @@ use neofn_chain::port::TxStoreError;
 use neofn_engine::port::StoreError;
 use neofn_identity::port::IdentityStoreError;
 use neofn_registry::port::RegistryStoreError;
+use neofn_rows::RowError;
 use neofn_secrets::port::SecretStoreError;
 use neofn_types::{Code, Error};
 use std::sync::Arc;
@@ -67,6 +68,14 @@ impl Fault {
     }
 }
 
+impl From<RowError> for Fault {
+    fn from(e: RowError) -> Self {
+        match e {
+            RowError::Damaged(what) => Self::Damaged(what),
+            RowError::Misuse(what) => Self::Misuse(what),
+        }
+    }
+}
 impl From<rusqlite::Error> for Fault {
     fn from(e: rusqlite::Error) -> Self {
         if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {

@@ -4,7 +4,8 @@
 //! Whoever holds the newest fence of an invocation may end it; nobody else, and only once.
 
 use crate::codec::{
-    DEAD, DetailRef, FAILED, LIVE, SUCCEEDED, failure, fixed, id, int, nat, origin, origin_number, pack,
+    Encoded, FAILED, LIVE, SUCCEEDED, fixed, id, int, interrupted, nat, origin, origin_number, result,
+    status_of,
 };
 use crate::error::Fault;
 use crate::history;
@@ -14,10 +15,10 @@ use crate::memory::{Place, Running};
 use crate::triggers;
 use crate::writer::Work;
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError, StoredFailure,
+    Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError,
 };
 use neofn_gas::ledger::Entry;
-use neofn_types::{Attempt, Code, Digest, Fence, InvocationId, UnixMillis, Version};
+use neofn_types::{Attempt, Digest, Fence, InvocationId, UnixMillis, Version};
 use rusqlite::params;
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -25,54 +26,6 @@ use std::time::Duration;
 
 /// The outer error fails the whole group, the inner one is this command's refusal.
 pub(crate) type Answer<T> = Result<Result<T, StoreError>, Fault>;
-
-/// The blobs of a [`Finish`], encoded by the caller's thread.
-pub(crate) struct Encoded {
-    detail: Vec<u8>,
-    recording: Vec<u8>,
-}
-
-impl Encoded {
-    pub(crate) fn of(finish: &Finish) -> Result<Self, Fault> {
-        if !finish.kv.is_empty() && !matches!(finish.outcome, Outcome::Succeeded(_)) {
-            return Err(Fault::Misuse("key-value writes of an attempt that failed"));
-        }
-        if !finish.emitted.is_empty() && !matches!(finish.outcome, Outcome::Succeeded(_)) {
-            return Err(Fault::Misuse("events of an attempt that failed"));
-        }
-        Ok(Self {
-            detail: pack(&DetailRef {
-                failure: failure(&finish.outcome),
-                logs: &finish.logs,
-                units: finish.units,
-                duration_us: finish.duration_us,
-            })?,
-            recording: pack(&finish.recording)?,
-        })
-    }
-    /// About what a command with it carries.
-    pub(crate) fn bytes(&self, finish: &Finish) -> usize {
-        let emitted: usize = finish.emitted.iter().map(|d| d.event.len()).sum();
-        self.detail.len() + self.recording.len() + emitted + result(finish).map_or(0, <[u8]>::len)
-    }
-}
-
-fn result(finish: &Finish) -> Option<&[u8]> {
-    match &finish.outcome {
-        Outcome::Succeeded(json) => Some(json),
-        _ => None,
-    }
-}
-
-/// The status column; none for a retry.
-fn status(finish: &Finish) -> Option<i64> {
-    match finish.outcome {
-        Outcome::Succeeded(_) => Some(SUCCEEDED),
-        Outcome::Failed(_) => Some(FAILED),
-        Outcome::Dead(_) => Some(DEAD),
-        Outcome::Retry { .. } => None,
-    }
-}
 
 struct Known {
     request: Digest,
@@ -516,7 +469,7 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
     if let Outcome::Retry { at, .. } = finish.outcome {
         return retry(work, finish, encoded, &claim, at);
     }
-    let status = status(finish).unwrap_or(FAILED);
+    let status = status_of(finish).unwrap_or(FAILED);
     if let Err(refusal) = kv::commit(work, claim.place.pid, finish)? {
         return Ok(Err(refusal));
     }
@@ -594,7 +547,7 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     let Some(place) = work.memory.find(work.conn, &new.key)? else {
         return Ok(Err(StoreError::NotFound));
     };
-    let Some(status) = status(finish) else {
+    let Some(status) = status_of(finish) else {
         return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
     };
     let key = new
@@ -686,19 +639,7 @@ pub(crate) fn give_up(
 
 /// A keyed synchronous invocation lost its process: failed, until its caller sends the key again.
 fn interrupt(work: &mut Work<'_>, id: InvocationId, claim: &Running, now: UnixMillis) -> Result<(), Fault> {
-    let code = Code::SandboxLost;
-    let failure = StoredFailure {
-        code,
-        message: code.info().title.to_owned(),
-        stack: Vec::new(),
-        frame: String::new(),
-    };
-    let detail = pack(&DetailRef {
-        failure: Some(&failure),
-        logs: &[],
-        units: neofn_types::UnitsBill::default(),
-        duration_us: 0,
-    })?;
+    let detail = interrupted()?;
     delete_queue(work, claim, id)?;
     work.conn
         .prepare_cached(

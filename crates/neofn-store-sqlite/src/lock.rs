@@ -1,6 +1,7 @@
 //! One node per data directory: an exclusive lock that the kernel drops with the process.
 
 use crate::error::Fault;
+use crate::open::make_private;
 use neofn_types::{Code, Error};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,11 +10,16 @@ use std::path::Path;
 
 /// Held as long as anything may write to the directory.
 #[derive(Debug)]
-pub(crate) struct DirLock {
+pub struct DirLock {
     _file: File,
 }
 
 impl DirLock {
+    /// Makes a directory for its owner alone unless it is there, and takes its lock.
+    pub fn of_private(dir: &Path) -> Result<Self, Error> {
+        make_private(dir)?;
+        Self::take(dir)
+    }
     /// Takes the lock, or says who has it.
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("neofn.lock");

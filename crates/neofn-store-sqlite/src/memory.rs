@@ -6,6 +6,7 @@
 use crate::codec::{id, int, nat};
 use crate::error::Fault;
 use neofn_engine::port::Totals;
+use neofn_rows::kv::Space;
 use neofn_types::{Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeSet, HashMap};
@@ -28,14 +29,6 @@ pub(crate) struct FnState {
     pub history: u64,
     pub head: Option<(i64, InvocationId)>,
     dirty: bool,
-}
-
-/// Counters of a project's key-value namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Space {
-    pub revision: u64,
-    pub keys: u64,
-    pub bytes: u64,
 }
 
 /// A claim.

@@ -13,6 +13,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_secrets.sql"),
     include_str!("../migrations/0006_ledger.sql"),
     include_str!("../migrations/0007_audit.sql"),
+    include_str!("../migrations/0008_lease.sql"),
+    include_str!("../migrations/0009_reply.sql"),
 ];
 
 /// The layout of this binary's database: how many migrations there are.

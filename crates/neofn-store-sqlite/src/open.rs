@@ -9,6 +9,7 @@ use crate::migrate;
 use crate::reader::Readers;
 use crate::submit::Queue;
 use crate::writer::{Board, Work, Writer};
+use crate::{lease, reply};
 use neofn_types::{Clock, Code, Error, UnixMillis};
 use rusqlite::Connection;
 use std::io::ErrorKind;
@@ -63,6 +64,8 @@ impl Store {
         let path = options.dir.join("neofn.db");
         let mut conn = connect(&path, options.database_bytes_max)?;
         migrate::run(&mut conn)?;
+        lease::end_all(&conn)?;
+        reply::end_all(&conn)?;
         let memory = recover(&conn, options.clock.now())?;
 
         let board = Arc::new(Mutex::new(Board::default()));
@@ -91,7 +94,7 @@ impl Store {
 }
 
 /// The directory belongs to its owner alone: it holds every tenant's data.
-fn make_private(dir: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(dir: &Path) -> Result<(), Error> {
     let fail = |e: std::io::Error| match e.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Fault::Full.into(),
         _ => Error::new(

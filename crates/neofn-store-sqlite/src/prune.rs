@@ -62,11 +62,7 @@ fn old_keys(work: &Work<'_>, before: i64, limit: u32) -> Result<u32, Fault> {
 
 /// Ids begin with the time of admission, so the index on them finds what is old without a further one.
 fn old_rows(work: &mut Work<'_>, before: i64, limit: u32) -> Result<u32, Fault> {
-    let mut top = [0u8; 16];
-    let millis = u64::try_from(before).unwrap_or(0).to_be_bytes();
-    for (to, from) in top.iter_mut().zip(millis.iter().skip(2)) {
-        *to = *from;
-    }
+    let top = neofn_rows::first_id_at(UnixMillis(before));
     let rows = {
         let mut statement = work.conn.prepare_cached(concat!(
             "SELECT pid, fid, id FROM invocation INDEXED BY invocation_id \

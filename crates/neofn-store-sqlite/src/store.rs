@@ -1,17 +1,19 @@
 //! The ports. A write is handed to the writer; a read of what a write may be queued for waits for that write.
 
 use crate::blobs::BlobError;
+use crate::codec::Encoded;
 use crate::error::Fault;
-use crate::invocations::{self, Encoded};
+use crate::invocations;
 use crate::open::Store;
-use crate::{history, kv, prune, registry, transactions, triggers};
+use crate::{history, kv, lease, prune, registry, reply, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
+    Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
+    Lease, LeaseStore, NamedRequest, NewInvocation, Record, Replayable, Reply, ReplyStore, Retention, Rooms,
+    StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -80,7 +82,7 @@ impl InvocationStore for Store {
             .await?
     }
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
-        let encoded = Encoded::of(&finish)?;
+        let encoded = Encoded::of(&finish).map_err(Fault::from)?;
         self.queue
             .call(encoded.bytes(&finish), move |work| {
                 invocations::finish(work, &finish, &encoded)
@@ -89,7 +91,7 @@ impl InvocationStore for Store {
     }
     async fn record(&self, record: Record) -> Result<(), StoreError> {
         // handed over before the first await: a caller may drop this future after its first poll
-        let encoded = Encoded::of(&record.finish)?;
+        let encoded = Encoded::of(&record.finish).map_err(Fault::from)?;
         let bytes = record.new.event.len() + encoded.bytes(&record.finish);
         let answer = self
             .queue
@@ -100,7 +102,7 @@ impl InvocationStore for Store {
         let mut encoded = Vec::with_capacity(records.len());
         let mut bytes = 0;
         for record in &*records {
-            let e = Encoded::of(&record.finish)?;
+            let e = Encoded::of(&record.finish).map_err(Fault::from)?;
             bytes += record.new.event.len() + e.bytes(&record.finish);
             encoded.push(e);
         }
@@ -155,6 +157,54 @@ impl InvocationStore for Store {
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.queue.barrier().await?;
         Ok(self.queue.board(|board| board.totals))
+    }
+}
+
+#[async_trait]
+impl LeaseStore for Store {
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Lease, StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        Ok(self
+            .queue
+            .call(0, move |work| lease::take(work.conn, &name, &holder, now, until))
+            .await?)
+    }
+    async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        Ok(self
+            .queue
+            .call(0, move |work| lease::give(work.conn, &name, &holder))
+            .await?)
+    }
+}
+
+#[async_trait]
+impl ReplyStore for Store {
+    async fn begin_reply(
+        &self,
+        named: NamedRequest,
+        now: UnixMillis,
+        until: UnixMillis,
+        kept_since: UnixMillis,
+    ) -> Result<Begun, StoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| {
+                reply::begin(work.conn, named, now, until, kept_since)
+            })
+            .await?)
+    }
+    async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| reply::end(work.conn, name, answer.as_ref()))
+            .await?)
     }
 }
 

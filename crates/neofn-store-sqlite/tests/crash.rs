@@ -9,11 +9,10 @@
     reason = "tests"
 )]
 
-mod support;
-
 use neofn_engine::port::{InvocationFilter, InvocationStore, KvStore, Status};
 use neofn_registry::port::RegistryStore;
 use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_testkit::stores::support::*;
 use neofn_types::{InvocationId, UnixMillis, Version};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +20,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use support::*;
 
 const DIR: &str = "NEOFN_CRASH_TEST_DIR";
 const ROUNDS: u64 = 20;

@@ -7,18 +7,16 @@
     reason = "tests"
 )]
 
-mod support;
-
 use bytes::Bytes;
 use neofn_engine::port::{InvocationStore, KvStore, NewInvocation, StoreError};
 use neofn_registry::port::{RegistryStore, RegistryStoreError};
 use neofn_store_sqlite::{Fault, Store, StoreOptions};
+use neofn_testkit::stores::support::*;
 use neofn_types::{Code, UnixMillis};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::*;
 
 fn options(dir: &Path) -> StoreOptions {
     StoreOptions::new(dir, Arc::new(TestClock::default()))

@@ -1,25 +1,28 @@
 //! The SQLite store against the suite of the ports.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod conformance;
-mod support;
-
 use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_testkit::stores::support::TestClock;
 use std::sync::Arc;
-use support::TestClock;
 
 struct Sqlite {
     dir: tempfile::TempDir,
     clock: Arc<TestClock>,
 }
 
-impl conformance::Harness for Sqlite {
+impl neofn_testkit::stores::Harness for Sqlite {
     type Store = Store;
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
             clock: Arc::default(),
         }
+    }
+    fn money(store: &Arc<Self::Store>) -> Arc<dyn neofn_gas::port::LedgerStore> {
+        store.clone()
+    }
+    fn log(store: &Arc<Self::Store>) -> Arc<dyn neofn_identity::auditlog::port::AuditStore> {
+        store.clone()
     }
     fn clock(&self) -> Arc<TestClock> {
         Arc::clone(&self.clock)
@@ -32,4 +35,4 @@ impl conformance::Harness for Sqlite {
     }
 }
 
-suite!(Sqlite);
+neofn_testkit::suite!(Sqlite);

@@ -18,6 +18,9 @@ mod nats;
 pub mod neo;
 mod node;
 mod pki;
+mod postgres;
+#[cfg(feature = "stores")]
+pub mod stores;
 mod tools;
 mod wait;
 mod worker;
@@ -29,6 +32,7 @@ pub use neo::Neo;
 pub use neofn_chain::dev::Keep;
 pub use node::{NodeProcess, binary, descendants};
 pub use pki::{Authority, Signed};
+pub use postgres::Postgres;
 pub use tools::tool;
 pub use wait::eventually;
 pub use worker::WorkerProcess;

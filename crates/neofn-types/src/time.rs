@@ -16,6 +16,14 @@ impl UnixMillis {
                 .saturating_add(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
         )
     }
+    /// Earlier by `d`, saturating.
+    #[must_use]
+    pub fn minus(self, d: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
     /// Time from `earlier` to here, zero if that is negative.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -169,12 +169,28 @@ pub enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(accounts::Keys),
+    /// Move what an embedded node keeps to PostgreSQL
+    Migrate(Migrate),
     /// Explain an error code, or list them all
     Explain(Explain),
     /// Look for what could be wrong on this machine
     Doctor(Doctor),
     /// Print completions for a shell
     Completions(Completions),
+}
+
+/// `neofn migrate`
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The data directory of a node that does not run
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// The empty database: postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// A file that holds the password alone; arguments can be seen by every user of a machine
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 }
 
 /// A function.

@@ -75,6 +75,7 @@ impl ChainSource {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut heads = self.chain.watch();
         let mut follows = true;
+        let mut leads = self.inner.leading.changes();
         while !stop.is_cancelled() {
             heads.mark_unchanged();
             let pause = match self.step().await {
@@ -100,6 +101,7 @@ impl ChainSource {
                     follows = changed.is_ok();
                 }
                 () = self.inner.triggers.chain_wake.notified() => {}
+                Ok(()) = leads.changed() => {}
             }
         }
     }
@@ -111,6 +113,12 @@ impl ChainSource {
     /// Does some of what is due.
     async fn step(&mut self) -> Result<Step, Error> {
         if self.inner.open().is_err() {
+            return Ok(Step::Idle);
+        }
+        if !self.inner.leading.try_lead().await {
+            // whoever leads moves the cursor
+            self.cursor = None;
+            self.ahead = None;
             return Ok(Step::Idle);
         }
         let cursor = match self.cursor {

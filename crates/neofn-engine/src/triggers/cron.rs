@@ -100,6 +100,10 @@ impl Reconciler for Cron {
         if self.inner.open().is_err() {
             return report;
         }
+        if !self.inner.leading.try_lead().await {
+            self.handled.clear();
+            return report;
+        }
         let set = self.inner.triggers.set();
         let now = self.inner.options.clock.now();
         let mut next: Option<UnixMillis> = None;

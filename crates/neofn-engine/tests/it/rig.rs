@@ -134,6 +134,8 @@ impl Rig {
             invocations: store.clone(),
             kv: store.store.clone(),
             triggers: store.store.clone(),
+            leases: store.store.clone(),
+            neighbours: None,
             runtime: runtime.clone(),
             compiler: Arc::new(FakeCompiler),
             chain: None,

@@ -205,6 +205,8 @@ impl World {
             invocations: store.clone(),
             kv: store.clone(),
             triggers: store.clone(),
+            leases: store.clone(),
+            neighbours: None,
             runtime: runtime.clone(),
             compiler: Arc::new(Lenient),
             chain: None,
@@ -237,6 +239,7 @@ impl World {
         });
         let api = Api::new(ApiOptions {
             engine,
+            replies: store.clone(),
             runtime,
             identity: store.clone(),
             accounts,

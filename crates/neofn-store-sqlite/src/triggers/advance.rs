@@ -2,7 +2,7 @@
 
 use super::lanes;
 use super::state::{RUNNING, Standing, count, cursor, fenced, move_cursor, standing};
-use crate::codec::int;
+use crate::codec::{effect_key, int};
 use crate::error::Fault;
 use crate::invocations::{Answer, enqueue, known_effect, remember_effect};
 use crate::memory::Place;
@@ -10,15 +10,10 @@ use crate::writer::Work;
 use neofn_engine::port::{NewInvocation, Start, StoreError};
 use neofn_engine::triggers::port::{Advance, Advanced, Deliver, Delivered, Delivery, Stream};
 use neofn_event::TriggerId;
-use neofn_types::{Digest, UnixMillis};
+use neofn_types::UnixMillis;
 use rusqlite::params;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-
-/// The key under which an event has its effect once. No text that a caller sends as Idempotency-Key hashes to it.
-pub(super) fn effect_key(effect: &Digest, epoch: u32) -> Digest {
-    Digest::of_parts(&[b"neofn/effect-key/v1", &effect.0, &epoch.to_le_bytes()])
-}
 
 /// How full functions are, counted once a command.
 #[derive(Default)]

@@ -149,16 +149,7 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
     let event = if lane.size == 0 {
         head.event.clone()
     } else {
-        let mut array = vec![b'['];
-        array.extend(
-            taken
-                .iter()
-                .map(|w| w.event.as_slice())
-                .collect::<Vec<_>>()
-                .join(&b','),
-        );
-        array.push(b']');
-        array
+        neofn_rows::joined(&taken.iter().map(|w| w.event.as_slice()).collect::<Vec<_>>())
     };
     let new = NewInvocation {
         id: head.id,

@@ -24,6 +24,7 @@ mod invocations;
 pub mod invoke;
 pub mod logs;
 mod members;
+mod migrate;
 pub mod replay;
 mod rollback;
 mod secrets;
@@ -79,6 +80,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Projects(args) => members::projects(global, ui, &args),
         Command::Members(args) => members::members(global, ui, &args),
         Command::Keys(args) => members::keys(global, ui, &args),
+        Command::Migrate(args) => migrate::run(ui, &args),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Doctor(args) => doctor::run(global, ui, &args),
         Command::Completions(args) => Ok(completions::run(ui, &args)),

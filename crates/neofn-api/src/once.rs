@@ -1,0 +1,65 @@
+//! Requests that name themselves with an Idempotency-Key: done once, and answered the same when they come again.
+//!
+//! Only what succeeded is kept: a request that was refused changed nothing, and is looked at anew.
+
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::invocations::check_key;
+use bytes::Bytes;
+use neofn_engine::port::{Begun, NamedRequest, Reply};
+use neofn_identity::Principal;
+use neofn_types::{Code, Digest, Error};
+use std::time::Duration;
+
+/// How long answers are kept.
+const KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// A request that was begun so long ago and has no end died with its node.
+const DONE_WITHIN: Duration = Duration::from_secs(120);
+/// Longer answers are not kept.
+const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Once {
+    /// Do it, and say how it ended.
+    Do(Naming),
+    /// It was done: that is the answer.
+    Done(u16, Bytes),
+}
+
+/// A request that is being done under its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming(Digest);
+
+impl Api {
+    /// Whether a request was done before. `parts` are all that makes it this request.
+    pub async fn begin_once(&self, who: &Principal, key: &str, parts: &[&[u8]]) -> Result<Once, ApiError> {
+        check_key(key)?;
+        let named = NamedRequest {
+            name: Digest::of_parts(&[b"neofn/once", who.actor().as_bytes(), key.as_bytes()]),
+            request: Digest::of_parts(parts),
+        };
+        let now = self.inner.clock.now();
+        let begun = self
+            .inner
+            .replies
+            .begin_reply(named, now, now.plus(DONE_WITHIN), now.minus(KEPT));
+        match begun.await.map_err(Error::from)? {
+            Begun::Fresh => Ok(Once::Do(Naming(named.name))),
+            Begun::Done(reply) => Ok(Once::Done(reply.status, reply.body)),
+            Begun::Running => Err(Code::IdempotencyBusy.into()),
+            Begun::Other => Err(Code::IdempotencyMismatch.into()),
+        }
+    }
+
+    /// How it ended: with an answer to keep, or without one.
+    pub async fn end_once(&self, naming: Naming, answer: Option<(u16, Bytes)>) {
+        let reply = answer
+            .filter(|(_, body)| body.len() <= BODY_BYTES_MAX)
+            .map(|(status, body)| Reply { status, body });
+        if let Err(error) = self.inner.replies.end_reply(naming.0, reply).await {
+            // it is answered as it ended; when it comes again, it waits and is then done again
+            tracing::warn!(%error, "the answer to a named request is not kept");
+        }
+    }
+}

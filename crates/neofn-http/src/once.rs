@@ -1,0 +1,191 @@
+//! `Idempotency-Key` on the requests that change something and do not see to it themselves, as invocations, transactions
+//! and withdrawals do.
+
+use crate::body;
+use crate::problem::Refusal;
+use crate::router::{Edge, header_text};
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use neofn_api::Principal;
+use neofn_api::{Naming, Once};
+use neofn_types::{Code, Error};
+
+const KEY: &str = "idempotency-key";
+/// Largest body of a request that is compared: that of a deployment.
+const BODY_BYTES_MAX: usize = 16 << 20;
+/// Longest answer that is looked at.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// What of a request and its answer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// A digest of the request, and the answer.
+    All,
+    /// Of the body not even a digest: it may hold a secret that is easy to guess.
+    NotTheBody,
+    /// Not the answer: it holds a secret that is shown once.
+    NotTheAnswer,
+}
+
+/// The paths, with `*` for what stands in their place.
+const PATHS: &[(&str, Keep)] = &[
+    ("/api/functions/projects/*", Keep::All),
+    ("/api/v1/functions/*/*/rollback", Keep::All),
+    ("/api/v1/projects", Keep::All),
+    ("/api/v1/keys/*", Keep::NotTheAnswer),
+    ("/api/v1/events", Keep::All),
+    ("/api/v1/deadletters/retry", Keep::All),
+    ("/api/v1/deadletters/drop", Keep::All),
+    ("/api/v1/secrets/*/*/rotate", Keep::NotTheBody),
+    ("/api/v1/secrets/*/*/rollback", Keep::All),
+    ("/api/v1/secrets/*/*/undelete", Keep::All),
+    ("/api/v1/secrets/*/*/destroy", Keep::All),
+    ("/api/v1/vault/rotate", Keep::NotTheBody),
+    ("/api/v1/signer/accounts", Keep::NotTheBody),
+    ("/api/v1/gas", Keep::All),
+    ("/api/v1/backups", Keep::All),
+];
+
+fn keep(path: &str) -> Option<Keep> {
+    let fits = |pattern: &str| {
+        let mut parts = path.split('/');
+        let all = pattern
+            .split('/')
+            .all(|want| parts.next().is_some_and(|part| want == "*" || want == part));
+        all && parts.next().is_none()
+    };
+    PATHS
+        .iter()
+        .find(|(pattern, _)| fits(pattern))
+        .map(|(_, keep)| *keep)
+}
+
+/// Whether [`around`] has anything to do with a request.
+pub(crate) fn concerns<B>(request: &Request<B>) -> bool {
+    request.method() == Method::POST
+        && request.headers().contains_key(KEY)
+        && keep(request.uri().path()).is_some()
+}
+
+/// A request that is to be done under its name.
+pub(crate) enum Asked {
+    /// With its body read.
+    Do(Request<Body>, Option<(Naming, Keep)>),
+    /// It was done before, or cannot be done.
+    Answered(Response),
+}
+
+/// Looks whether a request was done before.
+pub(crate) async fn ask(edge: &Edge, request: Request<Body>) -> Asked {
+    match begin(edge, request).await {
+        Ok(asked) => asked,
+        Err(error) => Asked::Answered(Refusal::from(error).into_response()),
+    }
+}
+
+async fn begin(edge: &Edge, request: Request<Body>) -> Result<Asked, neofn_api::ApiError> {
+    let (parts, body) = request.into_parts();
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let who = edge.api().principal(authorization).await?;
+    let (Some(keep), Some(key)) = (keep(parts.uri.path()), header_text(&parts.headers, KEY)?) else {
+        return Ok(Asked::Do(Request::from_parts(parts, body), None));
+    };
+    if who == Principal::Anonymous {
+        // refused where it belongs
+        return Ok(Asked::Do(Request::from_parts(parts, body), None));
+    }
+    let bytes = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
+    let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
+    let compared: &[u8] = if keep == Keep::NotTheBody { b"" } else { &bytes };
+    let content = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let all: [&[u8]; 4] = [b"POST", target.as_bytes(), content, compared];
+    Ok(match edge.api().begin_once(&who, key, &all).await? {
+        Once::Do(naming) => Asked::Do(
+            Request::from_parts(parts, Body::from(bytes)),
+            Some((naming, keep)),
+        ),
+        Once::Done(_, _) if keep == Keep::NotTheAnswer => {
+            let message = "this request was done before; its answer holds a secret that is shown once";
+            let hint = "Revoke what it made if its answer never came, and make another one under a new Idempotency-Key.";
+            return Err(Error::new(Code::IdempotencyMismatch, message).hint(hint).into());
+        }
+        Once::Done(status, body) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            mark(response.headers_mut());
+            Asked::Answered(response)
+        }
+    })
+}
+
+fn mark(headers: &mut HeaderMap) {
+    headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+/// Keeps the answer of a request that succeeded.
+pub(crate) async fn end(edge: &Edge, (naming, keep): (Naming, Keep), response: Response) -> Response {
+    let status = response.status();
+    if !status.is_success() {
+        edge.api().end_once(naming, None).await;
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let read = http_body_util::Limited::new(body, ANSWER_BYTES_MAX)
+        .collect()
+        .await;
+    let Ok(bytes) = read.map(http_body_util::Collected::to_bytes) else {
+        edge.api().end_once(naming, None).await;
+        return Refusal::from(Code::Internal).into_response();
+    };
+    let kept = match keep {
+        Keep::NotTheAnswer => Bytes::new(),
+        Keep::All | Keep::NotTheBody => bytes.clone(),
+    };
+    edge.api().end_once(naming, Some((status.as_u16(), kept))).await;
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart() {
+        assert_eq!(keep("/api/v1/functions/a/b/rollback"), Some(Keep::All));
+        assert_eq!(keep("/api/v1/keys/demo"), Some(Keep::NotTheAnswer));
+        for other in [
+            "/api/v1/functions/a/b",
+            "/api/v1/keys",
+            "/api/v1/keys/demo/",
+            "/api/v1/keys/demo/x",
+            "/",
+        ] {
+            assert_eq!(keep(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_served() {
+        for (pattern, _) in PATHS {
+            let served = crate::router::ENDPOINTS.iter().any(|endpoint| {
+                let path: Vec<&str> = endpoint.path.split('/').collect();
+                let want: Vec<&str> = pattern.split('/').collect();
+                endpoint.method == "post"
+                    && path.len() == want.len()
+                    && path
+                        .iter()
+                        .zip(&want)
+                        .all(|(p, w)| p == w || (*w == "*" && p.starts_with('{')))
+            });
+            assert!(served, "{pattern}");
+        }
+    }
+}

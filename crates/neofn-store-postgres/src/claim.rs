@@ -1,0 +1,208 @@
+//! Claims: taken in batches past rows that other nodes are taking, renewed, given back, and given up when their lease
+//! has ended.
+
+use crate::batch::Counts;
+use crate::error::Fault;
+use crate::ledger;
+use crate::rows::{Place, fixed, id, key, with_bytes};
+use neofn_engine::port::{Claimed, Rooms};
+use neofn_gas::ledger::TransferId;
+use neofn_rows::{FAILED, int, interrupted, nat, nat32, origin};
+use neofn_types::{Attempt, Fence, InvocationId, UnixMillis, Version};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Walks from function to function over the index on what waits, so that its cost does not depend on how much waits.
+macro_rules! heads {
+    ($rest:literal) => {
+        concat!(
+            "WITH RECURSIVE head AS (\
+             (SELECT pid, fid, run_at, id FROM queue WHERE state = 0 ORDER BY pid, fid, run_at, id LIMIT 1) \
+             UNION ALL SELECT next.pid, next.fid, next.run_at, next.id FROM head CROSS JOIN LATERAL (\
+             SELECT pid, fid, run_at, id FROM queue WHERE state = 0 AND (pid, fid) > (head.pid, head.fid) \
+             ORDER BY pid, fid, run_at, id LIMIT 1) AS next) ",
+            $rest
+        )
+    };
+}
+
+/// When the next waiting invocation is due.
+pub(crate) async fn next_due(conn: &mut PgConnection) -> Result<Option<UnixMillis>, Fault> {
+    let at: Option<i64> = sqlx::query_scalar(heads!("SELECT min(run_at) FROM head"))
+        .fetch_one(conn)
+        .await?;
+    Ok(at.map(UnixMillis))
+}
+
+/// What to claim.
+pub(crate) struct Wanted<'a> {
+    pub now: UnixMillis,
+    pub lease: Duration,
+    pub limit: u32,
+    pub rooms: &'a Rooms,
+}
+
+pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result<Vec<Claimed>, Fault> {
+    // the oldest `limit` invocations belong to the functions with the oldest `limit` heads, full ones left out
+    let heads = sqlx::query(heads!(
+        "SELECT h.pid, h.fid, p.name, f.name FROM head h JOIN function f ON f.pid = h.pid AND f.fid = h.fid \
+         JOIN project p ON p.pid = h.pid WHERE h.run_at <= $1 ORDER BY h.run_at, h.id"
+    ))
+    .bind(wanted.now.0)
+    .fetch_all(&mut *conn)
+    .await?;
+    let (mut pids, mut fids, mut room): (Vec<i64>, Vec<i64>, Vec<i64>) = Default::default();
+    let mut keys = HashMap::new();
+    for row in &heads {
+        let (place, key) = (Place::at(row, 0)?, key(row, 2)?);
+        let free = wanted.rooms.of(&key).min(wanted.limit);
+        if free > 0 && u32::try_from(pids.len()).is_ok_and(|n| n < wanted.limit) {
+            pids.push(place.pid);
+            fids.push(place.fid);
+            room.push(i64::from(free));
+            keys.insert(place.fid, key);
+        }
+    }
+    if pids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "WITH due AS (SELECT q.pid, q.fid, q.run_at, q.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
+         AS n(pid, fid, room) CROSS JOIN LATERAL (SELECT pid, fid, run_at, id FROM queue \
+         WHERE pid = n.pid AND fid = n.fid AND state = 0 AND run_at <= $4 ORDER BY run_at, id LIMIT n.room \
+         FOR UPDATE SKIP LOCKED) AS q ORDER BY q.run_at, q.id LIMIT $5), \
+         taken AS (UPDATE queue q SET state = 1, attempt = q.attempt + 1, fence = q.fence + 1, lease_until = $6 \
+         FROM due WHERE q.pid = due.pid AND q.fid = due.fid AND q.id = due.id \
+         RETURNING q.pid, q.fid, q.run_at, q.id, q.attempt, q.fence) \
+         SELECT t.fid, t.id, t.attempt, t.fence, i.version, i.created_at, i.trace, i.event, i.origin, \
+         coalesce(d.depth, 0) FROM taken t JOIN invocation i ON i.pid = t.pid AND i.fid = t.fid AND i.id = t.id \
+         LEFT JOIN fired d ON i.origin >= 5 AND d.pid = t.pid AND d.fid = t.fid AND d.id = t.id \
+         ORDER BY t.run_at, t.id",
+    )
+    .bind(pids)
+    .bind(fids)
+    .bind(room)
+    .bind(wanted.now.0)
+    .bind(i64::from(wanted.limit))
+    .bind(wanted.now.plus(wanted.lease).0)
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids = rows.iter().map(|row| id(row, 1)).collect::<Result<Vec<_>, _>>()?;
+    let holds = ledger::open_holds(conn, ids.into_iter()).await?;
+    rows.iter()
+        .map(|row| {
+            let fid: i64 = row.try_get(0)?;
+            let id = id(row, 1)?;
+            Ok(Claimed {
+                id,
+                hold: holds.get(&TransferId::hold_of(id)).copied(),
+                key: keys.get(&fid).cloned().ok_or(Fault::Damaged("queue"))?,
+                attempt: Attempt(nat32(row.try_get(2)?)),
+                fence: Fence(nat(row.try_get(3)?)),
+                version: Version(nat32(row.try_get(4)?)),
+                created_at: UnixMillis(row.try_get(5)?),
+                trace_id: fixed(row, 6, "trace id")?,
+                event: row.try_get::<Vec<u8>, _>(7)?.into(),
+                origin: origin(row.try_get(8)?)?,
+                depth: nat32(row.try_get(9)?),
+            })
+        })
+        .collect()
+}
+
+type Columns = (Vec<Vec<u8>>, Vec<i64>);
+
+fn columns(held: &[(InvocationId, Fence)]) -> Columns {
+    held.iter()
+        .map(|(id, fence)| (id.as_bytes().to_vec(), int(fence.0)))
+        .unzip()
+}
+
+/// Puts claims back into the queue as if they had never been made, but for their fence.
+pub(crate) async fn release(conn: &mut PgConnection, held: &[(InvocationId, Fence)]) -> Result<(), Fault> {
+    let (ids, fences) = columns(held);
+    sqlx::query(
+        "UPDATE queue q SET state = 0, attempt = greatest(q.attempt - 1, 0), lease_until = NULL \
+         FROM unnest($1::bytea[], $2::bigint[]) AS n(id, fence) \
+         WHERE q.id = n.id AND q.fence = n.fence AND q.state = 1 AND NOT q.waits",
+    )
+    .bind(ids)
+    .bind(fences)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Answers those that are lost.
+pub(crate) async fn renew(
+    conn: &mut PgConnection,
+    held: &[(InvocationId, Fence)],
+    until: UnixMillis,
+) -> Result<Vec<InvocationId>, Fault> {
+    let (ids, fences) = columns(held);
+    let rows = sqlx::query(
+        "UPDATE queue q SET lease_until = $3 FROM unnest($1::bytea[], $2::bigint[]) AS n(id, fence) \
+         WHERE q.id = n.id AND q.fence = n.fence AND q.state = 1 RETURNING q.id",
+    )
+    .bind(ids)
+    .bind(fences)
+    .bind(until.0)
+    .fetch_all(conn)
+    .await?;
+    let kept: std::collections::HashSet<InvocationId> =
+        rows.iter().map(|row| id(row, 0)).collect::<Result<_, _>>()?;
+    Ok(held
+        .iter()
+        .map(|(id, _)| *id)
+        .filter(|id| !kept.contains(id))
+        .collect())
+}
+
+/// Ends every claim whose lease has ended: back to the queue, or failed when its caller is gone.
+pub(crate) async fn requeue_expired(conn: &mut PgConnection, now: UnixMillis) -> Result<u32, Fault> {
+    let requeued = sqlx::query(
+        "UPDATE queue q SET state = 0, lease_until = NULL FROM (SELECT pid, fid, id FROM queue \
+         WHERE state = 1 AND lease_until <= $1 AND NOT waits FOR UPDATE SKIP LOCKED) AS lost \
+         WHERE q.pid = lost.pid AND q.fid = lost.fid AND q.id = lost.id",
+    )
+    .bind(now.0)
+    .execute(&mut *conn)
+    .await?
+    .rows_affected();
+    let waiting = sqlx::query(
+        "DELETE FROM queue q USING (SELECT pid, fid, id FROM queue WHERE state = 1 AND lease_until <= $1 AND waits \
+         FOR UPDATE SKIP LOCKED) AS lost WHERE q.pid = lost.pid AND q.fid = lost.fid AND q.id = lost.id \
+         RETURNING q.pid, q.fid, q.id, q.attempt, q.fence",
+    )
+    .bind(now.0)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut counts = Counts::default();
+    for row in &waiting {
+        let place = Place::at(row, 0)?;
+        // failed, until its caller sends the key again
+        let bytes: i64 = sqlx::query_scalar(with_bytes!(
+            "UPDATE invocation SET status = $4, rearm = true, attempt = $5, fence = $6, finished_at = $7, detail = $8 \
+             WHERE pid = $1 AND fid = $2 AND id = $3 RETURNING ",
+            ""
+        ))
+        .bind(place.pid)
+        .bind(place.fid)
+        .bind(row.try_get::<&[u8], _>(2)?)
+        .bind(FAILED)
+        .bind(row.try_get::<i64, _>(3)?)
+        .bind(row.try_get::<i64, _>(4)?)
+        .bind(now.0)
+        .bind(interrupted()?)
+        .fetch_one(&mut *conn)
+        .await?;
+        counts.ended(place, false, bytes);
+    }
+    counts.write(conn).await?;
+    let lost = usize::try_from(requeued)
+        .unwrap_or(usize::MAX)
+        .saturating_add(waiting.len());
+    Ok(u32::try_from(lost).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,128 @@
+//! Why the store itself failed, as against a command that was refused. Knows no port's refusals.
+
+use neofn_chain::port::TxStoreError;
+use neofn_engine::port::StoreError;
+use neofn_identity::port::IdentityStoreError;
+use neofn_registry::port::RegistryStoreError;
+use neofn_rows::RowError;
+use neofn_secrets::port::SecretStoreError;
+use neofn_types::{Code, Error};
+use std::sync::Arc;
+
+/// The database failed or cannot be reached; nothing was promised.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fault {
+    /// PostgreSQL's own word for it. One failure may answer a whole group of commands, hence the `Arc`.
+    #[error("database: {0}")]
+    Sql(Arc<sqlx::Error>),
+    /// The server does not answer, or has no connection left for us.
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Down(Arc<sqlx::Error>),
+    /// A row that does not read back as it was written.
+    #[error("stored {0} is damaged")]
+    Damaged(&'static str),
+    /// A call that the port does not allow.
+    #[error("not allowed: {0}")]
+    Misuse(&'static str),
+    /// The database is so far behind that a write nobody waits for would grow the queue without bound.
+    #[error("too many unwritten records; the database does not keep up")]
+    Overrun,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl Fault {
+    /// Whether the same command may succeed in a moment.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::Down(_) => true,
+            // serialization failure, deadlock, a lock that was not to be had
+            Self::Sql(e) => matches!(state(e).as_deref(), Some("40001" | "40P01" | "55P03")),
+            _ => false,
+        }
+    }
+    /// Whether this took as long as a command may wait for a connection.
+    pub(crate) fn waited_for_a_connection(&self) -> bool {
+        matches!(self, Self::Down(e) if matches!(**e, sqlx::Error::PoolTimedOut))
+    }
+    /// Whether the cause is the command rather than the database, so that others of its group may still succeed.
+    pub(crate) fn is_the_commands_own(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Misuse(_) => true,
+            // a limit of the database, a value that it cannot hold, a broken rule
+            Self::Sql(e) => {
+                state(e).is_none_or(|s| s.starts_with("22") || s.starts_with("23") || s.starts_with("54"))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The server's five characters.
+fn state(e: &sqlx::Error) -> Option<String> {
+    e.as_database_error()?.code().map(|c| c.into_owned())
+}
+
+/// Whether a failure says that the server is not there, rather than that it refused.
+fn is_down(e: &sqlx::Error) -> bool {
+    match e {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
+        // connection exception, shutting down or starting up, no connection left, read-only standby
+        _ => state(e).is_some_and(|s| {
+            s.starts_with("08") || s.starts_with("57P") || s == "53300" || s == "25006" || s == "25P03"
+        }),
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(e: sqlx::Error) -> Self {
+        match e {
+            sqlx::Error::PoolClosed => Self::Closed,
+            e if is_down(&e) => Self::Down(Arc::new(e)),
+            e => Self::Sql(Arc::new(e)),
+        }
+    }
+}
+impl From<RowError> for Fault {
+    fn from(e: RowError) -> Self {
+        match e {
+            RowError::Damaged(what) => Self::Damaged(what),
+            RowError::Misuse(what) => Self::Misuse(what),
+        }
+    }
+}
+impl From<Fault> for StoreError {
+    fn from(f: Fault) -> Self {
+        Self::Backend(Box::new(f))
+    }
+}
+impl From<Fault> for RegistryStoreError {
+    fn from(f: Fault) -> Self {
+        Self::Backend(Box::new(f))
+    }
+}
+impl From<Fault> for IdentityStoreError {
+    fn from(f: Fault) -> Self {
+        Self(Box::new(f))
+    }
+}
+impl From<Fault> for SecretStoreError {
+    fn from(f: Fault) -> Self {
+        Self(Box::new(f))
+    }
+}
+impl From<Fault> for TxStoreError {
+    fn from(f: Fault) -> Self {
+        Self(Box::new(f))
+    }
+}
+impl From<Fault> for Error {
+    fn from(f: Fault) -> Self {
+        Self::new(Code::StoreFailed, format!("storage unavailable: {f}")).because(f)
+    }
+}

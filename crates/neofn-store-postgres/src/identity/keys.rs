@@ -1,0 +1,157 @@
+//! API keys: the rows. The secret itself never comes here.
+
+use super::{audit, hold_project, parsed};
+use crate::error::Fault;
+use crate::rows::fixed;
+use neofn_identity::audit::AuditEntry;
+use neofn_identity::port::Created;
+use neofn_identity::{KeyId, KeyRecord, Scope};
+use neofn_types::{ProjectName, ScriptHash, UnixMillis};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+macro_rules! keys {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by FROM api_key ",
+            $rest
+        )
+    };
+}
+
+pub(super) async fn add(conn: &mut PgConnection, key: &KeyRecord, again: bool) -> Result<(), Fault> {
+    let added = sqlx::query(
+        "INSERT INTO api_key(id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+    )
+    .bind(key.id.0.as_slice())
+    .bind(key.hash.as_slice())
+    .bind(scope_text(&key.scope)?)
+    .bind(key.created_at.0)
+    .bind(key.expires_at.map(|t| t.0))
+    .bind(key.revoked_at.map(|t| t.0))
+    .bind(key.powers.to_string())
+    .bind(key.name.as_bytes())
+    .bind(key.created_by.map(|account| account.0.to_vec()))
+    .execute(&mut *conn)
+    .await?;
+    // what an earlier try of this very command left is as good
+    let there = added.rows_affected() == 1 || (again && self::key(conn, key.id).await?.as_ref() == Some(key));
+    there.then_some(()).ok_or(Fault::Misuse("a key id twice"))
+}
+
+pub(super) async fn create(
+    conn: &mut PgConnection,
+    key: &KeyRecord,
+    keys_max: u32,
+    entry: &AuditEntry,
+) -> Result<Created, Fault> {
+    let Scope::Project(project) = &key.scope else {
+        return Err(Fault::Misuse("a key of no project"));
+    };
+    if hold_project(conn, project).await?.is_none() {
+        return Ok(Created::Missing);
+    }
+    if self::key(conn, key.id).await?.is_some() {
+        return Ok(Created::Exists);
+    }
+    let valid = |other: &&KeyRecord| other.valid_at(key.created_at);
+    let there = of_project(conn, project).await?.iter().filter(valid).count();
+    if u32::try_from(there).is_ok_and(|n| n < keys_max) {
+        add(conn, key, false).await?;
+        audit::append(conn, entry).await?;
+        return Ok(Created::Done);
+    }
+    Ok(Created::TooMany)
+}
+
+pub(super) async fn key(conn: &mut PgConnection, id: KeyId) -> Result<Option<KeyRecord>, Fault> {
+    let row = sqlx::query(keys!("WHERE id = $1"))
+        .bind(id.0.as_slice())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(record).transpose()
+}
+
+pub(super) async fn keys(conn: &mut PgConnection) -> Result<Vec<KeyRecord>, Fault> {
+    let rows = sqlx::query(keys!("ORDER BY created_at, id"))
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(record).collect()
+}
+
+pub(super) async fn of_project(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+) -> Result<Vec<KeyRecord>, Fault> {
+    let rows = sqlx::query(keys!("WHERE scope = $1 ORDER BY created_at, id"))
+        .bind(scope_text(&Scope::Project(project.clone()))?)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(record).collect()
+}
+
+pub(super) async fn revoke(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+    id: KeyId,
+    at: UnixMillis,
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
+    let changed = sqlx::query(
+        "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND scope = $2 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $3)",
+    )
+    .bind(id.0.as_slice())
+    .bind(scope_text(&Scope::Project(project.clone()))?)
+    .bind(at.0)
+    .execute(&mut *conn)
+    .await?
+    .rows_affected();
+    if changed > 0 {
+        audit::append(conn, entry).await?;
+    }
+    Ok(changed > 0)
+}
+
+/// Revokes what a member made in a project; how many keys there were.
+pub(super) async fn revoke_of_member(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+    member: ScriptHash,
+    at: UnixMillis,
+) -> Result<u32, Fault> {
+    let changed = sqlx::query(
+        "UPDATE api_key SET revoked_at = $3 WHERE scope = $1 AND created_by = $2 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $3)",
+    )
+    .bind(scope_text(&Scope::Project(project.clone()))?)
+    .bind(member.0.as_slice())
+    .bind(at.0)
+    .execute(conn)
+    .await?
+    .rows_affected();
+    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
+}
+
+fn scope_text(scope: &Scope) -> Result<String, Fault> {
+    serde_json::to_string(scope).map_err(|_| Fault::Misuse("a scope that cannot be encoded"))
+}
+
+fn record(row: &PgRow) -> Result<KeyRecord, Fault> {
+    let time = |column: usize| -> Result<Option<UnixMillis>, Fault> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.map(UnixMillis))
+    };
+    let made_by: Option<&[u8]> = row.try_get(8)?;
+    Ok(KeyRecord {
+        id: KeyId(fixed(row, 0, "key id")?),
+        hash: fixed(row, 1, "key hash")?,
+        scope: serde_json::from_str(row.try_get(2)?).map_err(|_| Fault::Damaged("scope"))?,
+        created_at: UnixMillis(row.try_get(3)?),
+        expires_at: time(4)?,
+        revoked_at: time(5)?,
+        powers: parsed(row, 6, "powers")?,
+        name: crate::rows::text(row, 7)?,
+        created_by: made_by.map(|_| super::account(row, 8)).transpose()?,
+    })
+}

@@ -1,0 +1,48 @@
+//! Who does what only one node may do at a time.
+
+use crate::error::Fault;
+use neofn_engine::port::Lease;
+use neofn_rows::nat;
+use neofn_types::{Fence, UnixMillis};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+/// Takes or renews a lease that is free, has ended, or is the holder's own; answers whose it is.
+pub(crate) async fn take(
+    conn: &mut PgConnection,
+    name: &str,
+    holder: &str,
+    now: UnixMillis,
+    until: UnixMillis,
+) -> Result<Lease, Fault> {
+    sqlx::query(
+        "INSERT INTO lease AS l VALUES ($1, $2, 1, $4) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
+         fence = l.fence + CASE WHEN l.holder = excluded.holder AND l.until > $3 THEN 0 ELSE 1 END, \
+         until = excluded.until WHERE l.holder = excluded.holder OR l.until <= $3",
+    )
+    .bind(name)
+    .bind(holder)
+    .bind(now.0)
+    .bind(until.0)
+    .execute(&mut *conn)
+    .await?;
+    let row = sqlx::query("SELECT holder, fence, until FROM lease WHERE name = $1")
+        .bind(name)
+        .fetch_one(conn)
+        .await?;
+    Ok(Lease {
+        holder: row.try_get(0)?,
+        fence: Fence(nat(row.try_get(1)?)),
+        until: UnixMillis(row.try_get(2)?),
+    })
+}
+
+/// Gives a lease back; nothing happens when it is another's by now.
+pub(crate) async fn give(conn: &mut PgConnection, name: &str, holder: &str) -> Result<(), Fault> {
+    sqlx::query("UPDATE lease SET until = 0 WHERE name = $1 AND holder = $2")
+        .bind(name)
+        .bind(holder)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

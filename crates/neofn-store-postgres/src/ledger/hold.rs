@@ -1,0 +1,261 @@
+//! Money set aside, and the ways in which that ends.
+
+use super::account::{self, Found};
+use super::budget::{self, Scope};
+use super::rows;
+use super::transfer::{self, Row};
+use super::{Answer, allowed, charge};
+use crate::error::Fault;
+use neofn_gas::ledger::{Account, Detail, Hold, Purpose, Refused, TransferId, Written};
+use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+/// A hold within a transaction.
+struct Open {
+    id: TransferId,
+    purpose: Purpose,
+    debit: i64,
+    credit: i64,
+    amount: Datoshi,
+    left: Datoshi,
+    function: Option<FunctionName>,
+}
+
+/// What one step takes out of a hold.
+pub(super) struct Part {
+    pub id: TransferId,
+    pub hold: TransferId,
+    pub amount: Datoshi,
+    pub at: UnixMillis,
+}
+
+async fn find(conn: &mut PgConnection, id: TransferId) -> Result<Option<Open>, Fault> {
+    let row = sqlx::query(
+        "SELECT purpose, debit, credit, amount, \"left\", function FROM ledger_hold WHERE id = $1",
+    )
+    .bind(id.0.as_slice())
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Open {
+        id,
+        purpose: rows::purpose(&row, 0)?,
+        debit: row.try_get(1)?,
+        credit: row.try_get(2)?,
+        amount: Datoshi(row.try_get(3)?),
+        left: Datoshi(row.try_get(4)?),
+        function: rows::name(&row, 5)?,
+    }))
+}
+
+/// Whether money of this purpose counts against budgets. What a project takes out is its own affair.
+fn budgeted(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Charge | Purpose::Lease | Purpose::NetworkFee)
+}
+fn scope<'a>(purpose: Purpose, debit: &'a Account, function: Option<&'a FunctionName>) -> Option<Scope<'a>> {
+    let project: &ProjectName = debit.project().filter(|_| budgeted(purpose))?;
+    Some(Scope { project, function })
+}
+
+pub(super) async fn hold(conn: &mut PgConnection, h: &Hold) -> Answer<Written> {
+    if h.amount <= Datoshi::ZERO || h.at_least > h.amount {
+        return Ok(Err(Refused::Senseless(
+            "a hold is of more than nothing, and wants no less than it needs",
+        )));
+    }
+    if h.debit == h.credit {
+        return Ok(Err(Refused::Senseless("a hold is between two accounts")));
+    }
+    let mut debit = account::find(conn, &h.debit).await?;
+    let mut credit = account::find(conn, &h.credit).await?;
+    if let Some(known) = find(conn, h.id).await? {
+        // how much it got depended on what was there, so the amount is not compared
+        let same =
+            known.purpose == h.purpose && Some(known.debit) == debit.aid && Some(known.credit) == credit.aid;
+        return Ok(if same {
+            Ok(Written::Before(known.amount))
+        } else {
+            Err(Refused::Mismatch(h.id))
+        });
+    }
+    let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.amount, h.at_least));
+    let mut budgets = match scope(h.purpose, &h.debit, h.detail.function.as_ref()) {
+        Some(scope) => budget::load(conn, &scope, h.at).await?,
+        None => Vec::new(),
+    };
+    for budget in &budgets {
+        amount = allowed!(budget.hold_up_to(amount, h.at_least));
+    }
+    debit.state = allowed!(debit.state.hold(&debit.account, amount));
+    credit.state = allowed!(credit.state.expect(amount));
+    for budget in &mut budgets {
+        budget.held = Datoshi(budget.held.0.saturating_add(amount.0));
+        budget::save(conn, budget).await?;
+    }
+    insert(conn, h, amount, &debit, &credit).await?;
+    Ok(Ok(Written::Now(amount)))
+}
+
+async fn insert(
+    conn: &mut PgConnection,
+    h: &Hold,
+    amount: Datoshi,
+    debit: &Found,
+    credit: &Found,
+) -> Result<(), Fault> {
+    let (debit, credit) = (debit.save(conn, h.at).await?, credit.save(conn, h.at).await?);
+    let query = sqlx::query(
+        "INSERT INTO ledger_hold(id, purpose, debit, credit, amount, \"left\", at, function, invocation, units, \
+         price, tx, party, note) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(h.id.0.as_slice())
+    .bind(i64::from(h.purpose.number()))
+    .bind(debit)
+    .bind(credit)
+    .bind(amount.0)
+    .bind(h.at.0);
+    rows::bind(query, &h.detail).execute(conn).await?;
+    Ok(())
+}
+
+/// Takes `amount` out of an open hold: accounts, budgets and the row itself. Writes the hold and the budgets; the accounts
+/// are the caller's to write.
+async fn take(
+    conn: &mut PgConnection,
+    open: &Open,
+    amount: Datoshi,
+    at: UnixMillis,
+) -> Answer<(Found, Found)> {
+    if amount <= Datoshi::ZERO {
+        return Ok(Err(Refused::Senseless("a part of a hold is more than nothing")));
+    }
+    if amount > open.left {
+        return Ok(Err(Refused::HoldSpent {
+            hold: open.id,
+            left: open.left,
+            needed: amount,
+        }));
+    }
+    let mut debit = account::by_number(conn, open.debit).await?;
+    let mut credit = account::by_number(conn, open.credit).await?;
+    debit.state = allowed!(debit.state.unhold(amount));
+    credit.state = allowed!(credit.state.unexpect(amount));
+    let left = open.left.0.saturating_sub(amount.0);
+    let ended = (left == 0).then_some(at.0);
+    if let Some(scope) = scope(open.purpose, &debit.account, open.function.as_ref()) {
+        for mut budget in budget::load(conn, &scope, at).await? {
+            // a budget that is younger than the hold never counted it
+            budget.held = Datoshi(budget.held.0.saturating_sub(amount.0).max(0));
+            budget::save(conn, &budget).await?;
+        }
+    }
+    sqlx::query("UPDATE ledger_hold SET \"left\" = $2, ended_at = $3 WHERE id = $1")
+        .bind(open.id.0.as_slice())
+        .bind(left)
+        .bind(ended)
+        .execute(conn)
+        .await?;
+    Ok(Ok((debit, credit)))
+}
+
+pub(super) async fn post(
+    conn: &mut PgConnection,
+    part: &Part,
+    purpose: Purpose,
+    detail: &Detail,
+) -> Answer<Written> {
+    if let Some(known) = transfer::known(conn, part.id).await? {
+        return Ok(if known.hold == Some(part.hold) && known.amount == part.amount {
+            Ok(Written::Before(part.amount))
+        } else {
+            Err(Refused::Mismatch(part.id))
+        });
+    }
+    let Some(open) = find(conn, part.hold).await? else {
+        return Ok(Err(Refused::NoHold(part.hold)));
+    };
+    // what a debit beyond the floor, or a credit beyond the range, would refuse is refused before `take` writes
+    allowed!(
+        account::by_number(conn, open.credit)
+            .await?
+            .state
+            .credit(part.amount)
+    );
+    let (mut debit, mut credit) = allowed!(take(conn, &open, part.amount, part.at).await?);
+    // cannot fail any more: the hold had set the amount aside
+    debit.state = debit
+        .state
+        .debit(&debit.account, part.amount)
+        .map_err(|_| Fault::Damaged("hold"))?;
+    credit.state = credit
+        .state
+        .credit(part.amount)
+        .map_err(|_| Fault::Damaged("hold"))?;
+    let row = Row {
+        id: part.id,
+        purpose,
+        amount: part.amount,
+        hold: Some(part.hold),
+        at: part.at,
+        detail,
+    };
+    transfer::insert(conn, &row, &debit, &credit).await?;
+    if let Some(scope) = scope(purpose, &debit.account, detail.function.as_ref()) {
+        budget::spend(conn, &scope, part.amount, part.at).await?;
+        if let (Purpose::Charge, Some(function), Some(units)) = (purpose, scope.function, detail.units) {
+            let used = charge::Used {
+                project: scope.project,
+                function,
+                units,
+                amount: part.amount,
+                at: part.at,
+            };
+            charge::used(conn, used).await?;
+        }
+    }
+    Ok(Ok(Written::Now(part.amount)))
+}
+
+pub(super) async fn release(conn: &mut PgConnection, part: &Part) -> Answer<Written> {
+    let known: Option<i64> =
+        sqlx::query_scalar("SELECT amount FROM ledger_release WHERE hold = $1 AND id = $2")
+            .bind(part.hold.0.as_slice())
+            .bind(part.id.0.as_slice())
+            .fetch_optional(&mut *conn)
+            .await?;
+    if let Some(amount) = known {
+        return Ok(if amount == part.amount.0 {
+            Ok(Written::Before(part.amount))
+        } else {
+            Err(Refused::Mismatch(part.id))
+        });
+    }
+    let Some(open) = find(conn, part.hold).await? else {
+        return Ok(Err(Refused::NoHold(part.hold)));
+    };
+    let (debit, credit) = allowed!(take(conn, &open, part.amount, part.at).await?);
+    debit.save(conn, part.at).await?;
+    credit.save(conn, part.at).await?;
+    sqlx::query("INSERT INTO ledger_release VALUES ($1, $2, $3)")
+        .bind(part.hold.0.as_slice())
+        .bind(part.id.0.as_slice())
+        .bind(part.amount.0)
+        .execute(conn)
+        .await?;
+    Ok(Ok(Written::Now(part.amount)))
+}
+
+pub(super) async fn void(conn: &mut PgConnection, hold: TransferId, at: UnixMillis) -> Answer<Written> {
+    let Some(open) = find(conn, hold).await? else {
+        return Ok(Err(Refused::NoHold(hold)));
+    };
+    if open.left == Datoshi::ZERO {
+        return Ok(Ok(Written::Before(Datoshi::ZERO)));
+    }
+    let left = open.left;
+    let (debit, credit) = allowed!(take(conn, &open, left, at).await?);
+    debit.save(conn, at).await?;
+    credit.save(conn, at).await?;
+    Ok(Ok(Written::Now(left)))
+}

@@ -1,0 +1,153 @@
+//! Opening a database: connect, migrate, start the writers.
+
+use crate::conn::ACQUIRE;
+use crate::error::Fault;
+use crate::queue::Queue;
+use crate::{batch, migrate, news};
+use neofn_engine::port::News;
+use neofn_types::{Clock, Code, Error};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::sync::Arc;
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::JoinHandle;
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// `postgres://user:password@host:port/database?sslmode=verify-full`
+    pub url: String,
+    /// When the address does not hold it.
+    pub password: Option<String>,
+    /// Tells when bytes were stored.
+    pub clock: Arc<dyn Clock>,
+    /// Most connections of this node.
+    pub connections_max: u32,
+    /// Transactions that write results and history at the same time; fewer than `connections_max`.
+    pub writers: u32,
+}
+
+impl StoreOptions {
+    /// The defaults for a database.
+    #[must_use]
+    pub fn new(url: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            url: url.into(),
+            password: None,
+            clock,
+            connections_max: 16,
+            writers: 4,
+        }
+    }
+}
+
+impl StoreOptions {
+    /// Connections as they are needed.
+    pub(crate) fn pool(&self) -> Result<PgPool, Error> {
+        let connect: PgConnectOptions = self.url.parse().map_err(|e: sqlx::Error| {
+            // the address may hold a password, and the error the address
+            Error::new(Code::ConfigInvalid, "the address of PostgreSQL cannot be read").because(e)
+        })?;
+        let connect = match &self.password {
+            Some(password) => connect.password(password),
+            None => connect,
+        };
+        let connect = connect.application_name("neofn").options([
+            // a node that stands still in the middle of a transaction must not hold up the others
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("client_min_messages", "warning"),
+            ("lock_timeout", "10s"),
+            ("statement_timeout", "60s"),
+        ]);
+        Ok(PgPoolOptions::new()
+            .max_connections(self.connections_max.max(2))
+            .acquire_timeout(ACQUIRE)
+            // a connection that has died is found by its first statement, which is tried again
+            .test_before_acquire(false)
+            .connect_lazy_with(connect))
+    }
+}
+
+/// A store that other nodes use, too.
+pub struct PostgresStore {
+    pub(crate) pool: PgPool,
+    pub(crate) queue: Queue,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Other nodes are to look at the queue.
+    pub(crate) waits: Arc<Notify>,
+    pub(crate) news: Mutex<mpsc::Receiver<News>>,
+    tasks: Tasks,
+}
+
+/// Tasks that end with the store.
+struct Tasks([JoinHandle<()>; 2]);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// News that wait to be taken; later ones wait in the server.
+const NEWS_MAX: usize = 64;
+
+impl PostgresStore {
+    /// Connects, or says why the database cannot be used: an address that cannot be read, written by a newer
+    /// neofn (NF0606), or not reachable (NF0902). Claims of other nodes stay theirs until their leases end.
+    pub async fn open(options: StoreOptions) -> Result<Self, Error> {
+        let pool = options.pool()?;
+        migrate::run(&pool).await?;
+        warn_of_settings(&pool).await?;
+        let (queue, inbox) = Queue::new();
+        let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
+        for _ in 0..options
+            .writers
+            .clamp(1, options.connections_max.saturating_sub(1).max(1))
+        {
+            tokio::spawn(batch::run(pool.clone(), inbox.clone(), queue.loads()));
+        }
+        let me: Arc<str> = Arc::from(own_name(&pool).await?);
+        let (waits, (told, news)) = (Arc::new(Notify::new()), mpsc::channel(NEWS_MAX));
+        let tasks = Tasks([
+            tokio::spawn(news::tell_of_queue(pool.clone(), me.clone(), waits.clone())),
+            tokio::spawn(news::listen(pool.clone(), me, told)),
+        ]);
+        Ok(Self {
+            pool,
+            queue,
+            clock: options.clock,
+            waits,
+            news: Mutex::new(news),
+            tasks,
+        })
+    }
+
+    /// Finishes everything that was handed over, then closes the connections; later calls fail. A store that is
+    /// dropped instead finishes just the same, but nobody can wait for it.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.queue.close().await;
+        self.tasks.0.iter().for_each(JoinHandle::abort);
+        self.pool.close().await;
+        Ok(())
+    }
+}
+
+/// A name that no other node has.
+async fn own_name(pool: &PgPool) -> Result<String, Fault> {
+    Ok(sqlx::query_scalar("SELECT gen_random_uuid()::text")
+        .fetch_one(pool)
+        .await?)
+}
+
+/// Settings with which an answer does not mean that anything is on disk.
+async fn warn_of_settings(pool: &PgPool) -> Result<(), Fault> {
+    let off: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') \
+         AND setting = 'off'",
+    )
+    .fetch_all(pool)
+    .await?;
+    if !off.is_empty() {
+        tracing::warn!(off = ?off, "PostgreSQL may lose what it has answered");
+    }
+    Ok(())
+}

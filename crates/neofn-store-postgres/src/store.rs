@@ -1,0 +1,412 @@
+//! The ports. Results and history are handed to the writers; whatever must be decided by itself is a transaction of
+//! its own; a read of what a write may be queued for waits for that write.
+
+use crate::claim::Wanted;
+use crate::conn::{Tries, read, transact};
+use crate::error::Fault;
+use crate::open::PostgresStore;
+use crate::queue::{Done, Op, RecordOp};
+use crate::{admit, blobs, claim, history, kv, lease, prune, registry, reply, transactions, triggers};
+use async_trait::async_trait;
+use bytes::Bytes;
+use neofn_chain::manager::{TxId, TxRecord};
+use neofn_chain::port::{Reserved, TxStore, TxStoreError};
+use neofn_engine::port::{
+    Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
+    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Record, Replayable, Reply, ReplyStore,
+    Retention, Rooms, Start, StoreError, Totals,
+};
+use neofn_engine::triggers::port::{
+    Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
+    TriggerState, TriggerStore, TriggeredFunction,
+};
+use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
+use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
+use neofn_rows::Encoded;
+use neofn_types::{
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis,
+    Version,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl PostgresStore {
+    fn record_op(all: &Arc<[Record]>, at: usize, encoded: Encoded) -> (usize, Op) {
+        let bytes = all
+            .get(at)
+            .map_or(0, |record| record.new.event.len() + encoded.bytes(&record.finish));
+        let op = RecordOp {
+            all: Arc::clone(all),
+            at,
+            encoded: Arc::new(encoded),
+        };
+        (bytes, Op::Record(op))
+    }
+}
+
+#[async_trait]
+impl InvocationStore for PostgresStore {
+    async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError> {
+        self.queue.check_open()?;
+        if new.idempotency.is_some() || new.start != Start::Queued {
+            let admitted = transact!(self.pool, |conn| admit::one(conn, &new))?;
+            self.waits.notify_one();
+            return admitted;
+        }
+        let admitted = self.queue.call(new.event.len(), Op::Admit(Arc::new(new))).await?;
+        self.waits.notify_one();
+        match admitted {
+            Done::Admitted(admitted) => Ok(admitted),
+            Done::Written => Err(Fault::Damaged("answer").into()),
+        }
+    }
+    async fn claim(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+        rooms: &Rooms,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let wanted = || Wanted {
+            now,
+            lease,
+            limit,
+            rooms,
+        };
+        Ok(transact!(self.pool, |conn| claim::claim(conn, wanted()))?)
+    }
+    async fn release(&self, held: &[(InvocationId, Fence)]) -> Result<(), StoreError> {
+        Ok(read!(self.pool, |conn| claim::release(conn, held))?)
+    }
+    async fn renew(
+        &self,
+        held: &[(InvocationId, Fence)],
+        until: UnixMillis,
+    ) -> Result<Vec<InvocationId>, StoreError> {
+        Ok(read!(self.pool, |conn| claim::renew(conn, held, until))?)
+    }
+    async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
+        let encoded = Encoded::of(&finish).map_err(Fault::from)?;
+        let (bytes, emits) = (encoded.bytes(&finish), !finish.emitted.is_empty());
+        let done = self
+            .queue
+            .call(bytes, Op::Finish(Arc::new((finish, encoded))))
+            .await;
+        if emits {
+            self.waits.notify_one();
+        }
+        done.map(drop)
+    }
+    async fn record(&self, record: Record) -> Result<(), StoreError> {
+        // handed over before the first await: a caller may drop this future after its first poll
+        let encoded = Encoded::of(&record.finish).map_err(Fault::from)?;
+        let (bytes, op) = Self::record_op(&Arc::from([record]), 0, encoded);
+        let answer = self.queue.post(bytes, op)?;
+        answer.await.map_err(|_| Fault::Closed)?.map(drop)
+    }
+    async fn record_all(&self, records: Arc<[Record]>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut answers = Vec::with_capacity(records.len());
+        for (at, record) in records.iter().enumerate() {
+            let encoded = Encoded::of(&record.finish).map_err(Fault::from)?;
+            let (bytes, op) = Self::record_op(&records, at, encoded);
+            answers.push(self.queue.call(bytes, op));
+        }
+        let verdicts = futures_util::future::join_all(answers).await;
+        Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
+    }
+    async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
+        Ok(transact!(self.pool, |conn| claim::requeue_expired(conn, now))?)
+    }
+    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
+        self.queue.check_open()?;
+        Ok(read!(self.pool, |conn| claim::next_due(conn))?)
+    }
+    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| history::by_id(conn, id))?)
+    }
+    async fn invocations(
+        &self,
+        key: &FunctionKey,
+        filter: InvocationFilter,
+    ) -> Result<Vec<InvocationRecord>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| history::list(conn, key, filter))?)
+    }
+    async fn replayable(&self, id: InvocationId) -> Result<Option<Replayable>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| history::replayable(conn, id))?)
+    }
+    async fn prune(&self, retention: Retention, now: UnixMillis, limit: u32) -> Result<u32, StoreError> {
+        self.queue.barrier().await?;
+        Ok(transact!(self.pool, |conn| prune::prune(
+            conn, retention, now, limit
+        ))?)
+    }
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| history::totals(conn))?)
+    }
+}
+
+#[async_trait]
+impl Neighbours for PostgresStore {
+    async fn news(&self) -> News {
+        match self.news.lock().await.recv().await {
+            Some(news) => news,
+            // closed: there will be none
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl LeaseStore for PostgresStore {
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Lease, StoreError> {
+        Ok(transact!(self.pool, |conn| lease::take(
+            conn, name, holder, now, until
+        ))?)
+    }
+    async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        Ok(read!(self.pool, |conn| lease::give(conn, name, holder))?)
+    }
+}
+
+#[async_trait]
+impl ReplyStore for PostgresStore {
+    async fn begin_reply(
+        &self,
+        named: NamedRequest,
+        now: UnixMillis,
+        until: UnixMillis,
+        kept_since: UnixMillis,
+    ) -> Result<Begun, StoreError> {
+        Ok(transact!(self.pool, |conn| reply::begin(
+            conn, named, now, until, kept_since
+        ))?)
+    }
+    async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
+        Ok(read!(self.pool, |conn| reply::end(conn, name, answer.as_ref()))?)
+    }
+}
+
+#[async_trait]
+impl TriggerStore for PostgresStore {
+    async fn triggered(&self) -> Result<Vec<TriggeredFunction>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| triggers::triggered(conn))?)
+    }
+    async fn trigger_states(&self) -> Result<Vec<TriggerState>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| triggers::states(conn))?)
+    }
+    async fn change_triggers(
+        &self,
+        changes: Vec<TriggerChange>,
+        network: Option<u32>,
+        at: UnixMillis,
+    ) -> Result<(), StoreError> {
+        Ok(transact!(self.pool, |conn| triggers::change(
+            conn, &changes, network, at
+        ))?)
+    }
+    async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
+        Ok(read!(self.pool, |conn| triggers::cursor(conn, network))?)
+    }
+    async fn place_chain_cursor(
+        &self,
+        network: u32,
+        next: u64,
+        previous: Option<Hash256>,
+        anew: bool,
+    ) -> Result<ChainCursor, StoreError> {
+        Ok(transact!(self.pool, |conn| triggers::place_cursor(
+            conn, network, next, previous, anew
+        ))?)
+    }
+    async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
+        let advanced = transact!(self.pool, |conn| triggers::advance(conn, &advance))?;
+        self.waits.notify_one();
+        advanced
+    }
+    async fn deliver(&self, deliver: Deliver) -> Result<Vec<Delivered>, StoreError> {
+        let delivered = transact!(self.pool, |conn| triggers::deliver(conn, &deliver))?;
+        self.waits.notify_one();
+        delivered
+    }
+    async fn release_due(&self, now: UnixMillis, limit: u32) -> Result<Released, StoreError> {
+        Ok(transact!(self.pool, |conn| triggers::release_due(
+            conn, now, limit
+        ))?)
+    }
+    async fn fired(&self, project: &ProjectName, filter: FiredFilter) -> Result<Vec<Fired>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| triggers::fired(conn, project, &filter))?)
+    }
+    async fn redo(&self, id: InvocationId, redo: Redo, at: UnixMillis) -> Result<(), StoreError> {
+        transact!(self.pool, |conn| triggers::redo(conn, id, redo, at))?
+    }
+}
+
+#[async_trait]
+impl KvStore for PostgresStore {
+    async fn get(
+        &self,
+        project: &ProjectName,
+        key: &str,
+        now: UnixMillis,
+    ) -> Result<Option<KvEntry>, StoreError> {
+        // no barrier: whoever wrote was answered after the commit
+        Ok(read!(self.pool, |conn| kv::get(conn, project, key, now))?)
+    }
+    async fn list(
+        &self,
+        project: &ProjectName,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+        now: UnixMillis,
+    ) -> Result<Vec<KvEntry>, StoreError> {
+        let page = || kv::Page {
+            prefix,
+            after,
+            limit,
+            now,
+        };
+        Ok(read!(self.pool, |conn| kv::list(conn, project, page()))?)
+    }
+    async fn sweep(&self, now: UnixMillis, limit: u32) -> Result<u32, StoreError> {
+        Ok(transact!(self.pool, |conn| kv::sweep(conn, now, limit))?)
+    }
+}
+
+#[async_trait]
+impl RegistryStore for PostgresStore {
+    async fn publish(&self, publish: Publish) -> Result<Published, RegistryStoreError> {
+        self.queue.check_open()?;
+        transact!(self.pool, |conn| registry::publish(conn, &publish))?
+    }
+    async fn function(&self, key: &FunctionKey) -> Result<Option<FunctionRecord>, RegistryStoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| registry::function(conn, key))?)
+    }
+    async fn functions(
+        &self,
+        project: &ProjectName,
+        after: Option<&FunctionName>,
+        limit: u32,
+    ) -> Result<Vec<FunctionRecord>, RegistryStoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| registry::functions(
+            conn, project, after, limit
+        ))?)
+    }
+    async fn project_exists(&self, project: &ProjectName) -> Result<bool, RegistryStoreError> {
+        Ok(read!(self.pool, |conn| registry::project_exists(conn, project))?)
+    }
+    async fn projects(&self) -> Result<Vec<ProjectName>, RegistryStoreError> {
+        Ok(read!(self.pool, |conn| registry::projects(conn))?)
+    }
+    async fn version(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+    ) -> Result<Option<VersionRecord>, RegistryStoreError> {
+        Ok(read!(self.pool, |conn| registry::version(conn, key, version))?)
+    }
+    async fn versions(
+        &self,
+        key: &FunctionKey,
+        before: Option<Version>,
+        limit: u32,
+    ) -> Result<Vec<VersionRecord>, RegistryStoreError> {
+        Ok(read!(self.pool, |conn| registry::versions(
+            conn, key, before, limit
+        ))?)
+    }
+    async fn set_live(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+        at: UnixMillis,
+    ) -> Result<FunctionRecord, RegistryStoreError> {
+        transact!(self.pool, |conn| registry::set_live(conn, key, version, at))?
+    }
+    async fn set_active(
+        &self,
+        key: &FunctionKey,
+        active: bool,
+        at: UnixMillis,
+    ) -> Result<FunctionRecord, RegistryStoreError> {
+        transact!(self.pool, |conn| registry::set_active(conn, key, active, at))?
+    }
+    async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError> {
+        let at = self.clock.now();
+        transact!(self.pool, |conn| registry::delete_function(conn, key, at))?
+    }
+    async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {
+        self.queue.check_open()?;
+        let now = self.clock.now();
+        Ok(transact!(self.pool, |conn| blobs::put(conn, &bytes, now))?)
+    }
+    async fn blob(&self, digest: Digest) -> Result<Bytes, RegistryStoreError> {
+        let bytes = read!(self.pool, |conn| blobs::get(conn, digest))??;
+        Ok(bytes.into())
+    }
+    async fn sweep_blobs(&self, unstored_for: Duration) -> Result<u32, RegistryStoreError> {
+        let age = i64::try_from(unstored_for.as_millis()).unwrap_or(i64::MAX);
+        let before = UnixMillis(self.clock.now().0.saturating_sub(age));
+        Ok(transact!(self.pool, |conn| blobs::sweep(conn, before))?)
+    }
+    async fn set_artifact(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+        artifact: ArtifactRef,
+    ) -> Result<(), RegistryStoreError> {
+        transact!(self.pool, |conn| registry::set_artifact(
+            conn, key, version, &artifact
+        ))?
+    }
+}
+
+#[async_trait]
+impl TxStore for PostgresStore {
+    async fn reserve(&self, record: TxRecord, balance: Datoshi) -> Result<Reserved, TxStoreError> {
+        Ok(transact!(self.pool, Tries::new(), |conn, again| {
+            transactions::reserve(conn, &record, balance, again)
+        })?)
+    }
+    async fn advance(&self, record: TxRecord) -> Result<bool, TxStoreError> {
+        Ok(transact!(self.pool, Tries::new(), |conn, again| {
+            transactions::advance_again(conn, &record, again)
+        })?)
+    }
+    async fn abandon(&self, id: TxId, revision: u64) -> Result<bool, TxStoreError> {
+        Ok(transact!(self.pool, |conn| transactions::abandon(
+            conn, id, revision
+        ))?)
+    }
+    async fn transaction(&self, id: TxId) -> Result<Option<TxRecord>, TxStoreError> {
+        Ok(read!(self.pool, |conn| transactions::by_id(conn, id))?)
+    }
+    async fn open_transactions(&self, limit: u32) -> Result<Vec<TxRecord>, TxStoreError> {
+        Ok(read!(self.pool, |conn| transactions::open(conn, limit))?)
+    }
+    async fn transactions(
+        &self,
+        project: &ProjectName,
+        before: Option<TxId>,
+        limit: u32,
+    ) -> Result<Vec<TxRecord>, TxStoreError> {
+        Ok(read!(self.pool, |conn| transactions::list(
+            conn, project, before, limit
+        ))?)
+    }
+}

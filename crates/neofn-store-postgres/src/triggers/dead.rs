@@ -1,0 +1,74 @@
+//! Dead letters: queued again, or laid to rest.
+
+use crate::admit::Answer;
+use crate::batch::Counts;
+use crate::error::Fault;
+use crate::rows::{Place, with_bytes};
+use neofn_engine::port::StoreError;
+use neofn_engine::triggers::port::Redo;
+use neofn_rows::{DEAD, FAILED, LIVE};
+use neofn_types::{InvocationId, UnixMillis};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+pub(crate) async fn redo(
+    conn: &mut PgConnection,
+    id: InvocationId,
+    redo: Redo,
+    at: UnixMillis,
+) -> Answer<()> {
+    let found = sqlx::query(with_bytes!(
+        "SELECT i.pid, i.fid, i.fence, ",
+        " FROM invocation i JOIN function f ON f.pid = i.pid AND f.fid = i.fid \
+         WHERE i.id = $1 AND i.status = $2 FOR UPDATE OF i FOR KEY SHARE OF f"
+    ))
+    .bind(id.as_bytes().as_slice())
+    .bind(DEAD)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = found else {
+        return Ok(Err(StoreError::NotFound));
+    };
+    let place = Place::at(&row, 0)?;
+    match redo {
+        Redo::Drop => set_failed(conn, place, id).await?,
+        Redo::Retry => {
+            // the newest code: the reason for trying again is that it was mended
+            sqlx::query(
+                "UPDATE invocation SET status = $4, attempt = 0, run_at = $5, finished_at = NULL, result = NULL, \
+                 version = (SELECT live FROM function WHERE pid = $1 AND fid = $2) \
+                 WHERE pid = $1 AND fid = $2 AND id = $3",
+            )
+            .bind(place.pid)
+            .bind(place.fid)
+            .bind(id.as_bytes().as_slice())
+            .bind(LIVE)
+            .bind(at.0)
+            .execute(&mut *conn)
+            .await?;
+            sqlx::query("INSERT INTO queue VALUES ($1, $2, $4, $3, 0, 0, $5, false, NULL)")
+                .bind(place.pid)
+                .bind(place.fid)
+                .bind(id.as_bytes().as_slice())
+                .bind(at.0)
+                .bind(row.try_get::<i64, _>(2)?)
+                .execute(&mut *conn)
+                .await?;
+            let mut counts = Counts::default();
+            counts.resumed(place, row.try_get(3)?);
+            counts.write(conn).await?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn set_failed(conn: &mut PgConnection, place: Place, id: InvocationId) -> Result<(), Fault> {
+    sqlx::query("UPDATE invocation SET status = $4 WHERE pid = $1 AND fid = $2 AND id = $3")
+        .bind(place.pid)
+        .bind(place.fid)
+        .bind(id.as_bytes().as_slice())
+        .bind(FAILED)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Triggers: states, what events bring, lanes of deliveries that wait, and what became of them.
+
+mod advance;
+mod dead;
+mod fired;
+mod lanes;
+mod state;
+
+pub(crate) use advance::{advance, deliver, emitted};
+pub(crate) use dead::redo;
+pub(crate) use fired::fired;
+pub(crate) use lanes::{drop_empty_lanes, release_due};
+pub(crate) use state::{change, cursor, place_cursor, states, triggered};

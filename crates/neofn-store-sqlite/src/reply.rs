@@ -1,0 +1,62 @@
+//! Answers to requests that named themselves.
+
+use crate::error::Fault;
+use bytes::Bytes;
+use neofn_engine::port::{Begun, NamedRequest, Reply};
+use neofn_types::{Digest, UnixMillis};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// Forgotten at a time: a flood of old ones does not hold up the writer.
+const FORGOTTEN_MAX: i64 = 100;
+
+pub(crate) fn begin(
+    conn: &Connection,
+    named: NamedRequest,
+    now: UnixMillis,
+    until: UnixMillis,
+    kept_since: UnixMillis,
+) -> Result<Begun, Fault> {
+    conn.prepare_cached(
+        "DELETE FROM reply WHERE name IN (SELECT name FROM reply WHERE begun_at < ?1 LIMIT ?2)",
+    )?
+    .execute(params![kept_since.0, FORGOTTEN_MAX])?;
+    let taken = conn
+        .prepare_cached(
+            "INSERT INTO reply(name, request, begun_at, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
+             SET until = excluded.until WHERE status IS NULL AND until <= ?3 AND request = excluded.request",
+        )?
+        .execute(params![named.name.0, named.request.0, now.0, until.0])?;
+    if taken > 0 {
+        return Ok(Begun::Fresh);
+    }
+    let row: Option<([u8; 32], Option<u16>, Option<Vec<u8>>)> = conn
+        .prepare_cached("SELECT request, status, body FROM reply WHERE name = ?1")?
+        .query_row([named.name.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    Ok(match row {
+        Some((request, _, _)) if request != named.request.0 => Begun::Other,
+        Some((_, Some(status), Some(body))) => Begun::Done(Reply {
+            status,
+            body: Bytes::from(body),
+        }),
+        _ => Begun::Running,
+    })
+}
+
+pub(crate) fn end(conn: &Connection, name: Digest, reply: Option<&Reply>) -> Result<(), Fault> {
+    match reply {
+        Some(reply) => conn
+            .prepare_cached("UPDATE reply SET status = ?2, body = ?3 WHERE name = ?1")?
+            .execute(params![name.0, reply.status, &reply.body[..]])?,
+        None => conn
+            .prepare_cached("DELETE FROM reply WHERE name = ?1 AND status IS NULL")?
+            .execute([name.0])?,
+    };
+    Ok(())
+}
+
+/// What an earlier process was doing when it died may be done again at once.
+pub(crate) fn end_all(conn: &Connection) -> Result<(), Fault> {
+    conn.execute("UPDATE reply SET until = 0 WHERE status IS NULL", [])?;
+    Ok(())
+}

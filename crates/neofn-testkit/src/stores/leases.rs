@@ -1,0 +1,71 @@
+//! Leases: one holder at a time, and a fence that grows with each change of hands.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use super::Harness;
+use neofn_engine::port::{Lease, LeaseStore as _};
+use neofn_types::{Fence, UnixMillis};
+
+fn lease(holder: &str, fence: u64, until: i64) -> Lease {
+    Lease {
+        holder: holder.to_owned(),
+        fence: Fence(fence),
+        until: UnixMillis(until),
+    }
+}
+
+pub async fn a_lease_has_one_holder<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let take = async |name, holder, now, until| {
+        store
+            .take_lease(name, holder, UnixMillis(now), UnixMillis(until))
+            .await
+            .unwrap()
+    };
+    assert_eq!(take("triggers", "a", 0, 10).await, lease("a", 1, 10));
+    assert_eq!(take("triggers", "b", 5, 15).await, lease("a", 1, 10));
+    assert_eq!(take("triggers", "a", 8, 18).await, lease("a", 1, 18));
+    // another name is another lease
+    assert_eq!(take("publisher", "b", 8, 18).await, lease("b", 1, 18));
+    // it has ended at its last moment
+    assert_eq!(take("triggers", "b", 18, 28).await, lease("b", 2, 28));
+    assert_eq!(take("triggers", "a", 19, 29).await, lease("b", 2, 28));
+    // who lets it end is no longer who held it
+    assert_eq!(take("triggers", "b", 28, 38).await, lease("b", 3, 38));
+    store.give_lease("triggers", "a").await.unwrap();
+    assert_eq!(take("triggers", "a", 29, 39).await, lease("b", 3, 38));
+    store.give_lease("triggers", "b").await.unwrap();
+    assert_eq!(take("triggers", "a", 29, 39).await, lease("a", 4, 39));
+    harness.stop(store).await;
+}
+
+pub async fn of_many_that_ask_at_once_one_gets_it<H: Harness>() {
+    let harness = H::new();
+    let store = std::sync::Arc::new(harness.open().await);
+    for round in 1..=5_u64 {
+        let now = UnixMillis(i64::try_from(round).unwrap() * 100);
+        let asked = (0..8).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let holder = format!("node-{n}");
+                let lease = store
+                    .take_lease("triggers", &holder, now, UnixMillis(now.0 + 100))
+                    .await
+                    .unwrap();
+                (lease.holder == holder, lease)
+            })
+        });
+        let asked: Vec<_> = asked.collect();
+        let mut winners = 0;
+        let mut seen = std::collections::HashSet::new();
+        for asked in asked {
+            let (won, lease) = asked.await.unwrap();
+            winners += u32::from(won);
+            seen.insert((lease.holder, lease.fence));
+        }
+        assert_eq!((winners, seen.len()), (1, 1), "{seen:?}");
+        assert!(seen.iter().all(|(_, fence)| fence.0 == round), "{seen:?}");
+    }
+    let store = std::sync::Arc::into_inner(store).unwrap();
+    harness.stop(store).await;
+}

@@ -1,0 +1,646 @@
+//! The ledger: the sentences of its port, and the purses and the bank over it.
+
+use super::Harness;
+use super::support::{Counter, LEASE, Rooms, deploy, failure, finish, key, keyed, ok, queued, record};
+use neofn_engine::port::{Claimed, InvocationStore as _, NewInvocation, Outcome, Start, StoreError};
+use neofn_gas::ledger::{
+    Account, Budget, Charge, Detail, Entry, Hold, Period, Purpose, Refused, StatementFilter, Transfer,
+    TransferId, UnitPrice, UsageFilter, Written,
+};
+use neofn_gas::port::{
+    HoldFilter, LedgerError, LedgerStore, Payment, PaymentError, PaymentName, PaymentState, Projects,
+    Treasury,
+};
+use neofn_gas::{Bank, BankOptions, LeaseOptions, Purses, ReserveError};
+use neofn_registry::port::RegistryStore as _;
+use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, ProjectName, ScriptHash, Units, UnixMillis};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// No two processes have one name.
+static ENTROPY: Counter = Counter(AtomicU64::new(1));
+
+fn project(n: u64) -> Account {
+    Account::Project(format!("p{n}").parse().unwrap())
+}
+fn id(what: &str, n: u64) -> TransferId {
+    TransferId::of(what, &[&n.to_be_bytes()])
+}
+fn transfer(id: TransferId, debit: Account, credit: Account, amount: i64) -> Entry {
+    Entry::Transfer(Transfer {
+        id,
+        purpose: Purpose::Funding,
+        debit,
+        credit,
+        amount: Datoshi(amount),
+        at: UnixMillis(1),
+        detail: Detail::default(),
+    })
+}
+fn hold(id: TransferId, debit: Account, amount: i64, at_least: i64) -> Entry {
+    Entry::Hold(Hold {
+        id,
+        purpose: Purpose::Lease,
+        debit,
+        credit: Account::Fees,
+        amount: Datoshi(amount),
+        at_least: Datoshi(at_least),
+        at: UnixMillis(1),
+        detail: Detail::default(),
+    })
+}
+fn post(id: TransferId, hold: TransferId, amount: i64) -> Entry {
+    Entry::Post {
+        id,
+        hold,
+        amount: Datoshi(amount),
+        purpose: Purpose::Charge,
+        at: UnixMillis(1),
+        detail: Detail::default(),
+    }
+}
+
+pub async fn a_group_keeps_what_is_allowed<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let (a, b) = (project(1), project(2));
+    let answers = store
+        .write(vec![
+            transfer(id("t", 1), a.clone(), b.clone(), 1),
+            transfer(id("t", 2), Account::Treasury, a.clone(), 10),
+            transfer(id("t", 3), a.clone(), b.clone(), 11),
+            transfer(id("t", 4), a.clone(), b.clone(), 4),
+            transfer(id("t", 4), a.clone(), b.clone(), 4),
+            transfer(id("t", 5), a.clone(), a.clone(), 1),
+            transfer(id("t", 6), a.clone(), b.clone(), 0),
+        ])
+        .await
+        .unwrap();
+    assert!(matches!(answers[0], Err(Refused::Insufficient { .. })));
+    assert_eq!(answers[1], Ok(Written::Now(Datoshi(10))));
+    assert!(matches!(
+        answers[2],
+        Err(Refused::Insufficient {
+            available: Datoshi(10),
+            ..
+        })
+    ));
+    assert_eq!(answers[3], Ok(Written::Now(Datoshi(4))));
+    assert_eq!(answers[4], Ok(Written::Before(Datoshi(4))));
+    assert!(matches!(answers[5], Err(Refused::Senseless(_))));
+    assert!(matches!(answers[6], Err(Refused::Senseless(_))));
+    assert_eq!(
+        store.account(&a).await.unwrap().unwrap().state.balance,
+        Datoshi(6)
+    );
+    assert!(store.totals().await.unwrap().sound());
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
+pub async fn holds_end_once<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let a = project(1);
+    let h = id("h", 1);
+    let release = |amount| Entry::Release {
+        id: id("r", 1),
+        hold: h,
+        amount: Datoshi(amount),
+        at: UnixMillis(2),
+    };
+    let void = Entry::Void {
+        hold: h,
+        at: UnixMillis(2),
+    };
+    let answers = store
+        .write(vec![
+            transfer(id("t", 1), Account::Treasury, a.clone(), 100),
+            hold(h, a.clone(), 500, 60),
+            hold(h, a.clone(), 500, 60),
+            transfer(id("t", 2), a.clone(), Account::Fees, 1),
+            post(id("p", 1), h, 30),
+            post(id("p", 1), h, 30),
+            post(id("p", 1), h, 31),
+            release(20),
+            release(20),
+            post(id("p", 2), h, 51),
+            void.clone(),
+            void,
+            post(id("p", 3), h, 1),
+        ])
+        .await
+        .unwrap();
+    let now = |n| Ok(Written::Now(Datoshi(n)));
+    let before = |n| Ok(Written::Before(Datoshi(n)));
+    assert_eq!(answers[1..3], [now(100), before(100)], "as much as there is");
+    assert!(matches!(answers[3], Err(Refused::Insufficient { .. })));
+    assert_eq!(answers[4..6], [now(30), before(30)]);
+    assert_eq!(answers[6], Err(Refused::Mismatch(id("p", 1))));
+    assert_eq!(answers[7..9], [now(20), before(20)]);
+    assert!(matches!(
+        answers[9],
+        Err(Refused::HoldSpent {
+            left: Datoshi(50),
+            ..
+        })
+    ));
+    assert_eq!(answers[10..12], [now(50), before(0)]);
+    assert!(matches!(answers[12], Err(Refused::HoldSpent { .. })));
+    let state = store.account(&a).await.unwrap().unwrap().state;
+    assert_eq!((state.balance, state.held), (Datoshi(70), Datoshi(0)));
+    assert!(store.totals().await.unwrap().sound());
+    assert_eq!(store.prune_holds(UnixMillis(3), 10).await.unwrap(), 1);
+    assert_eq!(store.hold(h).await.unwrap(), None);
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
+pub async fn budgets_stop_and_warn<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let name: neofn_types::ProjectName = "p1".parse().unwrap();
+    let budget = Budget {
+        project: name.clone(),
+        function: None,
+        period: Period::Day,
+        limit: Datoshi(100),
+    };
+    let first = vec![transfer(id("t", 1), Account::Treasury, project(1), 1_000)];
+    store.write(first).await.unwrap();
+    store.set_budget(budget.clone(), UnixMillis(1)).await.unwrap();
+    let (a, b) = (id("h", 1), id("h", 2));
+    let answers = store
+        .write(vec![
+            hold(a, project(1), 80, 80),
+            hold(b, project(1), 21, 21),
+            post(id("p", 1), a, 60),
+            Entry::Void {
+                hold: a,
+                at: UnixMillis(1),
+            },
+            hold(b, project(1), 41, 41),
+            hold(b, project(1), 80, 40),
+            post(id("p", 2), b, 40),
+        ])
+        .await
+        .unwrap();
+    assert!(answers[0].is_ok());
+    assert!(
+        matches!(
+            answers[1],
+            Err(Refused::Budget {
+                left: Datoshi(20),
+                ..
+            })
+        ),
+        "{:?}",
+        answers[1]
+    );
+    assert!(matches!(
+        answers[4],
+        Err(Refused::Budget {
+            left: Datoshi(40),
+            ..
+        })
+    ));
+    assert_eq!(answers[5], Ok(Written::Now(Datoshi(40))));
+    let alerts = store.alerts(&name, 10).await.unwrap();
+    let percents: Vec<_> = alerts.iter().map(|a| a.percent).collect();
+    assert_eq!(percents, [100, 50], "once each, the newest first");
+    let rows = store.budgets(&name, UnixMillis(1)).await.unwrap();
+    assert_eq!((rows[0].spent, rows[0].held), (Datoshi(100), Datoshi(0)));
+    let tomorrow = store.budgets(&name, UnixMillis(86_400_000)).await.unwrap();
+    assert_eq!(tomorrow[0].spent, Datoshi(0));
+    assert!(store.remove_budget(budget.clone()).await.unwrap());
+    assert!(!store.remove_budget(budget).await.unwrap());
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
+pub async fn a_purse_spends_no_more_than_its_lease<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let first = vec![transfer(id("t", 1), Account::Treasury, project(1), 10_000)];
+    store.write(first).await.unwrap();
+    let options = LeaseOptions {
+        size: Datoshi(1_000),
+        price: UnitPrice(1_000_000),
+    };
+    let purses = || {
+        let store: Arc<dyn LedgerStore> = store.clone();
+        Purses::new(store, harness.clock(), &ENTROPY, options)
+    };
+    let key = FunctionKey::new("p1".parse().unwrap(), "f".parse().unwrap());
+    let purse = purses();
+    // 200 calls of up to 40, each of which costs 7; some are never run
+    let mut charged = 0;
+    for n in 0..200u8 {
+        let reserved = purse.reserve(&key, Units(40)).await.unwrap();
+        if n % 5 == 0 {
+            continue;
+        }
+        let charge = reserved.settle(Units(7)).unwrap();
+        let invocation = InvocationId::from_bytes([n; 16]);
+        let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
+        for answer in store.write(entries).await.unwrap() {
+            assert_eq!(answer, Ok(Written::Now(Datoshi(7))));
+            charged += 7;
+        }
+    }
+    let state = store.account(&project(1)).await.unwrap().unwrap().state;
+    assert_eq!(state.balance, Datoshi(10_000 - charged));
+    assert!(state.held <= Datoshi(1_000), "{state:?}");
+    assert!(store.totals().await.unwrap().sound());
+    let usage = store
+        .usage(UsageFilter {
+            project: key.project.clone(),
+            function: None,
+            from: UnixMillis(0),
+            until: UnixMillis(i64::MAX),
+            after: None,
+            limit: 10,
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (usage.len(), usage[0].invocations, usage[0].units),
+        (1, 160, 160 * 7)
+    );
+    assert_eq!(usage[0].amount, Datoshi(charged));
+
+    // a process that dies leaves its lease behind; the next one gives it back
+    let next = purses();
+    assert_eq!(next.recover().await.unwrap(), state.held);
+    let state = store.account(&project(1)).await.unwrap().unwrap().state;
+    assert_eq!(
+        (state.balance, state.held),
+        (Datoshi(10_000 - charged), Datoshi(0))
+    );
+
+    // what a call may cost is refused before it runs
+    let refused = next.reserve(&key, Units(10_000)).await;
+    assert!(matches!(
+        refused,
+        Err(ReserveError::Refused(Refused::Insufficient { .. }))
+    ));
+    // reservations side by side cannot have more than there is
+    let all = futures(&next, &key, 30, 400).await;
+    let got = all.iter().filter(|r| r.is_ok()).count();
+    let has = usize::try_from(state.balance.0 / 400).unwrap();
+    assert_eq!(got, has.min(30));
+    drop(all);
+    next.give_back().await.unwrap();
+    let state = store.account(&project(1)).await.unwrap().unwrap().state;
+    assert_eq!(state.held, Datoshi(0));
+
+    // a budget of the function: each call is held for itself
+    let budget = Budget {
+        project: key.project.clone(),
+        function: Some(key.function.clone()),
+        period: Period::Total,
+        limit: Datoshi(100),
+    };
+    store.set_budget(budget, UnixMillis(1)).await.unwrap();
+    next.forget(&key.project).await.unwrap();
+    let one = next.reserve(&key, Units(60)).await.unwrap();
+    let two = next.reserve(&key, Units(60)).await;
+    assert!(matches!(two, Err(ReserveError::Refused(Refused::Budget { .. }))));
+    drop(one);
+    let three = next.reserve(&key, Units(60)).await.unwrap();
+    assert!(three.settle(Units(9)).unwrap().closes);
+    let open = HoldFilter {
+        purpose: Purpose::Lease,
+        project: None,
+        open: true,
+        limit: 10,
+    };
+    assert_eq!(store.holds(open).await.unwrap().len(), 1);
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
+async fn futures(
+    purses: &Purses,
+    key: &FunctionKey,
+    count: usize,
+    units: u64,
+) -> Vec<Result<neofn_gas::Reservation, ReserveError>> {
+    let mut tasks = Vec::new();
+    for _ in 0..count {
+        let (purses, key) = (purses.clone(), key.clone());
+        tasks.push(tokio::spawn(
+            async move { purses.reserve(&key, Units(units)).await },
+        ));
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.push(task.await.unwrap());
+    }
+    all
+}
+
+pub async fn statements_page_backwards<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let mut entries = Vec::new();
+    for n in 1..=9 {
+        entries.push(transfer(id("in", n), Account::Treasury, project(1), 10));
+        entries.push(transfer(id("out", n), project(1), Account::Fees, 3));
+    }
+    store.write(entries).await.unwrap();
+    let mut filter = StatementFilter {
+        before: None,
+        since: None,
+        limit: 4,
+    };
+    let mut amounts = Vec::new();
+    loop {
+        let lines = store.statement(&project(1), filter).await.unwrap();
+        let Some(last) = lines.last() else { break };
+        filter.before = Some(last.seq);
+        amounts.extend(lines.iter().map(|l| l.amount.0));
+    }
+    assert_eq!(amounts, [-3, 10].repeat(9));
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
+/// Knows one transaction, or none.
+struct Forgetful(Option<[u8; 16]>);
+#[async_trait::async_trait]
+impl Treasury for Forgetful {
+    fn network(&self) -> u32 {
+        42
+    }
+    async fn account(&self) -> Result<Option<ScriptHash>, PaymentError> {
+        Ok(None)
+    }
+    async fn balance(&self, _: &[ScriptHash]) -> Result<(u64, Datoshi), PaymentError> {
+        Ok((1, Datoshi(0)))
+    }
+    async fn pay(&self, _: Payment) -> Result<PaymentState, PaymentError> {
+        Err(PaymentError::Later("not here".to_owned()))
+    }
+    async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
+        let known = matches!((name, self.0), (PaymentName::Managed(id), Some(mine)) if *id == mine);
+        Ok(known.then_some(PaymentState::Waiting { tx: None }))
+    }
+}
+struct Every;
+#[async_trait::async_trait]
+impl Projects for Every {
+    async fn exists(&self, _: &ProjectName) -> Result<bool, LedgerError> {
+        Ok(true)
+    }
+}
+
+/// Whoever asks again after its hold was given back must not sign without another one.
+pub async fn fees_that_were_given_back_are_set_aside_anew<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let bank = |knows: Option<[u8; 16]>| {
+        let lease = LeaseOptions {
+            size: LeaseOptions::SIZE,
+            price: UnitPrice(0),
+        };
+        Bank::new(BankOptions {
+            store: store.clone(),
+            treasury: Some(Arc::new(Forgetful(knows))),
+            projects: Arc::new(Every),
+            purses: Purses::new(store.clone(), harness.clock(), &ENTROPY, lease),
+            clock: harness.clock(),
+            allocation: Datoshi(0),
+            withdrawal_fee_max: Datoshi(10),
+        })
+    };
+    let key = FunctionKey::new("p1".parse().unwrap(), "f".parse().unwrap());
+    let first = transfer(id("in", 1), Account::Treasury, project(1), 1_000);
+    store.write(vec![first]).await.unwrap();
+    let (name, other) = ([7; 16], [8; 16]);
+    let left = async || {
+        let row = store.account(&project(1)).await.unwrap().unwrap();
+        row.state.available().0
+    };
+    bank(None)
+        .hold_fees(&key, None, name, Datoshi(300))
+        .await
+        .unwrap();
+    bank(None)
+        .hold_fees(&key, None, name, Datoshi(300))
+        .await
+        .unwrap();
+    assert_eq!(left().await, 700);
+    bank(None).release_fees(name).await.unwrap();
+    assert_eq!(left().await, 1_000);
+    bank(None)
+        .hold_fees(&key, None, name, Datoshi(300))
+        .await
+        .unwrap();
+    assert_eq!(left().await, 700);
+    bank(None).release_fees(name).await.unwrap();
+    // what the manager knows has its end already, or will: asking again changes nothing
+    bank(Some(name))
+        .hold_fees(&key, None, name, Datoshi(300))
+        .await
+        .unwrap();
+    assert_eq!(left().await, 1_000);
+    bank(None).release_fees(other).await.unwrap();
+    assert!(
+        bank(None)
+            .hold_fees(&key, None, other, Datoshi(1_001))
+            .await
+            .is_err()
+    );
+    assert!(store.totals().await.unwrap().sound());
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
+/// What an invocation is accepted with, and what its attempts cost, is written with the invocation or not at all.
+pub async fn an_end_and_its_charge_are_one<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let (store, money) = (&*opened, H::money(&opened));
+    let f = key("p1", "f");
+    deploy(store, &f).await;
+    money
+        .write(vec![transfer(id("t", 1), Account::Treasury, project(1), 100)])
+        .await
+        .unwrap();
+    let state = async || {
+        let row = money.account(&project(1)).await.unwrap().unwrap();
+        (row.state.balance.0, row.state.held.0)
+    };
+    let with_hold = |mut new: NewInvocation, amount: i64| {
+        new.hold = Some(Hold {
+            id: TransferId::hold_of(new.id),
+            purpose: Purpose::Charge,
+            debit: project(1),
+            credit: Account::Fees,
+            amount: Datoshi(amount),
+            at_least: Datoshi(amount),
+            at: new.at,
+            detail: Detail {
+                function: Some(f.function.clone()),
+                price: Some(9),
+                ..Detail::default()
+            },
+        });
+        new
+    };
+
+    // accepted twice, set aside once; what cannot be paid is not accepted, and its key stays free
+    let first = with_hold(queued(&f, 1), 40);
+    for _ in 0..2 {
+        store.admit(first.clone()).await.unwrap();
+    }
+    assert_eq!(state().await, (100, 40));
+    let poor = with_hold(queued(&f, 1), 61);
+    assert!(matches!(
+        store.admit(poor.clone()).await,
+        Err(StoreError::Unpaid(_))
+    ));
+    assert!(store.invocation(poor.id).await.unwrap().is_none());
+    let poor = with_hold(keyed(&f, 2, "k", "body", Start::Queued), 61);
+    assert!(matches!(store.admit(poor).await, Err(StoreError::Unpaid(_))));
+    let second = with_hold(keyed(&f, 2, "k", "body", Start::Queued), 50);
+    store.admit(second.clone()).await.unwrap();
+    assert_eq!(state().await, (100, 90));
+
+    // an attempt is charged with its end, and what it was accepted with goes back
+    let claims = store
+        .claim(UnixMillis(3), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
+    assert_eq!(claims.len(), 2);
+    let charge = |claim: &Claimed, amount| {
+        let hold = claim.hold.unwrap();
+        assert_eq!(hold.price, UnitPrice(9));
+        Some(Charge {
+            hold: hold.id,
+            amount: Datoshi(amount),
+            units: 3,
+            price: hold.price,
+            closes: true,
+        })
+    };
+    let ended = &claims[0];
+    assert_eq!((ended.id, ended.hold.unwrap().left), (first.id, Datoshi(40)));
+    let mut end = finish(ended.id, ended.fence, ok(), 4);
+    end.charge = charge(ended, 7);
+    let mut late = end.clone();
+    late.fence = Fence(99);
+    assert!(matches!(store.finish(late).await, Err(StoreError::Fenced)));
+    assert_eq!(state().await, (100, 90));
+    store.finish(end.clone()).await.unwrap();
+    assert!(matches!(store.finish(end).await, Err(StoreError::Fenced)));
+    assert_eq!(state().await, (93, 50));
+
+    // so is one that will be tried again; the next has nothing left
+    let failed = &claims[1];
+    let retry = Outcome::Retry {
+        failure: failure(),
+        at: UnixMillis(5),
+    };
+    let mut end = finish(failed.id, failed.fence, retry, 4);
+    end.charge = charge(failed, 5);
+    store.finish(end).await.unwrap();
+    assert_eq!(state().await, (88, 0));
+    let claims = store
+        .claim(UnixMillis(6), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
+    assert_eq!((claims.len(), claims[0].hold), (1, None));
+
+    // a call that was never queued pays out of a lease, of which the rest stays
+    money
+        .write(vec![hold(id("lease", 1), project(1), 30, 30)])
+        .await
+        .unwrap();
+    let mut call = record(&f, 7);
+    call.finish.charge = Some(Charge {
+        hold: id("lease", 1),
+        amount: Datoshi(4),
+        units: 2,
+        price: UnitPrice(9),
+        closes: false,
+    });
+    store.record(call.clone()).await.unwrap();
+    assert!(matches!(store.record(call).await, Err(StoreError::Fenced)));
+    assert_eq!(state().await, (84, 26));
+
+    // what waits when its function goes gets its money back
+    let waiting = with_hold(queued(&f, 8), 50);
+    store.admit(waiting).await.unwrap();
+    assert_eq!(state().await, (84, 76));
+    store.delete_function(&f).await.unwrap();
+    assert_eq!(state().await, (84, 26));
+    let usage = UsageFilter {
+        project: f.project.clone(),
+        function: None,
+        from: UnixMillis(0),
+        until: UnixMillis(i64::MAX),
+        after: None,
+        limit: 10,
+    };
+    let used = money.usage(usage).await.unwrap();
+    assert_eq!(
+        (used[0].invocations, used[0].units, used[0].amount),
+        (3, 8, Datoshi(16))
+    );
+    assert!(money.totals().await.unwrap().sound());
+    drop(money);
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
+}
+
+/// Where several processes write one ledger, what one sets aside is given back when it is known to be gone.
+pub async fn of_a_shared_ledger_the_dead_give_back<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let first = vec![transfer(id("t", 1), Account::Treasury, project(1), 10_000)];
+    store.write(first).await.unwrap();
+    let options = LeaseOptions {
+        size: Datoshi(1_000),
+        price: UnitPrice(1_000_000),
+    };
+    let purses = || Purses::new(store.clone(), harness.clock(), &ENTROPY, options);
+    let key = FunctionKey::new("p1".parse().unwrap(), "f".parse().unwrap());
+    let (gone, alive) = (purses(), purses());
+    for purse in [&gone, &alive] {
+        purse
+            .reserve(&key, Units(40))
+            .await
+            .unwrap()
+            .settle(Units(7))
+            .unwrap();
+    }
+    assert_eq!(alive.others().await.unwrap(), [gone.process()].into());
+    assert_eq!(alive.recover_of(&gone.process()).await.unwrap(), Datoshi(1_000));
+    assert!(alive.others().await.unwrap().is_empty());
+    let state = store.account(&project(1)).await.unwrap().unwrap().state;
+    assert_eq!(state.held, Datoshi(1_000), "of the one that is alive");
+    alive.give_back().await.unwrap();
+    assert!(store.totals().await.unwrap().sound());
+    drop((store, gone, alive));
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
+}

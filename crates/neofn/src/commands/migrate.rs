@@ -1,0 +1,59 @@
+//! `neofn migrate`: from a data directory to PostgreSQL.
+
+use crate::cli::Migrate;
+use crate::failure::{Exit, Failure};
+use crate::ui::{Tone, Ui};
+use neofn_node::{Moved, PostgresOptions, SecretText};
+use serde::Serialize;
+
+/// What was moved, as JSON.
+#[derive(Serialize)]
+struct Document {
+    success: bool,
+    tables: Vec<Row>,
+    artifacts: u64,
+}
+
+#[derive(Serialize)]
+struct Row {
+    table: String,
+    rows: u64,
+    digest: String,
+}
+
+/// Moves everything, or nothing.
+pub fn run(ui: &Ui, args: &Migrate) -> Result<Exit, Failure> {
+    let to = PostgresOptions {
+        url: SecretText::new(args.to.clone()),
+        password_file: args.password_file.clone(),
+    };
+    let runtime = neofn_node::runtime()?;
+    let moved = runtime.block_on(neofn_node::migrate(&args.from, &to))?;
+    show(ui, moved);
+    Ok(Exit::Done)
+}
+
+fn show(ui: &Ui, moved: Moved) {
+    if ui.json {
+        let tables = moved.tables.into_iter().map(|table| Row {
+            table: table.name,
+            rows: table.rows,
+            digest: table.digest,
+        });
+        ui.document(&Document {
+            success: true,
+            tables: tables.collect(),
+            artifacts: moved.artifacts,
+        });
+        return;
+    }
+    for table in &moved.tables {
+        let digest = table.digest.get(..16).unwrap_or_default();
+        ui.out(&format!("{:<14} {:>10} rows  {digest}", table.name, table.rows));
+    }
+    ui.out(&format!("{:<14} {:>10}", "artifacts", moved.artifacts));
+    ui.say(
+        Tone::Good,
+        "everything arrived; start the node with [postgres] and do not start it on the old database again",
+    );
+}

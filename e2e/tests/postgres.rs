@@ -1,0 +1,341 @@
+//! Several nodes on one PostgreSQL: they share everything, one goes on with the work of another, and nothing that was
+//! answered is lost when the database goes away for a moment. And the way there from an embedded node.
+
+#[path = "postgres/keys.rs"]
+mod keys;
+#[path = "postgres/kills.rs"]
+mod kills;
+
+use keys::share_keys;
+use neofn_testkit::{Http, NodeProcess, Postgres, binary, eventually};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+/// A claim holds for half a minute, and the work comes after that.
+const AFTER_A_LEASE: Duration = Duration::from_secs(120);
+
+/// Counts itself under its own key and in a shared counter, after some work.
+const COUNT: &str = "export async function handler(e, ctx) {
+  let sum = 0;
+  for (let i = 0; i < (e.work ?? 0); i++) sum += i % 7;
+  const mine = await ctx.kv.increment('ran/' + e.id, 1);
+  await ctx.kv.increment('all', 1);
+  return { mine, sum };
+}";
+const READ: &str = "export async function handler(e, ctx) {
+  const all = (await ctx.kv.get('all')) ?? 0;
+  const counts = {}; let cursor;
+  do {
+    const page = await ctx.kv.list({ prefix: 'ran/', cursor, limit: 1000 });
+    for (const entry of page.entries) counts[entry.key] = entry.value;
+    cursor = page.cursor;
+  } while (cursor);
+  return { all, counts };
+}";
+
+/// Starts a node of a database. The first makes the keys, as an operator copies them to the others.
+fn node(dir: &Path, name: &str, url: &str) -> NodeProcess {
+    let data = dir.join(name);
+    if name != "a" {
+        share_keys(&dir.join("a"), &data);
+    }
+    NodeProcess::start_in(&data, &["--config", config(dir, name, url).to_str().unwrap()])
+}
+
+fn config(dir: &Path, name: &str, url: &str) -> PathBuf {
+    let config = dir.join(format!("{name}.toml"));
+    std::fs::write(&config, format!("[postgres]\nurl = \"{url}\"\n")).unwrap();
+    config
+}
+
+fn deploy(http: &Http) {
+    for (name, source) in [("count", COUNT), ("read", READ)] {
+        let request = json!({"function_name": name, "source": source, "allow": {"kv": true}});
+        let _ = http.deploy_with("demo", request).expect(201);
+    }
+}
+
+/// Hands an invocation over; none when it was refused.
+fn enqueue(http: &Http, id: &str, work: u32) -> Option<String> {
+    let event = json!({"id": id, "work": work});
+    let answer = http.post("/api/v1/functions/demo/count?mode=async", &event);
+    match answer.status {
+        202 => Some(answer.json()["invocationId"].as_str().unwrap().to_owned()),
+        503 => {
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+            None
+        }
+        // the connection was cut
+        0 => None,
+        _ => panic!("{answer:?}"),
+    }
+}
+
+fn ended(http: &Http, id: &str, within: Duration) {
+    eventually("every accepted invocation ends", within, || {
+        let answer = http.get(&format!("/api/v1/invocations/{id}"));
+        if answer.status == 503 {
+            return None;
+        }
+        let status = answer.expect(200).json()["status"].clone();
+        assert!(status != "failed" && status != "dead", "{id}: {status}");
+        (status == "succeeded").then_some(())
+    });
+}
+
+/// Each of these ran to its end exactly once, as the writes that commit with the ends say.
+fn exactly_once(http: &Http, ids: &[String]) {
+    let state = http.invoke("demo", "read", &json!(null)).expect(200).json()["result"].clone();
+    let counts = state["counts"].as_object().unwrap();
+    for id in ids {
+        assert_eq!(counts.get(&format!("ran/{id}")), Some(&json!(1)), "{id}");
+    }
+    assert!(counts.values().all(|n| n == 1), "committed twice: {counts:?}");
+    assert_eq!(state["all"].as_u64(), u64::try_from(counts.len()).ok());
+}
+
+#[test]
+fn two_nodes_share_one_database() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let a = node(dir.path(), "a", &postgres.url());
+    let b = node(dir.path(), "b", &postgres.socket_url());
+    deploy(&a.http());
+    let _ = a
+        .http()
+        .deploy("demo", "v", "export const handler = () => 1;")
+        .expect(201);
+    for http in [a.http(), b.http()] {
+        assert_eq!(
+            http.invoke("demo", "v", &json!(null)).expect(200).json()["result"],
+            1
+        );
+    }
+    // what one is told, the other learns
+    let _ = b
+        .http()
+        .deploy("demo", "v", "export const handler = () => 2;")
+        .expect(200);
+    eventually("the other node runs the new version", SOON, || {
+        (a.http().invoke("demo", "v", &json!(null)).expect(200).json()["result"] == 2).then_some(())
+    });
+    let id = enqueue(&a.http(), "x", 0).expect("accepted");
+    ended(&b.http(), &id, SOON);
+    // one key, two nodes, one run
+    let keyed = |http: &Http| {
+        let body = json!({"id": "keyed"}).to_string();
+        let path = "/api/v1/functions/demo/count";
+        http.send("POST", path, body.as_bytes(), &[("idempotency-key", "k")])
+            .expect(200)
+            .json()["result"]
+            .clone()
+    };
+    assert_eq!(keyed(&a.http()), keyed(&b.http()));
+    exactly_once(&b.http(), &["x".to_owned(), "keyed".to_owned()]);
+    // an admin key of each
+    assert_ne!(a.key(), b.key());
+    let _ = Http::new(a.url(), Some(b.key()))
+        .get("/api/v1/functions/demo/v")
+        .expect(200);
+    let _ = b
+        .http()
+        .send("DELETE", "/api/functions/demo/v", b"", &[])
+        .expect(200);
+    eventually("the other node knows it no more", SOON, || {
+        (a.http().invoke("demo", "v", &json!(null)).status == 404).then_some(())
+    });
+    assert_eq!((a.terminate(), b.terminate()), (Some(0), Some(0)));
+}
+
+#[test]
+fn what_a_killed_node_had_begun_the_other_ends() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let a = node(dir.path(), "a", &postgres.url());
+    let b = node(dir.path(), "b", &postgres.url());
+    deploy(&a.http());
+    let leader = || postgres.sql("postgres", "SELECT holder FROM lease WHERE name = 'triggers'");
+    let first = leader();
+    let mut ids = Vec::new();
+    let mut names = Vec::new();
+    for n in 0..60 {
+        let name = format!("n{n}");
+        let http = if n % 2 == 0 { a.http() } else { b.http() };
+        ids.push(enqueue(&http, &name, 200_000).expect("accepted"));
+        names.push(name);
+    }
+    let running = || postgres.sql("postgres", "SELECT count(*) FROM queue WHERE state = 1");
+    eventually("work is under way", SOON, || (running() != "0").then_some(()));
+    // the first node was the leader: it was there alone
+    a.kill_hard();
+    eventually("another leader within seconds", Duration::from_secs(12), || {
+        (leader() != first).then_some(())
+    });
+    for id in &ids {
+        ended(&b.http(), id, AFTER_A_LEASE);
+    }
+    exactly_once(&b.http(), &names);
+    assert_eq!(postgres.sql("postgres", "SELECT count(*) FROM queue"), "0");
+}
+
+#[test]
+fn a_database_that_is_restarted_loses_nothing() {
+    let (mut postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let nodes = [
+        node(dir.path(), "a", &postgres.url()),
+        node(dir.path(), "b", &postgres.url()),
+    ];
+    deploy(&nodes[0].http());
+    let stop = Arc::new(AtomicBool::new(false));
+    let accepted = Arc::new(Mutex::new(Vec::new()));
+    let clients: Vec<_> = (0..4)
+        .map(|client| {
+            let (http, stop, accepted) = (nodes[client % 2].http(), stop.clone(), accepted.clone());
+            std::thread::spawn(move || {
+                let mut n = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    n += 1;
+                    let name = format!("{client}-{n}");
+                    if let Some(id) = enqueue(&http, &name, 0) {
+                        accepted.lock().unwrap().push((name, id));
+                    }
+                }
+            })
+        })
+        .collect();
+    let so_far = || accepted.lock().unwrap().len();
+    for round in 0..2 {
+        let before = so_far();
+        eventually("work is accepted", SOON, || {
+            (so_far() > before + 30).then_some(())
+        });
+        if round == 0 {
+            postgres.stop();
+        } else {
+            postgres.kill();
+        }
+        postgres.go_on();
+    }
+    let before = so_far();
+    eventually("work is accepted again", SOON, || {
+        (so_far() > before + 30).then_some(())
+    });
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
+    }
+    let accepted = std::mem::take(&mut *accepted.lock().unwrap());
+    let mut names = Vec::new();
+    for (name, id) in accepted {
+        ended(&nodes[1].http(), &id, AFTER_A_LEASE);
+        names.push(name);
+    }
+    exactly_once(&nodes[0].http(), &names);
+}
+
+#[test]
+fn a_database_that_is_away_is_said_so() {
+    let (mut postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let node = node(dir.path(), "a", &postgres.url());
+    deploy(&node.http());
+    postgres.stop();
+    let event = json!({"id": "x"});
+    let answer = node
+        .http()
+        .post("/api/v1/functions/demo/count?mode=async", &event)
+        .expect(503);
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    assert!(!answer.body.contains("127.0.0.1"), "{answer:?}");
+    postgres.go_on();
+    let id = eventually("it is taken up again", SOON, || enqueue(&node.http(), "x", 0));
+    ended(&node.http(), &id, SOON);
+    postgres.stop();
+    drop(node);
+    let config = dir.path().join("a.toml");
+    let refused = NodeProcess::try_start_in(&dir.path().join("a"), &["--config", config.to_str().unwrap()]);
+    let stderr = refused.err().expect("there is no database");
+    assert!(
+        stderr.contains("NF0902") && stderr.contains("PostgreSQL cannot be reached"),
+        "{stderr}"
+    );
+}
+
+fn migrate(from: &Path, to: &str) -> (Option<i32>, Value, String) {
+    let output = Command::new(binary())
+        .args(["migrate", "--json", "--from"])
+        .arg(from)
+        .args(["--to", to])
+        .output()
+        .unwrap();
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn an_embedded_node_moves_to_the_database() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let data = dir.path().join("a");
+    let embedded = NodeProcess::start_in(&data, &[]);
+    deploy(&embedded.http());
+    let mut ids = Vec::new();
+    let mut names = Vec::new();
+    for n in 0..40 {
+        names.push(format!("n{n}"));
+        ids.push(enqueue(&embedded.http(), &format!("n{n}"), 0).expect("accepted"));
+    }
+    let body = json!({"id": "keyed"}).to_string();
+    let keyed = |http: &Http| {
+        let path = "/api/v1/functions/demo/count";
+        http.send("POST", path, body.as_bytes(), &[("idempotency-key", "k")])
+            .expect(200)
+    };
+    let first = keyed(&embedded.http()).json()["result"].clone();
+    names.push("keyed".to_owned());
+    ended(&embedded.http(), &ids[0], SOON);
+    let (code, _, stderr) = migrate(&data, &postgres.url());
+    assert!(
+        code == Some(4) && stderr.contains("NF0604"),
+        "in use: {code:?} {stderr}"
+    );
+    // in the middle of its work
+    embedded.kill_hard();
+
+    let (code, moved, stderr) = migrate(&data, &postgres.url());
+    assert_eq!(code, Some(0), "{stderr}");
+    let rows = |name: &str| {
+        let tables = moved["tables"].as_array().unwrap();
+        let table = tables.iter().find(|t| t["table"] == name).unwrap();
+        table["rows"].as_u64().unwrap()
+    };
+    assert_eq!((rows("project"), rows("function")), (1, 2));
+    assert!(rows("invocation") > 40 && rows("kv") >= 1, "{moved}");
+    assert!(moved["artifacts"].as_u64().unwrap() > 0);
+    let (code, _, stderr) = migrate(&data, &postgres.url());
+    assert!(
+        code == Some(2) && stderr.contains("not empty"),
+        "{code:?} {stderr}"
+    );
+
+    let node = node(dir.path(), "a", &postgres.url());
+    for id in &ids {
+        ended(&node.http(), id, AFTER_A_LEASE);
+    }
+    assert_eq!(
+        keyed(&node.http()).json()["result"],
+        first,
+        "a key keeps its answer"
+    );
+    exactly_once(&node.http(), &names);
+    let _ = node
+        .http()
+        .deploy("demo", "new", "export const handler = () => 1;")
+        .expect(201);
+    let _ = node.http().invoke("demo", "new", &json!(null)).expect(200);
+}
