@@ -40,7 +40,9 @@ impl Alive {
                     tokio::time::sleep(WORD).await;
                     match take(&*store, &*clock, &me, &me).await {
                         Ok(lease) if lease.holder == me => {}
-                        Ok(_) => tracing::error!("this node was taken for dead; what it had set aside was given back"),
+                        Ok(_) => tracing::error!(
+                            "this node was taken for dead; what it had set aside was given back"
+                        ),
                         Err(error) => tracing::warn!(%error, "nobody knows that this node is alive"),
                     }
                 }

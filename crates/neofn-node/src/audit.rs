@@ -53,12 +53,7 @@ pub(crate) fn key(data: &Path) -> Result<LogKey, Error> {
 }
 
 /// Signs and anchors until `gone`; of several nodes one at a time.
-pub(crate) async fn keep(
-    log: AuditLog,
-    leading: Leading,
-    every: Option<Duration>,
-    gone: CancellationToken,
-) {
+pub(crate) async fn keep(log: AuditLog, leading: Leading, every: Option<Duration>, gone: CancellationToken) {
     let pause = every
         .unwrap_or(SIGN_EVERY)
         .clamp(Duration::from_secs(1), SIGN_EVERY);

@@ -159,7 +159,15 @@ impl Node {
             storage.agree_on_key(&data, key).await?;
         }
         let broker = outside::broker(&options, clock.clone())?;
-        let vault = outside::vault(&options, &data, store.clone(), storage.among(), clock.clone(), entropy.clone()).await?;
+        let vault = outside::vault(
+            &options,
+            &data,
+            store.clone(),
+            storage.among(),
+            clock.clone(),
+            entropy.clone(),
+        )
+        .await?;
         let beyond = Beyond {
             vault: vault.clone(),
             broker,
@@ -174,7 +182,12 @@ impl Node {
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
         let auditing = storage.leading("audit", &clock, &*entropy);
-        tokio::spawn(audit::keep(log.clone(), auditing, options.anchor_every, gone.clone()));
+        tokio::spawn(audit::keep(
+            log.clone(),
+            auditing,
+            options.anchor_every,
+            gone.clone(),
+        ));
         // a database that nodes share is backed up with its own tools
         let archive = storage.embedded.clone().map(|store| {
             Arc::new(Archive {

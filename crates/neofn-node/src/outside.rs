@@ -2,10 +2,10 @@
 
 use crate::files;
 use crate::options::{NodeOptions, SecretsRoot};
-use neofn_engine::Among;
 use neofn_egress::{Broker, BrokerOptions, Reach, read_ca_file};
-use neofn_secrets::{Key, RootSource, Vault, VaultLimits, read_key_file};
+use neofn_engine::Among;
 use neofn_secrets::port::SecretStore;
+use neofn_secrets::{Key, RootSource, Vault, VaultLimits, read_key_file};
 use neofn_types::{Clock, Code, Entropy, Error};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,10 @@ const SHARE: &str = "Nodes that share a database share the root key of its secre
 fn missing(path: &Path) -> Error {
     Error::new(
         Code::ConfigInvalid,
-        format!("{} is missing, with which the other nodes of this database work", path.display()),
+        format!(
+            "{} is missing, with which the other nodes of this database work",
+            path.display()
+        ),
     )
     .hint(SHARE)
 }

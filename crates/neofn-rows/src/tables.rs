@@ -245,10 +245,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "account",
-        columns: &[
-            ("account", Bytes),
-            ("created_at", Int),
-        ],
+        columns: &[("account", Bytes), ("created_at", Int)],
     },
     Table {
         name: "session",
@@ -264,11 +261,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "refresh",
-        columns: &[
-            ("session", Bytes),
-            ("hash", Bytes),
-            ("generation", Int),
-        ],
+        columns: &[("session", Bytes), ("hash", Bytes), ("generation", Int)],
     },
     Table {
         name: "signing_key",
@@ -293,11 +286,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "secret_root",
-        columns: &[
-            ("id", Int),
-            ("generation", Int),
-            ("record", Text),
-        ],
+        columns: &[("id", Int), ("generation", Int), ("record", Text)],
     },
     Table {
         name: "secret_kek",
@@ -384,11 +373,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "ledger_release",
-        columns: &[
-            ("hold", Bytes),
-            ("id", Bytes),
-            ("amount", Int),
-        ],
+        columns: &[("hold", Bytes), ("id", Bytes), ("amount", Int)],
     },
     Table {
         name: "ledger_usage",
@@ -428,48 +413,27 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "ledger_policy",
-        columns: &[
-            ("project", Text),
-            ("policy", Text),
-        ],
+        columns: &[("project", Text), ("policy", Text)],
     },
     Table {
         name: "ledger_route",
-        columns: &[
-            ("account", Bytes),
-            ("kind", Int),
-            ("project", Text),
-        ],
+        columns: &[("account", Bytes), ("kind", Int), ("project", Text)],
     },
     Table {
         name: "ledger_mark",
-        columns: &[
-            ("network", Int),
-            ("next", Int),
-        ],
+        columns: &[("network", Int), ("next", Int)],
     },
     Table {
         name: "audit_entry",
-        columns: &[
-            ("seq", Int),
-            ("project", Text),
-            ("entry", Bytes),
-        ],
+        columns: &[("seq", Int), ("project", Text), ("entry", Bytes)],
     },
     Table {
         name: "audit_node",
-        columns: &[
-            ("level", Int),
-            ("idx", Int),
-            ("hash", Bytes),
-        ],
+        columns: &[("level", Int), ("idx", Int), ("hash", Bytes)],
     },
     Table {
         name: "audit_checkpoint",
-        columns: &[
-            ("size", Int),
-            ("note", Text),
-        ],
+        columns: &[("size", Int), ("note", Text)],
     },
     Table {
         name: "audit_anchor",

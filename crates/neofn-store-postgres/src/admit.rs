@@ -86,7 +86,10 @@ async fn set_aside(
         return Ok(());
     }
     // of one that is there the hold is, too, or was
-    let ids: Vec<&[u8]> = fresh.iter().map(|(_, _, new)| new.id.as_bytes().as_slice()).collect();
+    let ids: Vec<&[u8]> = fresh
+        .iter()
+        .map(|(_, _, new)| new.id.as_bytes().as_slice())
+        .collect();
     let there = sqlx::query("SELECT id FROM invocation WHERE id = ANY($1)")
         .bind(ids)
         .fetch_all(&mut *conn)
@@ -226,10 +229,10 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
         .idempotency
         .as_ref()
         .map(|idem| Digest::of(idem.key.as_bytes()));
-    if let (Some(key), Some(idem)) = (&key, &new.idempotency) {
-        if let Some(known) = known_key(conn, place, key).await? {
-            return known_answer(conn, place, new, &idem.request, known).await;
-        }
+    if let (Some(key), Some(idem)) = (&key, &new.idempotency)
+        && let Some(known) = known_key(conn, place, key).await?
+    {
+        return known_answer(conn, place, new, &idem.request, known).await;
     }
     if new.start == Start::Queued && queued(conn, place, new.queue_max).await? >= u64::from(new.queue_max) {
         return Ok(Err(StoreError::QueueFull));
@@ -370,10 +373,12 @@ pub(crate) async fn free_key(conn: &mut PgConnection, place: Place, key: &Digest
 }
 
 async fn exists(conn: &mut PgConnection, id: InvocationId) -> Result<bool, Fault> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM invocation WHERE id = $1)")
-        .bind(id.as_bytes().as_slice())
-        .fetch_one(conn)
-        .await?)
+    Ok(
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM invocation WHERE id = $1)")
+            .bind(id.as_bytes().as_slice())
+            .fetch_one(conn)
+            .await?,
+    )
 }
 
 async fn known_answer(

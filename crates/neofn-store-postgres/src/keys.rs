@@ -51,5 +51,7 @@ async fn agree(conn: &mut PgConnection, name: &str, fingerprint: &Digest) -> Res
         .bind(fingerprint.0.as_slice())
         .execute(&mut *conn)
         .await?;
-    Ok(known(conn, name).await?.is_some_and(|there| there == fingerprint.0))
+    Ok(known(conn, name)
+        .await?
+        .is_some_and(|there| there == fingerprint.0))
 }

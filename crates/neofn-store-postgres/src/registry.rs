@@ -1,8 +1,8 @@
 //! Functions and versions. Whoever changes a function holds its row until the change is written.
 
 use crate::error::Fault;
-use crate::{ledger, news};
 use crate::rows::{Place, fixed, id, key};
+use crate::{ledger, news};
 use neofn_engine::port::News;
 use neofn_registry::port::{Publish, Published, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};

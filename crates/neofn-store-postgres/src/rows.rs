@@ -39,15 +39,24 @@ pub(crate) fn text(row: &PgRow, column: usize) -> Result<String, Fault> {
     String::from_utf8(row.try_get(column)?).map_err(|_| Fault::Damaged("text"))
 }
 /// Text that means something.
-pub(crate) fn parsed<T: std::str::FromStr>(row: &PgRow, column: usize, what: &'static str) -> Result<T, Fault> {
+pub(crate) fn parsed<T: std::str::FromStr>(
+    row: &PgRow,
+    column: usize,
+    what: &'static str,
+) -> Result<T, Fault> {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|_| Fault::Damaged(what))
 }
 
 /// As [`parsed`], of what may be missing.
-pub(crate) fn optional<T: std::str::FromStr>(row: &PgRow, column: usize, what: &'static str) -> Result<Option<T>, Fault> {
+pub(crate) fn optional<T: std::str::FromStr>(
+    row: &PgRow,
+    column: usize,
+    what: &'static str,
+) -> Result<Option<T>, Fault> {
     let text: Option<&str> = row.try_get(column)?;
-    text.map(|t| t.parse().map_err(|_| Fault::Damaged(what))).transpose()
+    text.map(|t| t.parse().map_err(|_| Fault::Damaged(what)))
+        .transpose()
 }
 
 /// Text that people send: PostgreSQL's holds every character but one.

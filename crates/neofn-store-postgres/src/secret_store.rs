@@ -28,7 +28,9 @@ impl SecretStore for PostgresStore {
         Ok(read!(self.pool, |conn| secrets::keks(conn, Some(project)))?)
     }
     async fn add_kek(&self, kek: KekRecord, generation: u32) -> Answer<bool> {
-        Ok(transact!(self.pool, |conn| secrets::add_kek(conn, &kek, generation))?)
+        Ok(transact!(self.pool, |conn| secrets::add_kek(
+            conn, &kek, generation
+        ))?)
     }
     async fn drop_keks(&self, project: &ProjectName, before: u32) -> Answer<u32> {
         Ok(transact!(self.pool, |conn| secrets::drop_keks(
@@ -44,7 +46,9 @@ impl SecretStore for PostgresStore {
         after: Option<&SecretName>,
         limit: u32,
     ) -> Answer<Vec<SecretRecord>> {
-        Ok(read!(self.pool, |conn| secrets::secrets(conn, project, after, limit))?)
+        Ok(read!(self.pool, |conn| secrets::secrets(
+            conn, project, after, limit
+        ))?)
     }
     async fn value(&self, project: &ProjectName, secret: SecretId, version: u32) -> Answer<Option<Bytes>> {
         Ok(read!(self.pool, |conn| secrets::value(
@@ -78,7 +82,9 @@ impl SecretStore for PostgresStore {
         ))?)
     }
     async fn remove_project(&self, project: &ProjectName) -> Answer<u32> {
-        Ok(transact!(self.pool, |conn| secrets::remove_project(conn, project))?)
+        Ok(transact!(self.pool, |conn| secrets::remove_project(
+            conn, project
+        ))?)
     }
     async fn due(&self, now: UnixMillis, limit: u32) -> Answer<Vec<SecretRecord>> {
         Ok(read!(self.pool, |conn| secrets::due(conn, now, limit))?)

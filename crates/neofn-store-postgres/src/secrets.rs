@@ -56,13 +56,14 @@ pub(crate) async fn set_root(
         return Ok(false);
     }
     for kek in keks {
-        let changed = sqlx::query("UPDATE secret_kek SET wrapped = $4 WHERE project = $1 AND version = $2 AND id = $3")
-            .bind(kek.project.as_str())
-            .bind(i64::from(kek.version))
-            .bind(kek.id.as_slice())
-            .bind(kek.wrapped.as_slice())
-            .execute(&mut *conn)
-            .await?;
+        let changed =
+            sqlx::query("UPDATE secret_kek SET wrapped = $4 WHERE project = $1 AND version = $2 AND id = $3")
+                .bind(kek.project.as_str())
+                .bind(i64::from(kek.version))
+                .bind(kek.id.as_slice())
+                .bind(kek.wrapped.as_slice())
+                .execute(&mut *conn)
+                .await?;
         if changed.rows_affected() != 1 {
             return Err(Fault::Misuse("a project key that is not there"));
         }
@@ -130,7 +131,11 @@ pub(crate) async fn add_kek(conn: &mut PgConnection, kek: &KekRecord, under: u32
     Ok(added.rows_affected() == 1)
 }
 
-pub(crate) async fn drop_keks(conn: &mut PgConnection, project: &ProjectName, before: u32) -> Result<u32, Fault> {
+pub(crate) async fn drop_keks(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+    before: u32,
+) -> Result<u32, Fault> {
     hold(conn, project).await?;
     let dropped = sqlx::query(
         "DELETE FROM secret_kek k WHERE k.project = $1 AND k.version < $2 AND NOT EXISTS (\
@@ -148,11 +153,12 @@ pub(crate) async fn secret(
     project: &ProjectName,
     name: &SecretName,
 ) -> Result<Option<SecretRecord>, Fault> {
-    let text: Option<String> = sqlx::query_scalar("SELECT record FROM secret WHERE project = $1 AND name = $2")
-        .bind(project.as_str())
-        .bind(name.as_str())
-        .fetch_optional(conn)
-        .await?;
+    let text: Option<String> =
+        sqlx::query_scalar("SELECT record FROM secret WHERE project = $1 AND name = $2")
+            .bind(project.as_str())
+            .bind(name.as_str())
+            .fetch_optional(conn)
+            .await?;
     text.map(|t| read_json(&t, "secret")).transpose()
 }
 
@@ -162,13 +168,14 @@ pub(crate) async fn secrets(
     after: Option<&SecretName>,
     limit: u32,
 ) -> Result<Vec<SecretRecord>, Fault> {
-    let rows: Vec<String> =
-        sqlx::query_scalar("SELECT record FROM secret WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3")
-            .bind(project.as_str())
-            .bind(after.map_or("", SecretName::as_str))
-            .bind(i64::from(limit))
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT record FROM secret WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3",
+    )
+    .bind(project.as_str())
+    .bind(after.map_or("", SecretName::as_str))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(|text| read_json(text, "secret")).collect()
 }
 
@@ -241,14 +248,18 @@ pub(crate) async fn change(conn: &mut PgConnection, change: &Change, again: bool
     let record = &change.record;
     let (project, name) = (record.project.as_str(), record.name.as_str());
     hold(conn, &record.project).await?;
-    let found: Option<i64> = sqlx::query_scalar("SELECT revision FROM secret WHERE project = $1 AND name = $2")
-        .bind(project)
-        .bind(name)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT revision FROM secret WHERE project = $1 AND name = $2")
+            .bind(project)
+            .bind(name)
+            .fetch_optional(&mut *conn)
+            .await?;
     if found != change.expected.map(int) {
         // it may be what an earlier try of this very change left
-        let ours = again && secret(conn, &record.project, &record.name).await?.is_some_and(|r| r == *record);
+        let ours = again
+            && secret(conn, &record.project, &record.name)
+                .await?
+                .is_some_and(|r| r == *record);
         return Ok(if ours { Changed::Done } else { Changed::Conflict });
     }
     if found.is_none() {
@@ -263,12 +274,13 @@ pub(crate) async fn change(conn: &mut PgConnection, change: &Change, again: bool
     // all that can be refused is, before anything is written
     for (_, kek) in change.values.iter().filter_map(|v| v.envelope.as_ref()) {
         // the key may have been dropped, or the project destroyed, since the value was sealed
-        let there: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM secret_kek WHERE project = $1 AND version = $2)")
-                .bind(project)
-                .bind(i64::from(*kek))
-                .fetch_one(&mut *conn)
-                .await?;
+        let there: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM secret_kek WHERE project = $1 AND version = $2)",
+        )
+        .bind(project)
+        .bind(i64::from(*kek))
+        .fetch_one(&mut *conn)
+        .await?;
         if !there {
             return Ok(Changed::Conflict);
         }
@@ -281,10 +293,12 @@ pub(crate) async fn change(conn: &mut PgConnection, change: &Change, again: bool
                 .bind(i64::from(value.version))
                 .bind(i64::from(*kek))
                 .bind(envelope.as_ref()),
-            None => sqlx::query("DELETE FROM secret_value WHERE project = $1 AND secret = $2 AND version = $3")
-                .bind(project)
-                .bind(record.id.0.as_slice())
-                .bind(i64::from(value.version)),
+            None => {
+                sqlx::query("DELETE FROM secret_value WHERE project = $1 AND secret = $2 AND version = $3")
+                    .bind(project)
+                    .bind(record.id.0.as_slice())
+                    .bind(i64::from(value.version))
+            }
         };
         query.execute(&mut *conn).await?;
     }
@@ -318,13 +332,14 @@ pub(crate) async fn remove(
     revision: u64,
 ) -> Result<bool, Fault> {
     hold(conn, project).await?;
-    let id: Option<Vec<u8>> =
-        sqlx::query_scalar("DELETE FROM secret WHERE project = $1 AND name = $2 AND revision = $3 RETURNING id")
-            .bind(project.as_str())
-            .bind(name.as_str())
-            .bind(int(revision))
-            .fetch_optional(&mut *conn)
-            .await?;
+    let id: Option<Vec<u8>> = sqlx::query_scalar(
+        "DELETE FROM secret WHERE project = $1 AND name = $2 AND revision = $3 RETURNING id",
+    )
+    .bind(project.as_str())
+    .bind(name.as_str())
+    .bind(int(revision))
+    .fetch_optional(&mut *conn)
+    .await?;
     let Some(id) = id else { return Ok(false) };
     sqlx::query("DELETE FROM secret_value WHERE project = $1 AND secret = $2")
         .bind(project.as_str())
@@ -351,7 +366,11 @@ pub(crate) async fn remove_project(conn: &mut PgConnection, project: &ProjectNam
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-pub(crate) async fn due(conn: &mut PgConnection, now: UnixMillis, limit: u32) -> Result<Vec<SecretRecord>, Fault> {
+pub(crate) async fn due(
+    conn: &mut PgConnection,
+    now: UnixMillis,
+    limit: u32,
+) -> Result<Vec<SecretRecord>, Fault> {
     let rows: Vec<String> =
         sqlx::query_scalar("SELECT record FROM secret WHERE due_at <= $1 ORDER BY due_at LIMIT $2")
             .bind(now.0)

@@ -9,10 +9,10 @@
     reason = "tests"
 )]
 
-
 use neofn_secrets::port::SecretStore;
 use neofn_secrets::{Key, RootSource, SecretValue, SetSecret, Settings, Vault, VaultLimits, Which};
 use neofn_store_sqlite::{Store, StoreOptions};
+use neofn_testkit::stores::support::TestClock;
 use neofn_types::{Code, Entropy, ProjectName, SecretName};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use neofn_testkit::stores::support::TestClock;
 
 const DIR: &str = "NEOFN_CRASH_SECRETS_DIR";
 const ROOT: &str = "NEOFN_CRASH_SECRETS_ROOT";

@@ -27,7 +27,10 @@ fn a_node_without_the_keys_is_told_so() {
         let stderr = NodeProcess::try_start_in(&data, &["--config", config.to_str().unwrap()])
             .err()
             .expect("refused");
-        assert!((stderr.contains("NF0601") || stderr.contains("NF1106")) && stderr.contains(why), "{stderr}");
+        assert!(
+            (stderr.contains("NF0601") || stderr.contains("NF1106")) && stderr.contains(why),
+            "{stderr}"
+        );
     };
     for key in KEYS {
         refused(key);

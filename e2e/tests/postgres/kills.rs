@@ -64,7 +64,11 @@ impl<'a> Gateways<'a> {
         let flags = ["--gas-price", PRICE, "--gas-initial", "1000"];
         // while the database is away it would be refused
         let node = eventually("the gateway starts", SOON, || {
-            NodeProcess::try_start_in(&data, &[&["--config", config.to_str().unwrap()], &flags[..]].concat()).ok()
+            NodeProcess::try_start_in(
+                &data,
+                &[&["--config", config.to_str().unwrap()], &flags[..]].concat(),
+            )
+            .ok()
         });
         self.nodes.lock().unwrap()[n] = Some(node);
     }
@@ -203,7 +207,9 @@ fn nothing_is_lost_and_nothing_is_charged_twice() {
                     let (n, led) = ((round / 4) % 2, leader(&postgres));
                     gateways.kill(n);
                     let since = Instant::now();
-                    eventually("another one leads", MOVED, || (leader(&postgres) != led).then_some(()));
+                    eventually("another one leads", MOVED, || {
+                        (leader(&postgres) != led).then_some(())
+                    });
                     println!("round {round}: another leader after {:?}", since.elapsed());
                     gateways.start(n);
                 }
@@ -234,13 +240,18 @@ fn check(gateways: &Gateways<'_>, history: &History, postgres: &Postgres) {
     // each accepted one, with its own result, once
     let ids: BTreeSet<&String> = accepted.values().collect();
     assert_eq!(ids.len(), accepted.len(), "two numbers, one invocation");
-    let ended = sql("SELECT encode(i.id, 'hex') || ' ' || i.status || ' ' || encode(i.result, 'escape') \
-                     FROM invocation i JOIN function f USING (pid, fid) WHERE f.name = 'work'");
+    let ended = sql(
+        "SELECT encode(i.id, 'hex') || ' ' || i.status || ' ' || encode(i.result, 'escape') \
+                     FROM invocation i JOIN function f USING (pid, fid) WHERE f.name = 'work'",
+    );
     let ended: BTreeMap<&str, (&str, &str)> = ended
         .lines()
         .map(|line| {
             let mut parts = line.splitn(3, ' ');
-            (parts.next().unwrap(), (parts.next().unwrap(), parts.next().unwrap_or("")))
+            (
+                parts.next().unwrap(),
+                (parts.next().unwrap(), parts.next().unwrap_or("")),
+            )
         })
         .collect();
     let mut lost = Vec::new();
@@ -273,10 +284,15 @@ fn check(gateways: &Gateways<'_>, history: &History, postgres: &Postgres) {
     }
     assert_eq!(ran.len(), accepted.len());
     // money: one charge for each of them, and a ledger that adds up
-    let charges = sql("SELECT count(*), count(DISTINCT t.invocation) FROM ledger_transfer t \
+    let charges = sql(
+        "SELECT count(*), count(DISTINCT t.invocation) FROM ledger_transfer t \
                        JOIN invocation i ON i.id = t.invocation JOIN function f USING (pid, fid) \
-                       WHERE t.purpose = 1 AND f.name = 'work'");
-    println!("charges: {charges}; sync: {:?} good, {:?} to be tried again", history.good, history.again);
+                       WHERE t.purpose = 1 AND f.name = 'work'",
+    );
+    println!(
+        "charges: {charges}; sync: {:?} good, {:?} to be tried again",
+        history.good, history.again
+    );
     assert_eq!(charges, format!("{0}|{0}", accepted.len()));
     let sums = sql("SELECT sum(balance), sum(held) - sum(incoming), \
                     sum(held) - (SELECT coalesce(sum(\"left\"), 0) FROM ledger_hold) FROM ledger_account");

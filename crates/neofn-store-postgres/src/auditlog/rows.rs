@@ -220,11 +220,10 @@ pub(super) async fn drop_anchor(conn: &mut PgConnection, size: u64) -> Result<()
 }
 
 pub(super) async fn anchors(conn: &mut PgConnection, limit: u32) -> Result<Vec<AnchorRow>, Fault> {
-    let rows =
-        sqlx::query("SELECT size, note, at, tx, height FROM audit_anchor ORDER BY size DESC LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(conn)
-            .await?;
+    let rows = sqlx::query("SELECT size, note, at, tx, height FROM audit_anchor ORDER BY size DESC LIMIT $1")
+        .bind(i64::from(limit))
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             let height: Option<i64> = row.try_get(4)?;

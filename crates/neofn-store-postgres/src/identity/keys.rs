@@ -74,11 +74,16 @@ pub(super) async fn key(conn: &mut PgConnection, id: KeyId) -> Result<Option<Key
 }
 
 pub(super) async fn keys(conn: &mut PgConnection) -> Result<Vec<KeyRecord>, Fault> {
-    let rows = sqlx::query(keys!("ORDER BY created_at, id")).fetch_all(conn).await?;
+    let rows = sqlx::query(keys!("ORDER BY created_at, id"))
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(record).collect()
 }
 
-pub(super) async fn of_project(conn: &mut PgConnection, project: &ProjectName) -> Result<Vec<KeyRecord>, Fault> {
+pub(super) async fn of_project(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+) -> Result<Vec<KeyRecord>, Fault> {
     let rows = sqlx::query(keys!("WHERE scope = $1 ORDER BY created_at, id"))
         .bind(scope_text(&Scope::Project(project.clone()))?)
         .fetch_all(conn)

@@ -14,7 +14,10 @@ use sqlx::postgres::PgConnection;
 /// The "function" of a role in the whole project.
 const WHOLE: i64 = 0;
 
-pub(super) async fn create_project(conn: &mut PgConnection, create: &CreateProject) -> Result<Created, Fault> {
+pub(super) async fn create_project(
+    conn: &mut PgConnection,
+    create: &CreateProject,
+) -> Result<Created, Fault> {
     if let Some(owner) = create.owner {
         // one account's new projects come one after another, so that they can be counted
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 1))")
@@ -26,11 +29,12 @@ pub(super) async fn create_project(conn: &mut PgConnection, create: &CreateProje
         return Ok(Created::Exists);
     }
     if let Some(owner) = create.owner {
-        let owned: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM member WHERE account = $1 AND fid = 0 AND role = 'owner'")
-                .bind(owner.0.as_slice())
-                .fetch_one(&mut *conn)
-                .await?;
+        let owned: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM member WHERE account = $1 AND fid = 0 AND role = 'owner'",
+        )
+        .bind(owner.0.as_slice())
+        .fetch_one(&mut *conn)
+        .await?;
         if owned >= i64::from(create.owned_max) {
             return Ok(Created::TooMany);
         }
@@ -132,7 +136,11 @@ async fn place(
     Ok(fid.map(|fid| (pid, fid)))
 }
 
-async fn role(conn: &mut PgConnection, (pid, fid): (i64, i64), who: ScriptHash) -> Result<Option<Role>, Fault> {
+async fn role(
+    conn: &mut PgConnection,
+    (pid, fid): (i64, i64),
+    who: ScriptHash,
+) -> Result<Option<Role>, Fault> {
     let row = sqlx::query("SELECT role FROM member WHERE pid = $1 AND fid = $2 AND account = $3")
         .bind(pid)
         .bind(fid)
@@ -232,7 +240,10 @@ async fn has_any(conn: &mut PgConnection, pid: i64, who: ScriptHash) -> Result<b
     )
 }
 
-pub(super) async fn members(conn: &mut PgConnection, project: &ProjectName) -> Result<Vec<MemberRecord>, Fault> {
+pub(super) async fn members(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+) -> Result<Vec<MemberRecord>, Fault> {
     let rows = sqlx::query(
         "SELECT m.account, f.name, m.role, m.added_at, m.added_by FROM member m \
          JOIN project p ON p.pid = m.pid LEFT JOIN function f ON f.pid = m.pid AND f.fid = m.fid \

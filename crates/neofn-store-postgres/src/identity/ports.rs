@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Changed, CreateProject, Created, IdentityStore, IdentityStoreError, MemberRecord, MemberStore,
-    ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
+    AuditStore, Changed, CreateProject, Created, IdentityStore, IdentityStoreError, MemberRecord,
+    MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember,
+    SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{KeyId, KeyRecord, Membership, SessionId};
@@ -19,7 +20,9 @@ type Answer<T> = Result<T, IdentityStoreError>;
 #[async_trait]
 impl IdentityStore for PostgresStore {
     async fn add_key(&self, key: KeyRecord) -> Answer<()> {
-        Ok(transact!(self.pool, Tries::new(), |conn, again| keys::add(conn, &key, again))?)
+        Ok(transact!(self.pool, Tries::new(), |conn, again| keys::add(
+            conn, &key, again
+        ))?)
     }
     async fn key(&self, id: KeyId) -> Answer<Option<KeyRecord>> {
         Ok(read!(self.pool, |conn| keys::key(conn, id))?)

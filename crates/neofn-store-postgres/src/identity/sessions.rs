@@ -58,13 +58,15 @@ fn number(nonce: Nonce) -> Result<i64, Fault> {
     i64::try_from(nonce.number()).map_err(|_| Fault::Misuse("a nonce beyond its range"))
 }
 
-pub(super) async fn challenge(conn: &mut PgConnection, nonce: Nonce) -> Result<Option<ChallengeRecord>, Fault> {
-    let row = sqlx::query(
-        "SELECT account, domain, network, issued_at, expires_at FROM challenge WHERE nonce = $1",
-    )
-    .bind(number(nonce)?)
-    .fetch_optional(conn)
-    .await?;
+pub(super) async fn challenge(
+    conn: &mut PgConnection,
+    nonce: Nonce,
+) -> Result<Option<ChallengeRecord>, Fault> {
+    let row =
+        sqlx::query("SELECT account, domain, network, issued_at, expires_at FROM challenge WHERE nonce = $1")
+            .bind(number(nonce)?)
+            .fetch_optional(conn)
+            .await?;
     row.map(|row| {
         Ok(ChallengeRecord {
             nonce,
@@ -292,15 +294,16 @@ pub(super) async fn add_signing_key(
     key: &SigningKeyRecord,
     again: bool,
 ) -> Result<bool, Fault> {
-    let added = sqlx::query("INSERT INTO signing_key VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq) DO NOTHING")
-        .bind(i64::from(key.seq))
-        .bind(&key.kid)
-        .bind(key.public.as_slice())
-        .bind(key.sealed.as_slice())
-        .bind(key.active_from.0)
-        .execute(&mut *conn)
-        .await?
-        .rows_affected();
+    let added =
+        sqlx::query("INSERT INTO signing_key VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq) DO NOTHING")
+            .bind(i64::from(key.seq))
+            .bind(&key.kid)
+            .bind(key.public.as_slice())
+            .bind(key.sealed.as_slice())
+            .bind(key.active_from.0)
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
     if added == 0 && again {
         let kid: Option<String> = sqlx::query_scalar("SELECT kid FROM signing_key WHERE seq = $1")
             .bind(i64::from(key.seq))

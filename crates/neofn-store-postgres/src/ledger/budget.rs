@@ -164,13 +164,12 @@ async fn open_holds(conn: &mut PgConnection, budget: &Budget) -> Result<Datoshi,
 
 pub(super) async fn remove(conn: &mut PgConnection, budget: &Budget) -> Result<bool, Fault> {
     super::lock(conn).await?;
-    let gone =
-        sqlx::query("DELETE FROM ledger_budget WHERE project = $1 AND function = $2 AND period = $3")
-            .bind(budget.project.as_ref())
-            .bind(name(budget.function.as_ref()))
-            .bind(i64::from(budget.period.number()))
-            .execute(conn)
-            .await?;
+    let gone = sqlx::query("DELETE FROM ledger_budget WHERE project = $1 AND function = $2 AND period = $3")
+        .bind(budget.project.as_ref())
+        .bind(name(budget.function.as_ref()))
+        .bind(i64::from(budget.period.number()))
+        .execute(conn)
+        .await?;
     Ok(gone.rows_affected() == 1)
 }
 

@@ -40,14 +40,11 @@ pub(crate) async fn open_holds(
     conn: &mut PgConnection,
     invocations: impl Iterator<Item = InvocationId>,
 ) -> Result<HashMap<TransferId, OpenHold>, Fault> {
-    let ids: Vec<Vec<u8>> = invocations
-        .map(|id| TransferId::hold_of(id).0.to_vec())
-        .collect();
-    let rows =
-        sqlx::query("SELECT id, \"left\", price FROM ledger_hold WHERE id = ANY($1) AND \"left\" > 0")
-            .bind(ids)
-            .fetch_all(conn)
-            .await?;
+    let ids: Vec<Vec<u8>> = invocations.map(|id| TransferId::hold_of(id).0.to_vec()).collect();
+    let rows = sqlx::query("SELECT id, \"left\", price FROM ledger_hold WHERE id = ANY($1) AND \"left\" > 0")
+        .bind(ids)
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             let id = TransferId(fixed(row, 0, "hold")?);

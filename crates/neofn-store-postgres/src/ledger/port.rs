@@ -94,6 +94,8 @@ impl LedgerStore for PostgresStore {
         Ok(read!(self.pool, |conn| read::totals(conn))?)
     }
     async fn prune_holds(&self, before: UnixMillis, limit: u32) -> Answer<u32> {
-        Ok(transact!(self.pool, |conn| read::prune_holds(conn, before, limit))?)
+        Ok(transact!(self.pool, |conn| read::prune_holds(
+            conn, before, limit
+        ))?)
     }
 }

@@ -81,7 +81,8 @@ pub(super) async fn transfer(
     .bind(id.0.as_slice())
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok((account_at(&row, 14)?, line(&row)?))).transpose()
+    row.map(|row| Ok((account_at(&row, 14)?, line(&row)?)))
+        .transpose()
 }
 
 pub(super) async fn hold(conn: &mut PgConnection, id: TransferId) -> Result<Option<HoldRow>, Fault> {

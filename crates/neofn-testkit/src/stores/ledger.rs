@@ -1,13 +1,11 @@
 //! The ledger: the sentences of its port, and the purses and the bank over it.
 
 use super::Harness;
-use super::support::{
-    Counter, LEASE, Rooms, deploy, failure, finish, key, keyed, ok, queued, record,
-};
+use super::support::{Counter, LEASE, Rooms, deploy, failure, finish, key, keyed, ok, queued, record};
 use neofn_engine::port::{Claimed, InvocationStore as _, NewInvocation, Outcome, Start, StoreError};
 use neofn_gas::ledger::{
-    Account, Budget, Charge, Detail, Entry, Hold, Period, Purpose, Refused, StatementFilter, Transfer, TransferId,
-    UnitPrice, UsageFilter, Written,
+    Account, Budget, Charge, Detail, Entry, Hold, Period, Purpose, Refused, StatementFilter, Transfer,
+    TransferId, UnitPrice, UsageFilter, Written,
 };
 use neofn_gas::port::{
     HoldFilter, LedgerError, LedgerStore, Payment, PaymentError, PaymentName, PaymentState, Projects,
@@ -517,7 +515,10 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     }
     assert_eq!(state().await, (100, 40));
     let poor = with_hold(queued(&f, 1), 61);
-    assert!(matches!(store.admit(poor.clone()).await, Err(StoreError::Unpaid(_))));
+    assert!(matches!(
+        store.admit(poor.clone()).await,
+        Err(StoreError::Unpaid(_))
+    ));
     assert!(store.invocation(poor.id).await.unwrap().is_none());
     let poor = with_hold(keyed(&f, 2, "k", "body", Start::Queued), 61);
     assert!(matches!(store.admit(poor).await, Err(StoreError::Unpaid(_))));
@@ -526,7 +527,10 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     assert_eq!(state().await, (100, 90));
 
     // an attempt is charged with its end, and what it was accepted with goes back
-    let claims = store.claim(UnixMillis(3), LEASE, 10, &Rooms::default()).await.unwrap();
+    let claims = store
+        .claim(UnixMillis(3), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!(claims.len(), 2);
     let charge = |claim: &Claimed, amount| {
         let hold = claim.hold.unwrap();
@@ -561,7 +565,10 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     end.charge = charge(failed, 5);
     store.finish(end).await.unwrap();
     assert_eq!(state().await, (88, 0));
-    let claims = store.claim(UnixMillis(6), LEASE, 10, &Rooms::default()).await.unwrap();
+    let claims = store
+        .claim(UnixMillis(6), LEASE, 10, &Rooms::default())
+        .await
+        .unwrap();
     assert_eq!((claims.len(), claims[0].hold), (1, None));
 
     // a call that was never queued pays out of a lease, of which the rest stays
@@ -596,7 +603,10 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
         limit: 10,
     };
     let used = money.usage(usage).await.unwrap();
-    assert_eq!((used[0].invocations, used[0].units, used[0].amount), (3, 8, Datoshi(16)));
+    assert_eq!(
+        (used[0].invocations, used[0].units, used[0].amount),
+        (3, 8, Datoshi(16))
+    );
     assert!(money.totals().await.unwrap().sound());
     drop(money);
     harness.stop(Arc::into_inner(opened).unwrap()).await;
