@@ -229,10 +229,10 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
         .idempotency
         .as_ref()
         .map(|idem| Digest::of(idem.key.as_bytes()));
-    if let (Some(key), Some(idem)) = (&key, &new.idempotency) {
-        if let Some(known) = known_key(conn, place, key).await? {
-            return known_answer(conn, place, new, &idem.request, known).await;
-        }
+    if let (Some(key), Some(idem)) = (&key, &new.idempotency)
+        && let Some(known) = known_key(conn, place, key).await?
+    {
+        return known_answer(conn, place, new, &idem.request, known).await;
     }
     if new.start == Start::Queued && queued(conn, place, new.queue_max).await? >= u64::from(new.queue_max) {
         return Ok(Err(StoreError::QueueFull));

@@ -61,24 +61,26 @@ impl Counts {
     /// Adds them to the rows of this connection; in order, so that two that share a row wait and never deadlock.
     pub(crate) async fn write(&self, conn: &mut PgConnection) -> Result<(), Fault> {
         if !self.triggers.is_empty() {
-            let mut columns: (Vec<i64>, Vec<i64>, Vec<&str>, Vec<i64>, Vec<i64>) = Default::default();
+            let mut names: Vec<&str> = Vec::new();
+            let mut numbers: [Vec<i64>; 4] = Default::default();
             for ((place, name), (by, at)) in &self.triggers {
-                columns.0.push(place.pid);
-                columns.1.push(place.fid);
-                columns.2.push(name);
-                columns.3.push(neofn_rows::int(*by));
-                columns.4.push(*at);
+                names.push(name);
+                let row = [place.pid, place.fid, neofn_rows::int(*by), *at];
+                for (column, value) in numbers.iter_mut().zip(row) {
+                    column.push(value);
+                }
             }
+            let [pids, fids, by, at] = numbers;
             sqlx::query(
                 "UPDATE trigger_state t SET matched = t.matched + n.by, matched_at = n.at \
                  FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) \
                  AS n(pid, fid, name, by, at) WHERE t.pid = n.pid AND t.fid = n.fid AND t.name = n.name",
             )
-            .bind(columns.0)
-            .bind(columns.1)
-            .bind(columns.2)
-            .bind(columns.3)
-            .bind(columns.4)
+            .bind(pids)
+            .bind(fids)
+            .bind(names)
+            .bind(by)
+            .bind(at)
             .execute(&mut *conn)
             .await?;
         }

@@ -15,7 +15,7 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.
-const LOCK: i64 = 0x6e65_6f66_6e;
+const LOCK: i64 = 0x6e_65_6f_66_6e;
 
 /// Brings the database up to this binary, or refuses one that is ahead of it.
 pub(crate) async fn run(pool: &PgPool) -> Result<(), Error> {

@@ -217,7 +217,7 @@ macro_rules! suite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    $crate::stores::$module::$test::<crate::$harness>().await;
+                    $crate::stores::$module::$test::<super::$harness>().await;
                 }
             )*
         }
