@@ -47,7 +47,7 @@ pub use neofn_engine::{Follow, Followed};
 pub use neofn_identity::limit::Standing;
 pub use neofn_identity::{ApiKey, Principal, RefreshToken};
 pub use neofn_runtime::port::RuntimeStatus;
-pub use node::TriggerMetrics;
+pub use node::{NodeMetrics, TriggerMetrics};
 pub use policy::Action;
 pub use rate::{RateLimits, TooMany};
 pub use secrets::secret_name;

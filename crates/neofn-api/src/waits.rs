@@ -25,6 +25,14 @@ pub(crate) fn view(waits: Waits) -> WaitView {
             "disabled",
             "the function is switched off; the next look at the queue ends the invocation unless it is enabled",
         ),
+        Waits::Node(Wait::Paused { until }) => WaitView {
+            until: Some(until.to_iso8601()),
+            ..said(
+                "paused",
+                "the function failed many times in a row, so its queued work waits and one run is tried now and then; \
+                 a new version lifts that at once",
+            )
+        },
         Waits::Node(Wait::Draining) => said(
             "draining",
             "the node starts nothing any more; it runs after the node's restart, or on another node",

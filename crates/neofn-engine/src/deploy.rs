@@ -144,6 +144,7 @@ impl Inner {
             self.options.cache_entries_max,
         );
         self.cache.forget_live(&deploy.key);
+        self.gate.forget(&deploy.key);
         // before the answer, so that "latest" is the newest block of this moment
         self.triggers_changed().await;
         Ok(Deployed {

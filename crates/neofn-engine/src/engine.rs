@@ -21,6 +21,7 @@ use neofn_chain::port::Chain;
 use neofn_chain::stack::StackItem;
 use neofn_event::{CloudEvent, ParameterType, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
+use neofn_sched::{Load, Scale};
 use neofn_trigger::Explanation;
 use neofn_types::{
     Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, ScriptHash, TraceContext,
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) options: EngineOptions,
     pub(crate) ports: Ports,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) scale: parking_lot::Mutex<Scale>,
     pub(crate) held: Arc<HeldClaims>,
     pub(crate) cache: Cache,
     pub(crate) debug: DebugCache,
@@ -68,7 +70,8 @@ impl Engine {
     pub fn build(options: EngineOptions, ports: Ports) -> (Self, Service) {
         let tasks = TaskTracker::new();
         let inner = Arc::new(Inner {
-            gate: Arc::new(Gate::new(options.caps())),
+            gate: Arc::new(Gate::new(options.caps(), options.breaker)),
+            scale: parking_lot::Mutex::new(Scale::new(options.scale)),
             held: Arc::default(),
             cache: Cache::new(),
             debug: DebugCache::default(),
@@ -307,12 +310,25 @@ impl Engine {
         let inner = &self.inner;
         EngineStats {
             in_flight: inner.gate.total(),
+            paused: inner.gate.paused(inner.options.clock.now()).0,
             cache_entries: u64::try_from(inner.cache.len()).unwrap_or(u64::MAX),
             records_pending: inner.recorder.pending(),
             records_lost: inner.recorder.lost(),
             draining: inner.draining.load(Ordering::Acquire),
             ..inner.counters.read()
         }
+    }
+    /// Runs at once that the load asks for; follows it from one look to the next.
+    #[must_use]
+    pub fn runs_wanted(&self, totals: &Totals) -> u32 {
+        let durations = self.inner.counters.read().duration_us;
+        let load = Load {
+            waiting: totals.queued,
+            ended: durations.counts.iter().sum(),
+            spent: Duration::from_micros(durations.sum),
+        };
+        let now = self.inner.options.clock.monotonic();
+        self.inner.scale.lock().look(load, now)
     }
     /// Takes no new work (NF0305), lets what runs end, flushes history; answers whether all ended in time.
     /// Queued invocations stay on disk. Stop the service after this, not before: it renews the leases.

@@ -137,6 +137,7 @@ impl Inner {
             };
             let moved = registry.set_live(&key, version, inner.options.clock.now()).await;
             moved.map_err(of_registry)?;
+            inner.gate.forget(&key);
             tracing::info!(function = %key, from = %function.live, to = %version, "rolled back");
             inner.function(&key).await
         })
@@ -175,6 +176,7 @@ impl Inner {
             }
             let deleted = inner.ports.registry.delete_function(&key).await;
             inner.cache.forget_function(&key);
+            inner.gate.forget(&key);
             deleted.map_err(of_registry)?;
             inner.followers.close(&key);
             tracing::info!(function = %key, "deleted");

@@ -116,11 +116,12 @@ pub struct InvocationView {
 /// Why a queued invocation does not run yet.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct WaitView {
-    /// `not_before`, `disabled`, `turn`, `function_limit`, `project_limit`, `queue_limit`, `node_limit` or `draining`.
+    /// `not_before`, `disabled`, `turn`, `function_limit`, `project_limit`, `queue_limit`, `node_limit`,
+    /// `paused` or `draining`.
     pub reason: String,
     /// The same in words, with what to do.
     pub message: String,
-    /// ISO 8601, with `not_before`.
+    /// ISO 8601, with `not_before` and `paused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// Claimed invocations before it, with `turn`.
