@@ -7,7 +7,7 @@ use neofn_backup::MARK_FILE;
 use neofn_chain::signer::{AccountInfo, SignError, SignRequest, Signing};
 use neofn_chain::tx::Witness;
 use neofn_types::{Code, Error, Hash256};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,11 +46,13 @@ impl SignerLock {
     /// The chain shows a root of `size` entries that this log does not have. Kept with the mark: blocks are read once.
     pub(crate) fn beyond(&self, size: u64, tx: Option<Hash256>) -> Result<(), Error> {
         let mut mark = self.read();
-        if mark[BEYOND]["size"].as_u64().is_some_and(|known| known >= size) {
+        let before = mark.get(BEYOND).and_then(|beyond| beyond.get("size")?.as_u64());
+        if before.is_some_and(|before| before >= size) {
             return Ok(());
         }
-        mark[BEYOND] = json!({"size": size, "transaction": tx.map(|tx| tx.to_string())});
-        files::write_private(&self.mark, &format!("{mark:#}\n"))?;
+        let beyond = json!({"size": size, "transaction": tx.map(|tx| tx.to_string())});
+        mark.insert(BEYOND.to_owned(), beyond);
+        files::write_private(&self.mark, &format!("{:#}\n", Value::Object(mark)))?;
         if self.is_rollback() {
             tracing::error!(
                 size,
@@ -68,12 +70,13 @@ impl SignerLock {
     /// Whether the backup turned out to be older than the log on chain, and nobody accepted that.
     pub(crate) fn is_rollback(&self) -> bool {
         let mark = self.read();
-        !mark[BEYOND].is_null() && mark["accepted"] != true
+        let accepted = mark.get("accepted").and_then(Value::as_bool).unwrap_or(false);
+        mark.contains_key(BEYOND) && !accepted
     }
-    fn read(&self) -> Value {
+    /// Nothing, for a mark that cannot be read.
+    fn read(&self) -> Map<String, Value> {
         let text = std::fs::read_to_string(&self.mark).unwrap_or_default();
-        let mark = serde_json::from_str(&text).ok().filter(Value::is_object);
-        mark.unwrap_or_else(|| json!({}))
+        serde_json::from_str(&text).unwrap_or_default()
     }
     /// Ledger and chain agree. Should the mark not go away, the next start locks again and compares again.
     pub(crate) fn open(&self) -> Result<(), Error> {
