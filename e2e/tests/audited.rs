@@ -352,7 +352,7 @@ fn every_endpoint_that_changes_something_leaves_an_entry() {
         let reached = !matches!(status, 0 | 401 | 403 | 405);
         let right = match leaves {
             Entry(action) => found.iter().any(|a| a == action),
-            Nothing(reason) => found.is_empty() && !reason.is_empty(),
+            Nothing(why) => found.is_empty() && !why.is_empty(),
         };
         if !reached || !right {
             faults.push(format!(

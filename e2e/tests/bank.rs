@@ -342,7 +342,7 @@ fn money_comes_in_is_used_and_goes_out() {
 
     // the end: its own money goes where it says
     let _ = cli.run(&["gas", "close", "--project", "shop"]).expect(2);
-    let out = neo.accounts()[3].address;
+    let out = neo.accounts()[2].address;
     let before = on_chain(&neo, out);
     let closed = cli
         .run(&[
@@ -493,6 +493,19 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let later = dir.path().join("later.jsonl");
     std::fs::write(&later, cli.run(&["audit", "export"]).expect(0).stdout).expect("write");
     let balance = gas(&node, "shop")["balance"].clone();
+    let in_backup: Value = serde_json::from_str(
+        &cli.run(&["backup", "verify", &backup, "--identity", &identity, "--json"])
+            .expect(0)
+            .stdout,
+    )
+    .expect("JSON");
+    eventually("a later root is on chain", WITHIN, || {
+        let head = node.http().get("/api/v1/audit/checkpoint").expect(200).json();
+        let mut anchors = head["anchors"].as_array()?.iter();
+        anchors
+            .any(|a| a["transaction"].is_string() && a["size"].as_u64() > in_backup["audit_size"].as_u64())
+            .then_some(())
+    });
     sound(&node);
     assert_eq!(node.terminate(), Some(0));
 
@@ -541,6 +554,41 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
         .iter()
         .any(|e| e["action"] == "signer.unlock");
     assert!(unlocked, "{log}");
+    assert_eq!(node.terminate(), Some(0));
+
+    // without an export the restore knows nothing of what came later; the chain does, and the signer stays locked
+    let unknowing = dir.path().join("unknowing");
+    let to = unknowing.display().to_string();
+    let args = [
+        "backup",
+        "restore",
+        &backup,
+        "--identity",
+        &identity,
+        "--data",
+        &to,
+    ];
+    let _ = cli.run(&args).expect(0);
+    let node = start(&unknowing, &neo, &[]);
+    let mark = eventually("the later root is found on chain", WITHIN, || {
+        let mark: Value =
+            serde_json::from_str(&std::fs::read_to_string(unknowing.join("restored.json")).ok()?).ok()?;
+        mark["anchored_beyond"]["size"].is_u64().then_some(mark)
+    });
+    assert!(
+        mark["anchored_beyond"]["size"].as_u64() > in_backup["audit_size"].as_u64(),
+        "{mark}"
+    );
+    let cli = Cli::new(dir.path(), &node);
+    let _ = cli.run(&["gas", "reconcile", "--write-off", "restore"]);
+    sound(&node);
+    let at = neo.height();
+    neo.wait_for_height(at + 5);
+    assert!(
+        unknowing.join("restored.json").exists(),
+        "agreement alone does not unlock it"
+    );
+    assert!(node.stderr().contains("--accept-rollback"), "{}", node.stderr());
     assert_eq!(node.terminate(), Some(0));
 }
 

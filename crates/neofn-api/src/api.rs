@@ -221,7 +221,8 @@ impl Api {
         )
     }
 
-    /// May they run it? Only for those who may not anyway is it looked up whether the function is public.
+    /// May they run it? Only for those who may not anyway is it looked up whether the function is public. Whether it exists
+    /// is not for outsiders to learn: one that does not is not public.
     pub(crate) async fn authorise_call(
         &self,
         who: &Principal,
@@ -236,14 +237,9 @@ impl Api {
         let Err(refused) = self.authorise(who, action, target(false)) else {
             return Ok(());
         };
-        if self.is_public(key).await? {
+        if self.engine().is_public_to_strangers(key).await? {
             return Ok(self.authorise(who, action, target(true))?);
         }
         Err(refused.into())
-    }
-
-    /// Whether a function exists is not for outsiders to learn: one that does not is not public.
-    pub(crate) async fn is_public(&self, key: &FunctionKey) -> Result<bool, Error> {
-        self.engine().is_public(key).await
     }
 }

@@ -27,6 +27,21 @@ pub struct RestoreMark {
     pub heads: Heads,
     /// How many audit entries are known to be missing; to be written into the log.
     pub entries_missing: u64,
+    /// Whether it was said that going back is meant.
+    #[serde(default)]
+    pub accepted: bool,
+    /// What the chain turned out to know and the backup does not; written by the node that finds it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchored_beyond: Option<Beyond>,
+}
+
+/// A root on chain that the restored log does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// Of so many entries.
+    pub size: u64,
+    /// In which transaction.
+    pub transaction: Option<String>,
 }
 
 /// What is known of the log from elsewhere: sizes of checkpoints that were verified.
@@ -110,6 +125,8 @@ impl Sink for Directory<'_> {
             made_at: manifest.at,
             heads: manifest.heads.clone(),
             entries_missing,
+            accepted: self.rollback == Rollback::Accept,
+            anchored_beyond: None,
         };
         let text = serde_json::to_vec_pretty(&mark).map_err(|e| BackupError::Invalid(e.to_string()))?;
         let file = self.new_file(&self.path.join(MARK_FILE))?;

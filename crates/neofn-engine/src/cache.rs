@@ -144,6 +144,10 @@ impl Cache {
         // already there: an equal one, for versions do not change
         let _ = entry.cell.set(loaded);
     }
+    /// What is live, when that is in memory anyway.
+    pub(crate) fn peek_live(&self, key: &FunctionKey) -> Option<Arc<Live>> {
+        self.live.peek(key)
+    }
     /// A version that is in memory anyway.
     pub(crate) fn peek(&self, key: &FunctionKey, version: Version) -> Option<Arc<Loaded>> {
         self.versions.peek(&(key.clone(), version))

@@ -150,6 +150,19 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+    /// The same for somebody who may not invoke it otherwise. Unless it is public, the store is asked the same two questions,
+    /// whether it exists or not and whatever is in memory: the time of the answer tells nothing.
+    pub async fn is_public_to_strangers(&self, key: &FunctionKey) -> Result<bool, Error> {
+        let known = self.inner.cache.peek_live(key);
+        if known.is_some_and(|live| live.version.record.spec.public) {
+            return Ok(true);
+        }
+        let registry = &self.inner.ports.registry;
+        let function = registry.function(key).await.map_err(of_registry)?;
+        let asked = function.as_ref().map_or(Version(1), |f| f.live);
+        let version = registry.version(key, asked).await.map_err(of_registry)?;
+        Ok(function.is_some() && version.is_some_and(|v| v.spec.public))
+    }
     /// The runtime of a function's live version. From memory, as for a call.
     pub async fn runtime_of(&self, key: &FunctionKey) -> Result<RuntimeKind, Error> {
         Ok(self.inner.live(key).await?.version.record.spec.runtime)

@@ -74,6 +74,60 @@ async fn a_session_from_its_begin_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_challenge_is_good_for_five_minutes_and_a_token_for_ten() {
+    const MINUTE: i64 = 60_000;
+    let world = World::new().await;
+    let key = wallet(1);
+    let challenge = || async {
+        let made = post(&world, None, "/auth/challenge", json!({"address": address(1)})).await;
+        assert_eq!(made.status, 200, "{}", made.text());
+        made.json()
+    };
+    let answer = |challenge: &Value| {
+        let message = challenge["message"].as_str().unwrap();
+        let signature = canonical(&key.sign(message.as_bytes())).unwrap();
+        json!({
+            "address": address(1), "nonce": challenge["nonce"], "pubkey": hex::encode(key.public().to_bytes()),
+            "signature": hex::encode(signature), "format": "plain",
+        })
+    };
+    // a little late is too late, however good the signature
+    let late = answer(&challenge().await);
+    world.clock.forward(5 * MINUTE + 1);
+    let refused = post(&world, None, "/auth/login", late.clone()).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["code"]),
+        (401, &json!("NF0405"))
+    );
+    // as if there never had been one
+    let mut never = late.clone();
+    never["nonce"] = json!("4503599627370496");
+    let unknown = post(&world, None, "/auth/login", never).await;
+    assert_eq!(
+        (unknown.status, unknown.json()["message"].clone()),
+        (refused.status, refused.json()["message"].clone())
+    );
+    // in time it is good
+    let good = answer(&challenge().await);
+    world.clock.forward(5 * MINUTE - 2_000);
+    let tokens = post(&world, None, "/auth/login", good).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    let tokens = tokens.json();
+    let access = tokens["access_token"].as_str().unwrap();
+    assert_eq!(
+        world.call(Some(access), "GET", "/auth/whoami", "").await.status,
+        200
+    );
+    world
+        .clock
+        .forward(i64::try_from(tokens["expires_in"].as_u64().unwrap()).unwrap() * 1_000 + MINUTE + 1);
+    let over = world.call(Some(access), "GET", "/auth/whoami", "").await;
+    assert_eq!(over.status, 401, "{}", over.text());
+    let refresh = json!({"refresh_token": tokens["refresh_token"]});
+    assert_eq!(post(&world, None, "/auth/refresh", refresh).await.status, 200);
+}
+
+#[tokio::test]
 async fn malformed_answers_are_told_what_is_wrong() {
     let world = World::new().await;
     let good =

@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use neofn_chain::manager::Transactions;
 use neofn_chain::port::Chain;
 use neofn_engine::Leading;
-use neofn_gas::ledger::UnitPrice;
+use neofn_gas::ledger::{Movement, UnitPrice};
 use neofn_gas::port::{LedgerError, Projects, Treasury};
 use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::AuditStore;
+use neofn_identity::auditlog::{AuditLog, AuditLogError, Head};
 use neofn_registry::port::RegistryStore;
 use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName};
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub(crate) struct Footing<'a> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lock: SignerLock,
+    /// For the roots of the log as it is here.
+    pub(crate) audit: AuditLog,
 }
 
 struct Registered(Arc<dyn AnyStore>);
@@ -117,6 +120,7 @@ impl OpenBank {
             leading: on.storage.leading("bank", &on.clock, &*on.entropy),
             chain: on.chain.map(|(chain, _)| chain),
             lock: on.lock,
+            audit: on.audit,
             clock: on.clock,
             alive: alive.clone(),
             difference: None,
@@ -164,6 +168,7 @@ struct Keeper {
     alive: Option<Arc<Alive>>,
     chain: Option<Arc<dyn Chain>>,
     lock: SignerLock,
+    audit: AuditLog,
     clock: Arc<dyn Clock>,
     /// What the ledger lacks of the chain, when it was seen first.
     difference: Option<Difference>,
@@ -235,8 +240,35 @@ impl Keeper {
             };
             let next = last.height + 1;
             let moved: Vec<_> = blocks.iter().flat_map(movements).collect();
+            self.compare(&moved).await?;
             mark = self.bank.take(mark, next, &moved).await?;
         }
+    }
+
+    /// After a restore: a root on chain that this log does not have is of acts that were done since the backup was made.
+    async fn compare(&self, moved: &[Movement]) -> Result<(), BankError> {
+        if !self.lock.is_locked() {
+            return Ok(());
+        }
+        let ours = self.bank.routes().await?.treasury;
+        for movement in moved {
+            // what the treasury gives to itself, it alone can have said
+            let own = movement
+                .from
+                .filter(|from| ours.contains(from) && movement.to == Some(*from));
+            let anchor = own.and_then(|_| Head::read_anchor(movement.memo.as_deref()?));
+            let Some((size, root)) = anchor else { continue };
+            let known = match self.audit.root(size).await {
+                Ok(here) => here == root,
+                Err(AuditLogError::Store(e)) => return Err(BankError::Store(LedgerError(Box::new(e)))),
+                Err(_) => false,
+            };
+            if !known {
+                let noted = self.lock.beyond(size, movement.tx);
+                noted.map_err(|e| BankError::Store(LedgerError(Box::new(e))))?;
+            }
+        }
+        Ok(())
     }
 
     async fn reconcile(&mut self) -> Result<(), BankError> {
@@ -265,7 +297,7 @@ impl Keeper {
                 });
             }
         }
-        if self.lock.is_locked() && seen.settled() {
+        if self.lock.is_locked() && seen.settled() && !self.lock.is_rollback() {
             self.unlock().await;
         }
         Ok(())

@@ -128,6 +128,13 @@ impl Node {
                     clock: clock.clone(),
                     entropy: entropy.clone(),
                     lock: lock.clone(),
+                    audit: AuditLog::new(AuditLogOptions {
+                        store: store.clone(),
+                        key: audit::key(&data)?,
+                        clock: clock.clone(),
+                        chain: None,
+                        anchor_every: Duration::ZERO,
+                    }),
                 };
                 Some(OpenBank::open(on).await?)
             }

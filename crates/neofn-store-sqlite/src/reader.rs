@@ -3,6 +3,7 @@
 use crate::error::Fault;
 use rusqlite::{Connection, OpenFlags};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -11,6 +12,7 @@ pub(crate) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
     turns: Arc<Semaphore>,
+    begun: AtomicU64,
 }
 
 impl Readers {
@@ -19,6 +21,7 @@ impl Readers {
             path,
             idle: Arc::default(),
             turns: Arc::new(Semaphore::new(count.max(1))),
+            begun: AtomicU64::new(0),
         }
     }
 
@@ -28,6 +31,7 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         T: Send + 'static,
     {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let turn = Arc::clone(&self.turns)
             .acquire_owned()
             .await
@@ -48,6 +52,11 @@ impl Readers {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| Fault::Panicked)?
+    }
+
+    /// Queries so far.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Lets the queries under way end, then closes every connection.

@@ -30,6 +30,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 impl Store {
+    /// Queries that were begun so far. What must not be told apart by its time is held to the same number of them.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.readers.begun()
+    }
     /// The clock's time as files carry it.
     fn system_time(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().0).unwrap_or(0))

@@ -210,16 +210,7 @@ impl Bank {
         }
         let (purpose, debit) = match self.policy(&key.project).await?.sponsorship {
             super::Sponsorship::Off => (Purpose::NetworkFee, Account::Project(key.project.clone())),
-            super::Sponsorship::Platform => {
-                // between two accounts of the operator: that it may happen once more after a crash gives nobody anything
-                let name = format!(
-                    "sponsor/{}/{}",
-                    hex::encode(managed),
-                    self.0.options.clock.now().0
-                );
-                self.fund_for(fee_max, &name).await?;
-                (Purpose::Sponsored, Account::Allocation)
-            }
+            super::Sponsorship::Platform => (Purpose::Sponsored, Account::Allocation),
         };
         let detail = Detail {
             function: Some(key.function.clone()),
@@ -246,6 +237,11 @@ impl Bank {
             let mut detail = detail.clone();
             if generation > 0 {
                 detail = detail.note(&format!("{MANAGED}{}", hex::encode(managed)));
+            }
+            if debit == Account::Allocation && self.store().hold(id).await?.is_none() {
+                // between two accounts of the operator: that it may happen once more after a crash gives nobody anything
+                let name = format!("sponsor/{id}/{}", self.0.options.clock.now().0);
+                self.fund_for(fee_max, &name).await?;
             }
             let hold = Hold {
                 id,

@@ -47,6 +47,11 @@ impl Clock for TestClock {
         Duration::ZERO
     }
 }
+impl TestClock {
+    pub fn forward(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
 
 pub struct Counting(AtomicU64);
 impl Entropy for Counting {
@@ -171,6 +176,9 @@ pub struct World {
     pub operator: String,
     pub member: String,
     pub stranger: String,
+    pub clock: Arc<TestClock>,
+    pub store: Arc<Store>,
+    loops: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
 }
@@ -219,7 +227,7 @@ impl World {
         let (engine, engine_service) =
             Engine::build(EngineOptions::new(clock.clone(), entropy.clone()), ports);
         let (going, stop) = (CancellationToken::new(), CancellationToken::new());
-        tokio::spawn(engine_service.run(stop.clone().cancelled_owned()));
+        let loops = tokio::spawn(engine_service.run(stop.clone().cancelled_owned()));
         let accounts = Identity::open(IdentityOptions {
             settings: SignInSettings::new("neofn.example".parse().unwrap(), 42),
             store: store.clone(),
@@ -247,7 +255,7 @@ impl World {
             policies: Policies::built_in(Action::DECLARED).unwrap(),
             rates: RateLimits::default(),
             vault: None,
-            clock,
+            clock: clock.clone(),
             entropy,
             limits_max: Limits::default(),
             payments: None,
@@ -271,6 +279,9 @@ impl World {
             operator: key(),
             member: key(),
             stranger: key(),
+            clock,
+            store,
+            loops: std::sync::Mutex::new(Some(loops)),
             stop,
             _dir: dir,
         };
@@ -282,6 +293,15 @@ impl World {
             assert_eq!(made.status, 201, "{}", made.text());
         }
         world
+    }
+
+    /// Ends what the engine does by itself, so that only requests read the store.
+    pub async fn quiet(&self) {
+        self.stop.cancel();
+        let loops = self.loops.lock().unwrap().take();
+        if let Some(loops) = loops {
+            loops.await.unwrap();
+        }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

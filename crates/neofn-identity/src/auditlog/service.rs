@@ -51,6 +51,12 @@ impl Head {
     pub fn anchor_bytes(size: u64, root: &Hash) -> Vec<u8> {
         [MARK, &size.to_be_bytes(), root].concat()
     }
+    /// Size and root of such bytes; none of any others.
+    #[must_use]
+    pub fn read_anchor(bytes: &[u8]) -> Option<(u64, Hash)> {
+        let (size, root) = bytes.strip_prefix(MARK)?.split_first_chunk()?;
+        Some((u64::from_be_bytes(*size), root.try_into().ok()?))
+    }
 }
 
 /// The log cannot answer.

@@ -286,3 +286,49 @@ pub struct BackupKeygen {
     /// The new file
     pub file: PathBuf,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neofn_node::UnitPrice;
+
+    #[test]
+    fn flags_win_over_the_file_and_a_section_is_a_wish() {
+        let none = Banking::default();
+        assert_eq!(none.bank(None), None);
+        assert_eq!(
+            none.bank(Some(&BankSection::default())),
+            Some(BankChoice::default())
+        );
+        let file = BankSection {
+            price: Some(5),
+            initial: Some(Datoshi(9)),
+            lease: None,
+        };
+        let flags = Banking {
+            gas_price: Some(7),
+            ..Banking::default()
+        };
+        let usual = BankChoice::default();
+        for (flags, file, price, initial) in [
+            (&none, Some(&file), 5, 9),
+            (&flags, Some(&file), 7, 9),
+            (&flags, None, 7, 0),
+        ] {
+            let choice = flags.bank(file).unwrap();
+            assert_eq!(
+                (choice.price, choice.initial),
+                (UnitPrice(price), Datoshi(initial))
+            );
+            assert_eq!(choice.lease, usual.lease);
+        }
+        let (day, hour) = (Duration::from_secs(86_400), Duration::from_secs(3_600));
+        let section = AuditSection { anchor: Some(day) };
+        assert_eq!(none.anchor_every(Some(&section)), Some(day));
+        let flags = Banking {
+            audit_anchor: Some(hour),
+            ..Banking::default()
+        };
+        assert_eq!(flags.anchor_every(Some(&section)), Some(hour));
+    }
+}
