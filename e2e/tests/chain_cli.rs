@@ -28,6 +28,88 @@ fn json(cli: &Cli, args: &[&str]) -> Value {
     serde_json::from_str(&output.stdout).expect("one document")
 }
 
+/// Of the third account, whose key the signer does not hold.
+const THIRD_KEY: &str = "037086fc67e36e05e30dcc561448dc01f8973e4f995e17abeea2accf5076ee5b5c";
+
+#[test]
+fn a_user_agrees_to_what_the_node_pays_and_what_waits_is_called_off() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = NodeProcess::start_in(
+        &dir.path().join("data"),
+        &["--dev-chain=memory", "--dev-block-time", "2s"],
+    );
+    let cli = Cli::new(dir.path(), &node);
+    let chain = &node.ready()["chain"];
+    let wallet = chain["wallet"].as_str().expect("a wallet").to_owned();
+    std::fs::write(
+        dir.path().join("password"),
+        chain["password"].as_str().expect("a password"),
+    )
+    .expect("write");
+
+    // the user's GAS moves, and the node's account pays the fees
+    let args = [
+        "chain",
+        "invoke",
+        "GAS",
+        "transfer",
+        THIRD,
+        TO,
+        "150000000",
+        "null",
+    ];
+    let before = first(&cli.run(&["chain", "balance", THIRD]).expect(0)).to_owned();
+    let waiting = json(&cli, &[&args[..], &["--cosigner", THIRD_KEY]].concat());
+    let transaction = &waiting["transaction"];
+    assert_eq!(transaction["awaited"], serde_json::json!([THIRD]), "{waiting}");
+    let id = transaction["id"].as_str().expect("an id");
+    // other keys do not do
+    let sign = |account| {
+        let keys = ["--account", account, "--password-file", "password"];
+        cli.run(&[&["tx", id, "--cosign", &wallet, "--wait"][..], &keys].concat())
+    };
+    let refused = sign(TO).expect(2);
+    assert!(refused.stderr.contains("does not wait for"), "{}", refused.stderr);
+    let idle = cli.run(&["tx", id, "--cancel"]).expect(1);
+    assert!(idle.stderr.contains("is reserved"), "{}", idle.stderr);
+    let signed = sign(THIRD).expect(0);
+    assert!(
+        signed.stderr.contains(&format!("as {THIRD}")) && signed.stderr.contains("halt, block "),
+        "{}",
+        signed.stderr
+    );
+    let after = first(&cli.run(&["chain", "balance", THIRD]).expect(0)).to_owned();
+    assert_eq!(
+        before.parse::<f64>().expect("GAS") - after.parse::<f64>().expect("GAS"),
+        1.5,
+        "{before} {after}"
+    );
+    let over = sign(THIRD).expect(2);
+    assert!(over.stderr.contains("waits for no signature"), "{}", over.stderr);
+
+    // one of the two comes into a block, never both
+    let sent = json(&cli, &["chain", "transfer", TO, "2", "--no-wait"]);
+    let old = sent["transaction"]["id"].as_str().expect("an id").to_owned();
+    let new = json(&cli, &["tx", &old, "--cancel"]);
+    assert_eq!(new["replaces"], old.as_str(), "{new}");
+    let new = new["id"].as_str().expect("an id").to_owned();
+    assert_eq!(json(&cli, &["tx", &old, "--cancel"])["id"], new.as_str());
+    let ends = eventually("both have ended", Duration::from_secs(60), || {
+        let ends = [&old, &new].map(|id| {
+            node.http()
+                .get(&format!("/api/v1/transactions/{id}?wait=10"))
+                .json()
+        });
+        let ended = |end: &Value| !matches!(end["state"].as_str(), Some("signed" | "broadcast"));
+        ends.iter().all(ended).then_some(ends)
+    });
+    let states = ends.each_ref().map(|end| end["state"].as_str().expect("a state"));
+    assert!(
+        matches!(states, ["replaced", "halt"] | ["halt", "replaced"]),
+        "{states:?}"
+    );
+}
+
 #[test]
 fn a_developer_sees_and_acts_on_the_chain() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -324,6 +324,25 @@ fn async_invocations_run_retry_and_die() {
     });
     assert_eq!((&ended["attempt"], &ended["result"]), (&json!(2), &json!(2)));
 
+    // what waits for its next try says so
+    let never = json!({"function_name": "never", "source": "export function handler() { throw new Error('never'); }"});
+    let _ = http.deploy_with("demo", never).expect(201);
+    let id = http
+        .post("/api/v1/functions/demo/never?mode=async", &json!(null))
+        .expect(202)
+        .json()["invocationId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let waits = eventually("it waits for its next try", Duration::from_secs(20), || {
+        let body = http.get(&format!("/api/v1/invocations/{id}")).expect(200).json();
+        (body["waits"]["reason"] == "not_before").then(|| body["waits"].clone())
+    });
+    assert!(
+        waits["until"].is_string() && waits["message"].is_string(),
+        "{waits}"
+    );
+
     // a unit limit is not tried again
     let hog = json!({"function_name": "hog", "source": "export function handler() { for (;;) {} }", "limits": {"units": 100_000}});
     let _ = http.deploy_with("demo", hog).expect(201);
@@ -339,6 +358,28 @@ fn async_invocations_run_retry_and_die() {
         (body["status"] == "failed").then_some(body)
     });
     assert_eq!((&ended["attempt"], &ended["code"]), (&json!(1), &json!("NF0203")));
+}
+
+#[test]
+fn what_others_call_is_deleted_only_by_force() {
+    let node = NodeProcess::start();
+    let http = node.http();
+    let caller = "export async function handler(e, ctx) { return await ctx.invoke('callee', e); }";
+    for (name, source) in [("callee", "export const handler = (e) => e;"), ("caller", caller)] {
+        let body = json!({"function_name": name, "source": source});
+        let _ = http.deploy_with("demo", body).expect(201);
+    }
+    let path = "/api/v1/functions/demo/callee/dependencies";
+    let both = json!({"calls": [], "called_by": ["caller"]});
+    assert_eq!(http.get(path).expect(200).json(), both);
+    let refused = http.delete("/api/functions/demo/callee").expect(409).json();
+    assert_eq!(refused["code"], "NF0322");
+    assert!(
+        refused["message"].as_str().unwrap().contains("called by caller"),
+        "{refused}"
+    );
+    let _ = http.delete("/api/functions/demo/callee?force=true").expect(200);
+    let _ = http.delete("/api/functions/demo/caller").expect(200);
 }
 
 #[test]
@@ -518,6 +559,40 @@ fn logs_can_be_read_and_followed() {
         .map_while(Result::ok)
         .find(|l| l.starts_with("data:") && l.contains("hello second"));
     assert!(found.is_some());
+}
+
+#[test]
+fn a_connection_outlives_a_refusal_that_came_before_the_body() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let node = NodeProcess::start();
+    let socket = std::net::TcpStream::connect(node.url().trim_start_matches("http://")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut reader = BufReader::new(socket.try_clone().unwrap());
+    let mut answer = || {
+        let (mut status, mut length) = (String::new(), 0);
+        reader.read_line(&mut status).unwrap();
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = n.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        reader.by_ref().take(length).read_to_end(&mut Vec::new()).unwrap();
+        status
+    };
+    let mut socket = &socket;
+    for _ in 0..3 {
+        write!(
+            socket,
+            "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+        )
+        .unwrap();
+        assert!(answer().contains("401"), "refused before the body is there");
+        write!(socket, "{{}}").unwrap();
+    }
+    write!(socket, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(answer().contains("200"));
 }
 
 #[test]

@@ -103,6 +103,11 @@ const TABLE: &[(&str, &str, Need)] = &[
     ),
     (
         "get",
+        "/api/v1/functions/{project}/{function}/dependencies",
+        Function(Read),
+    ),
+    (
+        "get",
         "/api/v1/functions/{project}/{function}/versions",
         Function(Read),
     ),
@@ -167,6 +172,8 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/api/v1/signer/signatures", Node),
     ("get", "/api/v1/transactions", In(Read)),
     ("get", "/api/v1/transactions/{id}", Chain),
+    ("post", "/api/v1/transactions/{id}/witness", Chain),
+    ("post", "/api/v1/transactions/{id}/replace", Node),
     // a function's own endpoint is in no document
     ("post", "/f/{project}/{function}", Function(Invoke)),
     ("get", "/f/{project}/{function}/a/b", Function(Invoke)),
@@ -364,13 +371,12 @@ impl World {
         } else {
             body.to_string()
         };
-        let ask = || {
-            let headers = [("content-type", "application/json")];
-            let method = method.to_uppercase();
-            caller.http.send(&method, &filled, body.as_bytes(), &headers)
-        };
-        // who is refused before the body is read loses the connection, which a client may notice with its next request
-        Some(ask()).filter(|a| a.status != 0).unwrap_or_else(ask)
+        caller.http.send(
+            &method.to_uppercase(),
+            &filled,
+            body.as_bytes(),
+            &[("content-type", "application/json")],
+        )
     }
 }
 

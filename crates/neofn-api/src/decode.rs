@@ -461,6 +461,7 @@ mod tests {
             },
             on: Triggers::read(&json!({"cron": [{"schedule": "@daily"}]})).unwrap(),
             test: None,
+            calls: Vec::new(),
         };
         let stored = || Bundle::Files(BTreeMap::from([("a.ts".to_owned(), "old".to_owned())]));
         let key = || function_key("demo", "a").unwrap();

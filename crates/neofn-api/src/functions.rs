@@ -4,11 +4,12 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::Action;
 use crate::{decode, view};
+use neofn_engine::request::Callers;
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, FunctionKey, FunctionName, ProjectName, Version};
 use neofn_wire::{
-    Deleted, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest, RollbackRequest,
-    VersionList,
+    Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest,
+    RollbackRequest, VersionList,
 };
 
 /// Rows of a page that asks for no number.
@@ -94,9 +95,14 @@ impl Api {
     }
 
     /// Removes a function and all that belongs to it.
-    pub async fn delete(&self, who: &Principal, key: &FunctionKey) -> Result<Deleted, ApiError> {
+    pub async fn delete(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        callers: Callers,
+    ) -> Result<Deleted, ApiError> {
         self.authorise_function(who, Action::Delete, key)?;
-        self.engine().delete(key).await?;
+        self.engine().delete(key, callers).await?;
         Ok(Deleted { success: true })
     }
 
@@ -107,6 +113,17 @@ impl Api {
         Ok(FunctionAnswer {
             success: true,
             function: view::function(&function, &live),
+        })
+    }
+
+    /// What a function calls, and what calls it.
+    pub async fn dependencies(&self, who: &Principal, key: &FunctionKey) -> Result<Dependencies, ApiError> {
+        self.authorise_function(who, Action::ReadFunction, key)?;
+        let (_, live) = self.engine().function(key).await?;
+        let callers = self.engine().callers(key).await?;
+        Ok(Dependencies {
+            calls: live.spec.calls.iter().map(ToString::to_string).collect(),
+            called_by: callers.iter().map(ToString::to_string).collect(),
         })
     }
 

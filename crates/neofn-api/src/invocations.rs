@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::error::{ApiError, FailedRun};
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
-use crate::{json, view};
+use crate::{json, view, waits};
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Origin, Status};
 use neofn_engine::request::{Invoke, Invoked, RunFailure};
@@ -151,7 +151,10 @@ impl Api {
     /// One invocation.
     pub async fn invocation(&self, who: &Principal, id: &str) -> Result<InvocationView, ApiError> {
         let record = self.visible(who, Action::ReadInvocation, id).await?;
-        Ok(view::invocation(&record))
+        Ok(InvocationView {
+            waits: self.engine().waits(&record).await.map(waits::view),
+            ..view::invocation(&record)
+        })
     }
 
     /// Runs an ended invocation again on its recorded inputs.

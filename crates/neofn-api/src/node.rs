@@ -13,6 +13,21 @@ use std::sync::atomic::Ordering;
 /// Counters of triggers, and how the chain is followed.
 pub type TriggerMetrics = (TriggerStats, Option<ChainState>);
 
+/// What a node counts, at one moment.
+#[derive(Debug, Clone)]
+pub struct NodeMetrics {
+    /// Of the engine.
+    pub engine: EngineStats,
+    /// Of the sandboxes.
+    pub runtime: RuntimeStatus,
+    /// Of the store.
+    pub totals: Totals,
+    /// Of the triggers.
+    pub triggers: TriggerMetrics,
+    /// Runs at once that the load asks for.
+    pub runs_wanted: u32,
+}
+
 impl Api {
     /// How the node is doing.
     pub async fn health(&self) -> Result<Health, ApiError> {
@@ -57,20 +72,16 @@ impl Api {
     }
 
     /// Counters for operators.
-    pub async fn metrics(
-        &self,
-        who: &Principal,
-        loopback: bool,
-    ) -> Result<(EngineStats, RuntimeStatus, Totals, TriggerMetrics), ApiError> {
+    pub async fn metrics(&self, who: &Principal, loopback: bool) -> Result<NodeMetrics, ApiError> {
         self.authorise(who, Action::Metrics, Target::Node { loopback })?;
         let totals = self.engine().totals().await?;
-        let triggers = (self.engine().trigger_stats(), self.engine().chain_state());
-        Ok((
-            self.engine().stats(),
-            self.inner.runtime.status(),
+        Ok(NodeMetrics {
+            engine: self.engine().stats(),
+            runtime: self.inner.runtime.status(),
+            runs_wanted: self.engine().runs_wanted(&totals),
             totals,
-            triggers,
-        ))
+            triggers: (self.engine().trigger_stats(), self.engine().chain_state()),
+        })
     }
 
     fn draining(&self) -> bool {

@@ -112,6 +112,8 @@ actions! {
     ReadChain: AnyKey;
     /// See the transactions that a project sent.
     ReadTransactions: Member(Read);
+    /// Hand in a signature that a transaction waits for. The signature itself says whose it is.
+    CosignTransaction: Member(Invoke);
     /// Send transactions with the node's own accounts: call contracts, deploy and update them.
     SendTransactions: Operator;
     /// See and change the accounts that sign, and what they may sign.

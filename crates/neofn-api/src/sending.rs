@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::chain::{bad, contract};
+use crate::cosign;
 use crate::error::ApiError;
 use crate::policy::{Action, Target};
 use crate::transactions::view;
@@ -132,13 +133,19 @@ impl Api {
             .map_err(|e| bad("gas", &e))?;
         // where none is named the manager takes the one that pays: another one later is no other request
         let mut signers = Vec::new();
-        if sending.account.is_some() {
+        let cosigners = cosign::cosigners(&sending.cosigners)?;
+        if sending.account.is_some() || !cosigners.is_empty() {
             signers.push(RequestSigner {
                 account: self.payer(sending).await?,
-                scope: Scope::CalledByEntry,
+                // who only pays for others agrees to nothing else
+                scope: match cosigners.is_empty() {
+                    true => Scope::CalledByEntry,
+                    false => Scope::None,
+                },
                 verification: None,
             });
         }
+        signers.extend(cosigners);
         let request = Request {
             fee_max,
             signers,
@@ -175,7 +182,7 @@ impl Api {
             fee: record.fees().0.to_string(),
             system_fee: record.system_fee.0.to_string(),
             network_fee: record.network_fee.0.to_string(),
-            transaction: Some(view(&record)),
+            transaction: Some(self.with_message(view(&record), &record)),
         })
     }
 }

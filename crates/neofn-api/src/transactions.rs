@@ -5,10 +5,12 @@ use crate::chain::{execution, script_call};
 use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::decode::decode;
 use neofn_chain::manager::{TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
-use neofn_chain::tx::Transaction;
+use neofn_chain::tx::{Transaction, message};
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, ProjectName, ScriptHash};
 use neofn_wire::{ScriptCallView, TransactionList, TransactionSignerView, TransactionView};
@@ -68,7 +70,7 @@ impl Api {
                 .await
                 .map_err(Error::from)?;
         }
-        let mut shown = view(&record);
+        let mut shown = self.with_message(view(&record), &record);
         if record.state == TxState::Mined {
             // what became of it is known without the chain; what it did is left out while nobody can be asked
             let log = match self.engine().chain() {
@@ -78,6 +80,16 @@ impl Api {
             shown.effects = log.ok().map(|log| log.iter().map(execution).collect());
         }
         Ok(shown)
+    }
+
+    /// What those sign who are waited for. It names the network, which only the chain knows.
+    pub(crate) fn with_message(&self, mut shown: TransactionView, record: &TxRecord) -> TransactionView {
+        if !shown.awaited.is_empty()
+            && let Ok(chain) = self.engine().chain()
+        {
+            shown.to_sign = Some(hex::encode(message(chain.network().0, record.hash)));
+        }
+        shown
     }
 }
 
@@ -100,6 +112,7 @@ fn calls(unsigned: &[u8]) -> Vec<ScriptCallView> {
 /// A transaction without its effects.
 pub(crate) fn view(record: &TxRecord) -> TransactionView {
     let signers = record.request.signers.iter();
+    let awaited: Vec<String> = record.awaited().iter().map(ScriptHash::to_address).collect();
     TransactionView {
         id: record.id.to_string(),
         project: record.request.project.to_string(),
@@ -124,9 +137,11 @@ pub(crate) fn view(record: &TxRecord) -> TransactionView {
         earlier: record.earlier.iter().map(ToString::to_string).collect(),
         replaces: record.replaces.map(|id| id.to_string()),
         replaced_by: record.replaced_by.map(|id| id.to_string()),
-        awaited: record.awaited().iter().map(ScriptHash::to_address).collect(),
         created_at: record.created_at.to_iso8601(),
         updated_at: record.updated_at.to_iso8601(),
+        unsigned: (!awaited.is_empty()).then(|| BASE64.encode(&record.unsigned)),
+        to_sign: None,
+        awaited,
         effects: None,
     }
 }

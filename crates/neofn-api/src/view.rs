@@ -156,6 +156,7 @@ pub(crate) fn invocation(r: &InvocationRecord) -> InvocationView {
         created_at: r.created_at.to_iso8601(),
         finished_at: r.finished_at.map(neofn_types::UnixMillis::to_iso8601),
         run_at: r.run_at.map(neofn_types::UnixMillis::to_iso8601),
+        waits: None,
     }
 }
 

@@ -4,9 +4,9 @@ use crate::Error;
 use crate::transport::{Call, Client};
 use neofn_types::{FunctionKey, InvocationId, ProjectName, Version};
 use neofn_wire::{
-    Accepted, Deleted, DeployRequest, DeployResponse, Estimate, FunctionAnswer, FunctionList, FunctionView,
-    Health, InvocationList, InvocationView, InvokeAnswer, LogList, PatchRequest, Ready, ReplayRequest,
-    ReplayResponse, RollbackRequest, VersionList,
+    Accepted, Deleted, Dependencies, DeployRequest, DeployResponse, Estimate, FunctionAnswer, FunctionList,
+    FunctionView, Health, InvocationList, InvocationView, InvokeAnswer, LogList, PatchRequest, Ready,
+    ReplayRequest, ReplayResponse, RollbackRequest, VersionList,
 };
 use serde::Serialize;
 
@@ -105,8 +105,13 @@ impl Client {
         Ok(answer.function)
     }
     /// Deletes a function with its versions.
-    pub fn delete(&self, key: &FunctionKey) -> Result<Deleted, Error> {
-        self.call(&Call::delete(managed_path(key)))
+    pub fn delete(&self, key: &FunctionKey, force: bool) -> Result<Deleted, Error> {
+        let query = if force { "?force=true" } else { "" };
+        self.call(&Call::delete(format!("{}{query}", managed_path(key))))
+    }
+    /// What it calls, and what calls it.
+    pub fn dependencies(&self, key: &FunctionKey) -> Result<Dependencies, Error> {
+        self.call(&Call::get(format!("{}/dependencies", function_path(key))))
     }
     /// Its versions, newest first, one page.
     pub fn versions(&self, key: &FunctionKey, page: &Page) -> Result<VersionList, Error> {

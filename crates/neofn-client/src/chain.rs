@@ -5,8 +5,9 @@ use crate::api::{Page, escape, json};
 use crate::transport::{Call, Client};
 use neofn_types::{FunctionName, ProjectName};
 use neofn_wire::{
-    ChainCall, ChainInvoke, ChainView, ContractRequest, DecodeRequest, KeyImport, PolicyView, SentView,
-    ServiceList, SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
+    ChainCall, ChainInvoke, ChainView, ContractRequest, DecodeRequest, KeyImport, PolicyView, ReplaceRequest,
+    SentView, ServiceList, SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
+    WitnessRequest,
 };
 use serde_json::Value;
 
@@ -144,6 +145,18 @@ impl Client {
     pub fn transaction(&self, id: &str, wait_s: Option<u32>) -> Result<TransactionView, Error> {
         let query = query(&[("wait", wait_s.map(|n| n.to_string()))]);
         self.call(&Call::get(format!("/api/v1/transactions/{}{query}", escape(id))))
+    }
+    /// Hands in a signature that a transaction waits for.
+    pub fn cosign(&self, id: &str, request: &WitnessRequest) -> Result<TransactionView, Error> {
+        let body = json(request)?;
+        let path = format!("/api/v1/transactions/{}/witness", escape(id));
+        self.call(&Call::send("POST", path, &body))
+    }
+    /// Puts another transaction in the place of one that is in no block yet.
+    pub fn replace_transaction(&self, id: &str, request: &ReplaceRequest) -> Result<TransactionView, Error> {
+        let body = json(request)?;
+        let path = format!("/api/v1/transactions/{}/replace", escape(id));
+        self.call(&Call::send("POST", path, &body))
     }
     /// The nodes of the cluster.
     pub fn services(&self) -> Result<ServiceList, Error> {

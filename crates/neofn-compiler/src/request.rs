@@ -77,6 +77,8 @@ pub struct Compiled {
     pub source_map: String,
     /// Names that the module exports, sorted.
     pub exports: Vec<String>,
+    /// What `ctx.invoke` is given where that is written in the source, sorted. A computed name is not seen.
+    pub calls: Vec<String>,
     /// Findings that do not stop a deployment.
     pub warnings: Vec<Diagnostic>,
     /// Where the time went.

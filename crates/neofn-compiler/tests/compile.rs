@@ -42,6 +42,27 @@ async fn one_typescript_file() {
 }
 
 #[tokio::test]
+async fn what_is_called_by_name_is_noted() {
+    let files = [
+        (
+            "index.ts",
+            "import { more } from './more';
+            export async function handler(event: string, ctx: any) {
+                await ctx.invoke('b', event); await ctx.invoke(`a`); await ctx.invoke('b');
+                await ctx.invoke(event); await ctx.invoke(`x${event}`); await ctx.neo.invoke('no', 'no', []);
+                return more(ctx);
+            }",
+        ),
+        (
+            "more.ts",
+            "export const more = (context: any) => context.invoke('c', null);",
+        ),
+    ];
+    let out = compile(project("index.ts", &files)).await;
+    assert_eq!(out.calls, ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn a_place_in_the_bundle_leads_to_the_users_file() {
     let files = [
         (

@@ -20,6 +20,7 @@ impl Compile for Compiler {
                 code: Bytes::from(compiled.code),
                 source_map: Bytes::from(compiled.source_map),
                 warnings: compiled.warnings,
+                calls: compiled.calls,
                 validate: compiled.timings.validate,
                 compile: compiled.timings.compile,
             }),

@@ -16,7 +16,7 @@ use neofn_registry::port::{Publish, RegistryStoreError};
 use neofn_registry::{ArtifactRef, SmokeTest, VersionRecord, VersionSpec};
 use neofn_runtime::port::{Artifact, PrepareError};
 use neofn_types::{
-    Code, Diagnostic, Digest, Error, FunctionKey, RuntimeKind, Severity, TraceContext, Version,
+    Code, Diagnostic, Digest, Error, FunctionKey, FunctionName, RuntimeKind, Severity, TraceContext, Version,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ struct Built {
     source_map: Option<Bytes>,
     files: Option<BTreeMap<String, String>>,
     warnings: Vec<Diagnostic>,
+    calls: Vec<FunctionName>,
 }
 
 impl DeployError {
@@ -97,7 +98,7 @@ impl Inner {
     async fn pipeline(self: &Arc<Self>, mut deploy: Deploy) -> Result<Deployed, DeployError> {
         let begun = self.options.clock.monotonic();
         self.check_triggers(&mut deploy.on).await?;
-        let spec = self
+        let mut spec = self
             .spec(&deploy)
             .map_err(|e| DeployError::at(Stage::Validate, e))?;
         let digest = spec.digest(self.ports.runtime.engine(spec.runtime));
@@ -117,7 +118,8 @@ impl Inner {
             });
         }
         let mut timings = Vec::new();
-        let built = self.build_code(deploy.bundle, &spec, &mut timings).await?;
+        let mut built = self.build_code(deploy.bundle, &spec, &mut timings).await?;
+        spec.calls = std::mem::take(&mut built.calls);
         let begun = self.options.clock.monotonic();
         let (artifact, top_level_logs) = self.snapshot(&spec, &built).await?;
         timings.push((Stage::Snapshot, self.since(begun)));
@@ -142,6 +144,7 @@ impl Inner {
             self.options.cache_entries_max,
         );
         self.cache.forget_live(&deploy.key);
+        self.gate.forget(&deploy.key);
         // before the answer, so that "latest" is the newest block of this moment
         self.triggers_changed().await;
         Ok(Deployed {
@@ -192,6 +195,7 @@ impl Inner {
             grants: deploy.grants.clone(),
             on: deploy.on.clone(),
             test: deploy.test.clone(),
+            calls: Vec::new(),
         })
     }
 
@@ -209,6 +213,7 @@ impl Inner {
                     source_map: None,
                     files: None,
                     warnings: Vec::new(),
+                    calls: Vec::new(),
                 });
             }
             Bundle::Files(files) => files,
@@ -247,6 +252,11 @@ impl Inner {
             source_map: Some(compiled.source_map),
             files: Some(files),
             warnings: compiled.warnings,
+            calls: compiled
+                .calls
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
         })
     }
 

@@ -7,7 +7,7 @@ use crate::engine::Inner;
 use crate::port::{Claimed, Rooms};
 use crate::queue::{Held, poisoned};
 use crate::service::{Reconciler, Report};
-use neofn_types::{Code, Error, FunctionKey};
+use neofn_types::{Code, Error, FunctionKey, InvocationId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,9 @@ impl Waiting {
     pub(crate) fn key(&self) -> &FunctionKey {
         &self.claimed.key
     }
+    pub(crate) fn id(&self) -> InvocationId {
+        self.claimed.id
+    }
 }
 
 impl Dispatcher {
@@ -67,7 +70,7 @@ impl Dispatcher {
         Rooms {
             limits: self.limits.clone(),
             other: Some(1),
-            taken: self.inner.gate.taken(),
+            taken: self.inner.gate.taken(self.inner.options.clock.now()),
         }
     }
 
@@ -225,7 +228,9 @@ impl Reconciler for Dispatcher {
         let (_, waiting) = self.inner.gate.appetite();
         self.inner.gate.want(overdue || waiting > 0);
         // what is due but could not go waits for a slot, whose release wakes; what is not yet due, for its time
-        report.again = due.filter(|due| *due > now).map(|due| due.since(now));
+        let (_, reopens) = self.inner.gate.paused(now);
+        let due = due.filter(|due| *due > now);
+        report.again = due.into_iter().chain(reopens).min().map(|at| at.since(now));
         if report.again.is_some_and(|d| d < Duration::from_millis(1)) {
             report.again = Some(Duration::from_millis(1));
         }

@@ -10,7 +10,7 @@ use crate::neo::Manifests;
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
 use crate::queue::HeldClaims;
 use crate::recorder::Recorder;
-use crate::request::{Bundle, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
+use crate::request::{Bundle, Callers, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
 use crate::stack::DebugCache;
 use crate::stats::Counters;
 use crate::triggers::port::{Fired, FiredFilter, Redo};
@@ -22,6 +22,7 @@ use neofn_chain::port::Chain;
 use neofn_chain::stack::StackItem;
 use neofn_event::{CloudEvent, ParameterType, TriggerId};
 use neofn_registry::{FunctionRecord, VersionRecord};
+use neofn_sched::{Load, Scale};
 use neofn_trigger::Explanation;
 use neofn_types::{
     Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, ScriptHash, TraceContext,
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) options: EngineOptions,
     pub(crate) ports: Ports,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) scale: parking_lot::Mutex<Scale>,
     pub(crate) held: Arc<HeldClaims>,
     pub(crate) cache: Cache,
     pub(crate) debug: DebugCache,
@@ -76,7 +78,8 @@ impl Engine {
     pub fn build(options: EngineOptions, ports: Ports) -> (Self, Service) {
         let tasks = TaskTracker::new();
         let inner = Arc::new(Inner {
-            gate: Arc::new(Gate::new(options.caps())),
+            gate: Arc::new(Gate::new(options.caps(), options.breaker)),
+            scale: parking_lot::Mutex::new(Scale::new(options.scale)),
             held: Arc::default(),
             cache: Cache::new(),
             debug: DebugCache::default(),
@@ -198,8 +201,12 @@ impl Engine {
         self.inner.clone().set_active(key.clone(), active).await
     }
     /// Removes a function, its versions, its history and its queue.
-    pub async fn delete(&self, key: &FunctionKey) -> Result<(), Error> {
-        self.inner.clone().delete(key.clone()).await
+    pub async fn delete(&self, key: &FunctionKey, callers: Callers) -> Result<(), Error> {
+        self.inner.clone().delete(key.clone(), callers).await
+    }
+    /// The other functions of the project whose live versions name this one in `ctx.invoke`, by name.
+    pub async fn callers(&self, key: &FunctionKey) -> Result<Vec<FunctionName>, Error> {
+        self.inner.callers(key).await
     }
     /// What was uploaded for a version; the live one without `version`.
     pub async fn files(&self, key: &FunctionKey, version: Option<Version>) -> Result<Bundle, Error> {
@@ -308,12 +315,25 @@ impl Engine {
         let inner = &self.inner;
         EngineStats {
             in_flight: inner.gate.total(),
+            paused: inner.gate.paused(inner.options.clock.now()).0,
             cache_entries: u64::try_from(inner.cache.len()).unwrap_or(u64::MAX),
             records_pending: inner.recorder.pending(),
             records_lost: inner.recorder.lost(),
             draining: inner.draining.load(Ordering::Acquire),
             ..inner.counters.read()
         }
+    }
+    /// Runs at once that the load asks for; follows it from one look to the next.
+    #[must_use]
+    pub fn runs_wanted(&self, totals: &Totals) -> u32 {
+        let durations = self.inner.counters.read().duration_us;
+        let load = Load {
+            waiting: totals.queued,
+            ended: durations.counts.iter().sum(),
+            spent: Duration::from_micros(durations.sum),
+        };
+        let now = self.inner.options.clock.monotonic();
+        self.inner.scale.lock().look(load, now)
     }
     /// Takes no new work (NF0305), lets what runs end, flushes history; answers whether all ended in time.
     /// Queued invocations stay on disk. Stop the service after this, not before: it renews the leases.

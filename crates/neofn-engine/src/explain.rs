@@ -19,8 +19,11 @@ pub enum Waits {
 impl Inner {
     /// None when it does not wait: it runs, or has ended.
     pub(crate) async fn waits(&self, record: &InvocationRecord) -> Option<Waits> {
-        if record.status != Status::Queued {
-            return None;
+        match record.status {
+            Status::Queued => {}
+            // taken from the queue by this node, and not started yet
+            Status::Running if self.gate.holds(record.id) => {}
+            _ => return None,
         }
         if let Some(at) = record.run_at.filter(|at| *at > self.options.clock.now()) {
             return Some(Waits::NotBefore(at));
@@ -31,6 +34,10 @@ impl Inner {
         }
         let version = self.version(&record.key, record.version).await.ok()?;
         let limit = version.record.spec.limits.concurrency;
-        Some(Waits::Node(self.gate.explain(&record.key, limit)))
+        Some(Waits::Node(self.gate.explain(
+            &record.key,
+            limit,
+            self.options.clock.now(),
+        )))
     }
 }

@@ -3,7 +3,7 @@
 use crate::engine::{FunctionState, Inner};
 use crate::error::{of_registry, of_store};
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
-use crate::request::Bundle;
+use crate::request::{Bundle, Callers};
 use neofn_registry::VersionRecord;
 use neofn_registry::port::RegistryStoreError;
 use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, Version};
@@ -12,6 +12,9 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+/// Functions looked at in one go when callers are looked for.
+const CALLERS_PAGE: u32 = 500;
 
 /// One lock per function that is being changed.
 #[derive(Default)]
@@ -134,6 +137,7 @@ impl Inner {
             };
             let moved = registry.set_live(&key, version, inner.options.clock.now()).await;
             moved.map_err(of_registry)?;
+            inner.gate.forget(&key);
             tracing::info!(function = %key, from = %function.live, to = %version, "rolled back");
             inner.function(&key).await
         })
@@ -155,16 +159,51 @@ impl Inner {
         .await
     }
 
-    pub(crate) async fn delete(self: Arc<Self>, key: FunctionKey) -> Result<(), Error> {
+    pub(crate) async fn delete(self: Arc<Self>, key: FunctionKey, callers: Callers) -> Result<(), Error> {
         self.change(key, move |inner, key| async move {
+            if callers == Callers::Refuse {
+                inner.function(&key).await?;
+                let names: Vec<String> = inner
+                    .callers(&key)
+                    .await?
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                if !names.is_empty() {
+                    let message = format!("{key} is called by {}", names.join(", "));
+                    return Err(Error::new(Code::FunctionInUse, message));
+                }
+            }
             let deleted = inner.ports.registry.delete_function(&key).await;
             inner.cache.forget_function(&key);
+            inner.gate.forget(&key);
             deleted.map_err(of_registry)?;
             inner.followers.close(&key);
             tracing::info!(function = %key, "deleted");
             Ok(())
         })
         .await
+    }
+
+    /// The other functions of the project whose live versions name this one in `ctx.invoke`, by name.
+    pub(crate) async fn callers(&self, key: &FunctionKey) -> Result<Vec<FunctionName>, Error> {
+        let mut callers = Vec::new();
+        let mut after: Option<FunctionName> = None;
+        loop {
+            let page = self.functions(&key.project, after.as_ref(), CALLERS_PAGE).await?;
+            let full = page.len() >= CALLERS_PAGE as usize;
+            after = page.last().map(|(function, _)| function.key.function.clone());
+            callers.extend(
+                page.into_iter()
+                    .filter(|(function, live)| {
+                        function.key != *key && live.spec.calls.contains(&key.function)
+                    })
+                    .map(|(function, _)| function.key.function),
+            );
+            if !full {
+                return Ok(callers);
+            }
+        }
     }
 
     pub(crate) async fn files(&self, key: &FunctionKey, version: Option<Version>) -> Result<Bundle, Error> {

@@ -41,6 +41,10 @@ pub struct EngineOptions {
     pub project_concurrency_max: u32,
     /// How old accepted work may be when it begins; older work ends as expired and never runs hours late.
     pub queue_age_max: Duration,
+    /// When queued work of a function that fails is held back.
+    pub breaker: neofn_sched::BreakerRule,
+    /// Between which bounds the node says how many runs at once the load asks for.
+    pub scale: neofn_sched::ScaleRule,
     /// How long a claim holds without renewal.
     pub lease: Duration,
     /// When failed asynchronous invocations are tried again.
@@ -85,6 +89,8 @@ impl EngineOptions {
             node_concurrency_max: 1_000,
             project_concurrency_max: 1_000,
             queue_age_max: Duration::from_secs(24 * 3_600),
+            breaker: neofn_sched::BreakerRule::default(),
+            scale: neofn_sched::ScaleRule::default(),
             lease: Duration::from_secs(30),
             backoff: Backoff::default(),
             chain_depth_max: 8,

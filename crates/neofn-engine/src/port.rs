@@ -687,6 +687,8 @@ pub struct CompiledSource {
     pub source_map: Bytes,
     /// Findings that did not stop it.
     pub warnings: Vec<Diagnostic>,
+    /// Functions of the project that it names in `ctx.invoke`, as text, sorted.
+    pub calls: Vec<String>,
     /// How much of the time went into parsing and rules; the rest is bundling.
     pub validate: Duration,
     /// Transforming, bundling, minifying.

@@ -10,8 +10,8 @@ use crate::run::{Ended, Run};
 use crate::stats::count;
 use neofn_gas::Reservation;
 use neofn_gas::ledger::Charge;
-use neofn_sched::Next;
-use neofn_types::{Code, Error, Fence, InvocationId, TraceContext, Units, UnitsBill, UnixMillis};
+use neofn_sched::{Health, Next};
+use neofn_types::{Code, Error, Fence, InvocationId, Retry, TraceContext, Units, UnitsBill, UnixMillis};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -99,7 +99,11 @@ impl Inner {
             Some(hold) => Reservation::held(hold),
             None => match self.reserve(&loaded).await {
                 Ok(money) => money,
-                Err(error) => return self.refuse_claim(&claimed, error).await,
+                Err(error) => {
+                    let now = self.options.clock.now();
+                    self.gate.ended(&claimed.key, Health::Unknown, now);
+                    return self.refuse_claim(&claimed, error).await;
+                }
             },
         };
         let trace = TraceContext {
@@ -119,6 +123,11 @@ impl Inner {
         };
         let mut ended = self.run(run).await;
         ended.charge = money.settle(Units(ended.units.total));
+        let health = match &ended.outcome {
+            Err(failure) if failure.code.info().retry == Retry::Later => Health::Bad,
+            _ => Health::Good,
+        };
+        self.gate.ended(&claimed.key, health, self.options.clock.now());
         self.end_claim(&claimed, ended).await;
         drop(held);
     }

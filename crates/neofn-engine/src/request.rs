@@ -11,6 +11,15 @@ use neofn_types::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What of a function that others call, when it is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// It stays.
+    Refuse,
+    /// It goes all the same.
+    Ignore,
+}
+
 /// What is deployed.
 #[derive(Debug, Clone)]
 pub enum Bundle {

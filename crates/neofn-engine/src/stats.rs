@@ -51,6 +51,8 @@ pub struct EngineStats {
     pub units_total: u64,
     /// Runs going on.
     pub in_flight: u64,
+    /// Functions whose queued work is held back because they fail.
+    pub paused: u64,
     /// Versions in memory.
     pub cache_entries: u64,
     /// Calls that found their version in memory.
@@ -153,6 +155,7 @@ impl Counters {
             units_total: units.sum,
             units,
             in_flight: 0,
+            paused: 0,
             cache_entries: 0,
             cache_hits: get(&self.cache_hits),
             cache_misses: get(&self.cache_misses),

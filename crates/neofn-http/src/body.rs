@@ -1,12 +1,13 @@
-//! Reading bodies: bounded in size and in time.
+//! Reading bodies: bounded in size and in time. What is left unread when this refuses is `unread`'s.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use neofn_api::json;
 use neofn_types::{Code, Error};
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// A body has to be here within this time.
@@ -14,10 +15,24 @@ const READ_TIME_MAX: Duration = Duration::from_secs(30);
 /// A small body is copied out of the connection's read buffer: history keeps events for a while, and would keep the
 /// whole buffer with it, so that the connection needs a new one for each request.
 const COPIED_BYTES_MAX: usize = 4 << 10;
-/// Beyond a refusal so much is still read and dropped, for this long: a client that is still writing would see a
-/// broken connection instead of the answer.
-const DRAIN_BYTES_MAX: u64 = 64 << 20;
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Reads a JSON body of at most `most` bytes.
+pub(crate) async fn request<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<T, Error> {
+    json::request(&read(headers, body, most).await?)
+}
+
+/// As [`request`]; an empty body is the default.
+pub(crate) async fn request_or_default<T: DeserializeOwned + Default>(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<T, Error> {
+    json::request_or_default(&read(headers, body, most).await?)
+}
 
 /// Reads a body of at most `most` bytes.
 pub(crate) async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Bytes, Error> {
@@ -25,18 +40,12 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Re
         .get(CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let limit = u64::try_from(most).unwrap_or(u64::MAX);
-    if let Some(declared) = declared.filter(|n| *n > limit) {
-        if declared <= DRAIN_BYTES_MAX && !headers.contains_key(EXPECT) {
-            drain(body).await;
-        }
+    if declared.is_some_and(|n| n > limit) {
         return Err(json::too_large(most));
     }
     match tokio::time::timeout(READ_TIME_MAX, collect(&mut body, most)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => {
-            drain(body).await;
-            Err(json::too_large(most))
-        }
+        Ok(Ok(None)) => Err(json::too_large(most)),
         Ok(Err(e)) => Err(e),
         Err(_) => Err(Code::BodyTooSlow.into()),
     }
@@ -81,18 +90,4 @@ async fn data(body: &mut Body) -> Result<Option<Bytes>, Error> {
         }
     }
     Ok(None)
-}
-
-async fn drain(mut body: Body) {
-    let all = async {
-        let mut dropped = 0u64;
-        while let Ok(Some(piece)) = data(&mut body).await {
-            dropped = dropped.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-            if dropped > DRAIN_BYTES_MAX {
-                break;
-            }
-        }
-    };
-    // whether it ended or not, the refusal stands
-    let _ = tokio::time::timeout(DRAIN_TIME_MAX, all).await;
 }

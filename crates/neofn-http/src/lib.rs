@@ -15,6 +15,7 @@ mod router;
 mod server;
 mod shield;
 mod slow;
+mod unread;
 
 pub use router::{ENDPOINTS, Edge, EdgeService, Endpoint};
 pub use server::{Bound, ServerOptions};

@@ -1,7 +1,7 @@
 //! Counters as OpenMetrics text. The engine counts; here it is only written down.
 
 use http::StatusCode;
-use neofn_api::{EngineStats, HistogramData, RuntimeStatus, Totals, TriggerMetrics};
+use neofn_api::{HistogramData, NodeMetrics};
 use neofn_event::TriggerKind;
 use neofn_types::Error;
 use prometheus_client::collector::Collector;
@@ -37,19 +37,10 @@ impl HttpCounters {
 }
 
 /// All counters as text.
-pub(crate) fn render(
-    stats: &EngineStats,
-    runtime: &RuntimeStatus,
-    totals: &Totals,
-    triggers: &TriggerMetrics,
-    http: &HttpCounters,
-) -> Result<String, Error> {
+pub(crate) fn render(node: &NodeMetrics, http: &HttpCounters) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("neofn");
     registry.register_collector(Box::new(Reading {
-        stats: stats.clone(),
-        runtime: runtime.clone(),
-        totals: *totals,
-        triggers: triggers.clone(),
+        node: node.clone(),
         classes: std::array::from_fn(|i| http.classes.get(i).map_or(0, |c| c.load(Ordering::Relaxed))),
         connections: http.connections.load(Ordering::Relaxed),
     }));
@@ -61,10 +52,7 @@ pub(crate) fn render(
 /// All values at one moment.
 #[derive(Debug)]
 struct Reading {
-    stats: EngineStats,
-    runtime: RuntimeStatus,
-    totals: Totals,
-    triggers: TriggerMetrics,
+    node: NodeMetrics,
     classes: [u64; 5],
     connections: i64,
 }
@@ -81,7 +69,7 @@ impl Collector for Reading {
 
 impl Reading {
     fn runs(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let s = &self.stats;
+        let s = &self.node.engine;
         family(
             out,
             "invocations",
@@ -119,14 +107,31 @@ impl Reading {
     }
 
     fn queue(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let s = &self.stats;
+        let s = &self.node.engine;
         gauge(
             out,
             "queue_depth",
             "Asynchronous invocations that wait",
-            self.totals.queued,
+            self.node.totals.queued,
         )?;
-        gauge(out, "queue_running", "Claimed invocations", self.totals.running)?;
+        gauge(
+            out,
+            "queue_running",
+            "Claimed invocations",
+            self.node.totals.running,
+        )?;
+        gauge(
+            out,
+            "functions_paused",
+            "Functions whose queued work is held back because they fail every time",
+            s.paused,
+        )?;
+        gauge(
+            out,
+            "runs_wanted",
+            "Runs at once that the load asks for: what comes, and what waits within ten seconds",
+            u64::from(self.node.runs_wanted),
+        )?;
         gauge(
             out,
             "records_pending",
@@ -155,7 +160,7 @@ impl Reading {
     }
 
     fn triggers(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let (t, chain) = &self.triggers;
+        let (t, chain) = &self.node.triggers;
         let by_kind = |rows: &BTreeMap<TriggerKind, u64>| -> Vec<(&'static str, u64)> {
             rows.iter().map(|(kind, n)| (kind.as_str(), *n)).collect()
         };
@@ -205,7 +210,7 @@ impl Reading {
     }
 
     fn sandboxes(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let r = &self.runtime;
+        let r = &self.node.runtime;
         gauge(
             out,
             "sandbox_children",
@@ -308,6 +313,7 @@ fn histogram(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neofn_api::{EngineStats, RuntimeStatus, Totals, TriggerMetrics};
     use neofn_types::Code;
 
     #[test]
@@ -327,6 +333,7 @@ mod tests {
             },
             units_total: 48_000,
             in_flight: 1,
+            paused: 1,
             cache_entries: 2,
             cache_hits: 9,
             cache_misses: 2,
@@ -342,10 +349,13 @@ mod tests {
         http.answered(StatusCode::NOT_FOUND);
         http.opened();
         let text = render(
-            &stats,
-            &RuntimeStatus::default(),
-            &Totals::default(),
-            &TriggerMetrics::default(),
+            &NodeMetrics {
+                engine: stats,
+                runtime: RuntimeStatus::default(),
+                totals: Totals::default(),
+                triggers: TriggerMetrics::default(),
+                runs_wanted: 7,
+            },
             &http,
         )
         .unwrap();

@@ -8,8 +8,8 @@ use crate::handlers::{
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
 use crate::shield::{self, Asked, Counted, Origins};
+use crate::unread;
 use axum::Router;
-use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{any, delete, get, patch, post, put};
 use http::{HeaderName, HeaderValue, Request};
@@ -50,6 +50,7 @@ endpoints! {
     post   "/api/v1/functions/{project}/{function}" Invoke invoke::invoke;
     get    "/api/v1/functions/{project}/{function}" ReadFunction functions::read;
     patch  "/api/v1/functions/{project}/{function}" Patch functions::change;
+    get    "/api/v1/functions/{project}/{function}/dependencies" ReadFunction functions::dependencies;
     get    "/api/v1/functions/{project}/{function}/versions" ListVersions functions::versions;
     post   "/api/v1/functions/{project}/{function}/rollback" Rollback functions::rollback;
     post   "/api/v1/functions/{project}/{function}/estimate" Estimate invoke::estimate;
@@ -79,6 +80,8 @@ endpoints! {
     post   "/api/v1/chain/contracts/{id}/update" SendTransactions transactions::update;
     get    "/api/v1/transactions" ReadTransactions transactions::list;
     get    "/api/v1/transactions/{id}" ReadTransactions transactions::read;
+    post   "/api/v1/transactions/{id}/witness" CosignTransaction transactions::cosign;
+    post   "/api/v1/transactions/{id}/replace" SendTransactions transactions::replace;
     get    "/api/v1/secrets/{project}" ReadSecret secrets::list;
     put    "/api/v1/secrets/{project}/{name}" WriteSecret secrets::set;
     get    "/api/v1/secrets/{project}/{name}" ReadSecret secrets::show;
@@ -213,10 +216,10 @@ impl EdgeService {
         peer: Option<SocketAddr>,
     ) -> Result<Response, Infallible>
     where
-        B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B: axum::body::HttpBody<Data = bytes::Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let mut request = request.map(Body::new);
+        let mut request = unread::drained(request);
         let trace = self.trace(&request);
         request.extensions_mut().insert(trace);
         if let Some(peer) = peer {

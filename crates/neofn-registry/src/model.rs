@@ -1,7 +1,7 @@
 //! What a version is made of, and what a function is beside its versions.
 
 use neofn_event::Triggers;
-use neofn_types::{Digest, FunctionKey, Grants, Limits, RuntimeKind, UnixMillis, Version};
+use neofn_types::{Digest, FunctionKey, FunctionName, Grants, Limits, RuntimeKind, UnixMillis, Version};
 use serde::{Deserialize, Serialize};
 
 /// An optional event that a deployment must answer before it goes live.
@@ -33,6 +33,9 @@ pub struct VersionSpec {
     pub on: Triggers,
     /// The smoke test.
     pub test: Option<SmokeTest>,
+    /// Functions of the project that its source names in `ctx.invoke`. Found in the source, so no part of the digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<FunctionName>,
 }
 
 /// Where a version's compiled form is.
@@ -71,7 +74,10 @@ impl VersionSpec {
     /// The digest of a version: the spec and the engine that runs it.
     #[must_use]
     pub fn digest(&self, engine: Digest) -> Digest {
-        let value = serde_json::to_value(self).map(sorted).unwrap_or_default();
+        let mut value = serde_json::to_value(self).map(sorted).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.remove("calls");
+        }
         Digest::of_parts(&[b"neofn/version/v1", value.to_string().as_bytes(), &engine.0])
     }
 }

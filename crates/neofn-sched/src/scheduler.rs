@@ -3,6 +3,7 @@
 //! Time comes in as an argument, work and its end as calls, and what to do goes out as values, so that a seeded
 //! loop can drive it through whatever may happen; `tests/it/simulation.rs` does.
 
+use crate::breaker::{BreakerRule, Breakers, Health};
 use crate::lanes::Lanes;
 use crate::slots::{Caps, Refused, Share, Slots};
 use neofn_types::UnixMillis;
@@ -42,6 +43,11 @@ pub enum Wait {
         /// The limit.
         max: u32,
     },
+    /// The function failed so often in a row that its queued work waits until then.
+    Paused {
+        /// When one run is tried.
+        until: UnixMillis,
+    },
     /// The node starts nothing any more.
     Draining,
 }
@@ -51,16 +57,18 @@ pub enum Wait {
 pub struct Scheduler<P, F, T> {
     slots: Slots<P, F>,
     lanes: Lanes<P, F, Waiting<T>>,
+    breakers: Breakers<P, F>,
     draining: bool,
 }
 
 impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
     /// Nothing runs, nothing waits.
     #[must_use]
-    pub fn new(caps: Caps) -> Self {
+    pub fn new(caps: Caps, breaker: BreakerRule) -> Self {
         Self {
             slots: Slots::new(caps),
             lanes: Lanes::default(),
+            breakers: Breakers::new(breaker),
             draining: false,
         }
     }
@@ -92,16 +100,36 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
         if self.draining {
             return None;
         }
-        let (slots, mut expired) = (&mut self.slots, false);
+        let (slots, breakers, mut expired) = (&mut self.slots, &mut self.breakers, false);
         let next = self.lanes.pop(|p, f, waiting| {
             expired = waiting.expires <= now;
-            expired || slots.take(p, f, waiting.function_max, Share::Queue).is_ok()
+            if expired {
+                return true;
+            }
+            let may = breakers.paused(p, f, now).is_none()
+                && slots.take(p, f, waiting.function_max, Share::Queue).is_ok();
+            if may {
+                breakers.started(p, f, now);
+            }
+            may
         })?;
         Some(if expired {
             Go::Expired(next.item)
         } else {
             Go::Start(next.item)
         })
+    }
+    /// How work from the queue ended; its slot is given back beside this.
+    pub fn ended(&mut self, project: &P, function: &F, health: Health, now: UnixMillis) {
+        self.breakers.ended(project, function, health, now);
+    }
+    /// A function is new, or gone.
+    pub fn forget(&mut self, project: &P, function: &F) {
+        self.breakers.forget(project, function);
+    }
+    /// Functions whose queued work is held back because they fail, and until when.
+    pub fn paused(&self, now: UnixMillis) -> impl Iterator<Item = (&P, &F, UnixMillis)> {
+        self.breakers.all(now)
     }
     /// How much more of the queue is worth claiming now.
     #[must_use]
@@ -117,9 +145,12 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
     }
     /// Why work of a function does not run.
     #[must_use]
-    pub fn explain(&self, project: &P, function: &F, function_max: u32) -> Wait {
+    pub fn explain(&self, project: &P, function: &F, function_max: u32, now: UnixMillis) -> Wait {
         if self.draining {
             return Wait::Draining;
+        }
+        if let Some(until) = self.breakers.paused(project, function, now) {
+            return Wait::Paused { until };
         }
         let caps = self.slots.caps();
         match self.slots.may_take(project, function, function_max, Share::Queue) {

@@ -115,6 +115,11 @@ impl Http {
             },
         }
     }
+    /// DELETE.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, b"", &[])
+    }
     /// GET.
     #[must_use]
     pub fn get(&self, path: &str) -> Answer {

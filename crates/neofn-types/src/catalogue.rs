@@ -292,6 +292,9 @@ catalogue! {
     Expired = "NF0321", 504, Never, "waited too long",
         "Accepted work could not begin within the longest time that work may wait (a day, unless the operator set another), so it was ended without running.",
         "Send it again; look at what the function waited for: `neofn explain-wait`, its concurrency, the node's load.";
+    FunctionInUse = "NF0322", 409, Never, "other functions call it",
+        "The live versions of other functions name it in `ctx.invoke`; they would fail without it.",
+        "Delete or change them first (`neofn dependencies NAME` lists them), or delete it all the same: `neofn delete NAME --force`, `?force=true`.";
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",

@@ -41,6 +41,15 @@ pub struct FunctionAnswer {
     pub function: FunctionView,
 }
 
+/// What a function calls in `ctx.invoke` where its source names it, and what calls it so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Dependencies {
+    /// Functions that the live version names; whether they exist is not said.
+    pub calls: Vec<String>,
+    /// Functions of the project whose live versions name this one.
+    pub called_by: Vec<String>,
+}
+
 /// The functions of a project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FunctionList {

@@ -108,6 +108,31 @@ pub struct InvocationView {
     /// ISO 8601, while it waits for its next try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<String>,
+    /// What it waits for, while it is queued; only when one invocation is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<WaitView>,
+}
+
+/// Why a queued invocation does not run yet.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WaitView {
+    /// `not_before`, `disabled`, `turn`, `function_limit`, `project_limit`, `queue_limit`, `node_limit`,
+    /// `paused` or `draining`.
+    pub reason: String,
+    /// The same in words, with what to do.
+    pub message: String,
+    /// ISO 8601, with `not_before` and `paused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Claimed invocations before it, with `turn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
+    /// Runs that count towards the limit, with a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u32>,
+    /// The limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
 }
 
 /// Invocations of a function, newest first.

@@ -23,8 +23,8 @@ pub use backup::{BackupRequest, BackupView};
 pub use chain::{ChainCall, ChainNodeView, ChainView, DecodeRequest};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
-    Deleted, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest, VersionList,
-    VersionView,
+    Deleted, Dependencies, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest,
+    VersionList, VersionView,
 };
 pub use gas::{
     ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
@@ -38,7 +38,7 @@ pub use identity::{
 };
 pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,
-    ReplaySide, UnitsView,
+    ReplaySide, UnitsView, WaitView,
 };
 pub use node::{
     ChainHealth, Estimate, Health, JailView, Ready, ReadyChain, ReadyLine, RuntimeFile, WorkerReady,
@@ -53,8 +53,8 @@ pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };
 pub use transaction::{
-    ChainInvoke, ContractRequest, ScriptCallView, Sending, SentView, TransactionList, TransactionSignerView,
-    TransactionView,
+    ChainInvoke, ContractRequest, CosignerRequest, ReplaceRequest, ScriptCallView, Sending, SentView,
+    TransactionList, TransactionSignerView, TransactionView, WitnessRequest,
 };
 pub use trigger::{
     BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,

@@ -77,6 +77,13 @@ pub struct TransactionView {
     /// Addresses whose signature is waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaited: Vec<String>,
+    /// While signatures are waited for: the transaction without witnesses, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
+    /// While signatures are waited for: what is signed (ECDSA over secp256r1 and SHA-256), the network's number and the
+    /// transaction's hash; hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_sign: Option<String>,
     /// ISO 8601.
     pub created_at: String,
     /// ISO 8601.
@@ -109,6 +116,50 @@ pub struct Sending {
     /// Only say what would come of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Accounts whose keys are held elsewhere and that agree: the node pays, and sends it when they have signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cosigners: Vec<CosignerRequest>,
+}
+
+/// An account that agrees with a key of its own. Its witness counts in the contract that is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CosignerRequest {
+    /// Of an account with one key: the public key, 33 bytes in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Of an account with several keys: its verification script, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<String>,
+}
+
+/// Body of POST `/api/v1/transactions/{id}/replace`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceRequest {
+    /// `cancel`: by one that does nothing; `faster`: by the same with a higher network fee.
+    pub by: String,
+    /// The most that the fees of the new one may be, GAS; absent: what the signer's policy allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas: Option<String>,
+}
+
+/// Body of POST `/api/v1/transactions/{id}/witness`: `public_key` and `signature`, or `verification` and `invocation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessRequest {
+    /// Of an account with one key: the public key, 33 bytes in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Its signature over `to_sign`: r and s, 64 bytes in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Of any account: its verification script, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<String>,
+    /// The script that leaves its signatures, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
 }
 
 /// Body of POST `/api/v1/chain/invoke`.

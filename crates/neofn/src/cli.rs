@@ -87,9 +87,13 @@ pub enum Command {
     /// Refuse to invoke a function until it is enabled
     Disable(Name),
     /// Delete a function and all its versions
-    Delete(Name),
+    Delete(Delete),
+    /// List what a function calls, and what calls it
+    Dependencies(Name),
     /// List the invocations of a function, newest first
     Invocations(Invocations),
+    /// Say why an accepted invocation does not run yet
+    ExplainWait(ExplainWait),
     /// Run an invocation again from its recording and show the difference
     Replay(Replay),
     /// What invocations cost, and what the project has
@@ -383,6 +387,23 @@ pub struct Invocations {
     /// How many
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+/// `neofn delete`
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// FUNCTION or PROJECT/FUNCTION
+    pub name: String,
+    /// Also when other functions call it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `neofn explain-wait`
+#[derive(Debug, Args)]
+pub struct ExplainWait {
+    /// The invocation
+    pub id: InvocationId,
 }
 
 /// `neofn replay`

@@ -18,6 +18,7 @@ mod settings;
 mod templates;
 mod ui;
 mod upload;
+mod wallet;
 
 use std::process::ExitCode;
 

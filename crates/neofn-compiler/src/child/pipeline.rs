@@ -9,10 +9,12 @@ use crate::validate::{self, EntryExports, Finding, Import, Look};
 use crate::wire::Answer;
 use neofn_types::{Clock, Code, Diagnostic, Grants, Severity};
 use rolldown_common::ImportKind;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Findings that are answered.
 const DIAGNOSTICS_MAX: usize = 100;
+/// Functions that a function is said to call.
+const CALLS_MAX: usize = 256;
 /// Files smaller than this cannot hold enough brackets to exhaust the stack.
 const HARMLESS_BYTES: usize = 8 << 10;
 
@@ -59,6 +61,7 @@ pub(crate) fn run(request: CompileRequest, clock: &dyn Clock) -> Answer {
         code: bundled.code,
         source_map: bundled.source_map,
         exports: bundled.exports,
+        calls: walked.calls.into_iter().take(CALLS_MAX).collect(),
         warnings: diagnostics,
         timings,
     }))
@@ -70,6 +73,7 @@ struct Walked {
     entry: EntryExports,
     entry_is_broken: bool,
     mentions: validate::Mentions,
+    calls: BTreeSet<String>,
 }
 
 fn walk(fs: &ProjectFs, main: &str, grants: &Grants, limits: &SourceLimits) -> Walked {
@@ -100,6 +104,7 @@ fn walk(fs: &ProjectFs, main: &str, grants: &Grants, limits: &SourceLimits) -> W
             }
         }
         walked.mentions.add(report.mentions);
+        walked.calls.append(&mut report.calls);
         if path == main {
             walked.entry = report.exports;
             walked.entry_is_broken = is_broken;

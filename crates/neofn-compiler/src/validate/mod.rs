@@ -20,6 +20,7 @@ use oxc::diagnostics::{OxcDiagnostic, Severity as OxcSeverity};
 use oxc::parser::{ParseOptions, Parser};
 use oxc::semantic::SemanticBuilder;
 use oxc::span::{SourceType, Span};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(crate) use grants::{Mentions, unused_grants};
@@ -66,6 +67,8 @@ pub(crate) struct FileReport {
     pub exports: EntryExports,
     /// Services by name.
     pub mentions: Mentions,
+    /// Functions that `ctx.invoke` names, as text: some may not be names at all.
+    pub calls: BTreeSet<String>,
 }
 
 /// How to look at a file.

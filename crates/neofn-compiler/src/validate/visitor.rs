@@ -79,6 +79,11 @@ impl<'a> Visit<'a> for Depth {
 /// Members of `ctx.neo` that ask nobody.
 const NEO_PURE: [&str; 4] = ["toAddress", "toScriptHash", "isAddress", "verifySignature"];
 
+/// Most functions that a file is said to call.
+const CALLS_MAX: usize = 64;
+/// Longer ones are no names.
+const NAME_BYTES_MAX: usize = 64;
+
 fn is_context(object: &Expression<'_>) -> bool {
     matches!(object.get_inner_expression(), Expression::Identifier(id) if matches!(id.name.as_str(), "ctx" | "context"))
 }
@@ -160,6 +165,11 @@ impl Rules<'_, '_> {
                 "require" => self.required(arguments),
                 _ => {}
             },
+            Expression::StaticMemberExpression(member)
+                if member.property.name == "invoke" && is_context(&member.object) =>
+            {
+                self.invoked(arguments);
+            }
             Expression::StaticMemberExpression(member) => {
                 let Some(object) = self.global_name(&member.object) else {
                     return;
@@ -218,6 +228,22 @@ impl Rules<'_, '_> {
                 format!("`{}` looks like a secret", keys::shorten(name)),
             )),
             None => {}
+        }
+    }
+
+    /// The function that a call of `ctx.invoke` names, when it names it.
+    fn invoked(&mut self, arguments: &[Argument<'_>]) {
+        let first = arguments.first().and_then(Argument::as_expression);
+        let name = match first.map(Expression::get_inner_expression) {
+            Some(Expression::StringLiteral(text)) => text.value.as_str(),
+            Some(Expression::TemplateLiteral(text)) => match text.single_quasi() {
+                Some(whole) => whole.as_str(),
+                None => return,
+            },
+            _ => return,
+        };
+        if self.report.calls.len() < CALLS_MAX && name.len() <= NAME_BYTES_MAX {
+            self.report.calls.insert(name.to_owned());
         }
     }
 

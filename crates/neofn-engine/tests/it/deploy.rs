@@ -185,11 +185,17 @@ async fn rollback_switch_and_delete_are_seen_by_the_next_call() {
     };
     assert_eq!(files["index.ts"], "constant 2");
 
-    rig.engine.delete(&key("f")).await.unwrap();
+    rig.engine
+        .delete(&key("f"), neofn_engine::request::Callers::Refuse)
+        .await
+        .unwrap();
     for error in [
         rig.invoke("f", "null").await.unwrap_err(),
         rig.engine.function(&key("f")).await.unwrap_err(),
-        rig.engine.delete(&key("f")).await.unwrap_err(),
+        rig.engine
+            .delete(&key("f"), neofn_engine::request::Callers::Refuse)
+            .await
+            .unwrap_err(),
     ] {
         assert_eq!(error.code, Code::FunctionNotFound);
     }

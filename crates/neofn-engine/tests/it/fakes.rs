@@ -92,6 +92,7 @@ impl Compile for FakeCompiler {
         Ok(CompiledSource {
             code: Bytes::from(code),
             source_map: Bytes::from_static(b"map"),
+            calls: vec![],
             warnings: vec![],
             validate: Duration::from_millis(1),
             compile: Duration::from_millis(2),

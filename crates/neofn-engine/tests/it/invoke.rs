@@ -274,7 +274,10 @@ async fn followers_see_ends_and_are_told_what_they_missed() {
         rig.result("f", &i.to_string()).await;
     }
     assert!(matches!(follow.next().await, Some(Followed::Missed(3))));
-    rig.engine.delete(&key("f")).await.unwrap();
+    rig.engine
+        .delete(&key("f"), neofn_engine::request::Callers::Refuse)
+        .await
+        .unwrap();
     assert!(matches!(follow.next().await, Some(Followed::Entry(_))));
     assert!(matches!(follow.next().await, Some(Followed::Entry(_))));
     assert!(follow.next().await.is_none());

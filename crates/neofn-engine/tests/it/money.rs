@@ -152,7 +152,10 @@ async fn every_attempt_of_a_queued_call_is_charged_once_and_its_hold_goes_back()
     rig.until(bad, Status::Failed).await;
     assert_eq!(charges(&rig).await.len(), 4);
     assert_eq!(balance(&rig).await, 20 * MOST - 4 * COST);
-    rig.engine.delete(&crate::rig::key("bad")).await.unwrap();
+    rig.engine
+        .delete(&crate::rig::key("bad"), neofn_engine::request::Callers::Refuse)
+        .await
+        .unwrap();
     let hold = rig
         .store
         .store
@@ -176,7 +179,10 @@ async fn what_waits_in_the_queue_of_a_deleted_function_gives_its_money_back() {
         rig.crash().await
     };
     let rig = Rig::priced(dir, clock, PRICE);
-    let _ = rig.engine.delete(&crate::rig::key("f")).await;
+    let _ = rig
+        .engine
+        .delete(&crate::rig::key("f"), neofn_engine::request::Callers::Refuse)
+        .await;
     eventually("nothing is set aside", || async {
         rig.store
             .store

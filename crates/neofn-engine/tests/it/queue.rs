@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, deploy_of, eventually, key};
 use neofn_engine::port::{InvocationStore, Origin, Status};
-use neofn_engine::request::{Deploy, Invoke};
+use neofn_engine::request::{Callers, Deploy, Invoke};
 use neofn_engine::{Refused, Wait, Waits};
 use neofn_types::{Code, Limits};
 use std::sync::atomic::Ordering;
@@ -255,4 +255,46 @@ async fn work_that_waited_too_long_ends_without_running() {
     assert_eq!(record.failure.unwrap().code, Code::Expired);
     // what had begun in time may end late
     rig.until(first, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_function_that_fails_every_time_is_held_back() {
+    let rig = Rig::with(|o| {
+        o.lease = Duration::from_secs(10_000_000);
+        o.breaker.failures = 5;
+        o.breaker.pause_max = Duration::from_secs(5);
+    });
+    rig.deploy("bad", "throw").await;
+    rig.deploy("good", "count").await;
+    let mut ids = vec![];
+    for _ in 0..30 {
+        ids.push(rig.enqueue("bad", "null").await);
+    }
+    eventually("it is held back", || async { rig.engine.stats().paused == 1 }).await;
+    let tried = rig.engine.stats().retries;
+    assert!((5..30).contains(&tried), "{tried} of 30 ran before it was seen");
+    // others go on, and callers see the error themselves
+    let other = rig.enqueue("good", "null").await;
+    rig.until(other, Status::Succeeded).await;
+    assert_eq!(
+        rig.invoke("bad", "null").await.unwrap().outcome.unwrap_err().code,
+        Code::Uncaught
+    );
+    let mut waiting = None;
+    for id in &ids {
+        let record = rig.record(*id).await;
+        if let Some(Waits::Node(Wait::Paused { until })) = rig.engine.waits(&record).await {
+            waiting = Some((*id, until));
+        }
+    }
+    let (id, until) = waiting.expect("one says why it waits");
+    assert!(until > rig.clock_now());
+    // one run is tried now and then, so that all of them come to their end
+    eventually("it is dead", || async {
+        rig.clock.advance(Duration::from_secs(5));
+        rig.record(id).await.status == Status::Dead
+    })
+    .await;
+    rig.engine.delete(&key("bad"), Callers::Refuse).await.unwrap();
+    assert_eq!(rig.engine.stats().paused, 0);
 }

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::json;
 use neofn_wire::{
     ChallengeRequest, ChallengeView, LoggedOut, LoginRequest, Problem, RefreshRequest, TokensView, WhoAmI,
 };
@@ -28,8 +27,7 @@ pub(crate) async fn challenge(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: ChallengeRequest = json::request(&body)?;
+    let request: ChallengeRequest = body::request(&headers, body, BYTES_MAX).await?;
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().challenge(&request).await?,
@@ -48,8 +46,7 @@ pub(crate) async fn login(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: LoginRequest = json::request(&body)?;
+    let request: LoginRequest = body::request(&headers, body, BYTES_MAX).await?;
     Ok(encode::json(StatusCode::OK, &edge.api().login(request).await?))
 }
 
@@ -65,8 +62,7 @@ pub(crate) async fn refresh(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: RefreshRequest = json::request(&body)?;
+    let request: RefreshRequest = body::request(&headers, body, BYTES_MAX).await?;
     Ok(encode::json(StatusCode::OK, &edge.api().refresh(&request).await?))
 }
 

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::json;
 use neofn_wire::{BackupRequest, BackupView, Problem};
 
 /// Most bytes of a request.
@@ -27,8 +26,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_backups(&caller.who)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: BackupRequest = json::request(&body)?;
+    let request: BackupRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().backup(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{NotificationQuery, json};
+use neofn_api::NotificationQuery;
 use neofn_wire::{ChainCall, ChainView, DecodeRequest, Problem};
 use serde::Deserialize;
 
@@ -133,8 +133,7 @@ pub(crate) async fn call(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().chain_info(&caller.who)?;
-    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let request: ChainCall = json::request(&body)?;
+    let request: ChainCall = body::request(&headers, body, BODY_BYTES_MAX).await?;
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().chain_call(&caller.who, request).await?,
@@ -154,8 +153,7 @@ pub(crate) async fn decode(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_chain(&caller.who)?;
-    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let request: DecodeRequest = json::request(&body)?;
+    let request: DecodeRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().decode_script(&caller.who, &request)?,

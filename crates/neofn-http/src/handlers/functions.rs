@@ -8,10 +8,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{Action, json};
+use neofn_api::{Action, Callers, json};
 use neofn_wire::{
-    Deleted, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest, Problem,
-    RollbackRequest, VersionList,
+    Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest,
+    Problem, RollbackRequest, VersionList,
 };
 use serde::Deserialize;
 
@@ -42,8 +42,7 @@ pub(crate) async fn deploy(
     // before sixteen megabytes are read
     edge.api()
         .authorise_project(&caller.who, Action::Deploy, &project)?;
-    let body = body::read(&headers, body, json::DEPLOY_BYTES_MAX).await?;
-    let request: DeployRequest = json::request(&body)?;
+    let request: DeployRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
     let (answer, created) = edge.api().deploy(&caller.who, &project, request).await?;
     let status = if created {
         StatusCode::CREATED
@@ -68,8 +67,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_function(&caller.who, Action::Patch, &key)?;
-    let body = body::read(&headers, body, json::DEPLOY_BYTES_MAX).await?;
-    let request: PatchRequest = json::request(&body)?;
+    let request: PatchRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
     let answer = edge.api().patch(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -92,7 +90,8 @@ pub(crate) async fn read(
 
 /// Removes a function, its versions, its history and its queue.
 #[utoipa::path(delete, path = "/api/functions/{project}/{function}", tag = "functions",
-    params(("project" = String, Path), ("function" = String, Path)),
+    params(("project" = String, Path), ("function" = String, Path),
+        ("force" = Option<bool>, Query, description = "Also when other functions call it")),
     responses(
         (status = 200, description = "Removed", body = Deleted),
         (status = "default", description = "Not removed", body = Problem, content_type = "application/problem+json"),
@@ -101,8 +100,37 @@ pub(crate) async fn remove(
     State(edge): State<Edge>,
     caller: Caller,
     KeyPath(key): KeyPath,
+    Query(params): Query<RemoveParams>,
 ) -> Result<Response, Refusal> {
-    let answer = edge.api().delete(&caller.who, &key).await?;
+    let callers = if params.force {
+        Callers::Ignore
+    } else {
+        Callers::Refuse
+    };
+    let answer = edge.api().delete(&caller.who, &key, callers).await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Whether callers matter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RemoveParams {
+    force: bool,
+}
+
+/// What a function calls, and what calls it.
+#[utoipa::path(get, path = "/api/v1/functions/{project}/{function}/dependencies", tag = "functions",
+    params(("project" = String, Path), ("function" = String, Path)),
+    responses(
+        (status = 200, description = "Both", body = Dependencies),
+        (status = "default", description = "Not to be seen", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn dependencies(
+    State(edge): State<Edge>,
+    caller: Caller,
+    KeyPath(key): KeyPath,
+) -> Result<Response, Refusal> {
+    let answer = edge.api().dependencies(&caller.who, &key).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
 
@@ -160,8 +188,7 @@ pub(crate) async fn rollback(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
-    let request: RollbackRequest = json::request_or_default(&body)?;
+    let request: RollbackRequest = body::request_or_default(&headers, body, json::EVENT_BYTES_MAX).await?;
     let answer = edge.api().rollback(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

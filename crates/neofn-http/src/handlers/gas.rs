@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{Action, json};
+use neofn_api::Action;
 use neofn_types::{Code, Error};
 use neofn_wire::{
     DepositView, GasLimitRequest, GasLimits, GasStatement, GasView, Problem, ReconcileView, RefillView,
@@ -124,8 +124,7 @@ pub(crate) async fn set_limit(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_project(&caller.who, Action::ManageGas, &project)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: GasLimitRequest = json::request(&body)?;
+    let request: GasLimitRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().set_gas_limit(&caller.who, &project, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -164,8 +163,7 @@ pub(crate) async fn withdraw(
     edge.api()
         .authorise_project(&caller.who, Action::ManageGas, &project)?;
     let name = header_text(&headers, "idempotency-key")?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: WithdrawRequest = json::request(&body)?;
+    let request: WithdrawRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().withdraw(&caller.who, &project, &request, name).await?;
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
@@ -200,8 +198,7 @@ pub(crate) async fn set_refill(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_operating_bank(&caller.who)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: RefillView = json::request(&body)?;
+    let request: RefillView = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().set_gas_policy(&caller.who, &project, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -230,8 +227,7 @@ pub(crate) async fn write_off(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_operating_bank(&caller.who)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: WriteOffRequest = json::request(&body)?;
+    let request: WriteOffRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().write_off(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

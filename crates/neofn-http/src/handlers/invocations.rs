@@ -73,8 +73,7 @@ pub(crate) async fn replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
-    let request: ReplayRequest = json::request_or_default(&body)?;
+    let request: ReplayRequest = body::request_or_default(&headers, body, json::EVENT_BYTES_MAX).await?;
     let answer = edge.api().replay(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

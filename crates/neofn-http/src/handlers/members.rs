@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::json;
 use neofn_wire::{
     Deleted, KeyCreated, KeyList, KeyRequest, MemberChanged, MemberList, MemberRequest, Problem, ProjectList,
     ProjectRequest, ProjectView,
@@ -65,8 +64,7 @@ pub(crate) async fn create_project(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_making_projects(&caller.who)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: ProjectRequest = json::request(&body)?;
+    let request: ProjectRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().create_project(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }
@@ -102,8 +100,7 @@ pub(crate) async fn set_member(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_project(&caller.who, neofn_api::Action::ManageMembers, &project)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: MemberRequest = json::request(&body)?;
+    let request: MemberRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge
         .api()
         .set_member(&caller.who, &project, &address, &request)
@@ -163,8 +160,7 @@ pub(crate) async fn create_key(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_project(&caller.who, neofn_api::Action::ManageKeys, &project)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: KeyRequest = json::request(&body)?;
+    let request: KeyRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().create_key(&caller.who, &project, &request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }

@@ -57,8 +57,8 @@ pub(crate) async fn services(State(edge): State<Edge>, caller: Caller) -> Result
         (status = "default", description = "Not for this caller", body = Problem, content_type = "application/problem+json"),
     ), security((), ("key" = [])))]
 pub(crate) async fn metrics(State(edge): State<Edge>, caller: Caller) -> Result<Response, Refusal> {
-    let (stats, runtime, totals, triggers) = edge.api().metrics(&caller.who, caller.loopback).await?;
-    let text = format::render(&stats, &runtime, &totals, &triggers, edge.counters())?;
+    let metrics = edge.api().metrics(&caller.who, caller.loopback).await?;
+    let text = format::render(&metrics, edge.counters())?;
     Ok(encode::bytes_answer(
         StatusCode::OK,
         "application/openmetrics-text; version=1.0.0; charset=utf-8",

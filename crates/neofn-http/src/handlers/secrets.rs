@@ -38,14 +38,6 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T,
         _ => e.into(),
     })
 }
-/// As [`read`], where nothing may be said at all.
-async fn read_or_default<T: DeserializeOwned + Default>(
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<T, Refusal> {
-    let body = body::read(headers, body, BODY_BYTES_MAX).await?;
-    Ok(json::request_or_default(&body)?)
-}
 fn may(edge: &Edge, caller: &Caller, action: Action, project: &ProjectName) -> Result<(), Refusal> {
     Ok(edge.api().authorise_project(&caller.who, action, project)?)
 }
@@ -180,7 +172,7 @@ pub(crate) async fn undelete(
     body: Body,
 ) -> Result<Response, Refusal> {
     may(&edge, &caller, Action::WriteSecret, &project)?;
-    let request: SecretVersions = read_or_default(&headers, body).await?;
+    let request: SecretVersions = body::request_or_default(&headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .undelete_secret(&caller.who, &project, &name, &request)
@@ -203,7 +195,7 @@ pub(crate) async fn destroy(
     body: Body,
 ) -> Result<Response, Refusal> {
     may(&edge, &caller, Action::DestroySecret, &project)?;
-    let request: SecretVersions = read_or_default(&headers, body).await?;
+    let request: SecretVersions = body::request_or_default(&headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .destroy_secret(&caller.who, &project, &name, &request)

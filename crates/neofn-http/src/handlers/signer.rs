@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::json;
 use neofn_wire::{KeyImport, PolicyView, Problem, SignatureList, SignerAccountView, SignerView};
 use serde::Deserialize;
 
@@ -51,8 +50,7 @@ pub(crate) async fn import(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_signer(&caller.who)?;
-    let body = body::read(&headers, body, IMPORT_BYTES_MAX).await?;
-    let request: KeyImport = json::request(&body)?;
+    let request: KeyImport = body::request(&headers, body, IMPORT_BYTES_MAX).await?;
     let answer = edge.api().import_key(&caller.who, request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }
@@ -72,8 +70,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_signer(&caller.who)?;
-    let body = body::read(&headers, body, POLICY_BYTES_MAX).await?;
-    let request: PolicyView = json::request(&body)?;
+    let request: PolicyView = body::request(&headers, body, POLICY_BYTES_MAX).await?;
     let answer = edge.api().set_policy(&caller.who, &account, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

@@ -9,12 +9,17 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{SendFor, json};
-use neofn_wire::{ChainInvoke, ContractRequest, Problem, SentView, TransactionList, TransactionView};
+use neofn_api::SendFor;
+use neofn_wire::{
+    ChainInvoke, ContractRequest, Problem, ReplaceRequest, SentView, TransactionList, TransactionView,
+    WitnessRequest,
+};
 use serde::Deserialize;
 
 /// Most bytes of a call.
 const CALL_BYTES_MAX: usize = 256 << 10;
+/// Most bytes of a witness.
+const WITNESS_BYTES_MAX: usize = 8 << 10;
 /// Most bytes of a contract with its manifest: more than a transaction holds.
 const CONTRACT_BYTES_MAX: usize = 1 << 20;
 
@@ -74,6 +79,48 @@ pub(crate) async fn read(
     Ok(encode::json(StatusCode::OK, &answer))
 }
 
+/// Hands in a signature that a transaction waits for; with the last one it is sent.
+#[utoipa::path(post, path = "/api/v1/transactions/{id}/witness", tag = "chain",
+    params(("id" = String, Path, description = "The transaction")),
+    request_body = WitnessRequest,
+    responses(
+        (status = 200, description = "The transaction as it is now", body = TransactionView),
+        (status = "default", description = "Not taken", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn cosign(
+    State(edge): State<Edge>,
+    caller: Caller,
+    IdPath(id): IdPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let request: WitnessRequest = body::request(&headers, body, WITNESS_BYTES_MAX).await?;
+    let answer = edge.api().cosign(&caller.who, &id, request).await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Puts another transaction in the place of one that is in no block yet: a cancellation, or the same with a higher
+/// fee. Asked again, it answers the one that is there. At most one of the two comes into a block.
+#[utoipa::path(post, path = "/api/v1/transactions/{id}/replace", tag = "chain",
+    params(("id" = String, Path, description = "The transaction")),
+    request_body = ReplaceRequest,
+    responses(
+        (status = 202, description = "The one in its place: signed, on disk and sent", body = TransactionView),
+        (status = "default", description = "Not replaced", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn replace(
+    State(edge): State<Edge>,
+    caller: Caller,
+    IdPath(id): IdPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    edge.api().authorise_sending(&caller.who)?;
+    let request: ReplaceRequest = body::request(&headers, body, WITNESS_BYTES_MAX).await?;
+    let answer = edge.api().replace_transaction(&caller.who, &id, request).await?;
+    Ok(encode::json(StatusCode::ACCEPTED, &answer))
+}
+
 /// Calls a method of a contract on chain, paid by the node's own account.
 #[utoipa::path(post, path = "/api/v1/chain/invoke", tag = "chain",
     params(("project" = Option<String>, Query, description = "Whose the transaction is"),
@@ -93,8 +140,7 @@ pub(crate) async fn invoke(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let body = body::read(&headers, body, CALL_BYTES_MAX).await?;
-    let request: ChainInvoke = json::request(&body)?;
+    let request: ChainInvoke = body::request(&headers, body, CALL_BYTES_MAX).await?;
     let of = SendFor {
         who: &caller.who,
         project: &project,
@@ -122,8 +168,7 @@ pub(crate) async fn deploy(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let body = body::read(&headers, body, CONTRACT_BYTES_MAX).await?;
-    let request: ContractRequest = json::request(&body)?;
+    let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
     let of = SendFor {
         who: &caller.who,
         project: &project,
@@ -153,8 +198,7 @@ pub(crate) async fn update(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let body = body::read(&headers, body, CONTRACT_BYTES_MAX).await?;
-    let request: ContractRequest = json::request(&body)?;
+    let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
     let of = SendFor {
         who: &caller.who,
         project: &project,

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{Action, FiredQuery, TestQuery, json};
+use neofn_api::{Action, FiredQuery, TestQuery};
 use neofn_wire::{
     BacktestRequest, BacktestView, DeadLetterAnswer, DeadLetterRequest, FiredList, Problem, TriggerList,
     TriggerPatch, TriggerTest, TriggerView,
@@ -105,8 +105,7 @@ pub(crate) async fn change(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_function(&caller.who, Action::SwitchTrigger, &id.function)?;
-    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let request: TriggerPatch = json::request(&body)?;
+    let request: TriggerPatch = body::request(&headers, body, BODY_BYTES_MAX).await?;
     let answer = edge.api().patch_trigger(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -149,8 +148,7 @@ pub(crate) async fn backtest(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_function(&caller.who, Action::TestTrigger, &id.function)?;
-    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let request: BacktestRequest = json::request(&body)?;
+    let request: BacktestRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
     let answer = edge.api().backtest_trigger(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -195,8 +193,7 @@ pub(crate) async fn retry(
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     edge.api()
         .authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
-    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let request: DeadLetterRequest = json::request(&body)?;
+    let request: DeadLetterRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .retry_dead_letters(&caller.who, &project, request)
@@ -221,8 +218,7 @@ pub(crate) async fn discard(
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     edge.api()
         .authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
-    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let request: DeadLetterRequest = json::request(&body)?;
+    let request: DeadLetterRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .drop_dead_letters(&caller.who, &project, request)

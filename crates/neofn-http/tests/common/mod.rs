@@ -150,6 +150,7 @@ impl Compile for Lenient {
             code: Bytes::from(text.clone()),
             source_map: Bytes::from_static(b"{}"),
             warnings: Vec::new(),
+            calls: Vec::new(),
             validate: Duration::ZERO,
             compile: Duration::ZERO,
         })

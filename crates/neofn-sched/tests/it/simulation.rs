@@ -4,11 +4,16 @@
 //!
 //! `NEOFN_SIM_SEED=42 cargo test -p neofn-sched` repeats one seed, `NEOFN_SIM_SEEDS=100000` runs many.
 
-use neofn_sched::{Backoff, Caps, Go, Next, Scheduler, Share, Wait};
+use neofn_sched::{Backoff, BreakerRule, Caps, Go, Health, Next, Scheduler, Share, Wait};
 use neofn_types::{Attempt, Retry, UnixMillis};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+const BREAKER: BreakerRule = BreakerRule {
+    failures: 3,
+    pause: Duration::from_secs(5),
+    pause_max: Duration::from_secs(60),
+};
 const SEEDS_IN_CI: u64 = 300;
 const LEASE_MS: i64 = 30_000;
 const AGE_MAX_MS: i64 = 3_600_000;
@@ -110,7 +115,7 @@ impl World {
     }
     fn boot(&mut self, n: usize) {
         self.nodes[n] = Some(Node {
-            scheduler: Scheduler::new(self.caps),
+            scheduler: Scheduler::new(self.caps, BREAKER),
             runs: Vec::new(),
             stuck: false,
         });
@@ -160,10 +165,14 @@ impl World {
                 .offer(&row.project, &row.function, max, expires, claim);
         }
         let mut late = Vec::new();
-        while let Some(go) = node.scheduler.next(UnixMillis(self.now)) {
+        let now = UnixMillis(self.now);
+        loop {
+            let paused: Vec<u64> = node.scheduler.paused(now).map(|(_, f, _)| *f).collect();
+            let Some(go) = node.scheduler.next(now) else { break };
             match go {
                 Go::Start(claim) => {
                     let row = &self.rows[claim.id];
+                    assert!(!paused.contains(&row.function), "started while held back");
                     node.runs.push(Run {
                         claim,
                         project: row.project,
@@ -180,7 +189,7 @@ impl World {
                 self.rows[claim.id].created + AGE_MAX_MS <= self.now,
                 "expired too early"
             );
-            self.end(claim, true);
+            let _ = self.end(claim, true);
         }
     }
     /// A caller who waits takes a slot or is refused.
@@ -210,7 +219,8 @@ impl World {
         }
     }
     /// Writes an end; refused when another claim came after this one. Sent twice at times, as after a lost answer.
-    fn end(&mut self, claim: Claim, for_good: bool) {
+    fn end(&mut self, claim: Claim, for_good: bool) -> Health {
+        let mut health = Health::Unknown;
         for _ in 0..1 + u32::from(self.dice.one_in(8)) {
             let row = &mut self.rows[claim.id];
             if row.fence != claim.fence || !matches!(row.state, State::Claimed { .. }) {
@@ -220,6 +230,10 @@ impl World {
                 Retry::Never
             } else {
                 Retry::Later
+            };
+            health = match retry {
+                Retry::Never => Health::Good,
+                Retry::Later => Health::Bad,
             };
             match self.backoff.next(retry, Attempt(claim.attempt), self.dice.roll()) {
                 Next::After(delay) => {
@@ -232,6 +246,7 @@ impl World {
                 }
             }
         }
+        health
     }
     /// Runs that are over end, slots come back, leases of those that go on are renewed.
     fn work(&mut self, n: usize) {
@@ -243,7 +258,9 @@ impl World {
         for run in over {
             node.scheduler.give_back(&run.project, &run.function, run.share);
             if run.share == Share::Queue {
-                self.end(run.claim, false);
+                let health = self.end(run.claim, false);
+                let now = UnixMillis(self.now);
+                node.scheduler.ended(&run.project, &run.function, health, now);
             }
         }
         if !node.stuck {
@@ -270,7 +287,10 @@ impl World {
             }
         }
         assert!(node.scheduler.next(UnixMillis(self.now)).is_none());
-        assert_eq!(node.scheduler.explain(&0, &0, 1), Wait::Draining);
+        assert_eq!(
+            node.scheduler.explain(&0, &0, 1, UnixMillis(self.now)),
+            Wait::Draining
+        );
         self.nodes[n] = Some(node);
     }
     fn trouble(&mut self) {
@@ -371,7 +391,7 @@ fn a_flood_of_one_project_delays_another_by_one_turn_only() {
         project: 1,
         queue: 1,
     };
-    let mut scheduler = Scheduler::new(caps);
+    let mut scheduler = Scheduler::new(caps, BreakerRule::default());
     let never = UnixMillis(i64::MAX);
     for n in 0..1_000 {
         scheduler.offer(&"loud", &"f", 9, never, n);
@@ -384,7 +404,7 @@ fn a_flood_of_one_project_delays_another_by_one_turn_only() {
         };
         let project = if n == 1_000 { "quiet" } else { "loud" };
         assert!(matches!(
-            scheduler.explain(&"loud", &"f", 9),
+            scheduler.explain(&"loud", &"f", 9, UnixMillis(0)),
             Wait::Full { max: 1, .. }
         ));
         scheduler.give_back(&project, if n == 1_000 { &"g" } else { &"f" }, Share::Queue);

@@ -74,6 +74,7 @@ pub fn publish_of(key: &FunctionKey, content: &str, at: i64) -> Publish {
         },
         on: Default::default(),
         test: None,
+        calls: Vec::new(),
     };
     let engine = Digest::of(b"engine");
     Publish {

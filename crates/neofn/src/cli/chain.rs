@@ -105,6 +105,9 @@ pub struct SendHow {
     /// Do not wait until it is in a block
     #[arg(long, conflicts_with = "dry_run")]
     pub no_wait: bool,
+    /// The public key of an account that agrees and signs elsewhere; the node only pays. May be given several times
+    #[arg(long = "cosigner", value_name = "PUBLIC_KEY")]
+    pub cosigners: Vec<String>,
     /// Send once for this key, however often this is run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -338,6 +341,24 @@ pub struct Tx {
     /// Wait until it has ended
     #[arg(long, requires = "id")]
     pub wait: bool,
+    /// Put one that does nothing in its place, if it is in no block yet
+    #[arg(long, requires = "id", conflicts_with_all = ["faster", "cosign"])]
+    pub cancel: bool,
+    /// Put the same with a higher network fee in its place, if it is in no block yet
+    #[arg(long, requires = "id", conflicts_with = "cosign")]
+    pub faster: bool,
+    /// The most that the fees of the one in its place may be, GAS
+    #[arg(long, value_name = "AMOUNT")]
+    pub gas: Option<String>,
+    /// Sign it with a key of this wallet (NEP-6), if it waits for that
+    #[arg(long, requires = "id", value_name = "FILE")]
+    pub cosign: Option<PathBuf>,
+    /// The account in the wallet; else its default
+    #[arg(long, value_name = "ADDRESS", requires = "cosign")]
+    pub account: Option<String>,
+    /// A file that holds the wallet's password alone; else it is taken from `NEOFN_WALLET_PASSWORD`
+    #[arg(long, value_name = "FILE", requires = "cosign")]
+    pub password_file: Option<PathBuf>,
     /// How many to list
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,

@@ -4,39 +4,25 @@ use crate::cli::Global;
 use crate::cli::accounts::Login;
 use crate::failure::{Exit, Failure};
 use crate::ui::{Tone, Ui};
-use crate::{context, session};
+use crate::{context, session, wallet};
 use neofn_chain::sign_in::canonical;
-use neofn_chain::wallet::Wallet;
-use neofn_types::ScriptHash;
 use neofn_wire::LoginRequest;
-use std::fs;
 
 /// Signs a challenge with a wallet's key and keeps the session.
 pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
-    let text = fs::read_to_string(&args.wallet).map_err(|e| Failure::file(&args.wallet, "read", &e))?;
-    let wrong = |e: &dyn std::fmt::Display| {
-        Failure::usage(
-            format!("{}: {e}", args.wallet.display()),
-            "name a NEP-6 wallet with a key, and its password",
-        )
-    };
-    let wallet = Wallet::read(&text).map_err(|e| wrong(&e))?;
-    let account: Option<ScriptHash> = args
-        .account
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|e| wrong(&e))?;
-    let password = password(args)?;
-    let key = wallet.key(account, &password).map_err(|e| wrong(&e))?;
+    let key = wallet::key(
+        &args.wallet,
+        args.account.as_deref(),
+        args.password_file.as_deref(),
+    )?;
     let address = key.public().account().to_address();
 
     let found = context::find_node(global)?;
     let client = context::client_of(found.url.clone(), None)?;
     let challenge = client.challenge(&address)?;
     // of the two forms of a signature only one is taken
-    let signature =
-        canonical(&key.sign(challenge.message.as_bytes())).ok_or_else(|| wrong(&"it signs nothing"))?;
+    let signature = canonical(&key.sign(challenge.message.as_bytes()))
+        .ok_or_else(|| wallet::wrong(&args.wallet, &"it signs nothing"))?;
     let tokens = client.login(&LoginRequest {
         address,
         nonce: challenge.nonce,
@@ -54,21 +40,6 @@ pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
         );
     }
     Ok(Exit::Done)
-}
-
-fn password(args: &Login) -> Result<String, Failure> {
-    match &args.password_file {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|e| Failure::file(path, "read", &e))?;
-            Ok(text.trim_end_matches(['\n', '\r']).to_owned())
-        }
-        None => std::env::var("NEOFN_WALLET_PASSWORD").map_err(|_| {
-            Failure::usage(
-                "the wallet's key is under a password",
-                "name a file with --password-file, or set NEOFN_WALLET_PASSWORD",
-            )
-        }),
-    }
 }
 
 /// Says who calls.

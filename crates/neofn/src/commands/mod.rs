@@ -8,12 +8,14 @@ mod cluster;
 mod completions;
 mod dead_letters;
 mod delete;
+mod dependencies;
 pub mod deploy;
 mod dev;
 mod doctor;
 mod enable;
 mod events;
 mod explain;
+mod explain_wait;
 mod functions;
 mod gas;
 mod init;
@@ -56,7 +58,9 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Enable(args) => enable::run(global, ui, &args, enable::Switch::On),
         Command::Disable(args) => enable::run(global, ui, &args, enable::Switch::Off),
         Command::Delete(args) => delete::run(global, ui, &args),
+        Command::Dependencies(args) => dependencies::run(global, ui, &args),
         Command::Invocations(args) => invocations::run(global, ui, &args),
+        Command::ExplainWait(args) => explain_wait::run(global, ui, &args),
         Command::Replay(args) => replay::run(global, ui, &args),
         Command::Gas(args) => gas::run(global, ui, &args),
         Command::Audit(args) => audit::run(global, ui, &args),

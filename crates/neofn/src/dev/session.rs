@@ -128,13 +128,14 @@ impl Session {
         let took = render::millis((self.clock.monotonic() - began).as_secs_f64() * 1_000.0);
         let version = answer.function.version;
         let url = format!("{}{}", self.client.url(), answer.function.url);
+        // before it is said that the function is there: who invokes it then sees its log
+        if self.live.insert(key.clone(), version).is_none() {
+            self.follow(&key);
+        }
         self.ui
             .say(Tone::Good, &format!("{key} version {version} in {took} {url}"));
         for change in changes {
             self.ui.say(Tone::Dim, &format!("  {change}"));
-        }
-        if self.live.insert(key.clone(), version).is_none() {
-            self.follow(&key);
         }
         self.current = Some(key);
         Ok(())
@@ -289,6 +290,7 @@ fn one_gas(to: &str) -> Transfer {
             gas: None,
             dry_run: false,
             no_wait: false,
+            cosigners: Vec::new(),
             idempotency_key: None,
         },
         to: to.to_owned(),

@@ -134,6 +134,12 @@ fn history_logs_and_costs() {
         side(2, "null", "[]", 10_500)
     );
     let second = ID.replace("01", "02");
+    let waits = invocation
+        .replace(r#""status":"failed""#, r#""status":"queued""#)
+        .replace(
+            r#""attempt":1"#,
+            r#""waits":{"reason":"function_limit","message":"the function runs as often as it may","running":4,"max":4},"attempt":1"#,
+        );
     let mock = Mock::start(&[
         ("GET /api/v1/functions/demo/hello/logs?limit=5", 200, &logs),
         (
@@ -142,6 +148,8 @@ fn history_logs_and_costs() {
             &list,
         ),
         ("POST /api/v1/functions/demo/hello/estimate", 200, &estimate),
+        (&format!("GET /api/v1/invocations/{ID}"), 200, &waits),
+        (&format!("GET /api/v1/invocations/{second}"), 200, &invocation),
         (&format!("POST /api/v1/invocations/{ID}/replay"), 200, &other),
         (&format!("POST /api/v1/invocations/{second}/replay"), 200, &same),
     ]);
@@ -151,6 +159,8 @@ fn history_logs_and_costs() {
         "invocations",
         place.see(&["invocations", "demo/hello", "--status", "failed"])
     );
+    assert_snapshot!("explain_wait", place.see(&["explain-wait", ID]));
+    assert_snapshot!("explain_wait_ended", place.see(&["explain-wait", &second]));
     assert_snapshot!("gas_estimate", place.see(&["gas", "estimate", "demo/hello", "1"]));
     assert_snapshot!("replay_other", place.see(&["replay", ID, "--version", "3"]));
     assert_snapshot!("replay_same", place.see(&["replay", &second]));

@@ -10,7 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_client::Client;
 use neofn_types::{Code, Datoshi, ProjectName};
-use neofn_wire::{ChainCall, ChainInvoke, ContractRequest, Sending, SentView, TransactionView};
+use neofn_wire::{
+    ChainCall, ChainInvoke, ContractRequest, CosignerRequest, Sending, SentView, TransactionView,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -36,6 +38,14 @@ fn sending(how: &SendHow) -> Sending {
         account: how.account.clone(),
         gas: how.gas.clone(),
         dry_run: how.dry_run,
+        cosigners: how
+            .cosigners
+            .iter()
+            .map(|key| CosignerRequest {
+                public_key: Some(key.clone()),
+                verification: None,
+            })
+            .collect(),
     }
 }
 
@@ -212,6 +222,7 @@ fn finish(
 ) -> Result<Exit, Failure> {
     if let Some(transaction) = &sent.transaction
         && !how.no_wait
+        && transaction.awaited.is_empty()
     {
         let progress = ui.progress("waiting for the block");
         let ended = wait(client, &transaction.id)?;
@@ -314,6 +325,10 @@ pub fn describe(ui: &Ui, transaction: &TransactionView) {
         ui.say(
             Tone::Warn,
             &format!("  waits for the signature of {}", transaction.awaited.join(", ")),
+        );
+        ui.say(
+            Tone::Dim,
+            &format!("  neofn tx {} --cosign WALLET", transaction.id),
         );
     }
     ui.say(Tone::Dim, &format!("  neofn tx {}", transaction.id));
