@@ -109,19 +109,11 @@ fn the_settings_are_understood() {
             .replace("/run/secrets", &here)
             .replace("0.0.0.0:9000", "127.0.0.1:0")
             .replace("0.0.0.0:9443", "127.0.0.1:0");
-        for host in ["nats-0.nats", "nats-1.nats", "nats-2.nats", "nats:"] {
-            settings = settings.replace(
-                host,
-                if host.ends_with(':') {
-                    "127.0.0.1:"
-                } else {
-                    "127.0.0.1"
-                },
-            );
+        // a port that nobody listens on refuses at once
+        for host in ["nats-0.nats", "nats-1.nats", "nats-2.nats", "nats"] {
+            settings = settings.replace(&format!("//{host}:4222"), "//127.0.0.1:9");
         }
-        // a port that nobody listens on: discard is refused at once
         let settings = settings
-            .replace(":4222", ":9")
             .replace("@postgres.neofn.svc/", "@127.0.0.1:9/")
             .replace("@postgres/", "@127.0.0.1:9/");
         fs::write(&file, settings).expect("write");
