@@ -399,7 +399,7 @@ fn what_changes_something_is_done_once_under_its_key() {
     }
     // a key's value is shown once; sent again there is no second key
     let keys = "/api/v1/keys/demo";
-    let body = json!({"name": "ci", "scope": "deploy"});
+    let body = json!({"name": "ci", "scopes": ["deploy"]});
     let made = post(keys, "k1", &body).expect(201).json();
     let refused = post(keys, "k1", &body).expect(409).json();
     assert!(

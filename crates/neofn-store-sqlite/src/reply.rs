@@ -6,6 +6,9 @@ use neofn_engine::port::{Begun, NamedRequest, Reply};
 use neofn_types::{Digest, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+/// The request, and the answer's status and body.
+type Row = ([u8; 32], Option<u16>, Option<Vec<u8>>);
+
 /// Forgotten at a time: a flood of old ones does not hold up the writer.
 const FORGOTTEN_MAX: i64 = 100;
 
@@ -29,7 +32,7 @@ pub(crate) fn begin(
     if taken > 0 {
         return Ok(Begun::Fresh);
     }
-    let row: Option<([u8; 32], Option<u16>, Option<Vec<u8>>)> = conn
+    let row: Option<Row> = conn
         .prepare_cached("SELECT request, status, body FROM reply WHERE name = ?1")?
         .query_row([named.name.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
