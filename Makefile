@@ -4,7 +4,7 @@
 #   make test       every check: format, lints, layers, licences, unit, conformance, end to end, types
 #   make build      the release binary at bin/neofn
 #   make setup      Debian packages, cargo tools and npm packages
-#   make cluster    three NATS servers, a gateway and three workers on this machine, shown at work (ONCE=1: end instead)
+#   make cluster    three NATS servers, PostgreSQL, two gateways and three workers, shown at work (ONCE=1: end instead)
 #   make bench      the figures that the documentation quotes, as a table
 
 SHELL := /bin/bash
