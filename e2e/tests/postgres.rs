@@ -5,6 +5,8 @@
 mod keys;
 #[path = "postgres/kills.rs"]
 mod kills;
+#[path = "postgres/rolling.rs"]
+mod rolling;
 
 use keys::share_keys;
 use neofn_testkit::{Http, NodeProcess, Postgres, binary, eventually};

@@ -20,6 +20,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long a runtime may take to end a cancelled run.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// How long the last requests may take to be refused.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Most artifacts fetched at once.
 const FETCHES_MAX: usize = 64;
 
@@ -53,6 +55,8 @@ struct Inner {
 pub struct Worker {
     inner: Arc<Inner>,
     stop: CancellationToken,
+    /// Cancelled when nothing more is heard.
+    deaf: CancellationToken,
 }
 
 impl Worker {
@@ -70,7 +74,8 @@ impl Worker {
             tasks: TaskTracker::new(),
         });
         let stop = CancellationToken::new();
-        let (serving, stopped) = (inner.clone(), stop.clone());
+        let deaf = CancellationToken::new();
+        let (serving, stopped, ended) = (inner.clone(), stop.clone(), deaf.clone().drop_guard());
         tokio::spawn(async move {
             loop {
                 let received = tokio::select! {
@@ -80,10 +85,16 @@ impl Worker {
                 let Some(received) = received else { break };
                 serving.clone().take(received);
             }
+            // what was sent before the server knew that we go is on its way to us, and somebody waits for its answer
+            requests.stop().await;
+            while let Some(received) = requests.next().await {
+                serving.clone().take(received);
+            }
+            drop(ended);
         });
         let told = inner.clone();
         tokio::spawn(watch::say(rpc, stop.clone(), move || told.beat()));
-        Ok(Self { inner, stop })
+        Ok(Self { inner, stop, deaf })
     }
 
     /// What it says of itself.
@@ -102,6 +113,13 @@ impl Worker {
             .await
             .is_ok();
         self.stop.cancel();
+        let refused = async {
+            self.deaf.cancelled().await;
+            self.inner.tasks.wait().await;
+        };
+        if ended && tokio::time::timeout(LAST_WORDS, refused).await.is_err() {
+            tracing::warn!("requests that came last are not answered");
+        }
         ended
     }
 }

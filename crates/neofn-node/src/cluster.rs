@@ -212,13 +212,17 @@ impl Services for Seen {
     async fn list(&self) -> Result<ServiceList, Error> {
         let Some((remote, bus, url)) = &self.cluster else {
             return Ok(ServiceList {
-                nodes: vec![view(&self.own())],
+                nodes: vec![view(&self.own(), None)],
                 queues: Vec::new(),
                 nats: None,
                 connected: None,
             });
         };
-        let mut nodes: Vec<NodeView> = remote.nodes().iter().map(|m| view(&m.beat)).collect();
+        let mut nodes: Vec<NodeView> = remote
+            .nodes()
+            .iter()
+            .map(|m| view(&m.beat, m.misfit(&engine_identities())))
+            .collect();
         // workers last, each kind by age
         nodes.sort_by(|a, b| (&a.role, &a.started_at, &a.id).cmp(&(&b.role, &b.started_at, &b.id)));
         let mut queues = Vec::new();
@@ -241,7 +245,7 @@ impl Services for Seen {
     }
 }
 
-fn view(beat: &Beat) -> NodeView {
+fn view(beat: &Beat, misfit: Option<String>) -> NodeView {
     let seat = &beat.seat;
     NodeView {
         id: seat.id.clone(),
@@ -250,6 +254,7 @@ fn view(beat: &Beat) -> NodeView {
         pid: seat.pid,
         version: seat.version.clone(),
         started_at: seat.started_at.to_iso8601(),
+        misfit,
         draining: beat.draining,
         running: beat.running,
         runs_max: seat.runs_max,

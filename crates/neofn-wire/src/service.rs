@@ -33,6 +33,9 @@ pub struct NodeView {
     pub version: String,
     /// Since when it is there.
     pub started_at: String,
+    /// Why this gateway never gives it a run; absent where it does, and for gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misfit: Option<String>,
     /// Whether it takes no new work.
     pub draining: bool,
     /// Runs at the moment.
