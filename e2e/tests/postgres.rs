@@ -1,6 +1,8 @@
 //! Several nodes on one PostgreSQL: they share everything, one goes on with the work of another, and nothing that was
 //! answered is lost when the database goes away for a moment. And the way there from an embedded node.
 
+#[path = "postgres/backup.rs"]
+mod backup;
 #[path = "postgres/keys.rs"]
 mod keys;
 #[path = "postgres/kills.rs"]
