@@ -91,6 +91,9 @@ pub struct Beat {
     pub draining: bool,
     /// Its sandboxes.
     pub sandboxes: RuntimeStatus,
+    /// Versions that are warm there, those that ran last first, each as [`crate::warm_name`].
+    #[serde(default)]
+    pub warm: Vec<String>,
 }
 
 impl Beat {
@@ -124,6 +127,7 @@ impl Beat {
             runs: 0,
             draining: false,
             sandboxes: RuntimeStatus::default(),
+            warm: Vec::new(),
         })
     }
 }

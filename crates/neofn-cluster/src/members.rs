@@ -34,6 +34,11 @@ impl Member {
             && self.load() < self.beat.seat.runs_max
             && self.has(engine)
     }
+    /// Whether it does as much as it may, or goes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.beat.draining || self.load() >= self.beat.seat.runs_max
+    }
     fn has(&self, engine: &Digest) -> bool {
         self.beat.seat.engines.iter().any(|(_, e)| e == engine)
     }
@@ -216,6 +221,7 @@ mod tests {
             runs: 0,
             draining: false,
             sandboxes: RuntimeStatus::default(),
+            warm: Vec::new(),
         }
     }
     fn three() -> Members {

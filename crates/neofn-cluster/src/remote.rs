@@ -224,6 +224,7 @@ impl Inner {
             runs: self.runs.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Acquire),
             sandboxes: RuntimeStatus::default(),
+            warm: Vec::new(),
         }
     }
 
@@ -561,6 +562,10 @@ impl Runtime for RemoteRuntime {
             .lock()
             .contains_key(artifact)
             .then(|| Held::new(()))
+    }
+    /// Here nothing is; workers say what they have.
+    fn is_warm(&self, _: &Digest) -> bool {
+        false
     }
     fn status(&self) -> RuntimeStatus {
         let mut sum = RuntimeStatus::default();

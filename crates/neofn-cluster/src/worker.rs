@@ -4,6 +4,7 @@
 
 use crate::beat::{Beat, Seat};
 use crate::host::{AskGateway, HEAD_BYTES};
+use crate::warm;
 use crate::watch;
 use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
 use neofn_bus::port::{Blobs, Received, Reply, Rpc};
@@ -45,6 +46,7 @@ struct Inner {
     runs: AtomicU64,
     draining: AtomicBool,
     open: Mutex<HashMap<CallId, CancellationToken>>,
+    ran: warm::Ran,
     /// One fetch for each artifact, however many runs wait for it.
     fetches: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     tasks: TaskTracker,
@@ -70,6 +72,7 @@ impl Worker {
             runs: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             open: Mutex::default(),
+            ran: warm::Ran::default(),
             fetches: Mutex::default(),
             tasks: TaskTracker::new(),
         });
@@ -153,6 +156,7 @@ impl Inner {
             runs: self.runs.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Acquire),
             sandboxes: self.options.runtime.status(),
+            warm: self.ran.warm(|artifact| self.options.runtime.is_warm(artifact)),
         }
     }
 
@@ -248,6 +252,13 @@ impl Inner {
             }
         };
         self.runs.fetch_add(1, Ordering::Relaxed);
+        let context = &run.context;
+        self.ran.note(
+            &context.project,
+            &context.function,
+            context.version,
+            artifact.digest,
+        );
         let time = Duration::from_millis(run.time_ms);
         let job = Job {
             artifact,

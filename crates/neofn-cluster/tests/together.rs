@@ -4,12 +4,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_bus::{Bus, memory};
-use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions};
+use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions, warm_name};
 use neofn_runtime::port::{
     Artifact, Completed, Failure, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits,
     Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
-use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind, UnitsBill, UnixMillis};
+use neofn_types::{Clock, Code, Digest, Entropy, FunctionKey, RuntimeKind, UnitsBill, UnixMillis};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -114,6 +114,9 @@ impl Runtime for Echo {
             .unwrap()
             .contains(artifact)
             .then(|| Held::new(()))
+    }
+    fn is_warm(&self, artifact: &Digest) -> bool {
+        self.held.lock().unwrap().contains(artifact)
     }
     fn status(&self) -> RuntimeStatus {
         RuntimeStatus {
@@ -232,6 +235,21 @@ async fn runs_host_calls_and_preparations_cross_the_bus() {
         Ok(Bytes::from_static(b"\"KvGet\""))
     );
     assert_eq!(echo.ran.load(Ordering::Relaxed), 2);
+    let key = FunctionKey {
+        project: "p".parse().unwrap(),
+        function: "f".parse().unwrap(),
+    };
+    let said = || {
+        remote
+            .nodes()
+            .iter()
+            .flat_map(|m| m.beat.warm.clone())
+            .collect::<Vec<_>>()
+    };
+    while said().is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(said(), [warm_name(&key, 1)], "the worker says what it has");
     let prepared = remote.prepare(Prepare {
         kind: RuntimeKind::Js,
         code: Bytes::from_static(b"code"),
