@@ -163,3 +163,135 @@ fn a_gateway_runs_nothing_itself_and_a_worker_everything() {
     );
     assert_eq!(gateway.terminate(), Some(0));
 }
+
+/// The lanes: while its home keeps up a function is warm in one place, and a burst goes wherever there is room.
+#[test]
+fn a_function_stays_at_home_and_a_burst_goes_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start();
+    let gateway = gateway(dir.path(), &nats, "remote");
+    let workers = [
+        WorkerProcess::start(&nats.url()),
+        WorkerProcess::start(&nats.url()),
+    ];
+    wait_for_workers(&gateway, 2);
+    let slow =
+        "export const handler = (e) => { let x = 0; for (let i = 0; i < 300000; i++) x += i % 7; return e };";
+    deploy(
+        &gateway,
+        "demo",
+        "f",
+        slow,
+        json!({"limits": {"concurrency": 64}}),
+    );
+    let call = |n: u32| {
+        let answer = gateway.http().invoke("demo", "f", &json!(n)).expect(200);
+        assert_eq!(answer.json()["result"], n);
+    };
+    // what a node says of itself is up to a second old
+    let counted = |all: u64| -> Vec<u64> {
+        eventually("the runs are counted, and over", SOON, || {
+            let services = gateway.http().get("/api/v1/services").json();
+            let nodes = services["nodes"].as_array()?;
+            let of = |id: &str| nodes.iter().find(|n| n["id"] == id);
+            let found: Option<Vec<_>> = workers.iter().map(|w| of(w.id())).collect();
+            let found = found?;
+            let over = found.iter().all(|n| n["running"] == 0);
+            let runs: Vec<u64> = found.iter().filter_map(|n| n["runs"].as_u64()).collect();
+            (over && runs.iter().sum::<u64>() == all).then_some(runs)
+        })
+    };
+    (0..20).for_each(call);
+    let at_home = counted(20);
+    assert!(
+        at_home.contains(&0),
+        "one after another they stay in one place: {at_home:?}"
+    );
+    let found = gateway.http().get("/api/v1/services/demo/f").json();
+    assert_eq!(
+        (&found["able"], &found["warm"]),
+        (&json!(2), &json!(1)),
+        "{found}"
+    );
+    assert_eq!(found["nodes"][0]["warm"], true, "the warm ones first: {found}");
+
+    std::thread::scope(|scope| {
+        for n in 0..40 {
+            scope.spawn(move || call(n));
+        }
+    });
+    let after = counted(60);
+    assert!(!after.contains(&0), "side by side they go to both: {after:?}");
+    let home = usize::from(at_home[0] == 0);
+    let before = after[1 - home];
+    (0..10).for_each(call);
+    let again = counted(70);
+    assert_eq!(again[1 - home], before, "at home again: {again:?}");
+    assert_eq!(gateway.terminate(), Some(0));
+}
+
+/// In the middle of an upgrade: a worker whose words this gateway does not have is seen, named, and given nothing.
+#[test]
+fn a_worker_of_another_protocol_is_named_and_gets_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start();
+    let gateway = gateway(dir.path(), &nats, "remote");
+    let mut client = client::Client::connect(&nats);
+    let beat =
+        json!({"id": "worker-next", "role": "worker", "version": "9.9.9", "protocol": 99, "unheard": ["of"]});
+    let say = json!({"do": "publish", "subject": "neofn.beat.worker-next", "data": beat.to_string()});
+    let node = eventually("the worker is listed", SOON, || {
+        assert_eq!(client.send(say.clone()), json!({}));
+        let services = gateway.http().get("/api/v1/services").json();
+        let nodes = services["nodes"].as_array()?;
+        nodes.iter().find(|n| n["id"] == "worker-next").cloned()
+    });
+    let why = "it speaks protocol 99 (neofn 9.9.9), this gateway 1";
+    assert_eq!(
+        (&node["misfit"], &node["version"]),
+        (&json!(why), &json!("9.9.9")),
+        "{node}"
+    );
+    assert_eq!(
+        gateway.http().get("/ready").status,
+        503,
+        "it is no worker for this gateway"
+    );
+    let shown = eventually("the command shows it", SOON, || {
+        client.send(say.clone());
+        let status = std::process::Command::new(neofn_testkit::binary())
+            .args(["cluster", "status", "--url", gateway.url()])
+            .env("NEOFN_API_KEY", gateway.key())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&status.stdout).into_owned();
+        text.contains("worker-next").then_some(text)
+    });
+    assert!(shown.contains(&format!("gets no runs: {why}")), "{shown}");
+    assert!(
+        gateway.stderr().contains("it gets no runs from this gateway"),
+        "{}",
+        gateway.stderr()
+    );
+    // beside it, one that fits does the work
+    let worker = WorkerProcess::start(&nats.url());
+    eventually("the gateway is ready", SOON, || {
+        (gateway.http().get("/ready").status == 200).then_some(())
+    });
+    deploy(
+        &gateway,
+        "demo",
+        "f",
+        "export const handler = (e) => e;",
+        json!({}),
+    );
+    client.send(say);
+    let _ = gateway.http().invoke("demo", "f", &json!(1)).expect(200);
+    let found = gateway.http().get("/api/v1/services/demo/f").expect(200).json();
+    assert_eq!(
+        (&found["able"], &found["nodes"][0]["id"]),
+        (&json!(1), &json!(worker.id())),
+        "{found}"
+    );
+    assert_eq!(gateway.terminate(), Some(0));
+}
