@@ -117,6 +117,15 @@ fn state(record: &TxRecord) -> &'static str {
     }
 }
 
+/// How it failed; none while it has not.
+fn code(record: &TxRecord) -> Option<Code> {
+    match (state(record), record.state) {
+        ("fault", _) => Some(Code::ScriptFault),
+        (_, TxState::Expired) => Some(Code::TransactionExpired),
+        _ => None,
+    }
+}
+
 fn calls(unsigned: &[u8]) -> Vec<ScriptCallView> {
     let script = Transaction::read(unsigned)
         .map(|tx| tx.script)
@@ -146,6 +155,7 @@ pub(crate) fn view(record: &TxRecord) -> TransactionView {
         network_fee: record.network_fee.0.to_string(),
         valid_until: record.valid_until,
         height: record.outcome.as_ref().map(|o| o.height),
+        code: code(record).map(|code| code.as_str().to_owned()),
         exception: record.outcome.as_ref().and_then(|o| o.exception.clone()),
         reason: record.reason.clone(),
         attempt: record.attempt,

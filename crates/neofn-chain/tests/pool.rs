@@ -151,7 +151,7 @@ async fn a_wrong_start_is_said() {
 
     let mut wanted = options(&[neo.rpc()]);
     wanted.patience = Duration::from_millis(200);
-    wanted.network = Some(NetworkId(860_833_102));
+    wanted.networks = vec![NetworkId(860_833_102)];
     let (code, words) = said(Pool::connect(wanted).await.err());
     assert_eq!(code, Code::ChainNetwork, "{words}");
 

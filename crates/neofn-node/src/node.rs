@@ -91,7 +91,8 @@ impl Node {
         let http_tls = certificates.map(|tls| tls.acceptor(Protocol::Http1));
         let bound = Bound::bind(options.listen, options.server, http_tls).await?;
         let grpc_bound = grpc::bind(options.grpc, certificates).await?;
-        let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
+        let known = store.chain_networks().await.map_err(Error::from)?;
+        let chain = Connected::open(&options.chain, &data, &options.tools_dir, &known, clock.clone()).await?;
         let seat = cluster::seat(Role::Gateway, tier, options.insecure_no_jail, &*clock, &OsEntropy);
         let mut cluster = match &options.nats {
             Some(nats) => Some(Clustered::open(nats, seat.clone(), &clock, &entropy).await?),

@@ -85,14 +85,25 @@ impl Payments {
         }
         if let Some(wallet) = &on.options.wallet {
             let wif = opened(wallet.clone()).await?;
+            let network = on.chain.network().0;
             let caps = |policy: SigningPolicy| SigningPolicy {
                 per_transaction: wallet.per_transaction,
                 per_day: wallet.per_day,
-                network: Some(on.chain.network().0),
+                network: on.options.chain.network().or(policy.network).or(Some(network)),
                 ..policy
             };
             let policy = caps(SigningPolicy::default());
             let held = signer.import(Import::Wif(wif), "wallet", policy).await?;
+            // an account signs for the network that it came for, whatever nodes say they are on
+            if let Some(signs_for) = caps(held.policy.clone()).network.filter(|n| *n != network) {
+                return Err(Error::new(
+                    Code::ChainNetwork,
+                    format!(
+                        "{} signs for network {signs_for}, and the nodes of --chain are on {network}",
+                        held.account.to_address()
+                    ),
+                ));
+            }
             // of one that it held before, what the options say; what it may call is the operator's own word
             let policy = caps(held.policy.clone());
             if policy != held.policy {

@@ -216,6 +216,9 @@ impl TriggerStore for PostgresStore {
             conn, &changes, network, at
         ))?)
     }
+    async fn chain_networks(&self) -> Result<Vec<u32>, StoreError> {
+        Ok(read!(self.pool, |conn| triggers::networks(conn))?)
+    }
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(read!(self.pool, |conn| triggers::cursor(conn, network))?)
     }

@@ -231,6 +231,9 @@ impl TriggerStore for Store {
             .call(0, move |work| triggers::change(work, &changes, network, at))
             .await?
     }
+    async fn chain_networks(&self) -> Result<Vec<u32>, StoreError> {
+        Ok(self.read_after(|conn| triggers::networks(conn)).await?)
+    }
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(self
             .read_after(move |conn| triggers::cursor(conn, network))

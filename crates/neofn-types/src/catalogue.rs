@@ -109,7 +109,7 @@ catalogue! {
         "`with` does not exist in modules, which are always strict.",
         "Name the object instead.";
     SourceTooLarge = "NF0107", 413, Never, "source too large",
-        "The bundled source is larger than 1 MiB, or the upload larger than 16 MiB.",
+        "The bundled source is larger than 1 MiB, the function's own files larger than 4 MiB, or the upload with its packages larger than 16 MiB.",
         "Import less: a smaller package, or only the part that is used. Data belongs in ctx.kv or in the event.";
     NestedTooDeep = "NF0108", 422, Never, "source nested too deep",
         "Expressions, blocks or arrays are nested deeper than the parser's stack can hold.",
@@ -420,8 +420,8 @@ catalogue! {
         "A node answered something that is not the JSON-RPC of its kind, or more than is read.",
         "Check that the address is an RPC endpoint of a Neo N3 node; use another node if it stays.";
     ChainNetwork = "NF0803", 503, Never, "chain node on another network",
-        "The node's network number is not that of this installation.",
-        "Give --chain only nodes of one network; data of another network belongs into another data directory.";
+        "The nodes name several networks, or one whose blocks were never read with this data.",
+        "Give --chain only nodes of one network; where another network is meant, name it: --chain-network NUMBER. Data of another network is better off in another data directory.";
     ChainForked = "NF0804", 503, Later, "blocks do not continue each other",
         "A block names another parent than the block before it has: a node went to another chain, or a development chain was made anew.",
         "For a development chain, start with a new data directory; otherwise remove the node that disagrees with the others.";

@@ -57,6 +57,9 @@ pub struct TransactionView {
     /// The block that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
+    /// What went wrong, as the catalogue of errors has it; absent while nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Why it faulted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,

@@ -233,6 +233,9 @@ pub struct Up {
     /// Neo N3 nodes of the network that functions see, separated by commas
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "dev_chain")]
     pub chain: Vec<String>,
+    /// The number of their network [default: the one whose blocks were read before, or what the nodes agree on]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "dev_chain")]
+    pub chain_network: Option<u32>,
     /// Run a private Neo N3 net with funded accounts beside the node, kept in the data directory or in memory
     #[arg(
         long,

@@ -99,13 +99,7 @@ pub async fn read(
     method: &str,
     arguments: &[StackItem],
 ) -> Result<Invocation, ChainError> {
-    let (_, manifest) = find(chain, contract).await?;
-    if manifest.method(method, arguments.len()).is_none() {
-        return Err(ChainError::Contract(
-            Refusal::Method,
-            no_method(&manifest, method, arguments.len()),
-        ));
-    }
+    must_have(chain, contract, method, arguments.len()).await?;
     let ended = chain.invoke_read(contract, method, arguments).await?;
     if let Some(session) = &ended.session
         && let Err(error) = chain.end_session(session).await
@@ -113,6 +107,23 @@ pub async fn read(
         tracing::debug!(%error, "iterator session left to its time-out");
     }
     ended.halted()
+}
+
+/// An error that says what is missing, the contract or its method with so many parameters.
+pub async fn must_have(
+    chain: &dyn Chain,
+    contract: ScriptHash,
+    method: &str,
+    parameters: usize,
+) -> Result<(), ChainError> {
+    let (_, manifest) = find(chain, contract).await?;
+    match manifest.method(method, parameters) {
+        Some(_) => Ok(()),
+        None => Err(ChainError::Contract(
+            Refusal::Method,
+            no_method(&manifest, method, parameters),
+        )),
+    }
 }
 
 fn no_method(manifest: &Manifest, method: &str, arguments: usize) -> String {

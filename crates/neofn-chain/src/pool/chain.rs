@@ -1,6 +1,7 @@
 //! The port, answered by whichever node does best.
 
 use super::{Pool, Shared};
+use crate::contract::must_have;
 use crate::error::{ChainError, Refusal};
 use crate::model::{
     Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
@@ -223,7 +224,14 @@ impl Chain for Pool {
         {
             tracing::debug!(%error, "iterator session left to its time-out");
         }
-        let invocation = invocation.halted()?;
+        let invocation = match invocation.halted() {
+            Ok(invocation) => invocation,
+            Err(fault) => {
+                // one that is not there, or is no token, faults as well
+                must_have(self, token, "balanceOf", 1).await?;
+                return Err(fault);
+            }
+        };
         invocation
             .stack
             .first()
