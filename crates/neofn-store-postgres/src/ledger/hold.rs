@@ -49,9 +49,13 @@ async fn find(conn: &mut PgConnection, id: TransferId) -> Result<Option<Open>, F
     }))
 }
 
-/// Whether money of this purpose counts against budgets. What a project takes out is its own affair.
+/// Whether money of this purpose counts against budgets: what functions and transactions cost and give away. What a
+/// project takes out itself is its own affair.
 fn budgeted(purpose: Purpose) -> bool {
-    matches!(purpose, Purpose::Charge | Purpose::Lease | Purpose::NetworkFee)
+    matches!(
+        purpose,
+        Purpose::Charge | Purpose::Lease | Purpose::NetworkFee | Purpose::Transfer
+    )
 }
 fn scope<'a>(purpose: Purpose, debit: &'a Account, function: Option<&'a FunctionName>) -> Option<Scope<'a>> {
     let project: &ProjectName = debit.project().filter(|_| budgeted(purpose))?;
