@@ -193,15 +193,17 @@ impl World {
             (_, "/api/v1/chain/call") => json!({"contract": "GAS", "method": "symbol"}),
             (_, "/api/v1/chain/decode") => json!({"script": "EUA="}),
             (_, "/api/v1/chain/invoke") => json!({"contract": "GAS", "method": "transfer",
-                "args": [THIRD, THIRD, 0, null], "send": {"cosigners": [{"public_key": THIRD_KEY}]}}),
+                "args": [THIRD, THIRD, 0, null], "send": {"operator": true, "cosigners": [{"public_key": THIRD_KEY}]}}),
             (_, p) if p.ends_with("/witness") => {
                 json!({"public_key": THIRD_KEY, "signature": "11".repeat(64)})
             }
             (_, p) if p.ends_with("/replace") => json!({"by": "cancel"}),
-            (_, p) if p.ends_with("/update") => json!({"nef": BASE64.encode(file("answer-next.nef"))}),
+            (_, p) if p.ends_with("/update") => json!({"nef": BASE64.encode(file("answer-next.nef")),
+                "send": {"operator": true}}),
             (_, "/api/v1/chain/contracts") => {
                 let manifest: Value = serde_json::from_slice(&file("answer.manifest.json")).unwrap();
-                json!({"nef": BASE64.encode(file("answer.nef")), "manifest": manifest})
+                json!({"nef": BASE64.encode(file("answer.nef")), "manifest": manifest,
+                    "send": {"operator": true}})
             }
             ("post", "/api/v1/signer/accounts") => json!({"wif": THIRD_WIF, "label": "third"}),
             ("patch", "/api/v1/signer/accounts/{id}") => json!({"perDay": "1"}),

@@ -9,7 +9,7 @@ use crate::transactions::view;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::contract::{self as contracts, Manifest, Nef};
-use neofn_chain::manager::{Request, RequestSigner};
+use neofn_chain::manager::{Bearer, Request, RequestSigner};
 use neofn_chain::stack::StackItem;
 use neofn_chain::tx::Scope;
 use neofn_identity::Principal;
@@ -149,6 +149,10 @@ impl Api {
         let request = Request {
             fee_max,
             signers,
+            bearer: match sending.operator {
+                true => Bearer::Operator,
+                false => Bearer::Project,
+            },
             ..Request::new(of.project.clone(), idempotency, script)
         };
         if sending.dry_run {

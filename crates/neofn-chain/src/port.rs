@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::stack::StackItem;
 use async_trait::async_trait;
-use neofn_types::{Datoshi, Hash256, ProjectName, ScriptHash};
+use neofn_types::{Datoshi, Error, Hash256, ProjectName, ScriptHash};
 use std::ops::Range;
 use tokio::sync::watch;
 
@@ -154,4 +154,23 @@ pub trait TxStore: Send + Sync + 'static {
         before: Option<TxId>,
         limit: u32,
     ) -> Result<Vec<TxRecord>, TxStoreError>;
+}
+
+/// Why a transaction is not signed.
+#[derive(Debug)]
+pub enum Uncovered {
+    /// Nobody bears what it would take; asking again is refused again until something changes.
+    Refused(Error),
+    /// Not known now; nothing is signed until it is.
+    Later(Error),
+}
+
+/// Who sees to it that somebody bears what a transaction takes out of the platform's accounts: fees, and what it gives away.
+#[async_trait]
+pub trait Cover: Send + Sync + 'static {
+    /// Sets aside what the transaction as it is built now would take. Asked for before each signature, of a transaction
+    /// that is on disk; asking again changes nothing while it needs no more.
+    async fn cover(&self, record: &TxRecord) -> Result<(), Uncovered>;
+    /// Gives back what was set aside for one that was forgotten before anything was signed.
+    async fn release(&self, id: TxId);
 }

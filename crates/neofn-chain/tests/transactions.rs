@@ -146,6 +146,7 @@ impl Rig {
             chain: chain.clone(),
             signer: signer.clone(),
             store: store.clone(),
+            cover: None,
             clock: support::clock(),
             entropy: Arc::new(Random),
         });
@@ -509,6 +510,7 @@ fn held(rig: &Rig) -> (Arc<Held>, Transactions) {
         chain: chain.clone(),
         signer: rig.signer.clone(),
         store: Arc::new(Memory::default()),
+        cover: None,
         clock: support::clock(),
         entropy: Arc::new(Random),
     });

@@ -8,18 +8,15 @@ use crate::storage::Storage;
 use async_trait::async_trait;
 use neofn_api::Development;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{
-    Request, Transactions, TransactionsOptions, TxError, TxId, TxRecord, TxState, Until,
-};
+use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
-use neofn_chain::port::Chain;
+use neofn_chain::port::{Chain, Cover};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
 use neofn_engine::Leading;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
-use neofn_gas::Bank;
 use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::io::Read as _;
 use std::path::Path;
@@ -58,6 +55,8 @@ pub(crate) struct Footing<'a> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lock: SignerLock,
+    /// Who sees to it that somebody bears transactions; none on a node without money.
+    pub(crate) cover: Option<Arc<dyn Cover>>,
 }
 
 impl Payments {
@@ -119,6 +118,7 @@ impl Payments {
                 lock: on.lock,
             }),
             store: on.storage.store.clone(),
+            cover: on.cover,
             clock: on.clock.clone(),
             entropy: on.entropy.clone(),
         });
@@ -134,10 +134,9 @@ impl Payments {
         })
     }
     /// As the port through which functions send.
-    pub(crate) fn writer(&self, bank: Option<Bank>) -> Arc<dyn ChainWriter> {
+    pub(crate) fn writer(&self) -> Arc<dyn ChainWriter> {
         Arc::new(Writer {
             transactions: self.transactions.clone(),
-            bank,
         })
     }
     /// As the use cases have it.
@@ -242,8 +241,6 @@ fn text_of(path: &Path) -> Result<String, Error> {
 
 struct Writer {
     transactions: Transactions,
-    /// Who bears the fees; none on a node without money.
-    bank: Option<Bank>,
 }
 
 #[async_trait]
@@ -266,24 +263,8 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let Some(bank) = &self.bank else {
-            let record = self.transactions.submit(asked(request)?).await?;
-            return Ok(receipt(&record));
-        };
-        let (key, invocation, fee_max) = (request.key.clone(), request.invocation, request.fee_max);
-        let asked = asked(request)?;
-        let id = asked.id();
-        bank.hold_fees(&key, Some(invocation), id.0, fee_max).await?;
-        match self.transactions.submit(asked).await {
-            Ok(record) => Ok(receipt(&record)),
-            Err(error) => {
-                // only what the manager knows nothing of was never signed
-                if matches!(self.transactions.get(id).await, Err(TxError::Unknown(_))) {
-                    bank.release_fees(id.0).await?;
-                }
-                Err(error.into())
-            }
-        }
+        let record = self.transactions.submit(asked(request)?).await?;
+        Ok(receipt(&record))
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
         let id: TxId = id
@@ -308,6 +289,8 @@ fn asked(request: ChainRequest) -> Result<Request, Error> {
         .map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
     Ok(Request {
         fee_max: Some(request.fee_max),
+        function: Some(request.key.function),
+        invocation: Some(request.invocation),
         ..Request::new(request.key.project, request.idempotency, script.into_bytes())
     })
 }

@@ -574,10 +574,12 @@ catalogue! {
     TreasuryUnavailable = "NF1306", 503, Later, "treasury not available",
         "No chain node answers, or the signer is disabled until the ledger is reconciled with the chain.",
         "Try again later; `neofn gas reconcile` shows the state to an operator.";
-
     BankAbsent = "NF1307", 503, Never, "this node keeps no accounts",
         "Nothing costs anything here: the node was started without a price.",
         "An operator starts it with `--gas-price N`, in datoshi per million units, or with `--bank`.";
+    TokenKept = "NF1308", 403, Never, "token stays in the platform's account",
+        "The transaction would move a token other than GAS out of the account that signs, or put it into another one's hands. That account's tokens are the platform's: the ledger knows GAS alone, so nobody's account could bear it. Nothing was signed.",
+        "Move tokens that the project's own contract or wallet holds. An operator who means it allows the token by its contract: `neofn gas refill --project NAME --token HASH`; the signer's policy has to list its method, too.";
 
     // NF14: audit and backup
     AuditProofMissing = "NF1401", 404, Never, "no such audit entry or checkpoint",

@@ -119,6 +119,9 @@ pub struct Sending {
     /// Only say what would come of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Whether the operator bears what it takes; otherwise the project does. Without a bank nobody is charged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operator: bool,
     /// Accounts whose keys are held elsewhere and that agree: the node pays, and sends it when they have signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cosigners: Vec<CosignerRequest>,

@@ -393,6 +393,7 @@ async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>
             chain: world.clone(),
             signer: world.clone(),
             store: world.clone(),
+            cover: None,
             clock: hands.clone(),
             entropy: hands.clone(),
         });

@@ -10,6 +10,7 @@
 )]
 
 pub mod audit;
+pub mod bank;
 pub mod claims;
 pub mod history;
 pub mod identity;
@@ -169,9 +170,13 @@ macro_rules! suite {
             budgets_stop_and_warn,
             a_purse_spends_no_more_than_its_lease,
             statements_page_backwards,
-            fees_that_were_given_back_are_set_aside_anew,
             an_end_and_its_charge_are_one,
             of_a_shared_ledger_the_dead_give_back,
+        ]);
+        $crate::suite!(@each $harness, bank: [
+            fees_that_were_given_back_are_set_aside_anew,
+            what_a_transaction_gives_away_is_its_projects,
+            tokens_stay_unless_they_are_named,
         ]);
         $crate::suite!(@each $harness, audit: [
             what_is_appended_is_proved_and_anchored,

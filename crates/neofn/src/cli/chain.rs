@@ -102,6 +102,9 @@ pub struct SendHow {
     /// Only say what would come of it
     #[arg(long)]
     pub dry_run: bool,
+    /// Let the operator's account of the bank bear it, not the project's
+    #[arg(long)]
+    pub operator: bool,
     /// Do not wait until it is in a block
     #[arg(long, conflicts_with = "dry_run")]
     pub no_wait: bool,

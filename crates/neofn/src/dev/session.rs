@@ -300,6 +300,7 @@ fn one_gas(to: &str) -> Transfer {
             account: None,
             gas: None,
             dry_run: false,
+            operator: false,
             no_wait: false,
             cosigners: Vec::new(),
             idempotency_key: None,

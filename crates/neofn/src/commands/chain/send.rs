@@ -39,6 +39,7 @@ fn sending(how: &SendHow) -> Sending {
         account: how.account.clone(),
         gas: how.gas.clone(),
         dry_run: how.dry_run,
+        operator: how.operator,
         cosigners: how
             .cosigners
             .iter()
