@@ -100,6 +100,48 @@ fn a_gateway_runs_nothing_itself_and_a_worker_everything() {
         assert_eq!(node["id"], worker.id());
         (node["runs"].as_u64()? >= 2).then_some(())
     });
+    // found by name: where it is called, and where it is ready
+    let found = eventually("the worker says what it has ready", SOON, || {
+        let found = gateway
+            .http()
+            .get("/api/v1/services/demo/hello")
+            .expect(200)
+            .json();
+        (found["warm"] == 1).then_some(found)
+    });
+    assert_eq!(
+        found,
+        json!({
+            "project": "demo", "function": "hello", "runtime": "js", "version": 1, "is_active": true, "public": false,
+            "http": "/api/v1/functions/demo/hello", "nats": "function.js.demo.hello",
+            "able": 1, "warm": 1, "nodes": [{"id": worker.id(), "warm": true, "busy": false}],
+        })
+    );
+    deploy(
+        &gateway,
+        "demo",
+        "never",
+        "export const handler = () => 1",
+        json!({}),
+    );
+    let all = gateway
+        .http()
+        .get("/api/v1/services/demo?limit=2")
+        .expect(200)
+        .json();
+    let rows = |all: &Value| -> Vec<Value> {
+        let rows = all["functions"].as_array().unwrap().iter();
+        rows.map(|f| json!([f["function"], f["able"], f.get("nodes")]))
+            .collect()
+    };
+    assert_eq!(rows(&all), [json!(["echo", 1, null]), json!(["hello", 1, null])]);
+    let path = format!(
+        "/api/v1/services/demo?limit=2&cursor={}",
+        all["next"].as_str().unwrap()
+    );
+    let rest = gateway.http().get(&path).expect(200).json();
+    assert_eq!(rows(&rest), [json!(["never", 1, null])]);
+    assert_eq!(rest["functions"][0]["warm"], 0, "deployed, and never run");
     // drained: it leaves at once, and calls say that nobody is there
     assert_eq!(worker.terminate(), Some(0));
     let answer = gateway.http().post("/api/v1/functions/demo/echo", &json!(1));
@@ -108,6 +150,16 @@ fn a_gateway_runs_nothing_itself_and_a_worker_everything() {
         (503, &json!("NF1602")),
         "{}",
         answer.body
+    );
+    let found = gateway
+        .http()
+        .get("/api/v1/services/demo/hello")
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&found["able"], &found["warm"]),
+        (&json!(0), &json!(0)),
+        "{found}"
     );
     assert_eq!(gateway.terminate(), Some(0));
 }

@@ -170,6 +170,8 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/api/v1/suspense", Node),
     ("post", "/api/v1/suspense", Node),
     ("get", "/api/v1/services", Node),
+    ("get", "/api/v1/services/{project}", In(Read)),
+    ("get", "/api/v1/services/{project}/{function}", Function(Read)),
     ("get", "/api/v1/signer", Node),
     ("post", "/api/v1/signer/accounts", Node),
     ("patch", "/api/v1/signer/accounts/{id}", Node),

@@ -26,7 +26,8 @@ impl Api {
     pub async fn backup(&self, who: &Principal, request: &BackupRequest) -> Result<BackupView, ApiError> {
         self.authorise_backups(who)?;
         let Some(backups) = &self.inner.backups else {
-            return Err(Error::new(Code::BackupInvalid, "this node makes no backups").into());
+            let why = "this node keeps its state in PostgreSQL, so `neofn backup` has nothing to archive";
+            return Err(Error::new(Code::BackupElsewhere, why).into());
         };
         // written first, so that the backup itself tells of it
         let now = self.inner.clock.now();

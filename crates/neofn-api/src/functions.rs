@@ -36,6 +36,13 @@ impl Page {
     }
 }
 
+/// Where a page of functions begins.
+pub(crate) fn after_name(cursor: Option<&str>) -> Result<Option<FunctionName>, Error> {
+    cursor
+        .map(|text| text.parse().map_err(|_| bad_cursor()))
+        .transpose()
+}
+
 impl Api {
     /// Deploys; the bool says whether the function is new.
     pub async fn deploy(
@@ -146,9 +153,7 @@ impl Api {
     ) -> Result<FunctionList, ApiError> {
         self.authorise_project(who, Action::ListFunctions, project)?;
         let page = Page::of(limit)?;
-        let after: Option<FunctionName> = cursor
-            .map(|text| text.parse().map_err(|_| bad_cursor()))
-            .transpose()?;
+        let after = after_name(cursor)?;
         let rows = self
             .engine()
             .functions(project, after.as_ref(), page.limit)

@@ -54,6 +54,6 @@ pub use policy::Action;
 pub use rate::{RateLimits, TooMany};
 pub use secrets::secret_name;
 pub use sending::SendFor;
-pub use services::Services;
+pub use services::{Services, Wanted};
 pub use triggers::{FiredQuery, TestQuery};
 pub use view::{millis, units};

@@ -1,19 +1,38 @@
-//! The nodes of a cluster, for operators.
+//! What there is to call, and where: functions by name for those who may see them, nodes for operators.
 
 use crate::api::Api;
 use crate::error::ApiError;
+use crate::functions::{Page, after_name};
 use crate::policy::{Action, Target};
 use async_trait::async_trait;
+use neofn_engine::FunctionState;
 use neofn_identity::Principal;
-use neofn_types::Error;
-use neofn_wire::ServiceList;
+use neofn_types::{Code, Error, FunctionKey, ProjectName, RuntimeKind, Version};
+use neofn_wire::{Catalogue, FunctionService, PlaceView, ServiceList};
 use std::sync::Arc;
+
+/// A version that is to be run somewhere.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Whose.
+    pub key: FunctionKey,
+    /// Which.
+    pub version: Version,
+    /// What it takes.
+    pub runtime: RuntimeKind,
+    /// Whether this node has it ready.
+    pub here: bool,
+}
 
 /// Knows which nodes are there.
 #[async_trait]
 pub trait Services: Send + Sync + 'static {
     /// All of them, and what waits between them.
     async fn list(&self) -> Result<ServiceList, Error>;
+    /// The nodes that run each of these.
+    fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>>;
+    /// Whether functions are invoked over NATS, too.
+    fn has_nats(&self) -> bool;
 }
 
 impl Api {
@@ -36,5 +55,79 @@ impl Api {
                 connected: None,
             }),
         }
+    }
+
+    /// The functions of a project as something to be called, by name.
+    pub async fn catalogue(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<Catalogue, ApiError> {
+        self.authorise_project(who, Action::ListFunctions, project)?;
+        let (page, after) = (Page::of(limit)?, after_name(cursor)?);
+        let rows = self
+            .engine()
+            .functions(project, after.as_ref(), page.limit)
+            .await?;
+        if rows.is_empty() && !self.engine().project_exists(project).await? {
+            return Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into());
+        }
+        let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
+        let next = rows
+            .last()
+            .filter(|_| full)
+            .map(|(f, _)| f.key.function.to_string());
+        let mut functions = self.found(&rows);
+        for function in &mut functions {
+            function.nodes.clear();
+        }
+        Ok(Catalogue { functions, next })
+    }
+
+    /// One function as something to be called.
+    pub async fn look_up(&self, who: &Principal, key: &FunctionKey) -> Result<FunctionService, ApiError> {
+        self.authorise_function(who, Action::ReadFunction, key)?;
+        let row = self.engine().function(key).await?;
+        let found = self.found(&[row]).pop();
+        found.ok_or_else(|| Error::from(Code::FunctionNotFound).into())
+    }
+
+    fn found(&self, rows: &[FunctionState]) -> Vec<FunctionService> {
+        let wanted: Vec<Wanted> = rows
+            .iter()
+            .map(|(f, live)| Wanted {
+                key: f.key.clone(),
+                version: f.live,
+                runtime: live.spec.runtime,
+                here: self.engine().is_warm(&f.key, f.live),
+            })
+            .collect();
+        let services = self.inner.services.get();
+        let places = services.map(|s| s.places(&wanted)).unwrap_or_default();
+        let nats = services.is_some_and(|s| s.has_nats());
+        let mut places = places.into_iter();
+        rows.iter()
+            .map(|(f, live)| {
+                let nodes = places.next().unwrap_or_default();
+                let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                let (project, function) = (&f.key.project, &f.key.function);
+                let runtime = live.spec.runtime;
+                FunctionService {
+                    project: project.to_string(),
+                    function: function.to_string(),
+                    runtime: runtime.to_string(),
+                    version: f.live.0,
+                    is_active: f.active,
+                    public: live.spec.public,
+                    http: format!("/api/v1/functions/{project}/{function}"),
+                    nats: nats.then(|| format!("function.{runtime}.{project}.{function}")),
+                    able: count(nodes.len()),
+                    warm: count(nodes.iter().filter(|n| n.warm).count()),
+                    nodes,
+                }
+            })
+            .collect()
     }
 }

@@ -4,9 +4,9 @@ use crate::Error;
 use crate::transport::{Call, Client};
 use neofn_types::{FunctionKey, InvocationId, ProjectName, Version};
 use neofn_wire::{
-    Accepted, Deleted, Dependencies, DeployRequest, DeployResponse, Estimate, FunctionAnswer, FunctionList,
-    FunctionView, Health, InvocationList, InvocationView, InvokeAnswer, LogList, PatchRequest, Ready,
-    ReplayRequest, ReplayResponse, RollbackRequest, VersionList,
+    Accepted, Catalogue, Deleted, Dependencies, DeployRequest, DeployResponse, Estimate, FunctionAnswer,
+    FunctionList, FunctionService, FunctionView, Health, InvocationList, InvocationView, InvokeAnswer,
+    LogList, PatchRequest, Ready, ReplayRequest, ReplayResponse, RollbackRequest, VersionList,
 };
 use serde::Serialize;
 
@@ -112,6 +112,15 @@ impl Client {
     /// What it calls, and what calls it.
     pub fn dependencies(&self, key: &FunctionKey) -> Result<Dependencies, Error> {
         self.call(&Call::get(format!("{}/dependencies", function_path(key))))
+    }
+    /// The functions of a project as something to be called, one page.
+    pub fn catalogue(&self, project: &ProjectName, page: &Page) -> Result<Catalogue, Error> {
+        self.call(&Call::get(format!("/api/v1/services/{project}{}", page.query())))
+    }
+    /// One function as something to be called.
+    pub fn look_up(&self, key: &FunctionKey) -> Result<FunctionService, Error> {
+        let path = format!("/api/v1/services/{}/{}", key.project, key.function);
+        self.call(&Call::get(path))
     }
     /// Its versions, newest first, one page.
     pub fn versions(&self, key: &FunctionKey, page: &Page) -> Result<VersionList, Error> {

@@ -1,5 +1,6 @@
 //! What a node says of itself, every second, as JSON: any NATS client can read it.
 
+use crate::wire::PROTOCOL;
 use neofn_runtime::port::RuntimeStatus;
 use neofn_types::{Digest, RuntimeKind, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,20 @@ pub struct Seat {
     pub runs_max: u32,
 }
 
+/// What nodes of every protocol say of themselves. Those that do not work together still see each other, and can say
+/// why: these members never change.
+#[derive(Deserialize)]
+struct Greeting {
+    id: String,
+    role: Role,
+    version: String,
+    protocol: u32,
+    #[serde(default)]
+    host: String,
+    #[serde(default)]
+    pid: u32,
+}
+
 /// What a node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
@@ -76,4 +91,68 @@ pub struct Beat {
     pub draining: bool,
     /// Its sandboxes.
     pub sandboxes: RuntimeStatus,
+    /// Versions that are warm there, those that ran last first, each as [`crate::warm_name`].
+    #[serde(default)]
+    pub warm: Vec<String>,
+}
+
+impl Beat {
+    /// Reads what a node said. Of one with another protocol that says itself in other words, only who it is.
+    pub(crate) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        let failed = match serde_json::from_slice(text) {
+            Ok(beat) => return Ok(beat),
+            Err(failed) => failed,
+        };
+        let greeting: Greeting = serde_json::from_slice(text)?;
+        if greeting.protocol == PROTOCOL {
+            return Err(failed);
+        }
+        Ok(Self {
+            seat: Seat {
+                id: greeting.id,
+                role: greeting.role,
+                host: greeting.host,
+                pid: greeting.pid,
+                version: greeting.version,
+                protocol: greeting.protocol,
+                started_at: UnixMillis(0),
+                jail: "unknown".to_owned(),
+                insecure: false,
+                engines: Vec::new(),
+                cores: 0,
+                memory_bytes: 0,
+                runs_max: 0,
+            },
+            running: 0,
+            runs: 0,
+            draining: false,
+            sandboxes: RuntimeStatus::default(),
+            warm: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_of_another_protocol_is_seen_whatever_else_it_says() {
+        let of = |protocol: u32| {
+            format!(
+                r#"{{"id": "worker-9", "role": "worker", "version": "9.1.0", "protocol": {protocol}, "seats": [1]}}"#
+            )
+        };
+        let beat = Beat::read(of(PROTOCOL + 1).as_bytes()).unwrap();
+        assert_eq!(
+            (&*beat.seat.id, &*beat.seat.version, beat.seat.protocol),
+            ("worker-9", "9.1.0", PROTOCOL + 1)
+        );
+        assert!(beat.seat.engines.is_empty());
+        assert!(
+            Beat::read(of(PROTOCOL).as_bytes()).is_err(),
+            "one of ours says all of it"
+        );
+        assert!(Beat::read(b"{}").is_err());
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::beat::{Beat, Role, SILENCE_MAX};
 use crate::wire::PROTOCOL;
-use neofn_types::Digest;
+use neofn_types::{Digest, RuntimeKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,39 @@ impl Member {
             && self.beat.seat.protocol == PROTOCOL
             && !self.beat.draining
             && self.load() < self.beat.seat.runs_max
-            && self.beat.seat.engines.iter().any(|(_, e)| e == engine)
+            && self.has(engine)
+    }
+    /// Whether it does as much as it may, or goes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.beat.draining || self.load() >= self.beat.seat.runs_max
+    }
+    fn has(&self, engine: &Digest) -> bool {
+        self.beat.seat.engines.iter().any(|(_, e)| e == engine)
+    }
+
+    /// Why a gateway with these engines never gives it a run, however long it waits; none when it does.
+    #[must_use]
+    pub fn misfit(&self, engines: &[(RuntimeKind, Digest)]) -> Option<String> {
+        let seat = &self.beat.seat;
+        if seat.role != Role::Worker {
+            return None;
+        }
+        if seat.protocol != PROTOCOL {
+            return Some(format!(
+                "it speaks protocol {} (neofn {}), this gateway {PROTOCOL}",
+                seat.protocol, seat.version
+            ));
+        }
+        if engines.iter().any(|(_, engine)| self.has(engine)) {
+            return None;
+        }
+        let kinds: Vec<String> = engines.iter().map(|(kind, _)| kind.to_string()).collect();
+        Some(format!(
+            "it has another engine for {} (neofn {})",
+            kinds.join(" and "),
+            seat.version
+        ))
     }
 }
 
@@ -122,6 +154,15 @@ impl Members {
         }
     }
 
+    /// Why no worker could ever run what needs `engine`, although there are some; none when one could.
+    pub(crate) fn misfits(&self, engine: (RuntimeKind, Digest)) -> Option<String> {
+        let mut why = None;
+        for (id, member) in self.0.iter().filter(|(_, m)| m.beat.seat.role == Role::Worker) {
+            why = Some(format!("{id}: {}", member.misfit(&[engine])?));
+        }
+        why
+    }
+
     pub(crate) fn list(&self) -> Vec<Member> {
         self.0.values().cloned().collect()
     }
@@ -153,7 +194,7 @@ mod tests {
     use super::*;
     use crate::beat::Seat;
     use neofn_runtime::port::RuntimeStatus;
-    use neofn_types::{RuntimeKind, UnixMillis};
+    use neofn_types::UnixMillis;
     use std::collections::{HashMap, HashSet};
 
     fn engine() -> Digest {
@@ -180,6 +221,7 @@ mod tests {
             runs: 0,
             draining: false,
             sandboxes: RuntimeStatus::default(),
+            warm: Vec::new(),
         }
     }
     fn three() -> Members {
@@ -263,6 +305,41 @@ mod tests {
         members.hear(beat("fit"), Duration::ZERO);
         assert_eq!(members.choose("p/f", &engine(), &[]).unwrap().0, "fit");
         assert!(members.choose("p/f", &engine(), &["fit".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn who_never_gets_a_run_is_told_why() {
+        let mut members = Members::default();
+        let js = (RuntimeKind::Js, engine());
+        assert_eq!(members.misfits(js), None, "there is none at all");
+        let mut newer = beat("newer");
+        newer.seat.protocol += 1;
+        newer.seat.version = "9.0.0".to_owned();
+        let mut other = beat("other");
+        other.seat.engines = vec![(RuntimeKind::Js, Digest::of(b"another"))];
+        let mut gateway = newer.clone();
+        (gateway.seat.id, gateway.seat.role) = ("gateway".to_owned(), Role::Gateway);
+        for one in [newer, other, gateway] {
+            members.hear(one, Duration::ZERO);
+        }
+        let said: Vec<_> = members.list().iter().map(|m| m.misfit(&[js])).collect();
+        let next = PROTOCOL + 1;
+        assert_eq!(
+            said,
+            [
+                None,
+                Some(format!(
+                    "it speaks protocol {next} (neofn 9.0.0), this gateway {PROTOCOL}"
+                )),
+                Some("it has another engine for js (neofn 0)".to_owned()),
+            ]
+        );
+        assert!(members.misfits(js).is_some());
+        // one that is merely busy is worth waiting for
+        let mut full = beat("full");
+        full.running = 4;
+        members.hear(full, Duration::ZERO);
+        assert_eq!(members.misfits(js), None);
     }
 
     #[test]

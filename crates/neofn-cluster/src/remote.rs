@@ -145,7 +145,7 @@ impl RemoteRuntime {
                 let room = self.inner.room.notified();
                 tokio::pin!(room);
                 room.as_mut().enable();
-                if self.nodes().iter().any(|m| m.beat.seat.role == Role::Worker) {
+                if self.nodes().iter().any(|m| self.inner.fits(m)) {
                     return;
                 }
                 room.await;
@@ -224,6 +224,7 @@ impl Inner {
             runs: self.runs.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Acquire),
             sandboxes: RuntimeStatus::default(),
+            warm: Vec::new(),
         }
     }
 
@@ -234,9 +235,24 @@ impl Inner {
         if self.members.lock().hear(beat, now) {
             self.room.notify_waiters();
         }
-        if !known {
-            tracing::info!(node = id, role = role.as_str(), "a node came");
+        if known {
+            return;
         }
+        tracing::info!(node = id, role = role.as_str(), "a node came");
+        let members = self.members.lock().list();
+        let misfit = members.iter().find(|m| m.beat.seat.id == id);
+        if let Some(why) = misfit.and_then(|m| m.misfit(&self.options.engines)) {
+            tracing::warn!(
+                node = id,
+                role = role.as_str(),
+                why,
+                "it gets no runs from this gateway"
+            );
+        }
+    }
+
+    fn fits(&self, member: &Member) -> bool {
+        member.beat.seat.role == Role::Worker && member.misfit(&self.options.engines).is_none()
     }
 
     fn lose(&self, id: &str, why: &str) {
@@ -357,7 +373,10 @@ impl Inner {
                     without.clear();
                     continue;
                 }
-                return Err(failure(Code::NoWorker, "no worker was there to run the function"));
+                return Err(failure(
+                    Code::NoWorker,
+                    self.nobody(run.engine, "run the function"),
+                ));
             };
             self.options.entropy.fill(&mut run.call);
             run.time_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
@@ -501,8 +520,18 @@ impl Inner {
             }
         }
         Err(PrepareError::Unavailable(
-            "no worker was there to prepare the version".to_owned(),
+            self.nobody(engine, "prepare the version"),
         ))
+    }
+
+    /// Why there was no worker, in words.
+    fn nobody(&self, engine: Digest, to: &str) -> String {
+        let kind = self.options.engines.iter().find(|(_, e)| *e == engine);
+        let kind = kind.map_or(RuntimeKind::Js, |(kind, _)| *kind);
+        match self.members.lock().misfits((kind, engine)) {
+            Some(why) => format!("no worker was there to {to}: those that are do not fit; {why}"),
+            None => format!("no worker was there to {to}"),
+        }
     }
 
     fn engine(&self, kind: RuntimeKind) -> Digest {
@@ -534,9 +563,13 @@ impl Runtime for RemoteRuntime {
             .contains_key(artifact)
             .then(|| Held::new(()))
     }
+    /// Here nothing is; workers say what they have.
+    fn is_warm(&self, _: &Digest) -> bool {
+        false
+    }
     fn status(&self) -> RuntimeStatus {
         let mut sum = RuntimeStatus::default();
-        for member in self.nodes().iter().filter(|m| m.beat.seat.role == Role::Worker) {
+        for member in self.nodes().iter().filter(|m| self.inner.fits(m)) {
             let one = &member.beat.sandboxes;
             sum.children += one.children;
             sum.restarts += one.restarts;

@@ -55,11 +55,10 @@ pub(crate) async fn hear(
             received = beats.next() => received,
         };
         let Some(received) = received else { return Ok(()) };
-        match serde_json::from_slice(&received.message.payload) {
+        match Beat::read(&received.message.payload) {
             Ok(beat) => heard(beat),
-            // an older or newer node; it is not one that we can work with
             Err(error) => {
-                tracing::debug!(%error, subject = received.subject, "a node that we do not understand")
+                tracing::warn!(%error, subject = received.subject, "a node that says nothing that we understand")
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::beat::{Beat, Seat};
 use crate::host::{AskGateway, HEAD_BYTES};
+use crate::warm;
 use crate::watch;
 use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
 use neofn_bus::port::{Blobs, Received, Reply, Rpc};
@@ -20,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long a runtime may take to end a cancelled run.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// How long the last requests may take to be refused.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Most artifacts fetched at once.
 const FETCHES_MAX: usize = 64;
 
@@ -43,6 +46,7 @@ struct Inner {
     runs: AtomicU64,
     draining: AtomicBool,
     open: Mutex<HashMap<CallId, CancellationToken>>,
+    ran: warm::Ran,
     /// One fetch for each artifact, however many runs wait for it.
     fetches: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     tasks: TaskTracker,
@@ -53,6 +57,8 @@ struct Inner {
 pub struct Worker {
     inner: Arc<Inner>,
     stop: CancellationToken,
+    /// Cancelled when nothing more is heard.
+    deaf: CancellationToken,
 }
 
 impl Worker {
@@ -66,11 +72,13 @@ impl Worker {
             runs: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             open: Mutex::default(),
+            ran: warm::Ran::default(),
             fetches: Mutex::default(),
             tasks: TaskTracker::new(),
         });
         let stop = CancellationToken::new();
-        let (serving, stopped) = (inner.clone(), stop.clone());
+        let deaf = CancellationToken::new();
+        let (serving, stopped, ended) = (inner.clone(), stop.clone(), deaf.clone().drop_guard());
         tokio::spawn(async move {
             loop {
                 let received = tokio::select! {
@@ -80,10 +88,16 @@ impl Worker {
                 let Some(received) = received else { break };
                 serving.clone().take(received);
             }
+            // what was sent before the server knew that we go is on its way to us, and somebody waits for its answer
+            requests.stop().await;
+            while let Some(received) = requests.next().await {
+                serving.clone().take(received);
+            }
+            drop(ended);
         });
         let told = inner.clone();
         tokio::spawn(watch::say(rpc, stop.clone(), move || told.beat()));
-        Ok(Self { inner, stop })
+        Ok(Self { inner, stop, deaf })
     }
 
     /// What it says of itself.
@@ -102,6 +116,13 @@ impl Worker {
             .await
             .is_ok();
         self.stop.cancel();
+        let refused = async {
+            self.deaf.cancelled().await;
+            self.inner.tasks.wait().await;
+        };
+        if ended && tokio::time::timeout(LAST_WORDS, refused).await.is_err() {
+            tracing::warn!("requests that came last are not answered");
+        }
         ended
     }
 }
@@ -135,6 +156,7 @@ impl Inner {
             runs: self.runs.load(Ordering::Relaxed),
             draining: self.draining.load(Ordering::Acquire),
             sandboxes: self.options.runtime.status(),
+            warm: self.ran.warm(|artifact| self.options.runtime.is_warm(artifact)),
         }
     }
 
@@ -230,6 +252,13 @@ impl Inner {
             }
         };
         self.runs.fetch_add(1, Ordering::Relaxed);
+        let context = &run.context;
+        self.ran.note(
+            &context.project,
+            &context.function,
+            context.version,
+            artifact.digest,
+        );
         let time = Duration::from_millis(run.time_ms);
         let job = Job {
             artifact,

@@ -4,12 +4,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_bus::{Bus, memory};
-use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions};
+use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions, warm_name};
 use neofn_runtime::port::{
     Artifact, Completed, Failure, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits,
     Layout, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
-use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind, UnitsBill, UnixMillis};
+use neofn_types::{Clock, Code, Digest, Entropy, FunctionKey, RuntimeKind, UnitsBill, UnixMillis};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -115,6 +115,9 @@ impl Runtime for Echo {
             .contains(artifact)
             .then(|| Held::new(()))
     }
+    fn is_warm(&self, artifact: &Digest) -> bool {
+        self.held.lock().unwrap().contains(artifact)
+    }
     fn status(&self) -> RuntimeStatus {
         RuntimeStatus {
             children: 1,
@@ -154,9 +157,13 @@ fn seat(id: &str, role: Role) -> Seat {
 }
 
 async fn worker(bus: &Bus, id: &str) -> (Worker, Arc<Echo>) {
+    worker_as(bus, seat(id, Role::Worker)).await
+}
+
+async fn worker_as(bus: &Bus, seat: Seat) -> (Worker, Arc<Echo>) {
     let echo = Arc::new(Echo::default());
     let worker = Worker::start(WorkerOptions {
-        seat: seat(id, Role::Worker),
+        seat,
         rpc: bus.rpc.clone(),
         artifacts: bus.artifacts.clone(),
         runtime: echo.clone(),
@@ -228,6 +235,21 @@ async fn runs_host_calls_and_preparations_cross_the_bus() {
         Ok(Bytes::from_static(b"\"KvGet\""))
     );
     assert_eq!(echo.ran.load(Ordering::Relaxed), 2);
+    let key = FunctionKey {
+        project: "p".parse().unwrap(),
+        function: "f".parse().unwrap(),
+    };
+    let said = || {
+        remote
+            .nodes()
+            .iter()
+            .flat_map(|m| m.beat.warm.clone())
+            .collect::<Vec<_>>()
+    };
+    while said().is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(said(), [warm_name(&key, 1)], "the worker says what it has");
     let prepared = remote.prepare(Prepare {
         kind: RuntimeKind::Js,
         code: Bytes::from_static(b"code"),
@@ -321,4 +343,69 @@ async fn a_full_worker_sends_runs_on() {
     waiting.remove(0).abort();
     let done = tokio::time::timeout(SOON, last).await.unwrap().unwrap();
     assert_eq!(code(&done), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_work_together_as_long_as_they_speak_the_same_protocol() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let mut newer = seat("newer protocol", Role::Worker);
+    (newer.version, newer.protocol) = ("9.0.0".to_owned(), PROTOCOL + 1);
+    let (_newer, never) = worker_as(&bus, newer).await;
+    while remote.nodes().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        !remote.wait_for_worker(SOON).await,
+        "it is there, and is none for this gateway"
+    );
+    assert_eq!(remote.status().children, 0, "the gateway is not ready");
+    let refused = remote.invoke(job("x")).await;
+    assert_eq!(code(&refused), Some(Code::NoWorker));
+    let said = refused.outcome.unwrap_err().message;
+    assert!(
+        said.contains("it speaks protocol 2 (neofn 9.0.0), this gateway 1"),
+        "{said}"
+    );
+    let mut older = seat("older binary", Role::Worker);
+    older.version = "0.0.1".to_owned();
+    let (_older, ran) = worker_as(&bus, older).await;
+    assert!(remote.wait_for_worker(SOON).await);
+    assert_eq!(code(&remote.invoke(job("x")).await), None);
+    assert_eq!(
+        (never.ran.load(Ordering::Relaxed), ran.ran.load(Ordering::Relaxed)),
+        (0, 1)
+    );
+}
+
+/// Whoever sends while a worker goes is answered: a request that nobody reads would wait for the worker's silence.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_goes_answers_what_reached_it_last() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    for round in 0..20 {
+        let (going, _) = worker(&bus, &format!("a{round}")).await;
+        let (staying, _) = worker(&bus, &format!("b{round}")).await;
+        let both = || remote.nodes().iter().filter(|m| !m.beat.draining).count();
+        while both() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let runs: Vec<_> = (0..3)
+            .map(|_| {
+                let remote = remote.clone();
+                tokio::spawn(async move { remote.invoke(job("x")).await })
+            })
+            .collect();
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        assert!(going.drain(SOON).await);
+        for run in runs {
+            assert_eq!(code(&run.await.unwrap()), None, "round {round}");
+        }
+        assert!(staying.drain(SOON).await);
+        while remote.nodes().len() > 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
 }

@@ -237,6 +237,13 @@ impl Inner {
         loaded.cloned()
     }
 
+    /// Whether a version is in memory here, and its compiled form ready in the runtime of this node.
+    pub(crate) fn is_warm(&self, key: &FunctionKey, version: Version) -> bool {
+        let loaded = self.cache.peek(key, version);
+        let name = loaded.as_ref().and_then(|loaded| loaded.compiled.name.get());
+        name.is_some_and(|name| self.ports.runtime.is_warm(&name.digest))
+    }
+
     /// The compiled form; made again from the stored code when another engine made it or it is damaged.
     pub(crate) async fn artifact(&self, loaded: &Loaded) -> Result<(Arc<Artifact>, Option<Held>), Error> {
         let compiled = &loaded.compiled;

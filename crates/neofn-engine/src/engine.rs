@@ -183,6 +183,11 @@ impl Engine {
     ) -> Result<Vec<FunctionState>, Error> {
         self.inner.functions(project, after, limit).await
     }
+    /// Whether this node has a version ready to run, sandbox and all. From memory.
+    #[must_use]
+    pub fn is_warm(&self, key: &FunctionKey, version: Version) -> bool {
+        self.inner.is_warm(key, version)
+    }
     /// The projects by name.
     pub async fn projects(&self) -> Result<Vec<ProjectName>, Error> {
         self.inner.ports.registry.projects().await.map_err(of_registry)

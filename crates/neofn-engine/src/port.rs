@@ -615,6 +615,9 @@ pub trait LeaseStore: Send + Sync + 'static {
     ) -> Result<Lease, StoreError>;
     /// Gives a lease back; nothing happens when it is another's by now.
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+    /// Forgets the leases whose names begin so and that ended before `before`; answers how many. The next fence of such a
+    /// name is the first one again, so it must be one whose fences nobody compares.
+    async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError>;
 }
 
 /// The answer to a request that changed something, kept for when the request comes again.

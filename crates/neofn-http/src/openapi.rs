@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
         members::keys, members::create_key, members::revoke_key,
         invoke::invoke, invoke::estimate, invocations::read, invocations::list, invocations::replay, logs::logs,
         functions::deploy, functions::list, functions::read, functions::change, functions::remove,
-        functions::versions, functions::dependencies, functions::rollback, node::health, node::ready, node::metrics, node::services,
+        functions::catalogue, functions::look_up, functions::versions, functions::dependencies, functions::rollback, node::health, node::ready, node::metrics, node::services,
         events::publish, events::list, triggers::list, triggers::change, triggers::test, triggers::backtest,
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
         chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,

@@ -100,6 +100,8 @@ endpoints! {
     patch  "/api/v1/signer/accounts/{id}" ManageSigner signer::change;
     get    "/api/v1/signer/signatures" ManageSigner signer::signatures;
     get    "/api/v1/services" ListServices node::services;
+    get    "/api/v1/services/{project}" ListFunctions functions::catalogue;
+    get    "/api/v1/services/{project}/{function}" ReadFunction functions::look_up;
     post   "/api/functions/projects/{project}" Deploy functions::deploy;
     get    "/api/functions/projects/{project}" ListFunctions functions::list;
     get    "/api/functions/{project}/{function}" ReadFunction functions::read;

@@ -4,7 +4,7 @@
 use crate::storage::AnyStore;
 use neofn_engine::port::{Lease, StoreError};
 use neofn_gas::{BankError, Purses};
-use neofn_types::{Clock, Error};
+use neofn_types::{Clock, Error, UnixMillis};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 const SILENCE: Duration = Duration::from_secs(60);
 /// Between two words.
 const WORD: Duration = Duration::from_secs(10);
+/// How long the lease of a process that is gone is remembered. Without it a process counts as one that is silent.
+const REMEMBERED: Duration = Duration::from_secs(600);
 /// Holds the lease of whoever is gone.
 const GRAVE: &str = "gone";
 
@@ -66,6 +68,12 @@ impl Alive {
                 Err(error) => tracing::warn!(%error, process, "nobody knows whether it is alive"),
             }
         }
+        // each start has a name of its own. One that is forgotten and yet comes back takes its lease anew, and what it had
+        // set aside is in the ledger whoever holds the lease
+        let before = UnixMillis(self.clock.now().0.saturating_sub(millis(REMEMBERED)));
+        if let Err(error) = self.store.forget_leases(PREFIX, before).await {
+            tracing::warn!(%error, "leases of processes that are gone stay");
+        }
         Ok(())
     }
     /// This process has given everything back.
@@ -83,8 +91,15 @@ impl Drop for Alive {
     }
 }
 
+/// Names of these leases begin so.
+const PREFIX: &str = "purses/";
+
 fn name(process: &str) -> String {
-    format!("purses/{process}")
+    format!("{PREFIX}{process}")
+}
+
+fn millis(d: Duration) -> i64 {
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
 }
 
 async fn take(

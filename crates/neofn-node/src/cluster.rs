@@ -3,15 +3,15 @@
 use crate::options::{NatsLogin, NatsOptions, Workers};
 use crate::{engine_identities, files};
 use async_trait::async_trait;
-use neofn_api::{Api, Services};
+use neofn_api::{Api, Services, Wanted};
 use neofn_bus::Bus;
 use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
-use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat};
+use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, warm_name};
 use neofn_jail::Tier;
 use neofn_nats::{NatsEdge, NatsEdgeOptions};
 use neofn_runtime::port::Runtime;
 use neofn_types::{Clock, Code, Entropy, Error};
-use neofn_wire::{NodeView, QueueView, ServiceList};
+use neofn_wire::{NodeView, PlaceView, QueueView, ServiceList};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,6 +182,8 @@ pub(crate) struct Seen {
     alone: Seat,
     runtime: Arc<dyn Runtime>,
     cluster: Option<(RemoteRuntime, Bus, String)>,
+    /// Whether others run everything.
+    remote: bool,
 }
 
 impl Seen {
@@ -190,6 +192,7 @@ impl Seen {
         Self {
             alone: seat,
             runtime,
+            remote: cluster.is_some_and(|c| c.workers == Workers::Remote),
             cluster: cluster.map(|c| (c.remote.clone(), c.bus.clone(), c.url().to_owned())),
         }
     }
@@ -201,6 +204,7 @@ impl Seen {
             runs: 0,
             draining: false,
             sandboxes: self.runtime.status(),
+            warm: Vec::new(),
         };
         beat.runs = beat.sandboxes.hot_calls.saturating_add(beat.sandboxes.cold_calls);
         beat
@@ -212,13 +216,17 @@ impl Services for Seen {
     async fn list(&self) -> Result<ServiceList, Error> {
         let Some((remote, bus, url)) = &self.cluster else {
             return Ok(ServiceList {
-                nodes: vec![view(&self.own())],
+                nodes: vec![view(&self.own(), None)],
                 queues: Vec::new(),
                 nats: None,
                 connected: None,
             });
         };
-        let mut nodes: Vec<NodeView> = remote.nodes().iter().map(|m| view(&m.beat)).collect();
+        let mut nodes: Vec<NodeView> = remote
+            .nodes()
+            .iter()
+            .map(|m| view(&m.beat, m.misfit(&engine_identities())))
+            .collect();
         // workers last, each kind by age
         nodes.sort_by(|a, b| (&a.role, &a.started_at, &a.id).cmp(&(&b.role, &b.started_at, &b.id)));
         let mut queues = Vec::new();
@@ -239,9 +247,46 @@ impl Services for Seen {
             connected: Some(bus.rpc.is_connected()),
         })
     }
+
+    fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>> {
+        let nodes = match &self.cluster {
+            Some((remote, _, _)) if self.remote => remote.nodes(),
+            _ => {
+                let own = |w: &Wanted| PlaceView {
+                    id: self.alone.id.clone(),
+                    warm: w.here,
+                    busy: false,
+                };
+                return wanted.iter().map(|w| vec![own(w)]).collect();
+            }
+        };
+        let engines = engine_identities();
+        wanted
+            .iter()
+            .map(|w| {
+                let engine: Vec<_> = engines.iter().filter(|(k, _)| *k == w.runtime).copied().collect();
+                let name = warm_name(&w.key, w.version.0);
+                let mut places: Vec<PlaceView> = nodes
+                    .iter()
+                    .filter(|m| m.beat.seat.role == Role::Worker && m.misfit(&engine).is_none())
+                    .map(|m| PlaceView {
+                        id: m.beat.seat.id.clone(),
+                        warm: m.beat.warm.contains(&name),
+                        busy: m.is_full(),
+                    })
+                    .collect();
+                places.sort_by(|a, b| (!a.warm, a.busy, &a.id).cmp(&(!b.warm, b.busy, &b.id)));
+                places
+            })
+            .collect()
+    }
+
+    fn has_nats(&self) -> bool {
+        self.cluster.is_some()
+    }
 }
 
-fn view(beat: &Beat) -> NodeView {
+fn view(beat: &Beat, misfit: Option<String>) -> NodeView {
     let seat = &beat.seat;
     NodeView {
         id: seat.id.clone(),
@@ -250,6 +295,7 @@ fn view(beat: &Beat) -> NodeView {
         pid: seat.pid,
         version: seat.version.clone(),
         started_at: seat.started_at.to_iso8601(),
+        misfit,
         draining: beat.draining,
         running: beat.running,
         runs_max: seat.runs_max,

@@ -181,6 +181,8 @@ pub trait Runtime: Send + Sync + 'static {
     async fn invoke(&self, job: Job) -> Completed;
     /// Keeps an artifact that the runtime still has from being forgotten; none: it needs the bytes again.
     fn hold(&self, artifact: &Digest) -> Option<Held>;
+    /// Whether the runtime has an artifact at the moment. Looking does not keep it.
+    fn is_warm(&self, artifact: &Digest) -> bool;
     /// How it is doing, for /health, /metrics and doctor.
     fn status(&self) -> RuntimeStatus;
 }

@@ -46,3 +46,13 @@ pub(crate) async fn give(conn: &mut PgConnection, name: &str, holder: &str) -> R
         .await?;
     Ok(())
 }
+
+/// One statement: a lease that is renewed meanwhile is looked at again, and stays.
+pub(crate) async fn forget(conn: &mut PgConnection, prefix: &str, before: UnixMillis) -> Result<u64, Fault> {
+    let gone = sqlx::query("DELETE FROM lease WHERE starts_with(name, $1) AND until < $2")
+        .bind(prefix)
+        .bind(before.0)
+        .execute(conn)
+        .await?;
+    Ok(gone.rows_affected())
+}

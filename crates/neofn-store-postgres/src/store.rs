@@ -176,6 +176,9 @@ impl LeaseStore for PostgresStore {
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
         Ok(read!(self.pool, |conn| lease::give(conn, name, holder))?)
     }
+    async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
+        Ok(read!(self.pool, |conn| lease::forget(conn, prefix, before))?)
+    }
 }
 
 #[async_trait]

@@ -38,6 +38,13 @@ pub(crate) fn give(conn: &Connection, name: &str, holder: &str) -> Result<(), Fa
     Ok(())
 }
 
+pub(crate) fn forget(conn: &Connection, prefix: &str, before: UnixMillis) -> Result<u64, Fault> {
+    let gone = conn
+        .prepare_cached("DELETE FROM lease WHERE substr(name, 1, length(?1)) = ?1 AND until < ?2")?
+        .execute(params![prefix, before.0])?;
+    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+}
+
 /// Forgets the leases of an earlier process; their fences go on growing.
 pub(crate) fn end_all(conn: &Connection) -> Result<(), Fault> {
     conn.execute("UPDATE lease SET until = 0", [])?;

@@ -187,6 +187,13 @@ impl LeaseStore for Store {
             .call(0, move |work| lease::give(work.conn, &name, &holder))
             .await?)
     }
+    async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
+        let prefix = prefix.to_owned();
+        Ok(self
+            .queue
+            .call(0, move |work| lease::forget(work.conn, &prefix, before))
+            .await?)
+    }
 }
 
 #[async_trait]

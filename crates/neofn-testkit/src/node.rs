@@ -147,10 +147,18 @@ impl NodeProcess {
         let _ = self.child.wait();
     }
 
+    /// SIGTERM without waiting.
+    pub fn ask_to_end(&self) {
+        signal(i32::try_from(self.child.id()).expect("a pid"), libc::SIGTERM);
+    }
+    /// Whether it has ended, and with which exit code.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        let status = self.child.try_wait().expect("look after the node")?;
+        Some(status.code())
+    }
     /// SIGTERM; answers the exit code once it has drained.
     pub fn terminate(mut self) -> Option<i32> {
-        let pid = i32::try_from(self.child.id()).expect("a pid");
-        signal(pid, libc::SIGTERM);
+        self.ask_to_end();
         let status = eventually("the node ends after SIGTERM", Duration::from_secs(60), || {
             self.child.try_wait().ok()?
         });

@@ -175,6 +175,42 @@ impl Postgres {
         let _ = self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.url_of(name)
     }
+    fn tool(&self, name: &str, args: &[&str]) -> Vec<u8> {
+        let out = self
+            .command(&self.binaries.join(name))
+            .args(["--host", "127.0.0.1", "--username", USER, "--port"])
+            .arg(self.port.to_string())
+            .args(args)
+            .output()
+            .expect("run a tool of PostgreSQL");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{name}: {said}");
+        out.stdout
+    }
+    /// `pg_dump`, as docs/operate/postgresql.md has it.
+    #[must_use]
+    pub fn dump(&self, database: &str) -> Vec<u8> {
+        self.tool(
+            "pg_dump",
+            &["--format", "custom", "--no-owner", "--dbname", database],
+        )
+    }
+    /// `pg_restore` of such a dump into a new database; answers its address.
+    #[must_use]
+    pub fn restore(&self, dump: &[u8], database: &str) -> String {
+        let url = self.database(database);
+        let file = self.dir.path().join(format!("{database}.dump"));
+        std::fs::write(&file, dump).expect("write the dump");
+        let file = file.to_str().expect("a path");
+        let flags = [
+            "--exit-on-error",
+            "--single-transaction",
+            "--no-owner",
+            "--dbname",
+        ];
+        let _ = self.tool("pg_restore", &[&flags[..], &[database, file]].concat());
+        url
+    }
     /// The address of the first database.
     #[must_use]
     pub fn url(&self) -> String {

@@ -597,14 +597,17 @@ catalogue! {
     RestoreTarget = "NF1405", 409, Never, "data directory not empty",
         "A restore never overwrites data.",
         "Name a directory that does not exist, or move the old one away.";
+    BackupElsewhere = "NF1406", 409, Never, "backups are made with the database's own tools",
+        "The node keeps its state in PostgreSQL, which other nodes use as well: an archive of this node alone would not be the state.",
+        "`pg_dump --format custom`, or `pg_basebackup` with archived WAL, and the key files of a data directory: docs/operate/postgresql.md has the commands.";
 
     // NF16: several nodes, and the bus between them
     BusUnavailable = "NF1601", 503, Later, "message bus unavailable",
         "The NATS server does not answer: it cannot be reached, elects a leader, or its disk fails.",
         "Try again; `neofn cluster status` and the log name the server. Nodes reconnect by themselves.";
     NoWorker = "NF1602", 503, Later, "no worker takes the run",
-        "No worker is connected, or all of them are full or shutting down.",
-        "Start one with `neofn worker --nats URL`; `neofn cluster status` lists those that are there.";
+        "No worker is connected, all of them are full or shutting down, or those that are there speak another protocol or have another engine.",
+        "Start one with `neofn worker --nats URL`, of the same version as the gateway if the message says so; `neofn cluster status` lists those that are there.";
     BusMismatch = "NF1603", 503, Never, "stream or bucket has other settings",
         "A stream, bucket or consumer of that name exists on the NATS server with settings that would lose or repeat work.",
         "The message shows the difference. Change it with `nats stream edit`, or remove it when it is not ours, and start again.";

@@ -49,7 +49,7 @@ pub use secret::{
     RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
     SecretVersionList, SecretVersionView, SecretVersions, SecretView, VaultView,
 };
-pub use service::{NodeView, QueueView, ServiceList};
+pub use service::{Catalogue, FunctionService, NodeView, PlaceView, QueueView, ServiceList};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

@@ -33,6 +33,9 @@ pub struct NodeView {
     pub version: String,
     /// Since when it is there.
     pub started_at: String,
+    /// Why this gateway never gives it a run; absent where it does, and for gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misfit: Option<String>,
     /// Whether it takes no new work.
     pub draining: bool,
     /// Runs at the moment.
@@ -66,4 +69,54 @@ pub struct QueueView {
     pub waiting: u64,
     /// A gateway works on them.
     pub taken: u64,
+}
+
+/// GET `/api/v1/services/{project}`: a page of its functions, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Catalogue {
+    /// Where to call each, and how ready it is; `nodes` is left out.
+    pub functions: Vec<FunctionService>,
+    /// Names the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// GET `/api/v1/services/{project}/{function}`: a function as something to be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FunctionService {
+    /// Its project.
+    pub project: String,
+    /// Its name.
+    pub function: String,
+    /// `js` or `wasm`.
+    pub runtime: String,
+    /// The live version.
+    pub version: u32,
+    /// Whether it may be invoked.
+    pub is_active: bool,
+    /// Whether anybody may invoke it.
+    pub public: bool,
+    /// Where it is invoked over HTTP.
+    pub http: String,
+    /// Where it is invoked over NATS; absent on a node without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nats: Option<String>,
+    /// Nodes that run it, as far as this one knows.
+    pub able: u32,
+    /// Of these, those that have the live version ready.
+    pub warm: u32,
+    /// These nodes, the warm ones first; one function at a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<PlaceView>,
+}
+
+/// A node that runs a function. What it is beyond that, operators see under `/api/v1/services`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlaceView {
+    /// Its id.
+    pub id: String,
+    /// Whether it has the live version ready.
+    pub warm: bool,
+    /// Whether it takes no run at the moment: it is full, or goes.
+    pub busy: bool,
 }

@@ -107,6 +107,8 @@ pub enum Command {
     Logs(Logs),
     /// List the functions of a project
     Functions,
+    /// Say where functions are called, and which nodes have them ready
+    Services(Services),
     /// List the versions of a function
     Versions(Name),
     /// Make another version of a function live
@@ -198,6 +200,13 @@ pub struct Migrate {
 pub struct Name {
     /// FUNCTION or PROJECT/FUNCTION
     pub name: String,
+}
+
+/// `neofn services`
+#[derive(Debug, Args)]
+pub struct Services {
+    /// FUNCTION or PROJECT/FUNCTION; without it, all of the project
+    pub name: Option<String>,
 }
 
 /// `neofn up`

@@ -14,35 +14,35 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(60);
 /// A claim holds for half a minute, and the work comes after that.
-const ALL_ENDED: Duration = Duration::from_secs(180);
+pub const ALL_ENDED: Duration = Duration::from_secs(180);
 /// A leader's lease, its renewal, and a busy machine.
-const MOVED: Duration = Duration::from_secs(15);
+pub const MOVED: Duration = Duration::from_secs(15);
 /// Datoshi for a million units.
 const PRICE: &str = "1000";
 
-const WORK: &str = "export async function handler(e, ctx) {
+pub const WORK: &str = "export async function handler(e, ctx) {
   let x = 0;
   for (let i = 0; i < 20000; i++) x += i % 7;
   await ctx.kv.put('ran/' + e.n, e.n, { ifRevision: null });
   return e.n;
 }";
-const PLAIN: &str = "export const handler = (e) => e.n;";
-const READ: &str = "export async function handler(e, ctx) {
+pub const PLAIN: &str = "export const handler = (e) => e.n;";
+pub const READ: &str = "export async function handler(e, ctx) {
   const page = await ctx.kv.list({ prefix: 'ran/', cursor: e.cursor, limit: 1000 });
   return { ran: page.entries.map((entry) => entry.value), cursor: page.cursor };
 }";
 
 /// Gateways that have `dir`, one database and the same servers.
-struct Gateways<'a> {
+pub struct Gateways<'a> {
     dir: &'a Path,
     config: String,
-    nodes: Mutex<[Option<NodeProcess>; 2]>,
+    pub nodes: Mutex<[Option<NodeProcess>; 2]>,
 }
 
 impl<'a> Gateways<'a> {
-    fn new(dir: &'a Path, postgres: &Postgres, nats: &NatsServer) -> Self {
+    pub fn new(dir: &'a Path, postgres: &Postgres, nats: &NatsServer) -> Self {
         let urls: Vec<String> = nats.urls().iter().map(|u| format!("\"{u}\"")).collect();
         Self {
             dir,
@@ -54,7 +54,7 @@ impl<'a> Gateways<'a> {
             nodes: Mutex::default(),
         }
     }
-    fn start(&self, n: usize) {
+    pub fn start(&self, n: usize) {
         let data = self.dir.join(format!("g{n}"));
         if n > 0 {
             share_keys(&self.dir.join("g0"), &data);
@@ -72,13 +72,28 @@ impl<'a> Gateways<'a> {
         });
         self.nodes.lock().unwrap()[n] = Some(node);
     }
-    fn http(&self, n: usize) -> Option<Http> {
+    pub fn http(&self, n: usize) -> Option<Http> {
         self.nodes.lock().unwrap()[n % 2].as_ref().map(NodeProcess::http)
     }
-    fn any(&self) -> Http {
+    pub fn any(&self) -> Http {
         self.http(0).or_else(|| self.http(1)).expect("a gateway")
     }
-    fn kill(&self, n: usize) {
+    /// SIGTERM, and callers find it until it is gone; answers its exit code.
+    pub fn end(&self, n: usize) -> Option<i32> {
+        let with = |what: &dyn Fn(&mut NodeProcess) -> Option<Option<i32>>| {
+            what(self.nodes.lock().unwrap()[n].as_mut().expect("it runs"))
+        };
+        with(&|node| {
+            node.ask_to_end();
+            None
+        });
+        let code = eventually("the gateway ends after SIGTERM", SOON, || {
+            with(&NodeProcess::ended)
+        });
+        self.nodes.lock().unwrap()[n] = None;
+        code
+    }
+    pub fn kill(&self, n: usize) {
         let node = self.nodes.lock().unwrap()[n].take().expect("it runs");
         node.kill_hard();
     }
@@ -95,16 +110,16 @@ fn wanted() -> (usize, usize) {
 
 /// What was accepted and answered.
 #[derive(Default)]
-struct History {
+pub struct History {
     /// Invocations by number.
-    accepted: Mutex<BTreeMap<usize, String>>,
-    next: AtomicUsize,
-    good: AtomicUsize,
-    again: AtomicUsize,
+    pub accepted: Mutex<BTreeMap<usize, String>>,
+    pub next: AtomicUsize,
+    pub good: AtomicUsize,
+    pub again: AtomicUsize,
 }
 
 /// Sends numbers until there are enough and `stop` is set; each until it is accepted, with a key, by either gateway.
-fn send(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least: usize) {
+pub fn send(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least: usize) {
     loop {
         let n = history.next.fetch_add(1, Ordering::Relaxed);
         if n >= least && stop.load(Ordering::Relaxed) {
@@ -132,7 +147,7 @@ fn send(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least: us
 }
 
 /// Calls until there were enough answers and `stop` is set; what is no answer says that it may be tried again.
-fn call(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least: usize) {
+pub fn call(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least: usize) {
     let mut n = 0;
     while !stop.load(Ordering::Relaxed) || history.good.load(Ordering::Relaxed) < least {
         n += 1;
@@ -157,7 +172,7 @@ fn call(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least: us
 }
 
 /// Who leads; nothing while the database is away.
-fn leader(postgres: &Postgres) -> String {
+pub fn leader(postgres: &Postgres) -> String {
     postgres.sql("postgres", "SELECT holder FROM lease WHERE name = 'triggers'")
 }
 
@@ -231,7 +246,7 @@ fn nothing_is_lost_and_nothing_is_charged_twice() {
 }
 
 /// Reads what the store has, and compares it with what was accepted.
-fn check(gateways: &Gateways<'_>, history: &History, postgres: &Postgres) {
+pub fn check(gateways: &Gateways<'_>, history: &History, postgres: &Postgres) {
     let accepted = history.accepted.lock().unwrap();
     let sql = |sql: &str| postgres.sql("postgres", sql);
     eventually("all have ended", ALL_ENDED, || {

@@ -379,6 +379,9 @@ impl Runtime for FakeRuntime {
             layout: Layout::D3,
         }
     }
+    fn is_warm(&self, artifact: &Digest) -> bool {
+        self.hold(artifact).is_some()
+    }
     fn status(&self) -> RuntimeStatus {
         RuntimeStatus::default()
     }

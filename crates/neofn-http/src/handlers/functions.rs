@@ -10,8 +10,8 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use neofn_api::{Action, Callers, json};
 use neofn_wire::{
-    Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest,
-    Problem, RollbackRequest, VersionList,
+    Catalogue, Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList,
+    FunctionService, PatchRequest, Problem, RollbackRequest, VersionList,
 };
 use serde::Deserialize;
 
@@ -151,6 +151,42 @@ pub(crate) async fn list(
         .api()
         .functions(&caller.who, &project, page.limit, page.cursor.as_deref())
         .await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// The functions of a project as something to be called, by name: where, in which version, and how many nodes run them.
+#[utoipa::path(get, path = "/api/v1/services/{project}", tag = "functions",
+    params(("project" = String, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+    responses(
+        (status = 200, description = "A page of them", body = Catalogue),
+        (status = "default", description = "Not to be seen", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn catalogue(
+    State(edge): State<Edge>,
+    caller: Caller,
+    ProjectPath(project): ProjectPath,
+    Query(page): Query<PageParams>,
+) -> Result<Response, Refusal> {
+    let answer = edge
+        .api()
+        .catalogue(&caller.who, &project, page.limit, page.cursor.as_deref())
+        .await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// One function as something to be called, with the nodes that run it.
+#[utoipa::path(get, path = "/api/v1/services/{project}/{function}", tag = "functions",
+    params(("project" = String, Path), ("function" = String, Path)),
+    responses(
+        (status = 200, description = "Where it is", body = FunctionService),
+        (status = "default", description = "Not to be seen", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn look_up(
+    State(edge): State<Edge>,
+    caller: Caller,
+    KeyPath(key): KeyPath,
+) -> Result<Response, Refusal> {
+    let answer = edge.api().look_up(&caller.who, &key).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
 

@@ -116,6 +116,9 @@ impl Runtime for Scripted {
             layout: Layout::D3,
         }
     }
+    fn is_warm(&self, artifact: &Digest) -> bool {
+        self.hold(artifact).is_some()
+    }
     fn status(&self) -> RuntimeStatus {
         RuntimeStatus {
             children: 1,

@@ -169,6 +169,9 @@ impl Runtime for Pool {
         let held = self.inner.versions.hold(artifact, self.inner.now_ms())?;
         Some(Held::new(held))
     }
+    fn is_warm(&self, artifact: &Digest) -> bool {
+        self.inner.versions.has(artifact)
+    }
     fn status(&self) -> RuntimeStatus {
         let inner = &self.inner;
         RuntimeStatus {

@@ -78,6 +78,10 @@ impl Versions {
         let table = self.table.lock();
         table.entries.get(digest).map(|entry| take(entry, now_ms))
     }
+    /// Whether an artifact is here.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.table.lock().entries.contains_key(digest)
+    }
     /// Whether there is more than there should be.
     pub(super) fn is_over(&self, bytes_max: u64) -> bool {
         self.table.lock().bytes > bytes_max

@@ -48,6 +48,10 @@ impl LedgerStore for PostgresStore {
     async fn given(&self, project: &ProjectName) -> Answer<Datoshi> {
         Ok(read!(self.pool, |conn| read::given(conn, project))?)
     }
+    async fn spent(&self, project: &ProjectName) -> Answer<Datoshi> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| read::spent(conn, project))?)
+    }
     async fn usage(&self, filter: UsageFilter) -> Answer<Vec<UsageLine>> {
         self.queue.barrier().await?;
         Ok(read!(self.pool, |conn| read::usage(conn, &filter))?)

@@ -141,6 +141,32 @@ pub(super) async fn given(conn: &mut PgConnection, project: &ProjectName) -> Res
     Ok(Datoshi(sum))
 }
 
+/// Charges are summed up by the hour as they are written; fees are few.
+pub(super) async fn spent(conn: &mut PgConnection, project: &ProjectName) -> Result<Datoshi, Fault> {
+    let charged: i64 = sqlx::query_scalar(
+        "SELECT least(coalesce(sum(amount), 0), 9223372036854775807)::bigint FROM ledger_usage WHERE project = $1",
+    )
+    .bind(project.as_ref())
+    .fetch_one(&mut *conn)
+    .await?;
+    let own = account::find(conn, &Account::Project(project.clone())).await?.aid;
+    let transit = account::find(conn, &Account::Transit).await?.aid;
+    let (Some(own), Some(transit)) = (own, transit) else {
+        return Ok(Datoshi(charged));
+    };
+    // by what came into transit: a busy project has many more debits than the node has payments
+    let fees: i64 = sqlx::query_scalar(
+        "SELECT least(coalesce(sum(amount), 0), 9223372036854775807)::bigint FROM ledger_transfer \
+         WHERE credit = $1 AND debit + 0 = $2 AND purpose = $3",
+    )
+    .bind(transit)
+    .bind(own)
+    .bind(i64::from(Purpose::NetworkFee.number()))
+    .fetch_one(conn)
+    .await?;
+    Ok(Datoshi(charged.saturating_add(fees)))
+}
+
 pub(super) async fn usage(conn: &mut PgConnection, filter: &UsageFilter) -> Result<Vec<UsageLine>, Fault> {
     let (hour, function) = match &filter.after {
         Some((hour, function)) => (hour.0, function.as_ref()),

@@ -39,6 +39,56 @@ pub async fn a_lease_has_one_holder<H: Harness>() {
     harness.stop(store).await;
 }
 
+/// Names that come once, such as those of processes, do not stay for ever.
+pub async fn leases_that_ended_long_ago_are_forgotten<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let take = async |name: &str, holder, now, until| {
+        store
+            .take_lease(name, holder, UnixMillis(now), UnixMillis(until))
+            .await
+            .unwrap()
+    };
+    let forget = async |before| store.forget_leases("purses/", UnixMillis(before)).await.unwrap();
+    for (name, until) in [
+        ("purses/a", 10),
+        ("purses/b", 20),
+        ("purses/c", 10),
+        ("triggers", 10),
+    ] {
+        let _ = take(name, "h", 0, until).await;
+    }
+    store.give_lease("purses/c", "h").await.unwrap();
+    assert_eq!(
+        forget(0).await,
+        0,
+        "one that was given back ended at 0, and not before"
+    );
+    assert_eq!(forget(1).await, 1);
+    assert_eq!(
+        forget(10).await,
+        0,
+        "it has ended at its last moment, and no earlier"
+    );
+    assert_eq!(forget(11).await, 1);
+    assert_eq!(
+        take("purses/b", "x", 15, 25).await,
+        lease("h", 1, 20),
+        "this one holds"
+    );
+    assert_eq!(
+        take("triggers", "x", 10, 20).await,
+        lease("x", 2, 20),
+        "another name stays"
+    );
+    assert_eq!(
+        take("purses/a", "x", 10, 20).await,
+        lease("x", 1, 20),
+        "as if it had never been"
+    );
+    harness.stop(store).await;
+}
+
 pub async fn of_many_that_ask_at_once_one_gets_it<H: Harness>() {
     let harness = H::new();
     let store = std::sync::Arc::new(harness.open().await);

@@ -378,6 +378,63 @@ pub async fn statements_page_backwards<H: Harness>() {
     }
 }
 
+/// What the caps of a project's free credit are measured by.
+pub async fn what_was_spent_is_charges_and_fees<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let options = LeaseOptions {
+        size: Datoshi(1_000),
+        price: UnitPrice(1_000_000),
+    };
+    let purses = Purses::new(store.clone(), harness.clock(), &ENTROPY, options);
+    let name = |n: u64| -> ProjectName { format!("p{n}").parse().unwrap() };
+    let spent = async |n: u64| store.spent(&name(n)).await.unwrap();
+    assert_eq!(spent(1).await, Datoshi(0), "it has no account yet");
+    let fee = |n: u64, debit: Account, credit: Account, amount: i64| {
+        Entry::Transfer(Transfer {
+            id: id("fee", n),
+            purpose: Purpose::NetworkFee,
+            debit,
+            credit,
+            amount: Datoshi(amount),
+            at: UnixMillis(1),
+            detail: Detail::default(),
+        })
+    };
+    let entries = vec![
+        transfer(id("t", 1), Account::Treasury, project(1), 10_000),
+        transfer(id("t", 2), Account::Treasury, project(2), 10_000),
+        // neither a charge nor a fee
+        transfer(id("t", 3), project(1), project(2), 500),
+        fee(1, project(1), Account::Transit, 30),
+        fee(2, project(2), Account::Transit, 9),
+        fee(3, project(1), Account::Transit, 12),
+    ];
+    for answer in store.write(entries).await.unwrap() {
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    for (n, calls) in [(1, 3), (2, 1)] {
+        let key = FunctionKey::new(name(n), "f".parse().unwrap());
+        for call in 0..calls {
+            let invocation = InvocationId::from_bytes([u8::try_from(n * 8 + call).unwrap(); 16]);
+            let reserved = purses.reserve(&key, Units(40)).await.unwrap();
+            let charge = reserved.settle(Units(7)).unwrap();
+            let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
+            for answer in store.write(entries).await.unwrap() {
+                assert_eq!(answer, Ok(Written::Now(Datoshi(7))));
+            }
+        }
+    }
+    let all = [spent(1).await, spent(2).await, spent(3).await];
+    assert_eq!(all, [Datoshi(3 * 7 + 42), Datoshi(7 + 9), Datoshi(0)]);
+    drop(purses);
+    drop(store);
+    if let Ok(store) = Arc::try_unwrap(opened) {
+        harness.stop(store).await;
+    }
+}
+
 /// What an invocation is accepted with, and what its attempts cost, is written with the invocation or not at all.
 pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     let harness = H::new();

@@ -170,6 +170,7 @@ macro_rules! suite {
             budgets_stop_and_warn,
             a_purse_spends_no_more_than_its_lease,
             statements_page_backwards,
+            what_was_spent_is_charges_and_fees,
             an_end_and_its_charge_are_one,
             of_a_shared_ledger_the_dead_give_back,
         ]);
@@ -184,6 +185,7 @@ macro_rules! suite {
         ]);
         $crate::suite!(@each $harness, leases: [
             a_lease_has_one_holder,
+            leases_that_ended_long_ago_are_forgotten,
             of_many_that_ask_at_once_one_gets_it,
         ]);
         $crate::suite!(@each $harness, replies: [

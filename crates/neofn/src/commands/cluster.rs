@@ -31,7 +31,11 @@ pub fn status(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 fn line(node: &NodeView) -> String {
-    let state = if node.draining { "draining" } else { "ready" };
+    let state = match (node.draining, &node.misfit) {
+        (true, _) => "draining",
+        (false, Some(_)) => "other",
+        (false, None) => "ready",
+    };
     let mut text = format!(
         "{:<7} {:<20} {:<8} {}/{} running, {} since {}",
         node.role, node.id, state, node.running, node.runs_max, node.runs, node.started_at
@@ -50,6 +54,9 @@ fn line(node: &NodeView) -> String {
     ));
     if node.insecure {
         text.push_str(" (insecure)");
+    }
+    if let Some(why) = &node.misfit {
+        text.push_str(&format!("; gets no runs: {why}"));
     }
     text
 }

@@ -28,6 +28,7 @@ mod migrate;
 pub mod replay;
 mod rollback;
 mod secrets;
+mod services;
 mod signer;
 mod triggers;
 mod tx;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         Command::Invoke(args) => invoke::run(global, ui, &args),
         Command::Logs(args) => logs::run(global, ui, &args),
         Command::Functions => functions::run(global, ui),
+        Command::Services(args) => services::run(global, ui, &args),
         Command::Versions(args) => versions::run(global, ui, &args),
         Command::Rollback(args) => rollback::run(global, ui, &args),
         Command::Enable(args) => enable::run(global, ui, &args, enable::Switch::On),
