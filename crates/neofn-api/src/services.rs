@@ -5,8 +5,8 @@ use crate::error::ApiError;
 use crate::policy::{Action, Target};
 use async_trait::async_trait;
 use neofn_identity::Principal;
-use neofn_types::Error;
-use neofn_wire::ServiceList;
+use neofn_types::{Error, ProjectName};
+use neofn_wire::{DeadMessage, ServiceList};
 use std::sync::Arc;
 
 /// Knows which nodes are there.
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub trait Services: Send + Sync + 'static {
     /// All of them, and what waits between them.
     async fn list(&self) -> Result<ServiceList, Error>;
+    /// Messages of a project that could never work, newest first.
+    async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error>;
 }
 
 impl Api {

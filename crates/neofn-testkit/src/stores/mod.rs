@@ -17,6 +17,7 @@ pub mod keyed;
 pub mod kv;
 pub mod leases;
 pub mod ledger;
+pub mod promises;
 pub mod registry;
 pub mod replies;
 pub mod secrets;
@@ -24,7 +25,7 @@ pub mod support;
 pub mod triggers;
 
 use crate::stores::support::TestClock;
-use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, ReplyStore};
+use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, PromiseStore, ReplyStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_gas::port::LedgerStore;
 use neofn_identity::auditlog::port::AuditStore as LogStore;
@@ -42,6 +43,7 @@ pub trait AnyStore:
     + TriggerStore
     + LeaseStore
     + ReplyStore
+    + PromiseStore
     + SecretStore
     + AnyIdentityStore
 {
@@ -53,6 +55,7 @@ impl<T> AnyStore for T where
         + TriggerStore
         + LeaseStore
         + ReplyStore
+        + PromiseStore
         + SecretStore
         + AnyIdentityStore
 {
@@ -184,6 +187,11 @@ macro_rules! suite {
         $crate::suite!(@each $harness, replies: [
             a_request_is_done_once_under_its_name,
             of_many_that_come_at_once_one_is_done,
+        ]);
+        $crate::suite!(@each $harness, promises: [
+            a_promise_is_due_once_its_invocation_ended,
+            promises_of_what_is_gone_are_due,
+            of_an_end_and_a_promise_at_once_none_is_missed,
         ]);
         $crate::suite!(@each $harness, secrets: [
             the_root_is_set_once_and_replaced_with_every_key,
