@@ -218,6 +218,7 @@ impl Node {
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             replies: storage.store.clone(),
+            promises: storage.store.clone(),
             runtime: runtime.clone(),
             identity: store.clone(),
             accounts,

@@ -6,14 +6,14 @@ use crate::conn::{Tries, read, transact};
 use crate::error::Fault;
 use crate::open::PostgresStore;
 use crate::queue::{Done, Op, RecordOp};
-use crate::{admit, blobs, claim, history, kv, lease, prune, registry, reply, transactions, triggers};
+use crate::{admit, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Record, Replayable, Reply, ReplyStore,
+    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record, Replayable, Reply, ReplyStore,
     Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
@@ -196,6 +196,19 @@ impl ReplyStore for PostgresStore {
     }
     async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
         Ok(read!(self.pool, |conn| reply::end(conn, name, answer.as_ref()))?)
+    }
+}
+
+#[async_trait]
+impl PromiseStore for PostgresStore {
+    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
+        transact!(self.pool, |conn| promise::promise(conn, key, id, token))?
+    }
+    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError> {
+        Ok(read!(self.pool, |conn| promise::due(conn, limit))?)
+    }
+    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        Ok(transact!(self.pool, |conn| promise::kept(conn, promises))?)
     }
 }
 

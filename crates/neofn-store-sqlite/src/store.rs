@@ -5,14 +5,14 @@ use crate::codec::Encoded;
 use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
-use crate::{history, kv, lease, prune, registry, reply, transactions, triggers};
+use crate::{history, kv, lease, promise, prune, registry, reply, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, NewInvocation, Record, Replayable, Reply, ReplyStore, Retention, Rooms,
+    Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable, Reply, ReplyStore, Retention, Rooms,
     StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
@@ -216,6 +216,26 @@ impl ReplyStore for Store {
         Ok(self
             .queue
             .call(0, move |work| reply::end(work.conn, name, answer.as_ref()))
+            .await?)
+    }
+}
+
+#[async_trait]
+impl PromiseStore for Store {
+    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
+        let (key, token) = (key.clone(), token.to_owned());
+        self.queue
+            .call(0, move |work| promise::promise(work, &key, id, &token))
+            .await?
+    }
+    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError> {
+        Ok(self.read_after(move |conn| promise::due(conn, limit)).await?)
+    }
+    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        let promises = promises.to_vec();
+        Ok(self
+            .queue
+            .call(0, move |work| promise::kept(work.conn, &promises))
             .await?)
     }
 }

@@ -295,6 +295,9 @@ pub struct Worker {
         hide_env_values = true
     )]
     pub nats: Vec<String>,
+    /// Its name, by which NATS can give it its own subjects [default: another one at each start]
+    #[arg(long, value_name = "NAME", env = "NEOFN_WORKER_NAME", hide_env_values = true)]
+    pub name: Option<String>,
     /// A credentials file: a JWT and its seed
     #[arg(long, value_name = "FILE", conflicts_with = "nkey")]
     pub creds: Option<PathBuf>,

@@ -10,7 +10,7 @@ use neofn_gas::ledger::{
 use neofn_gas::port::{HoldFilter, LedgerStore};
 use neofn_gas::{LeaseOptions, Purses, ReserveError};
 use neofn_registry::port::RegistryStore as _;
-use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, Units, UnixMillis};
+use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 

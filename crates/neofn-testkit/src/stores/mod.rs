@@ -18,6 +18,7 @@ pub mod keyed;
 pub mod kv;
 pub mod leases;
 pub mod ledger;
+pub mod promises;
 pub mod registry;
 pub mod replies;
 pub mod secrets;
@@ -25,7 +26,7 @@ pub mod support;
 pub mod triggers;
 
 use crate::stores::support::TestClock;
-use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, ReplyStore};
+use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, PromiseStore, ReplyStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_gas::port::LedgerStore;
 use neofn_identity::auditlog::port::AuditStore as LogStore;
@@ -43,6 +44,7 @@ pub trait AnyStore:
     + TriggerStore
     + LeaseStore
     + ReplyStore
+    + PromiseStore
     + SecretStore
     + AnyIdentityStore
 {
@@ -54,6 +56,7 @@ impl<T> AnyStore for T where
         + TriggerStore
         + LeaseStore
         + ReplyStore
+        + PromiseStore
         + SecretStore
         + AnyIdentityStore
 {
@@ -191,6 +194,11 @@ macro_rules! suite {
         $crate::suite!(@each $harness, replies: [
             a_request_is_done_once_under_its_name,
             of_many_that_come_at_once_one_is_done,
+        ]);
+        $crate::suite!(@each $harness, promises: [
+            a_promise_is_due_once_its_invocation_ended,
+            promises_of_what_is_gone_are_due,
+            of_an_end_and_a_promise_at_once_none_is_missed,
         ]);
         $crate::suite!(@each $harness, secrets: [
             the_root_is_set_once_and_replaced_with_every_key,
