@@ -112,6 +112,7 @@ const TABLE: &[(&str, &str, Leaves)] = &[
     ("post", "/api/v1/suspense", Entry("gas.attribute")),
     ("post", "/api/v1/gas/{project}/close", Entry("gas.close")),
     ("post", "/api/v1/chain/call", READS),
+    ("post", "/api/v1/chain/recheck", READS),
     ("post", "/api/v1/chain/decode", READS),
     ("post", "/api/v1/chain/invoke", Entry("transaction.send")),
     (
@@ -190,6 +191,7 @@ impl World {
             (_, p) if p.ends_with("/withdrawals") => json!({"amount": "1", "to": THIRD}),
             (_, "/api/v1/gas") => json!({"name": "once"}),
             (_, "/api/v1/suspense") => json!({"deposit": "00".repeat(16), "project": "shop"}),
+            (_, "/api/v1/chain/recheck") => json!({"apply": false}),
             (_, "/api/v1/chain/call") => json!({"contract": "GAS", "method": "symbol"}),
             (_, "/api/v1/chain/decode") => json!({"script": "EUA="}),
             (_, "/api/v1/chain/invoke") => json!({"contract": "GAS", "method": "transfer",

@@ -14,9 +14,13 @@ use neofn_chain::stack::StackItem;
 use neofn_chain::tx::script_hash;
 use neofn_event::{ParameterType, native};
 use neofn_identity::Principal;
+use neofn_identity::audit::AuditEntry;
 use neofn_trigger::parameter_json;
 use neofn_types::{Code, Error, Hash256, ScriptHash};
-use neofn_wire::{ChainCall, ChainNodeView, ChainView, DecodeRequest, ScriptCallView};
+use neofn_wire::{
+    BlockNameView, ChainCall, ChainNodeView, ChainView, DecodeRequest, RecheckRequest, RecheckView,
+    ScriptCallView,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -89,6 +93,41 @@ impl Api {
             nodes,
             wallet: development.map(|d| d.wallet.clone()),
             password: development.map(|d| d.password.clone()),
+        })
+    }
+
+    /// May they have the last block compared? Also for an edge that wants to know before it reads a body.
+    pub fn authorise_recheck(&self, who: &Principal) -> Result<(), Error> {
+        self.authorise(who, Action::RecheckChain, Target::Node { loopback: false })
+    }
+
+    /// Compares the last block that was read with what nodes call it; on request it is read again.
+    pub async fn chain_recheck(
+        &self,
+        who: &Principal,
+        request: &RecheckRequest,
+    ) -> Result<RecheckView, ApiError> {
+        self.authorise_recheck(who)?;
+        self.engine().chain()?;
+        if request.apply {
+            let now = self.inner.clock.now();
+            let entry = AuditEntry::new(now, who.actor(), "chain.recheck", "the last block that was read");
+            self.log(entry).await?;
+        }
+        let seen = self.engine().recheck_chain(request.apply).await?;
+        Ok(RecheckView {
+            height: seen.height,
+            recorded: seen.recorded.to_string(),
+            nodes: seen
+                .nodes
+                .into_iter()
+                .map(|n| BlockNameView {
+                    url: n.node,
+                    hash: n.hash.to_string(),
+                })
+                .collect(),
+            agreed: seen.agreed.map(|hash| hash.to_string()),
+            moved: seen.moved,
         })
     }
 

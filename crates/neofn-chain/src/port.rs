@@ -3,8 +3,8 @@
 use crate::error::ChainError;
 use crate::manager::{TxId, TxRecord};
 use crate::model::{
-    Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
-    Presence, Sent, Session,
+    Block, BlockName, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus,
+    Policy, Presence, Sent, Session,
 };
 use crate::stack::StackItem;
 use async_trait::async_trait;
@@ -60,8 +60,15 @@ pub trait Chain: Send + Sync + 'static {
     /// head and at least one when the first exists.
     async fn blocks(&self, heights: Range<u64>) -> Result<Vec<Block>, ChainError>;
 
+    /// What each node in use calls the block of a height; those that have it not, or cannot be asked, are left out.
+    async fn block_names(&self, height: u64) -> Vec<BlockName>;
+
     /// A transaction, wherever it is.
     async fn transaction(&self, hash: Hash256) -> Result<FoundTransaction, ChainError>;
+
+    /// As [`Chain::transaction`], but that one is in a block is not one node's word where there are more: block, height and
+    /// how it ended are what two of them say. Until they do, it is not in a block.
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError>;
 
     /// What a transaction in a block did.
     async fn application_log(&self, transaction: Hash256) -> Result<Vec<Execution>, ChainError>;

@@ -321,6 +321,11 @@ impl Engine {
     pub fn chain(&self) -> Result<Arc<dyn Chain>, Error> {
         self.inner.chain_port().cloned()
     }
+    /// Compares the last block that was read with what nodes call it; with `apply` it is read again where they agree on
+    /// another one.
+    pub async fn recheck_chain(&self, apply: bool) -> Result<crate::triggers::Recheck, Error> {
+        self.inner.recheck(apply).await
+    }
     /// How the chain is followed right now; none without one.
     #[must_use]
     pub fn chain_state(&self) -> Option<ChainState> {

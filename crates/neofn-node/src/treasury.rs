@@ -117,9 +117,12 @@ impl Treasury for Treasurer {
         Ok(state_of(&record))
     }
     async fn moved(&self, tx: Hash256, ours: &BTreeSet<ScriptHash>) -> Result<Datoshi, PaymentError> {
-        let log = self.chain.application_log(tx).await.map_err(later)?;
+        let found = self.chain.settled(tx).await.map_err(later)?;
+        if found.included.is_none() {
+            return Err(later(format!("nodes do not agree yet on what {tx} did")));
+        }
         let mut sum = Datoshi::ZERO;
-        for transfer in log.iter().flat_map(transfers) {
+        for transfer in found.transaction.executions.iter().flat_map(transfers) {
             let from_us = transfer.from.is_some_and(|from| ours.contains(&from));
             if from_us && !transfer.to.is_some_and(|to| ours.contains(&to)) {
                 sum = sum.checked_add(transfer.amount).unwrap_or(Datoshi(i64::MAX));

@@ -424,7 +424,7 @@ catalogue! {
         "Give --chain only nodes of one network; where another network is meant, name it: --chain-network NUMBER. Data of another network is better off in another data directory.";
     ChainForked = "NF0804", 503, Later, "blocks do not continue each other",
         "A block names another parent than the block before it has: a node went to another chain, or a development chain was made anew.",
-        "For a development chain, start with a new data directory; otherwise remove the node that disagrees with the others.";
+        "Where two nodes or more agree on another name for the last block that was read, it is read again without being asked for. Otherwise `neofn chain recheck` shows what was read and what each node says, and `neofn chain recheck --apply` reads the block again; remove a node that disagrees with the others first. A development chain that was made anew needs a new data directory.";
     ChainRefused = "NF0805", 502, Never, "request refused by the chain node",
         "The node understood the request and refused it.",
         "The message is the node's own reason.";

@@ -166,6 +166,12 @@ impl Chain for World {
         })
         .ok_or_else(dead)?
     }
+    async fn block_names(&self, _: u64) -> Vec<crate::model::BlockName> {
+        Vec::new()
+    }
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
+        self.transaction(hash).await
+    }
     async fn application_log(&self, _: Hash256) -> Result<Vec<Execution>, ChainError> {
         unused()
     }

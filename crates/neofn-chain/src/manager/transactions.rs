@@ -427,7 +427,7 @@ impl Shared {
     }
 
     async fn look(&self, hash: Hash256) -> Result<Fact, TxError> {
-        match self.chain.transaction(hash).await {
+        match self.chain.settled(hash).await {
             Ok(found) => Ok(mined(&found).unwrap_or(Fact::Seen(Presence::Pooled))),
             Err(e) if e.refusal() == Some(Refusal::UnknownTransaction) => {
                 Ok(Fact::Seen(Presence::Absent { witnesses: 1 }))

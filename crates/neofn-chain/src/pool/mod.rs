@@ -4,6 +4,7 @@
 mod chain;
 mod follow;
 mod judge;
+mod witness;
 
 use crate::error::ChainError;
 use crate::model::{Head, NetworkId, NodeStatus, Policy};

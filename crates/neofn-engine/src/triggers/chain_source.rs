@@ -89,6 +89,8 @@ impl ChainSource {
                 }
                 Err(error) => {
                     self.ahead = None;
+                    // an operator may have moved the place meanwhile
+                    self.cursor = None;
                     self.inner.triggers.trouble(Some(&error));
                     AFTER_ERROR
                 }
@@ -208,7 +210,17 @@ impl ChainSource {
         if blocks.is_empty() {
             return Ok(Step::Idle);
         }
-        continues(&blocks, cursor)?;
+        if let Err(error) = continues(&blocks, cursor) {
+            if error.code == Code::ChainForked
+                && let Some(placed) = self.inner.mend(&*self.chain, cursor).await?
+            {
+                self.ahead = None;
+                self.matching = None;
+                self.moved(placed, 0);
+                return Ok(Step::More);
+            }
+            return Err(error);
+        }
         let to = cursor.next + u64::try_from(blocks.len()).unwrap_or(0);
         if to <= head.height {
             self.read_ahead(to..(head.height + 1).min(to + self.inner.options.chain.batch));

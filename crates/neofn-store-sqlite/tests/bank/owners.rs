@@ -73,7 +73,8 @@ impl Treasury for Said {
         Ok(PaymentState::Waiting { tx: None })
     }
     async fn moved(&self, _: Hash256, _: &BTreeSet<ScriptHash>) -> Result<Datoshi, PaymentError> {
-        Ok(Datoshi::ZERO)
+        let paid = self.paid.lock().unwrap();
+        Ok(paid.last().map_or(Datoshi::ZERO, |payment| payment.amount))
     }
     async fn state(&self, of: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
         Ok(self.states.lock().unwrap().get(&name(of)).copied())
@@ -120,7 +121,7 @@ fn scene(dir: &Path) -> Scene {
 }
 
 /// A transaction of the shop's function `f` that costs its fees alone.
-fn fees(managed: [u8; 16], amount: i64) -> Needs {
+fn costs(managed: [u8; 16], amount: i64) -> Needs {
     Needs {
         managed,
         project: Some(shop()),
@@ -246,8 +247,8 @@ fn fees_are_borne_by_whom_was_agreed() {
         let tx = Hash256([3; 32]);
 
         // the project's own transaction: what it may cost is set aside, what it cost is charged, also when it faults
-        bank.cover(&fees([1; 16], 30)).await.unwrap();
-        bank.cover(&fees([2; 16], 30)).await.unwrap();
+        bank.cover(&costs([1; 16], 30)).await.unwrap();
+        bank.cover(&costs([2; 16], 30)).await.unwrap();
         assert_eq!(scene.available(&project(1)).await, 40);
         let fees = Datoshi(12);
         mined([1; 16], PaymentState::Paid { tx, fees });
@@ -267,7 +268,7 @@ fn fees_are_borne_by_whom_was_agreed() {
         );
         assert_eq!(scene.store.spent(&shop()).await.unwrap(), Datoshi(24));
         // it cannot set aside what it does not have
-        let refused = bank.cover(&fees([3; 16], 77)).await;
+        let refused = bank.cover(&costs([3; 16], 77)).await;
         assert!(matches!(
             refused,
             Err(BankError::Refused(Refused::Insufficient { .. }))
@@ -279,11 +280,11 @@ fn fees_are_borne_by_whom_was_agreed() {
             ..Policy::default()
         };
         bank.set_policy(&shop(), sponsored).await.unwrap();
-        bank.cover(&fees([4; 16], 80)).await.unwrap();
+        bank.cover(&costs([4; 16], 80)).await.unwrap();
         assert_eq!(scene.available(&project(1)).await, 76);
         assert_eq!(scene.available(&Account::Allocation).await, 20);
         // beyond what there is to give, nothing is signed
-        assert!(bank.cover(&fees([5; 16], 21)).await.is_err());
+        assert!(bank.cover(&costs([5; 16], 21)).await.is_err());
         mined([4; 16], PaymentState::Paid { tx, fees });
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&project(1)).await, 76);
@@ -291,15 +292,15 @@ fn fees_are_borne_by_whom_was_agreed() {
         assert_eq!(scene.store.spent(&shop()).await.unwrap(), Datoshi(24));
         // where there is nothing to give, it comes from the operator's own
         scene.pay_in(3, Account::Operator, 100).await;
-        bank.cover(&fees([5; 16], 90)).await.unwrap();
-        bank.cover(&fees([5; 16], 90)).await.unwrap();
+        bank.cover(&costs([5; 16], 90)).await.unwrap();
+        bank.cover(&costs([5; 16], 90)).await.unwrap();
         assert_eq!(scene.available(&Account::Operator).await, 98);
         mined([5; 16], PaymentState::Paid { tx, fees });
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&Account::Allocation).await, 78);
         assert_eq!(scene.available(&project(1)).await, 76);
         // one that never came on chain costs nobody anything
-        bank.cover(&fees([6; 16], 50)).await.unwrap();
+        bank.cover(&costs([6; 16], 50)).await.unwrap();
         mined([6; 16], PaymentState::Never);
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&Account::Allocation).await, 78);
@@ -446,7 +447,7 @@ fn closing_parts_credit_from_own_money() {
             sponsorship: Sponsorship::Platform,
             ..Policy::default()
         };
-        bank.set_policy(&shop(), policy).await.unwrap();
+        bank.set_policy(&shop(), policy.clone()).await.unwrap();
         let to = ScriptHash([9; 20]);
         assert!(
             bank.close(&shop(), None, "c", "1").await.is_err(),

@@ -20,6 +20,8 @@ pub enum Chain {
     Call(Call),
     /// Take a script apart
     Decode(Decode),
+    /// Compare the last block that was read with what the chain nodes call it
+    Recheck(Recheck),
     /// Call a method of a contract on chain, paid by the node's account
     Invoke(ChainInvoke),
     /// Send tokens from the node's account
@@ -28,6 +30,14 @@ pub enum Chain {
     Deploy(ContractDeploy),
     /// Update a contract by its own `update` method
     Update(ContractUpdate),
+}
+
+/// `neofn chain recheck`
+#[derive(Debug, Args)]
+pub struct Recheck {
+    /// Read it again where the nodes agree on another one; what had its effect has none again
+    #[arg(long)]
+    pub apply: bool,
 }
 
 /// `neofn chain block`
