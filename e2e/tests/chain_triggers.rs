@@ -346,7 +346,10 @@ fn liar(rpc: &str) -> String {
                 while let Some(body) = request(&mut stream) {
                     let answer = honest.send("POST", "/", &body, &[("content-type", "application/json")]);
                     let text = answer.body.replace("\"network\":56753", "\"network\":7");
-                    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", text.len());
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                        text.len()
+                    );
                     if stream.write_all((head + &text).as_bytes()).is_err() {
                         return;
                     }
@@ -379,7 +382,10 @@ fn a_node_that_lies_about_its_network_leads_nobody_astray() {
     // with nothing to go by, one word against one is no network
     let both = format!("{liar},{honest}");
     let said = start("new", &["--chain", &both]).err().unwrap();
-    assert!(said.contains("NF0803") && said.contains("--chain-network"), "{said}");
+    assert!(
+        said.contains("NF0803") && said.contains("--chain-network"),
+        "{said}"
+    );
     let named = start("new", &["--chain", &both, "--chain-network", "56753"]).unwrap();
     let chain = named.ready()["chain"]["rpc"].as_str().unwrap();
     assert_eq!(chain, honest, "the ready line names a node that is in use");

@@ -22,7 +22,7 @@ fn auto_compound_claims_when_it_is_worth_the_fee_and_not_before() {
     let arguments = ["--dev-chain=memory", "--dev-block-time", "200ms"];
     let node = NodeProcess::start_in(&dir.path().join("data"), &arguments);
     let cli = Cli::new(&project, &node);
-    cli.run(&["deploy"]).expect(0);
+    let _ = cli.run(&["deploy"]).expect(0);
     let path = "/api/v1/functions/demo/compound/invocations?limit=500&status=succeeded";
     let runs = eventually("it claims", Duration::from_secs(180), || {
         std::thread::sleep(Duration::from_millis(500));

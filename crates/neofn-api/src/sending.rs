@@ -38,12 +38,20 @@ impl Api {
     pub async fn chain_invoke(&self, of: SendFor<'_>, request: ChainInvoke) -> Result<SentView, ApiError> {
         self.authorise_sending(of.who)?;
         let target = contract(&request.contract)?;
-        let (arguments, _) = self
+        let (arguments, returns) = self
             .engine()
             .contract_arguments(target, &request.method, &request.args)
             .await?;
-        let script = contracts::call(target, &request.method, &arguments).map_err(Error::from)?;
-        self.send(of, target, script, &request.send).await
+        if !contracts::may_move_nothing(&request.method, returns) {
+            let script = contracts::call(target, &request.method, &arguments).map_err(Error::from)?;
+            return self.send(of, target, script, &request.send).await;
+        }
+        let script = contracts::call_or_fault(target, &request.method, &arguments).map_err(Error::from)?;
+        let sent = self.send(of, target, script, &request.send).await;
+        sent.map_err(|e| match e {
+            ApiError::Plain(error) => contracts::moved_nothing(error).into(),
+            other => other,
+        })
     }
 
     /// Puts a contract on chain.

@@ -725,6 +725,8 @@ pub struct ChainRequest {
     pub method: String,
     /// In the machine's form.
     pub arguments: Vec<StackItem>,
+    /// Whether an answer of false is a failure.
+    pub must_be_true: bool,
     /// The most that system and network fee may be together. Does not matter when the name is known already.
     pub fee_max: Datoshi,
 }

@@ -181,7 +181,11 @@ mod tests {
         assert_eq!(a.request_id("order-7"), "demo.a.order-7");
         assert_eq!(b.request_id("order-7"), "demo.b.order-7");
         for id in ["order-7", "a b"] {
-            assert_eq!(a.request_id(&a.request_id(id)), a.request_id(id), "it is derived once");
+            assert_eq!(
+                a.request_id(&a.request_id(id)),
+                a.request_id(id),
+                "it is derived once"
+            );
         }
         assert_eq!(token("order-7"), "order-7");
         for odd in ["", "a.b", "a b", "*", &"x".repeat(65)] {

@@ -7,11 +7,11 @@ use crate::signer_lock::{Guarded, SignerLock};
 use crate::storage::Storage;
 use async_trait::async_trait;
 use neofn_api::Development;
+use neofn_chain::contract as contracts;
 use neofn_chain::dev::DEV_ACCOUNTS;
 use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
 use neofn_chain::port::{Chain, Cover};
-use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
@@ -249,7 +249,8 @@ impl ChainWriter for Writer {
         self.transactions.account().await.ok().flatten()
     }
     async fn dry_run(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let unsigned = self.transactions.predict(asked(request)?).await?;
+        let unsigned = self.transactions.predict(asked(request)?).await;
+        let unsigned = unsigned.map_err(|e| contracts::moved_nothing(e.into()))?;
         Ok(ChainReceipt {
             id: None,
             hash: None,
@@ -263,7 +264,8 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let record = self.transactions.submit(asked(request)?).await?;
+        let record = self.transactions.submit(asked(request)?).await;
+        let record = record.map_err(|e| contracts::moved_nothing(e.into()))?;
         Ok(receipt(&record))
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
@@ -275,23 +277,18 @@ impl ChainWriter for Writer {
     }
 }
 
-/// One call, paid and agreed to by the signer's first account; its witness counts in the called contract alone. A
-/// result of false is no fault: what it means is the contract's business.
+/// One call, paid and agreed to by the signer's first account; its witness counts in the called contract alone.
 fn asked(request: ChainRequest) -> Result<Request, Error> {
-    let mut script = ScriptBuilder::new();
-    script
-        .call(
-            request.contract,
-            &request.method,
-            CallFlags::All,
-            &request.arguments,
-        )
-        .map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
+    let called = match request.must_be_true {
+        true => contracts::call_or_fault(request.contract, &request.method, &request.arguments),
+        false => contracts::call(request.contract, &request.method, &request.arguments),
+    };
+    let script = called.map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
     Ok(Request {
         fee_max: Some(request.fee_max),
         function: Some(request.key.function),
         invocation: Some(request.invocation),
-        ..Request::new(request.key.project, request.idempotency, script.into_bytes())
+        ..Request::new(request.key.project, request.idempotency, script)
     })
 }
 

@@ -166,23 +166,23 @@ impl NodeProcess {
     }
 
     fn spawn(data: &Path, more: &[&str]) -> Child {
-    let state = data.join("state-home");
-    std::fs::create_dir_all(&state).expect("make the state directory");
-    Command::new(binary())
-        .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
-        .arg(data)
-        .args(more)
-        .env("XDG_STATE_HOME", &state)
-        .env_remove("NEOFN_URL")
-        .env_remove("NEOFN_API_KEY")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("start neofn")
-}
+        let state = data.join("state-home");
+        std::fs::create_dir_all(&state).expect("make the state directory");
+        Command::new(binary())
+            .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(more)
+            .env("XDG_STATE_HOME", &state)
+            .env_remove("NEOFN_URL")
+            .env_remove("NEOFN_API_KEY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start neofn")
+    }
 
-/// Processes whose parent chain leads to the node.
+    /// Processes whose parent chain leads to the node.
     #[must_use]
     pub fn descendants(&self) -> Vec<u32> {
         descendants(self.pid())

@@ -444,8 +444,8 @@ catalogue! {
         "Run against the present state, the script ends with an exception; on chain it would burn its fees and change nothing.",
         "The message is the virtual machine's exception.";
     InsufficientFunds = "NF0811", 422, Never, "not enough GAS",
-        "The account that pays has less GAS than the fees of this transaction and of those still waiting.",
-        "Send GAS to the account, or wait for the pending transactions.";
+        "The account that pays has less GAS than the fees of this transaction and of those still waiting, or the account whose tokens are to be moved has less of them.",
+        "Send tokens to the account, wait for the pending transactions, or move less.";
     TransactionExpired = "NF0812", 409, Never, "transaction expired",
         "The last block in which the transaction was valid has passed, or it lies too far ahead.",
         "Build and sign a new one.";
