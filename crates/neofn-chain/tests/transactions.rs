@@ -477,6 +477,7 @@ macro_rules! pass {
             fn network(&self) -> neofn_chain::model::NetworkId { self.0.network() }
             fn watch(&self) -> tokio::sync::watch::Receiver<neofn_chain::model::Head> { self.0.watch() }
             fn nodes(&self) -> Vec<neofn_chain::model::NodeStatus> { self.0.nodes() }
+            async fn block_names(&self, height: u64) -> Vec<neofn_chain::model::BlockName> { self.0.block_names(height).await }
             async fn send(&self, bytes: &[u8]) -> Result<neofn_chain::model::Sent, neofn_chain::ChainError> {
                 if self.1.load(std::sync::atomic::Ordering::SeqCst) {
                     return Err(neofn_chain::ChainError::Unreachable("held back".to_owned()));
@@ -492,6 +493,7 @@ pass! {
     block(height: u64) -> m::Block;
     blocks(heights: std::ops::Range<u64>) -> Vec<m::Block>;
     transaction(hash: Hash256) -> m::FoundTransaction;
+    settled(hash: Hash256) -> m::FoundTransaction;
     application_log(hash: Hash256) -> Vec<m::Execution>;
     presence(hash: Hash256, after: u64) -> Presence;
     invoke_script(script: &[u8], callers: &[neofn_chain::port::Caller]) -> m::Invocation;

@@ -170,7 +170,7 @@ impl Chain for World {
         Vec::new()
     }
     async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
-        self.transaction(hash).await
+        Chain::transaction(self, hash).await
     }
     async fn application_log(&self, _: Hash256) -> Result<Vec<Execution>, ChainError> {
         unused()

@@ -48,6 +48,8 @@ pub(crate) struct ChainSource {
     /// Triggers whose function was full; looked at again after a pause.
     pub(super) full: HashSet<TriggerId>,
     begun: bool,
+    /// Where the chain was said to go on from another block last.
+    mended: Option<u64>,
 }
 
 /// The triggers that go with everybody, ready for blocks.
@@ -69,6 +71,7 @@ impl ChainSource {
             matching: None,
             full: HashSet::new(),
             begun: false,
+            mended: None,
         }
     }
 
@@ -211,9 +214,13 @@ impl ChainSource {
             return Ok(Step::Idle);
         }
         if let Err(error) = continues(&blocks, cursor) {
+            // once at a height: should its block not be continued again, somebody has to look
+            let again = self.mended == Some(cursor.next);
             if error.code == Code::ChainForked
+                && !again
                 && let Some(placed) = self.inner.mend(&*self.chain, cursor).await?
             {
+                self.mended = Some(cursor.next);
                 self.ahead = None;
                 self.matching = None;
                 self.moved(placed, 0);

@@ -475,7 +475,7 @@ fn closing_parts_credit_from_own_money() {
         assert_eq!(open.len(), 1);
 
         bank.activate().await.unwrap();
-        let payment = treasury.paid.lock().unwrap().remove(0);
+        let payment = treasury.paid.lock().unwrap()[0].clone();
         assert_eq!((payment.amount, payment.to), (Datoshi(190), to));
         let paid = PaymentName::Payment {
             project: shop(),
