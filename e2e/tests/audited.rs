@@ -112,6 +112,7 @@ const TABLE: &[(&str, &str, Leaves)] = &[
     ("post", "/api/v1/suspense", Entry("gas.attribute")),
     ("post", "/api/v1/gas/{project}/close", Entry("gas.close")),
     ("post", "/api/v1/chain/call", READS),
+    ("post", "/api/v1/chain/recheck", READS),
     ("post", "/api/v1/chain/decode", READS),
     ("post", "/api/v1/chain/invoke", Entry("transaction.send")),
     (
@@ -190,18 +191,21 @@ impl World {
             (_, p) if p.ends_with("/withdrawals") => json!({"amount": "1", "to": THIRD}),
             (_, "/api/v1/gas") => json!({"name": "once"}),
             (_, "/api/v1/suspense") => json!({"deposit": "00".repeat(16), "project": "shop"}),
+            (_, "/api/v1/chain/recheck") => json!({"apply": false}),
             (_, "/api/v1/chain/call") => json!({"contract": "GAS", "method": "symbol"}),
             (_, "/api/v1/chain/decode") => json!({"script": "EUA="}),
             (_, "/api/v1/chain/invoke") => json!({"contract": "GAS", "method": "transfer",
-                "args": [THIRD, THIRD, 0, null], "send": {"cosigners": [{"public_key": THIRD_KEY}]}}),
+                "args": [THIRD, THIRD, 0, null], "send": {"operator": true, "cosigners": [{"public_key": THIRD_KEY}]}}),
             (_, p) if p.ends_with("/witness") => {
                 json!({"public_key": THIRD_KEY, "signature": "11".repeat(64)})
             }
             (_, p) if p.ends_with("/replace") => json!({"by": "cancel"}),
-            (_, p) if p.ends_with("/update") => json!({"nef": BASE64.encode(file("answer-next.nef"))}),
+            (_, p) if p.ends_with("/update") => json!({"nef": BASE64.encode(file("answer-next.nef")),
+                "send": {"operator": true}}),
             (_, "/api/v1/chain/contracts") => {
                 let manifest: Value = serde_json::from_slice(&file("answer.manifest.json")).unwrap();
-                json!({"nef": BASE64.encode(file("answer.nef")), "manifest": manifest})
+                json!({"nef": BASE64.encode(file("answer.nef")), "manifest": manifest,
+                    "send": {"operator": true}})
             }
             ("post", "/api/v1/signer/accounts") => json!({"wif": THIRD_WIF, "label": "third"}),
             ("patch", "/api/v1/signer/accounts/{id}") => json!({"perDay": "1"}),

@@ -145,6 +145,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/api/v1/chain/notifications", SignedIn),
     ("get", "/api/v1/chain/transactions/{id}", SignedIn),
     ("post", "/api/v1/chain/call", SignedIn),
+    ("post", "/api/v1/chain/recheck", Node),
     ("post", "/api/v1/chain/decode", SignedIn),
     ("post", "/api/v1/chain/invoke", Node),
     ("post", "/api/v1/chain/contracts", Node),

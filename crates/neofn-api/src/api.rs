@@ -8,7 +8,7 @@ use crate::rate::{RateLimits, Rates};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
-use neofn_engine::port::ReplyStore;
+use neofn_engine::port::{PromiseStore, ReplyStore};
 use neofn_gas::Bank;
 use neofn_identity::auditlog::AuditLog;
 use neofn_identity::policy::Policies;
@@ -54,6 +54,8 @@ pub struct ApiOptions {
     pub audit: AuditLog,
     /// Remembers requests that name themselves.
     pub replies: Arc<dyn ReplyStore>,
+    /// Remembers who is to be told how an invocation ended.
+    pub promises: Arc<dyn PromiseStore>,
     /// Makes backups; none where there is nothing to back up.
     pub backups: Option<Arc<dyn Backups>>,
     /// What does not change while the node runs.
@@ -111,6 +113,7 @@ pub(crate) struct Inner {
     pub(crate) bank: Option<Bank>,
     pub(crate) audit: AuditLog,
     pub(crate) replies: Arc<dyn ReplyStore>,
+    pub(crate) promises: Arc<dyn PromiseStore>,
     pub(crate) backups: Option<Arc<dyn Backups>>,
     pub(crate) facts: NodeFacts,
     pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
@@ -140,6 +143,7 @@ impl Api {
                 bank: options.bank,
                 audit: options.audit,
                 replies: options.replies,
+                promises: options.promises,
                 backups: options.backups,
                 facts: options.facts,
                 services: OnceLock::new(),

@@ -5,17 +5,22 @@ use crate::error::ApiError;
 use crate::policy::{Action, Target};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use neofn_chain::contract as contracts;
 use neofn_chain::decode::{Call, SCRIPT_BYTES_MAX, decode};
 use neofn_chain::listing::listing;
 use neofn_chain::model::{Block, Execution, Notification, TransactionInfo, VmState};
-use neofn_chain::port::{BLOCKS_MAX, Chain};
+use neofn_chain::port::{BLOCKS_MAX, Caller, Chain};
 use neofn_chain::stack::StackItem;
 use neofn_chain::tx::script_hash;
 use neofn_event::{ParameterType, native};
 use neofn_identity::Principal;
+use neofn_identity::audit::AuditEntry;
 use neofn_trigger::parameter_json;
 use neofn_types::{Code, Error, Hash256, ScriptHash};
-use neofn_wire::{ChainCall, ChainNodeView, ChainView, DecodeRequest, ScriptCallView};
+use neofn_wire::{
+    BlockNameView, ChainCall, ChainNodeView, ChainView, DecodeRequest, RecheckRequest, RecheckView,
+    ScriptCallView,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -91,6 +96,41 @@ impl Api {
         })
     }
 
+    /// May they have the last block compared? Also for an edge that wants to know before it reads a body.
+    pub fn authorise_recheck(&self, who: &Principal) -> Result<(), Error> {
+        self.authorise(who, Action::RecheckChain, Target::Node { loopback: false })
+    }
+
+    /// Compares the last block that was read with what nodes call it; on request it is read again.
+    pub async fn chain_recheck(
+        &self,
+        who: &Principal,
+        request: &RecheckRequest,
+    ) -> Result<RecheckView, ApiError> {
+        self.authorise_recheck(who)?;
+        self.engine().chain()?;
+        if request.apply {
+            let now = self.inner.clock.now();
+            let entry = AuditEntry::new(now, who.actor(), "chain.recheck", "the last block that was read");
+            self.log(entry).await?;
+        }
+        let seen = self.engine().recheck_chain(request.apply).await?;
+        Ok(RecheckView {
+            height: seen.height,
+            recorded: seen.recorded.to_string(),
+            nodes: seen
+                .nodes
+                .into_iter()
+                .map(|n| BlockNameView {
+                    url: n.node,
+                    hash: n.hash.to_string(),
+                })
+                .collect(),
+            agreed: seen.agreed.map(|hash| hash.to_string()),
+            moved: seen.moved,
+        })
+    }
+
     /// A block with what happened in it.
     pub async fn chain_block(&self, who: &Principal, height: u64) -> Result<Value, ApiError> {
         Ok(block(
@@ -158,6 +198,10 @@ impl Api {
             next += u64::try_from(blocks.len()).unwrap_or(0);
         }
         found.truncate(NOTIFICATIONS_MAX);
+        // one that was destroyed has left notifications behind, one that never was has not
+        if found.is_empty() {
+            contracts::find(&*chain, contract).await.map_err(Error::from)?;
+        }
         Ok(
             json!({ "contract": contract, "from": from, "to": next.saturating_sub(1), "notifications": found }),
         )
@@ -179,7 +223,7 @@ impl Api {
         }))
     }
 
-    /// Calls a method of a contract against the present state, read-only.
+    /// Tries a method of a contract out against the present state, as the node's account would call it. Nothing is sent.
     pub async fn chain_call(&self, who: &Principal, call: ChainCall) -> Result<Value, ApiError> {
         let chain = self.chain_for(who)?;
         let contract = contract(&call.contract)?;
@@ -191,8 +235,14 @@ impl Api {
             .engine()
             .contract_arguments(contract, &call.method, &call.args)
             .await?;
+        let script = contracts::call(contract, &call.method, &args).map_err(Error::from)?;
+        let caller = match self.payments() {
+            Ok(payments) => payments.transactions.account().await.ok().flatten(),
+            Err(_) => None,
+        };
+        let callers: Vec<Caller> = caller.map(Caller::by_entry).into_iter().collect();
         let done = chain
-            .invoke_read(contract, &call.method, &args)
+            .invoke_script(&script, &callers)
             .await
             .map_err(Error::from)?;
         let listed = listing(&chain, &done).await.map_err(Error::from)?;

@@ -3,12 +3,12 @@
 use crate::api::Api;
 use crate::chain::bad;
 use crate::error::ApiError;
-use crate::policy::{Action, Target};
+use crate::policy::Action;
 use crate::transactions::view;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::key::{PublicKey, push_signature};
-use neofn_chain::manager::{Replacement, RequestSigner, TxId, TxRecord};
+use neofn_chain::manager::{Replacement, RequestSigner};
 use neofn_chain::tx::{Scope, Witness, script_hash};
 use neofn_identity::Principal;
 use neofn_types::{Code, Datoshi, Error};
@@ -78,26 +78,6 @@ impl Api {
             .await
             .map_err(Error::from)?;
         Ok(self.with_message(view(&record), &record))
-    }
-
-    async fn managed(&self, who: &Principal, action: Action, id: &str) -> Result<TxRecord, ApiError> {
-        // without credentials no id is looked up at all
-        if *who == Principal::Anonymous {
-            return Err(Code::Unauthenticated.into());
-        }
-        let missing = || Error::new(Code::NoSuchTransaction, "there is no such transaction");
-        let transactions = &self.payments()?.transactions;
-        let id: TxId = id.parse().map_err(|_| missing())?;
-        let record = transactions.get(id).await.map_err(Error::from)?;
-        let target = match action {
-            Action::SendTransactions => Target::Node { loopback: false },
-            _ => Target::Project {
-                project: &record.request.project,
-                hidden_as: Code::NoSuchTransaction,
-            },
-        };
-        self.authorise(who, action, target)?;
-        Ok(record)
     }
 }
 

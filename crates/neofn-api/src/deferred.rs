@@ -4,8 +4,7 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::Action;
 use crate::view;
-use neofn_engine::port::Status;
-use neofn_engine::{Engine, Follow};
+use neofn_engine::port::{Promise, Status};
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, FunctionKey, InvocationId, RuntimeKind};
 use neofn_wire::InvocationView;
@@ -34,9 +33,24 @@ impl Api {
         Ok((!open).then(|| view::invocation(&record)))
     }
 
-    /// Attempts of a function as they end, for an edge that waits on behalf of senders.
-    #[must_use]
-    pub fn ends_for_sender(&self, key: &FunctionKey) -> Follow {
-        Engine::follow(self.engine(), key)
+    /// Promises whoever named his request `token` to tell him the end of an invocation. On disk when this returns: whichever
+    /// node is there then finds it among the due ones.
+    pub async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), Error> {
+        Ok(self.inner.promises.promise(key, id, token).await?)
+    }
+
+    /// Promises that can be kept now: their invocations have ended.
+    pub async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, Error> {
+        Ok(self.inner.promises.due_promises(limit).await?)
+    }
+
+    /// They were kept.
+    pub async fn kept(&self, promises: &[Promise]) -> Result<(), Error> {
+        Ok(self.inner.promises.kept(promises).await?)
+    }
+
+    /// Waits until an invocation that waited has ended on this node, or did since the last call.
+    pub async fn ended(&self) {
+        self.engine().ended().await;
     }
 }

@@ -101,6 +101,7 @@ fn policy_view(policy: &Policy) -> RefillView {
         to: policy.refill.map(|r| r.to.to_string()),
         sponsored: policy.sponsorship == Sponsorship::Platform,
         withdrawal_max: policy.limits.withdrawal_max.map(|m| m.to_string()),
+        tokens: policy.tokens.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -318,6 +319,11 @@ impl Api {
             limits: Limits {
                 withdrawal_max: request.withdrawal_max.as_deref().map(amount).transpose()?,
             },
+            tokens: request
+                .tokens
+                .iter()
+                .map(|token| crate::chain::contract(token))
+                .collect::<Result<_, _>>()?,
         };
         let said = format!("{:?}", policy_view(&policy));
         self.log(
@@ -325,8 +331,9 @@ impl Api {
                 .detail(said),
         )
         .await?;
+        let view = policy_view(&policy);
         bank.set_policy(project, policy).await.map_err(failed)?;
-        Ok(policy_view(&policy))
+        Ok(view)
     }
 
     /// The ledger's own rules, and the ledger against the chain.

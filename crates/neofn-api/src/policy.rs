@@ -110,6 +110,8 @@ actions! {
     RedoDeadLetters: Member(Operate);
     /// Look at the chain.
     ReadChain: AnyKey;
+    /// Compare the last block that was read with the nodes, and have it read again.
+    RecheckChain: Operator;
     /// See the transactions that a project sent.
     ReadTransactions: Member(Read);
     /// Hand in a signature that a transaction waits for. The signature itself says whose it is.

@@ -9,7 +9,7 @@ use crate::transactions::view;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::contract::{self as contracts, Manifest, Nef};
-use neofn_chain::manager::{Request, RequestSigner};
+use neofn_chain::manager::{Bearer, Request, RequestSigner};
 use neofn_chain::stack::StackItem;
 use neofn_chain::tx::Scope;
 use neofn_identity::Principal;
@@ -38,12 +38,20 @@ impl Api {
     pub async fn chain_invoke(&self, of: SendFor<'_>, request: ChainInvoke) -> Result<SentView, ApiError> {
         self.authorise_sending(of.who)?;
         let target = contract(&request.contract)?;
-        let (arguments, _) = self
+        let (arguments, returns) = self
             .engine()
             .contract_arguments(target, &request.method, &request.args)
             .await?;
-        let script = contracts::call(target, &request.method, &arguments).map_err(Error::from)?;
-        self.send(of, target, script, &request.send).await
+        if !contracts::may_move_nothing(&request.method, returns) {
+            let script = contracts::call(target, &request.method, &arguments).map_err(Error::from)?;
+            return self.send(of, target, script, &request.send).await;
+        }
+        let script = contracts::call_or_fault(target, &request.method, &arguments).map_err(Error::from)?;
+        let sent = self.send(of, target, script, &request.send).await;
+        sent.map_err(|e| match e {
+            ApiError::Plain(error) => contracts::moved_nothing(error).into(),
+            other => other,
+        })
     }
 
     /// Puts a contract on chain.
@@ -149,6 +157,10 @@ impl Api {
         let request = Request {
             fee_max,
             signers,
+            bearer: match sending.operator {
+                true => Bearer::Operator,
+                false => Bearer::Project,
+            },
             ..Request::new(of.project.clone(), idempotency, script)
         };
         if sending.dry_run {

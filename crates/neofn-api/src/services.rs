@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use neofn_engine::FunctionState;
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, FunctionKey, ProjectName, RuntimeKind, Version};
-use neofn_wire::{Catalogue, FunctionService, PlaceView, ServiceList};
+use neofn_wire::{Catalogue, DeadMessage, FunctionService, PlaceView, ServiceList};
 use std::sync::Arc;
 
 /// A version that is to be run somewhere.
@@ -33,6 +33,8 @@ pub trait Services: Send + Sync + 'static {
     fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>>;
     /// Whether functions are invoked over NATS, too.
     fn has_nats(&self) -> bool;
+    /// Messages of a project that could never work, newest first.
+    async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error>;
 }
 
 impl Api {

@@ -50,23 +50,12 @@ impl Api {
         id: &str,
         wait_s: Option<u32>,
     ) -> Result<TransactionView, ApiError> {
-        // without credentials no id is looked up at all
-        if *who == Principal::Anonymous {
-            return Err(Code::Unauthenticated.into());
-        }
-        let transactions = &self.payments()?.transactions;
-        let missing = || Error::new(Code::NoSuchTransaction, "there is no such transaction");
-        let id: TxId = id.parse().map_err(|_| missing())?;
-        let mut record = transactions.get(id).await.map_err(Error::from)?;
-        let target = Target::Project {
-            project: &record.request.project,
-            hidden_as: Code::NoSuchTransaction,
-        };
-        self.authorise(who, Action::ReadTransactions, target)?;
+        let mut record = self.managed(who, Action::ReadTransactions, id).await?;
         if let Some(seconds) = wait_s {
             let within = Duration::from_secs(seconds.min(WAIT_S_MAX).into());
+            let transactions = &self.payments()?.transactions;
             record = transactions
-                .wait(id, Until::Final, within)
+                .wait(record.id, Until::Final, within)
                 .await
                 .map_err(Error::from)?;
         }
@@ -80,6 +69,32 @@ impl Api {
             shown.effects = log.ok().map(|log| log.iter().map(execution).collect());
         }
         Ok(shown)
+    }
+
+    /// A transaction that the caller may do this with.
+    pub(crate) async fn managed(
+        &self,
+        who: &Principal,
+        action: Action,
+        id: &str,
+    ) -> Result<TxRecord, ApiError> {
+        // without credentials no id is looked up at all
+        if *who == Principal::Anonymous {
+            return Err(Code::Unauthenticated.into());
+        }
+        let missing = || Error::new(Code::NoSuchTransaction, "there is no such transaction");
+        let transactions = &self.payments()?.transactions;
+        let id: TxId = id.parse().map_err(|_| missing())?;
+        let record = transactions.get(id).await.map_err(Error::from)?;
+        let target = match action {
+            Action::SendTransactions => Target::Node { loopback: false },
+            _ => Target::Project {
+                project: &record.request.project,
+                hidden_as: Code::NoSuchTransaction,
+            },
+        };
+        self.authorise(who, action, target)?;
+        Ok(record)
     }
 
     /// What those sign who are waited for. It names the network, which only the chain knows.
@@ -99,6 +114,15 @@ fn state(record: &TxRecord) -> &'static str {
         (Some(outcome), TxState::Mined) if outcome.state == VmState::Halt => "halt",
         (Some(_), TxState::Mined) => "fault",
         (_, state) => state.as_str(),
+    }
+}
+
+/// How it failed; none while it has not.
+fn code(record: &TxRecord) -> Option<Code> {
+    match (state(record), record.state) {
+        ("fault", _) => Some(Code::ScriptFault),
+        (_, TxState::Expired) => Some(Code::TransactionExpired),
+        _ => None,
     }
 }
 
@@ -131,6 +155,7 @@ pub(crate) fn view(record: &TxRecord) -> TransactionView {
         network_fee: record.network_fee.0.to_string(),
         valid_until: record.valid_until,
         height: record.outcome.as_ref().map(|o| o.height),
+        code: code(record).map(|code| code.as_str().to_owned()),
         exception: record.outcome.as_ref().and_then(|o| o.exception.clone()),
         reason: record.reason.clone(),
         attempt: record.attempt,

@@ -48,6 +48,9 @@ pub struct TestQuery {
     pub block: Option<u64>,
 }
 
+/// Messages that could never work, shown at once.
+const MESSAGES_MAX: usize = 100;
+
 impl Api {
     /// The project that a request without one means: the key's own.
     pub fn project_of(&self, who: &Principal, named: Option<&str>) -> Result<ProjectName, Error> {
@@ -227,7 +230,19 @@ impl Api {
         query: FiredQuery,
     ) -> Result<FiredList, ApiError> {
         self.authorise_project(who, Action::ListDeadLetters, project)?;
-        self.listed(project, query, true).await
+        let first = query.cursor.is_none() && query.after.is_none();
+        // a message names no trigger, and was in no block
+        let any =
+            query.function.is_none() && query.trigger.is_none() && query.from.is_none() && query.to.is_none();
+        let mut list = self.listed(project, query, true).await?;
+        if let (Some(services), true) = (self.inner.services.get(), first && any) {
+            match services.dead_messages(project, MESSAGES_MAX).await {
+                Ok(messages) => list.messages = messages,
+                // the others are here all the same
+                Err(error) => tracing::warn!(%error, "dead messages are not known"),
+            }
+        }
+        Ok(list)
     }
 
     async fn listed(
@@ -252,6 +267,7 @@ impl Api {
         Ok(FiredList {
             next: rows.last().filter(|_| full).map(|r| r.record.id.to_string()),
             events: rows.iter().map(fired).collect::<Result<_, _>>()?,
+            messages: Vec::new(),
         })
     }
 

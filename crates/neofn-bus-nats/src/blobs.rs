@@ -5,6 +5,8 @@ use crate::streams::ARTIFACTS;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, ObjectStore};
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use neofn_bus::BusError;
 use neofn_bus::port::Blobs;
@@ -55,6 +57,15 @@ impl Blobs for NatsBlobs {
     }
     async fn put(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError> {
         let name = digest.to_string();
+        // what is there already stays: to write it again would take away the pieces that somebody may be reading, which is
+        // more than a worker may do
+        let whole = format!("SHA-256={}", URL_SAFE.encode(Digest::of(&bytes).0));
+        match self.store().await?.info(name.as_str()).await {
+            Ok(info) if !info.deleted && info.digest.as_deref() == Some(&*whole) => return Ok(()),
+            Ok(_) => {}
+            Err(e) if e.kind() == InfoErrorKind::NotFound => {}
+            Err(e) => return Err(unavailable(e)),
+        }
         let mut reader: &[u8] = &bytes;
         let put = self.store().await?.put(name.as_str(), &mut reader).await;
         put.map(|_| ()).map_err(unavailable)

@@ -1,6 +1,7 @@
 //! The connection: how it is made, kept and watched.
 
 use crate::blobs::NatsBlobs;
+use crate::dead::NatsDead;
 use crate::failure::FailureLog;
 use crate::kv::NatsKv;
 use crate::queue::NatsQueue;
@@ -23,6 +24,8 @@ const PING: Duration = Duration::from_secs(5);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Of JetStream's own requests; an election takes up to six seconds.
 const JETSTREAM_WITHIN: Duration = Duration::from_secs(8);
+/// For what is still to be sent when a node goes.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// Between two tries to reach a server: at the least, and at the most.
 const RECONNECT_MS: (u64, u64) = (100, 4_000);
 /// Publications that wait for their acknowledgement.
@@ -58,6 +61,9 @@ pub struct NatsSettings {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Shown by the server for this connection.
     pub name: String,
+    /// Where answers to us go: subjects below it, which nobody else may subscribe to. With one prefix for all, whoever may
+    /// hear his own answers hears everybody's.
+    pub inbox: String,
 }
 
 /// A connection. Cheap to clone; it ends when the last clone is dropped.
@@ -88,6 +94,14 @@ impl Nats {
                 format!("{shown} is no address of a NATS server: {e}"),
             )
         })?;
+        let settings = match &settings.login {
+            // the client itself does not look there
+            Login::None => NatsSettings {
+                login: addresses.iter().find_map(login_of).unwrap_or(Login::None),
+                ..settings
+            },
+            _ => settings,
+        };
         let denied = Arc::new(FailureLog::default());
         let options = options(&settings, &denied).await?;
         let client = options.connect(&addresses[..]).await.map_err(|e| {
@@ -143,15 +157,19 @@ impl Nats {
             jobs: Arc::new(NatsQueue::new(context.clone(), streams::JOBS)),
             events: Arc::new(NatsQueue::new(context.clone(), streams::EVENTS)),
             results: Arc::new(NatsResults::new(context.clone())),
+            dead: Arc::new(NatsDead::new(context.clone())),
             leases: Arc::new(NatsKv::open(&context, streams::LEASES).await?),
             artifacts: self.artifacts(),
         })
     }
 
-    /// Sends what is still to be sent.
+    /// Sends what is still to be sent, as far as somebody takes it within two seconds: without a connection nobody would,
+    /// ever, and who flushes is about to go.
     pub async fn flush(&self) {
-        if let Err(error) = self.client.flush().await {
-            tracing::debug!(%error, "not flushed");
+        match tokio::time::timeout(FLUSH_WITHIN, self.client.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "not flushed"),
+            Err(_) => tracing::warn!("NATS is away: what was still to be sent is not"),
         }
     }
 
@@ -169,6 +187,7 @@ async fn options(settings: &NatsSettings, denied: &Arc<FailureLog>) -> Result<Co
     let told = denied.clone();
     let options = ConnectOptions::new()
         .name(&settings.name)
+        .custom_inbox_prefix(&settings.inbox)
         .ping_interval(PING)
         .connection_timeout(CONNECT_WITHIN)
         .subscription_capacity(WAITING_MAX)
@@ -229,6 +248,34 @@ fn said(denied: &FailureLog, event: Event) {
     }
 }
 
+/// What an address says of who we are: `nats://user:password@host`, or `nats://token@host`.
+fn login_of(address: &async_nats::ServerAddr) -> Option<Login> {
+    let user = decoded(address.username()?);
+    Some(match address.password() {
+        Some(password) => Login::Password(user, decoded(password)),
+        None => Login::Token(user),
+    })
+}
+
+/// Takes the percent signs out of a part of an address. One that stands for nothing stays as it is.
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
@@ -238,6 +285,24 @@ fn without_password(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::Login;
+
+    #[test]
+    fn an_address_may_say_who_we_are() {
+        let login = |url: &str| match super::login_of(&url.parse().unwrap()) {
+            Some(Login::Password(user, password)) => format!("{user} {password}"),
+            Some(Login::Token(token)) => token,
+            _ => String::new(),
+        };
+        for (url, shown) in [
+            ("nats://u:p%40s%3As@h:1", "u p@s:s"),
+            ("nats://t0k%en@h:1", "t0k%en"),
+            ("nats://h:1", ""),
+        ] {
+            assert_eq!(login(url), shown, "{url}");
+        }
+    }
+
     #[test]
     fn passwords_are_not_shown() {
         for (url, shown) in [

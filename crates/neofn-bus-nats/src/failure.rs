@@ -66,6 +66,14 @@ pub(crate) fn not_stored(
     use jetstream::context::PublishErrorKind as Kind;
     match (error.kind(), server_code(error)) {
         (Kind::MaxPayloadExceeded, _) => too_large(bytes, bytes_max),
+        // the stream itself takes less than the server; by how much it does not say
+        (
+            _,
+            Some(
+                jetstream::ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM
+                | jetstream::ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM,
+            ),
+        ) => too_large(bytes, bytes.saturating_sub(1).min(bytes_max)),
         (_, Some(jetstream::ErrorCode::STREAM_STORE_FAILED)) => BusError::Full(subject.to_owned()),
         (Kind::WrongLastSequence, _) => BusError::Conflict(subject.to_owned()),
         _ => unavailable(error),

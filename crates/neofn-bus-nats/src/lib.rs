@@ -5,6 +5,7 @@
 
 mod blobs;
 mod connect;
+mod dead;
 mod failure;
 mod headers;
 mod kv;

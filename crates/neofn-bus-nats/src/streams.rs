@@ -2,15 +2,17 @@
 //!
 //! Every setting here guards against a loss or a repetition that was seen: see docs/guides/cluster.md.
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType};
+use neofn_bus::port::LETTERS_MAX;
 use neofn_types::{Code, Error};
 use std::time::Duration;
 
 pub(crate) const JOBS: &str = "JOBS";
 pub(crate) const RESULTS: &str = "RESULTS";
 pub(crate) const EVENTS: &str = "EVENTS";
+pub(crate) const DEAD: &str = "DEAD";
 pub(crate) const LEASES: &str = "leases";
 pub(crate) const ARTIFACTS: &str = "artifacts";
 /// The consumer that all gateways share.
@@ -20,8 +22,8 @@ pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// Most messages of a queue, unless set otherwise.
 pub const MESSAGES_MAX: u32 = 1_000_000;
-/// Most messages that gateways work on at once.
-const TAKEN_MAX: i64 = 8_192;
+/// Most letters of all projects together.
+const LETTERS_TOTAL: i64 = 100_000;
 const DAY: Duration = Duration::from_secs(86_400);
 /// A node whose lease is older than this is gone.
 const LEASE: Duration = Duration::from_secs(15);
@@ -55,7 +57,7 @@ pub(crate) async fn ensure(context: &Context, settings: &StreamSettings, replica
         stream(context, config).await?;
     }
     for queue in [JOBS, EVENTS] {
-        consumer(context, queue).await?;
+        consumer(context, queue, settings).await?;
     }
     Ok(())
 }
@@ -102,9 +104,19 @@ fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
             allow_direct: true,
             ..base(
                 RESULTS,
-                &["function.result.*"],
+                &["function.result.>"],
                 "ends of invocations: the first one said stays",
             )
+        },
+        Config {
+            // of letters the oldest may go, but one project's do not push out another's
+            discard: DiscardPolicy::Old,
+            max_messages: LETTERS_TOTAL,
+            max_messages_per_subject: i64::try_from(LETTERS_MAX).unwrap_or(i64::MAX),
+            max_age: DAY * 14,
+            duplicate_window: DUPLICATES,
+            allow_direct: true,
+            ..base(DEAD, &["dead.*.*"], "messages that could never work")
         },
         bucket(LEASES, LEASE, "gateways that are there"),
         Config {
@@ -207,6 +219,43 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
         format!("{:?}", found.max_age),
     );
     compare("no_ack", wanted.no_ack.to_string(), found.no_ack.to_string());
+    // shorter, and a message that is sent again is run again
+    if !wanted.duplicate_window.is_zero() {
+        compare(
+            "duplicate_window",
+            format!("{:?}", wanted.duplicate_window),
+            format!("{:?}", found.duplicate_window),
+        );
+    }
+    compare(
+        "max_msg_size",
+        limit(wanted.max_message_size),
+        limit(found.max_message_size),
+    );
+    // whoever may send could take out what others sent
+    for (setting, wanted, found) in [
+        ("allow_rollup_hdrs", wanted.allow_rollup, found.allow_rollup),
+        ("deny_delete", wanted.deny_delete, found.deny_delete),
+        ("deny_purge", wanted.deny_purge, found.deny_purge),
+        ("sealed", wanted.sealed, found.sealed),
+        // the server turns it on by itself where it thinks fit
+        (
+            "allow_direct",
+            wanted.allow_direct,
+            wanted.allow_direct && found.allow_direct,
+        ),
+        // what flows in from elsewhere, or out
+        ("mirror", false, found.mirror.is_some()),
+        (
+            "sources",
+            false,
+            found.sources.as_ref().is_some_and(|s| !s.is_empty()),
+        ),
+        ("republish", false, found.republish.is_some()),
+        ("subject_transform", false, found.subject_transform.is_some()),
+    ] {
+        compare(setting, wanted.to_string(), found.to_string());
+    }
     if wanted.retention == RetentionPolicy::WorkQueue {
         compare(
             "max_msgs",
@@ -225,53 +274,131 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
     Err(Error::new(Code::BusMismatch, text))
 }
 
-async fn consumer(context: &Context, queue: &str) -> Result<(), Error> {
+/// Servers and clients write "none" as 0 or as -1.
+fn limit(n: i32) -> String {
+    if n <= 0 {
+        "unlimited".to_owned()
+    } else {
+        n.to_string()
+    }
+}
+
+async fn consumer(context: &Context, queue: &str, settings: &StreamSettings) -> Result<(), Error> {
     let wanted = pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        max_ack_pending: TAKEN_MAX,
+        // what was put off counts as taken: with less, the messages of one function that takes no more would keep everybody
+        // else's from being delivered
+        max_ack_pending: i64::from(settings.messages_max),
         // a limit would leave the message in the queue for ever, delivered to nobody
         max_deliver: -1,
         ..pull::Config::default()
     };
-    let fail = |e: String| {
-        Error::new(
-            Code::BusUnavailable,
-            format!("the consumer of {queue} cannot be made: {e}"),
-        )
-    };
     let mut tries = 0;
-    let found = loop {
-        let made = context.create_consumer_on_stream(wanted.clone(), queue).await;
-        match made {
-            Ok(made) => break made,
-            Err(e) => {
-                tries += 1;
-                if tries >= TRIES {
-                    return Err(fail(e.to_string()));
+    let last = loop {
+        // looked at before anything is made: making one that is there already would change it
+        let found: Result<PullConsumer, _> = context.get_consumer_from_stream(CONSUMER, queue).await;
+        let failed = match found {
+            Ok(found) => return same_consumer(queue, &wanted, &found.cached_info().config),
+            Err(e) if is_absent(&e.kind()) => {
+                match context
+                    .create_consumer_strict_on_stream(wanted.clone(), queue)
+                    .await
+                {
+                    Ok(_) => return Ok(()),
+                    // somebody else made it meanwhile: looked at in the next round
+                    Err(e) => e.to_string(),
                 }
-                tokio::time::sleep(PAUSE).await;
             }
+            Err(e) if e.kind() == ConsumerErrorKind::InvalidConsumerType => {
+                let text =
+                    format!("the consumer {CONSUMER} of {queue} is another one: it pushes, must be pulled");
+                return Err(Error::new(Code::BusMismatch, text));
+            }
+            Err(e) => e.to_string(),
+        };
+        tries += 1;
+        if tries >= TRIES {
+            break failed;
         }
+        tokio::time::sleep(PAUSE).await;
     };
-    let config = &found.cached_info().config;
-    if config.ack_wait != ACK_WAIT || config.max_deliver > 0 || config.ack_policy != AckPolicy::Explicit {
-        return Err(Error::new(
-            Code::BusMismatch,
-            format!(
-                "the consumer {CONSUMER} of {queue} is another one: ack_wait {:?}, max_deliver {}, ack {:?}; must be \
-                 {ACK_WAIT:?}, -1, Explicit",
-                config.ack_wait, config.max_deliver, config.ack_policy
-            ),
-        ));
+    Err(Error::new(
+        Code::BusUnavailable,
+        format!("the consumer of {queue} cannot be made: {last}"),
+    ))
+}
+
+fn is_absent(kind: &ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(e)
+        if e.error_code() == async_nats::jetstream::ErrorCode::CONSUMER_NOT_FOUND)
+}
+
+fn same_consumer(queue: &str, wanted: &pull::Config, found: &consumer::Config) -> Result<(), Error> {
+    let mut differences = Vec::new();
+    for (setting, wanted, found) in [
+        (
+            "ack_policy",
+            format!("{:?}", wanted.ack_policy),
+            format!("{:?}", found.ack_policy),
+        ),
+        (
+            "ack_wait",
+            format!("{:?}", wanted.ack_wait),
+            format!("{:?}", found.ack_wait),
+        ),
+        (
+            "max_deliver",
+            wanted.max_deliver.to_string(),
+            found.max_deliver.to_string(),
+        ),
+        (
+            "max_ack_pending",
+            wanted.max_ack_pending.to_string(),
+            found.max_ack_pending.to_string(),
+        ),
+        (
+            "deliver_policy",
+            format!("{:?}", wanted.deliver_policy),
+            format!("{:?}", found.deliver_policy),
+        ),
+        (
+            "filter_subjects",
+            String::new(),
+            [found.filter_subject.clone()]
+                .into_iter()
+                .chain(found.filter_subjects.clone())
+                .filter(|s| !s.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "),
+        ),
+        ("headers_only", false.to_string(), found.headers_only.to_string()),
+        ("backoff", "[]".to_owned(), format!("{:?}", found.backoff)),
+        (
+            "paused",
+            false.to_string(),
+            found.pause_until.is_some().to_string(),
+        ),
+    ] {
+        if wanted != found {
+            differences.push(format!("{setting} is {found:?}, must be {wanted:?}"));
+        }
     }
-    Ok(())
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "the consumer {CONSUMER} of {queue} is another one: {}",
+        differences.join("; ")
+    );
+    Err(Error::new(Code::BusMismatch, text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_nats::jetstream::stream::{Republish, Source, SubjectTransform};
 
     #[test]
     fn a_difference_is_named() {
@@ -288,5 +415,35 @@ mod tests {
             error.message,
             "the stream JOBS on this NATS server is another one: replicas is 3, must be 1; discard is Old, must be New"
         );
+        type Change = fn(&mut Config);
+        let changes: [(&str, Change); 8] = [
+            ("duplicate_window", |c| {
+                c.duplicate_window = Duration::from_secs(120)
+            }),
+            ("max_msg_size", |c| c.max_message_size = 64),
+            ("republish", |c| {
+                c.republish = Some(Republish {
+                    source: ">".to_owned(),
+                    destination: "spy.>".to_owned(),
+                    headers_only: false,
+                });
+            }),
+            ("mirror", |c| c.mirror = Some(Source::default())),
+            ("sources", |c| c.sources = Some(vec![Source::default()])),
+            ("subject_transform", |c| {
+                c.subject_transform = Some(SubjectTransform {
+                    source: ">".to_owned(),
+                    destination: "other.>".to_owned(),
+                });
+            }),
+            ("allow_rollup_hdrs", |c| c.allow_rollup = true),
+            ("deny_delete", |c| c.deny_delete = true),
+        ];
+        for (setting, change) in changes {
+            let mut found = wanted.clone();
+            change(&mut found);
+            let error = same(wanted, &found).unwrap_err();
+            assert!(error.message.contains(&format!("{setting} is ")), "{error}");
+        }
     }
 }

@@ -18,6 +18,7 @@ fn settings(urls: Vec<String>) -> NatsSettings {
         ca_file: None,
         certificate: None,
         name: "test".to_owned(),
+        inbox: "_INBOX".to_owned(),
     }
 }
 
@@ -90,6 +91,13 @@ async fn a_refused_subject_is_said_to_be_refused() {
         ..settings(server.urls())
     });
     let rpc = nats.await.unwrap().rpc();
+    // as the address says
+    let with = server.url().replace("nats://", "nats://w:p@");
+    let by_address = Nats::connect(settings(vec![with])).await.unwrap();
+    assert!(!by_address.url().contains("w:p"), "{}", by_address.url());
+    let wrong = server.url().replace("nats://", "nats://w:wrong@");
+    let wrong = Nats::connect(settings(vec![wrong])).await.err().unwrap();
+    assert_eq!(wrong.code, Code::BusDenied, "{wrong}");
     let denied = rpc
         .request("secret.subject", Message::new("x"), Duration::from_secs(1))
         .await;
@@ -154,9 +162,8 @@ async fn a_server_that_asks_for_certificates_gets_ours_and_no_other() {
     assert!(in_the_clear.await.is_err());
 }
 
-/// The permissions that we publish are enough for each role, and a worker's are no more.
-#[tokio::test(flavor = "multi_thread")]
-async fn each_role_has_what_it_needs_by_its_nkey() {
+/// A server with the users that we publish, and a key for each: gateway, worker, client.
+fn published_users() -> (NatsServer, Vec<nkeys::KeyPair>) {
     let published = include_str!("../../../deploy/nats/nats.conf");
     let (_, mut more) = published
         .split_once("authorization {")
@@ -173,10 +180,119 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
             ..NatsConfig::default()
         },
     );
+    (server, pairs)
+}
+
+/// Nobody hears what is not for him: other inboxes carry keys, results and host calls of every tenant.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hears_what_is_for_others() {
+    let (server, pairs) = published_users();
+    for (role, own, foreign) in [
+        (
+            1,
+            vec!["neofn.inbox.worker.w1.>", "neofn.worker.w1.*"],
+            vec![
+                ">",
+                "_INBOX.>",
+                "neofn.inbox.>",
+                "neofn.inbox.worker.*.>",
+                "neofn.inbox.gateway.g1.>",
+                "neofn.worker.*.*",
+                "neofn.worker.w2.run",
+                "neofn.host.*.*",
+                "jobs.>",
+                "function.result.>",
+                "$JS.>",
+            ],
+        ),
+        (
+            2,
+            vec!["_INBOX.demo.>", "function.result.demo.>"],
+            vec![
+                ">",
+                "_INBOX.>",
+                "_INBOX.other.>",
+                "neofn.>",
+                "jobs.>",
+                "jobs.js.demo.f",
+                "events.>",
+                "function.result.>",
+                "function.result.other.>",
+                "function.js.demo.f",
+            ],
+        ),
+    ] {
+        let seed = pairs[role].seed().unwrap();
+        for (allowed, subject) in own
+            .iter()
+            .map(|s| (true, s))
+            .chain(foreign.iter().map(|s| (false, s)))
+        {
+            let refused = std::sync::Arc::new(tokio::sync::Notify::new());
+            let told = refused.clone();
+            let client = async_nats::ConnectOptions::with_nkey(seed.clone())
+                .custom_inbox_prefix(if role == 1 {
+                    "neofn.inbox.worker.w1"
+                } else {
+                    "_INBOX.demo"
+                })
+                .event_callback(move |event| {
+                    let told = told.clone();
+                    async move {
+                        if event
+                            .to_string()
+                            .to_lowercase()
+                            .contains("permissions violation for subscription")
+                        {
+                            told.notify_one();
+                        }
+                    }
+                })
+                .connect(server.url())
+                .await
+                .unwrap();
+            let _heard = client.subscribe(subject.to_string()).await.unwrap();
+            // the server answers in order: after this its refusal would be here
+            client.flush().await.unwrap();
+            let within = if allowed { Duration::from_millis(300) } else { SOON };
+            let was_refused = tokio::time::timeout(within, refused.notified()).await.is_ok();
+            assert_eq!(was_refused, !allowed, "{role}: {subject}");
+        }
+    }
+    // nor may a worker take anything out of the object store, or ask for the work itself
+    let worker = Nats::connect(NatsSettings {
+        login: Login::Nkey(pairs[1].seed().unwrap()),
+        inbox: "neofn.inbox.worker.w1".to_owned(),
+        ..settings(server.urls())
+    });
+    let rpc = worker.await.unwrap().rpc();
+    for subject in [
+        "$JS.API.STREAM.PURGE.OBJ_artifacts",
+        "$JS.API.CONSUMER.MSG.NEXT.JOBS.gateways",
+        "$JS.API.STREAM.MSG.GET.JOBS",
+        "neofn.worker.w2.run",
+        "neofn.beat.w2",
+    ] {
+        let denied = rpc
+            .request(subject, Message::new(""), Duration::from_secs(1))
+            .await;
+        assert!(
+            matches!(denied, Err(BusError::Denied(_))),
+            "{subject}: {denied:?}"
+        );
+    }
+}
+
+/// The permissions that we publish are enough for each role.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_has_what_it_needs_by_its_nkey() {
+    let (server, pairs) = published_users();
+    let inboxes = ["neofn.inbox.gateway.g1", "neofn.inbox.worker.w1", "_INBOX.demo"];
     let connect = |n: usize| {
         let login = Login::Nkey(pairs[n].seed().unwrap());
         let settings = NatsSettings {
             login,
+            inbox: inboxes[n].to_owned(),
             ..settings(server.urls())
         };
         async move { Nats::connect(settings).await.unwrap() }
@@ -223,7 +339,11 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
         .unwrap();
     assert_eq!(ran.payload, "answer");
     let client = connect(2).await.rpc();
-    let mut functions = gateway.rpc().serve("function.js.*", Some("neofn")).await.unwrap();
+    let mut functions = gateway
+        .rpc()
+        .serve("function.js.*.*", Some("neofn"))
+        .await
+        .unwrap();
     tokio::spawn(async move {
         let received = functions.next().await.unwrap();
         received
@@ -234,7 +354,7 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
             .unwrap();
     });
     let answer = client
-        .request("function.js.hello", Message::new("{}"), SOON)
+        .request("function.js.demo.hello", Message::new("{}"), SOON)
         .await
         .unwrap();
     assert_eq!(answer.payload, "result");
@@ -254,11 +374,17 @@ async fn conformance_of_a_gateway(gateway: &Nats) {
     taken.pop().unwrap().done().await.unwrap();
     assert!(
         bus.results
-            .settle("function.result.1", Message::new("{}"))
+            .settle("function.result.demo.f.1", Message::new("{}"))
             .await
             .unwrap()
     );
-    assert!(bus.results.settled("function.result.1").await.unwrap().is_some());
+    assert!(
+        bus.results
+            .settled("function.result.demo.f.1")
+            .await
+            .unwrap()
+            .is_some()
+    );
     bus.leases
         .put("g1", bytes::Bytes::from_static(b"{}"))
         .await

@@ -2,10 +2,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a suite that does not hold stops loudly; it is compiled for tests alone"
 )]
 
-use crate::port::{Bus, Delivery, Kv};
+use crate::port::{Bus, DeadLetter, Delivery, Kv, LETTER_BYTES_MAX};
 use crate::{BusError, Message};
 use bytes::Bytes;
 use neofn_types::Digest;
@@ -24,6 +25,7 @@ pub async fn run(bus: &Bus) {
     queue_takes_an_id_once(bus).await;
     queue_refuses_when_full(bus).await;
     results_are_said_once(bus).await;
+    letters_are_kept(bus).await;
     buckets_compare_and_set(&*bus.leases).await;
     blobs_are_what_their_name_says(bus).await;
 }
@@ -207,6 +209,37 @@ async fn results_are_said_once(bus: &Bus) {
     assert!(!bus.results.settle(subject, Message::new("second")).await.unwrap());
     let kept = bus.results.settled(subject).await.unwrap().unwrap();
     assert_eq!((&kept.payload[..], kept.get("a")), (&b"first"[..], Some("1")));
+}
+
+async fn letters_are_kept(bus: &Bus) {
+    assert_eq!(bus.dead.list("demo", 10).await.unwrap(), []);
+    let letter = |id: &str, project: Option<&str>, bytes: usize| DeadLetter {
+        subject: "events.demo".to_owned(),
+        id: id.to_owned(),
+        reason: "NF0707: no type\nat all".to_owned(),
+        project: project.map(str::to_owned),
+        at_ms: 0,
+        message: Message::new(vec![b'x'; bytes]).header("Kept", "yes"),
+    };
+    for (id, project, bytes) in [
+        ("demo.events.1", Some("demo"), 3),
+        ("demo.events.1", Some("demo"), 3),
+        ("other.events.1", Some("other"), 3),
+        ("unnamed", None, 3),
+        ("demo.events.2", Some("demo"), LETTER_BYTES_MAX + 1),
+    ] {
+        bus.dead.keep(letter(id, project, bytes)).await.unwrap();
+    }
+    let found = bus.dead.list("demo", 10).await.unwrap();
+    let shown: Vec<_> = found.iter().map(|l| (&*l.id, l.message.payload.len())).collect();
+    assert_eq!(shown, [("demo.events.2", LETTER_BYTES_MAX), ("demo.events.1", 3)]);
+    assert_eq!(
+        (&*found[0].subject, found[0].message.get("kept")),
+        ("events.demo", Some("yes"))
+    );
+    assert!(found[0].reason.starts_with("NF0707"), "{}", found[0].reason);
+    assert_eq!(bus.dead.list("demo", 1).await.unwrap().len(), 1);
+    assert_eq!(bus.dead.list("other", 10).await.unwrap().len(), 1);
 }
 
 async fn buckets_compare_and_set(kv: &dyn Kv) {

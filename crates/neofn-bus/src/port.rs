@@ -18,6 +18,8 @@ pub struct Bus {
     pub events: Arc<dyn JobQueue>,
     /// Ends of invocations, for those who asked for them over the bus.
     pub results: Arc<dyn Results>,
+    /// Messages that could never work.
+    pub dead: Arc<dyn DeadLetters>,
     /// Gateways, each under its id; an entry that is not renewed goes.
     pub leases: Arc<dyn Kv>,
     /// Compiled forms by digest.
@@ -125,6 +127,37 @@ pub trait Results: Send + Sync + 'static {
     async fn settle(&self, subject: &str, message: Message) -> Result<bool, BusError>;
     /// What was said.
     async fn settled(&self, subject: &str) -> Result<Option<Message>, BusError>;
+}
+
+/// A message that could never work, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where it was sent to.
+    pub subject: String,
+    /// What its sender's id is called, as in the subject where the refusal is said.
+    pub id: String,
+    /// A code and a sentence.
+    pub reason: String,
+    /// Whose; none: its subject names nobody.
+    pub project: Option<String>,
+    /// When it was kept, Unix time in milliseconds; set by the keeper.
+    pub at_ms: i64,
+    /// What was sent, cut to [`LETTER_BYTES_MAX`]; without credentials.
+    pub message: Message,
+}
+
+/// Most bytes that are kept of a message that could never work.
+pub const LETTER_BYTES_MAX: usize = 64 << 10;
+/// Most letters of a queue that are kept for a project; the oldest go first, and none stays longer than two weeks.
+pub const LETTERS_MAX: usize = 1_000;
+
+/// Keeps messages that could never work, for somebody to look at.
+#[async_trait]
+pub trait DeadLetters: Send + Sync + 'static {
+    /// Keeps one; the same one within some minutes is kept once.
+    async fn keep(&self, letter: DeadLetter) -> Result<(), BusError>;
+    /// Those of a project, newest first, at most `most`.
+    async fn list(&self, project: &str, most: usize) -> Result<Vec<DeadLetter>, BusError>;
 }
 
 /// An entry of a bucket.

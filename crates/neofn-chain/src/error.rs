@@ -24,7 +24,13 @@ pub enum ChainError {
         /// Its network.
         found: u32,
         /// Ours.
-        expected: u32,
+        expected: String,
+    },
+    /// Nodes that name several networks.
+    #[error("the nodes are not on one network: {said}")]
+    Networks {
+        /// What each of them says.
+        said: String,
     },
     /// A block that does not continue the one before it.
     #[error("block {height} continues {found}, but block {} is {expected}", height.saturating_sub(1))]
@@ -89,7 +95,7 @@ impl ChainError {
         match self {
             Self::Unreachable(_) => Code::ChainUnreachable,
             Self::Answer { .. } => Code::ChainAnswer,
-            Self::Network { .. } => Code::ChainNetwork,
+            Self::Network { .. } | Self::Networks { .. } => Code::ChainNetwork,
             Self::Forked { .. } => Code::ChainForked,
             Self::Fault(_) => Code::ScriptFault,
             Self::Dev(_) => Code::DevChainFailed,

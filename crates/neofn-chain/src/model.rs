@@ -59,6 +59,15 @@ impl Block {
     }
 }
 
+/// What one node calls a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockName {
+    /// The node, as [`NodeStatus::url`] names it.
+    pub node: String,
+    /// The block's name.
+    pub hash: Hash256,
+}
+
 /// A transaction, and once it is in a block what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionInfo {

@@ -3,12 +3,12 @@
 use crate::error::ChainError;
 use crate::manager::{TxId, TxRecord};
 use crate::model::{
-    Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
-    Presence, Sent, Session,
+    Block, BlockName, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus,
+    Policy, Presence, Sent, Session,
 };
 use crate::stack::StackItem;
 use async_trait::async_trait;
-use neofn_types::{Datoshi, Hash256, ProjectName, ScriptHash};
+use neofn_types::{Datoshi, Error, Hash256, ProjectName, ScriptHash};
 use std::ops::Range;
 use tokio::sync::watch;
 
@@ -60,8 +60,15 @@ pub trait Chain: Send + Sync + 'static {
     /// head and at least one when the first exists.
     async fn blocks(&self, heights: Range<u64>) -> Result<Vec<Block>, ChainError>;
 
+    /// What each node in use calls the block of a height; those that have it not, or cannot be asked, are left out.
+    async fn block_names(&self, height: u64) -> Vec<BlockName>;
+
     /// A transaction, wherever it is.
     async fn transaction(&self, hash: Hash256) -> Result<FoundTransaction, ChainError>;
+
+    /// As [`Chain::transaction`], but that one is in a block is not one node's word where there are more: block, height and
+    /// how it ended are what two of them say. Until they do, it is not in a block.
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError>;
 
     /// What a transaction in a block did.
     async fn application_log(&self, transaction: Hash256) -> Result<Vec<Execution>, ChainError>;
@@ -154,4 +161,23 @@ pub trait TxStore: Send + Sync + 'static {
         before: Option<TxId>,
         limit: u32,
     ) -> Result<Vec<TxRecord>, TxStoreError>;
+}
+
+/// Why a transaction is not signed.
+#[derive(Debug)]
+pub enum Uncovered {
+    /// Nobody bears what it would take; asking again is refused again until something changes.
+    Refused(Error),
+    /// Not known now; nothing is signed until it is.
+    Later(Error),
+}
+
+/// Who sees to it that somebody bears what a transaction takes out of the platform's accounts: fees, and what it gives away.
+#[async_trait]
+pub trait Cover: Send + Sync + 'static {
+    /// Sets aside what the transaction as it is built now would take. Asked for before each signature, of a transaction
+    /// that is on disk; asking again changes nothing while it needs no more.
+    async fn cover(&self, record: &TxRecord) -> Result<(), Uncovered>;
+    /// Gives back what was set aside for one that was forgotten before anything was signed.
+    async fn release(&self, id: TxId);
 }

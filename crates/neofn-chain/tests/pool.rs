@@ -12,7 +12,7 @@ mod until;
 
 use fake::{Fake, Mood};
 use neofn_chain::ChainError;
-use neofn_chain::model::{NetworkId, Presence};
+use neofn_chain::model::{NetworkId, Presence, VmState};
 use neofn_chain::pool::Pool;
 use neofn_chain::port::Chain as _;
 use neofn_testkit::Neo;
@@ -151,7 +151,7 @@ async fn a_wrong_start_is_said() {
 
     let mut wanted = options(&[neo.rpc()]);
     wanted.patience = Duration::from_millis(200);
-    wanted.network = Some(NetworkId(860_833_102));
+    wanted.networks = vec![NetworkId(860_833_102)];
     let (code, words) = said(Pool::connect(wanted).await.err());
     assert_eq!(code, Code::ChainNetwork, "{words}");
 
@@ -209,5 +209,44 @@ async fn one_node_under_two_names_is_one_witness() {
     assert_eq!(
         pool.presence(Hash256([7; 32]), 0).await.unwrap(),
         Presence::Absent { witnesses: 1 }
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_of_a_transaction_is_not_one_nodes_word() {
+    let neo = Neo::start();
+    let liar = Fake::start(&neo.rpc(), Mood::Faulting).await;
+    let honest = Fake::start(&neo.rpc(), Mood::Honest).await;
+    let two = pool(&[liar.url(), neo.rpc()]).await;
+    let three = pool(&[liar.url(), honest.url(), neo.rpc()]).await;
+    let [from, to, ..] = neo.accounts() else {
+        panic!("two accounts")
+    };
+    let hash: Hash256 = neo.transfer(from, to.address, "GAS", "1").parse().unwrap();
+    let at = neo.height();
+    until("all have told of the block", || {
+        let all = [&two, &three];
+        all.iter()
+            .all(|p| p.head().height >= at && p.nodes().iter().all(|n| n.height.is_some_and(|h| h >= at)))
+    })
+    .await;
+    let said = two.settled(hash).await.unwrap();
+    assert_eq!(said.included, None, "one says FAULT, the other HALT: {said:?}");
+    let said = three.settled(hash).await.unwrap();
+    assert!(said.included.is_some(), "{said:?}");
+    assert_eq!(said.transaction.executions[0].state, VmState::Halt);
+    // of two, one that cannot be asked is not waited for
+    liar.feels(Mood::Html);
+    let said = two.settled(hash).await.unwrap();
+    assert!(
+        said.included.is_some() && said.transaction.executions[0].state == VmState::Halt,
+        "{said:?}"
+    );
+    liar.feels(Mood::Honest);
+    in_use(&two, 0).await;
+    let said = two.settled(hash).await.unwrap();
+    assert!(
+        said.included.is_some() && said.transaction.executions[0].state == VmState::Halt,
+        "{said:?}"
     );
 }

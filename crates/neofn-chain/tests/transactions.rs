@@ -146,6 +146,7 @@ impl Rig {
             chain: chain.clone(),
             signer: signer.clone(),
             store: store.clone(),
+            cover: None,
             clock: support::clock(),
             entropy: Arc::new(Random),
         });
@@ -350,30 +351,42 @@ async fn what_would_fail_is_said_before_anything_is_signed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_on_chain_is_told_with_its_reason() {
     let rig = Rig::start().await;
-    // asserts that it runs in a block that comes later than the one it was tried out in
+    let (chain, transactions) = held(&rig);
+    let sender = rig.account(0).script_hash();
+    let before = rig.balance(sender).await;
+    // asserts that it runs before a height: true when it is tried out, no longer true once it is let through
+    let height = rig.chain.head().height + 30;
     let mut script = ScriptBuilder::new();
     let ledger: ScriptHash = "0xda65b600f7124ce6c79950c1772a36403104f2be".parse().unwrap();
     script
         .call(ledger, "currentIndex", CallFlags::ReadOnly, &[])
         .unwrap();
-    script.integer(&(rig.chain.head().height + 3).into());
+    script.integer(&height.into());
     // LT, ASSERT
     script.op(0xb5).op(0x39);
-    let request = rig.request("late", script.into_bytes());
-    let unsigned = rig.transactions.predict(request.clone()).await;
-    // a slow machine may have come past the height: then it faults beforehand, which is the other test
-    if unsigned.is_err() {
-        return;
+    let signed = transactions
+        .submit(rig.request("early", script.into_bytes()))
+        .await
+        .unwrap();
+    assert_eq!(signed.state, TxState::Signed);
+    rig.neo.wait_for_height(height + 1);
+    chain.1.store(false, std::sync::atomic::Ordering::SeqCst);
+    let mut record = signed;
+    for _ in 0..200 {
+        transactions.activate().await.unwrap();
+        record = transactions.get(record.id).await.unwrap();
+        if record.state.is_final() {
+            break;
+        }
+        rig.neo.wait_for_height(rig.chain.head().height + 1);
     }
-    rig.neo.wait_for_height(rig.chain.head().height + 1);
-    if let Ok(record) = rig.transactions.submit(request).await {
-        let record = rig.mined(record.id).await;
-        let outcome = record.outcome.unwrap();
-        assert!(
-            outcome.state == VmState::Halt || outcome.exception.is_some(),
-            "{outcome:?}"
-        );
-    }
+    assert_eq!(record.state, TxState::Mined, "{record:?}");
+    let outcome = record.outcome.clone().unwrap();
+    assert_eq!(outcome.state, VmState::Fault, "{outcome:?}");
+    let exception = outcome.exception.unwrap();
+    assert!(exception.contains("ASSERT"), "{exception}");
+    let burnt = before - rig.balance(sender).await;
+    assert_eq!(burnt, record.fees().0, "the fees are gone, and nothing else");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -464,6 +477,7 @@ macro_rules! pass {
             fn network(&self) -> neofn_chain::model::NetworkId { self.0.network() }
             fn watch(&self) -> tokio::sync::watch::Receiver<neofn_chain::model::Head> { self.0.watch() }
             fn nodes(&self) -> Vec<neofn_chain::model::NodeStatus> { self.0.nodes() }
+            async fn block_names(&self, height: u64) -> Vec<neofn_chain::model::BlockName> { self.0.block_names(height).await }
             async fn send(&self, bytes: &[u8]) -> Result<neofn_chain::model::Sent, neofn_chain::ChainError> {
                 if self.1.load(std::sync::atomic::Ordering::SeqCst) {
                     return Err(neofn_chain::ChainError::Unreachable("held back".to_owned()));
@@ -479,6 +493,7 @@ pass! {
     block(height: u64) -> m::Block;
     blocks(heights: std::ops::Range<u64>) -> Vec<m::Block>;
     transaction(hash: Hash256) -> m::FoundTransaction;
+    settled(hash: Hash256) -> m::FoundTransaction;
     application_log(hash: Hash256) -> Vec<m::Execution>;
     presence(hash: Hash256, after: u64) -> Presence;
     invoke_script(script: &[u8], callers: &[neofn_chain::port::Caller]) -> m::Invocation;
@@ -497,6 +512,7 @@ fn held(rig: &Rig) -> (Arc<Held>, Transactions) {
         chain: chain.clone(),
         signer: rig.signer.clone(),
         store: Arc::new(Memory::default()),
+        cover: None,
         clock: support::clock(),
         entropy: Arc::new(Random),
     });

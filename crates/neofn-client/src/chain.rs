@@ -5,9 +5,9 @@ use crate::api::{Page, escape, json};
 use crate::transport::{Call, Client};
 use neofn_types::{FunctionName, ProjectName};
 use neofn_wire::{
-    ChainCall, ChainInvoke, ChainView, ContractRequest, DecodeRequest, KeyImport, PolicyView, ReplaceRequest,
-    SentView, ServiceList, SignatureList, SignerAccountView, SignerView, TransactionList, TransactionView,
-    WitnessRequest,
+    ChainCall, ChainInvoke, ChainView, ContractRequest, DecodeRequest, KeyImport, PolicyView, RecheckRequest,
+    RecheckView, ReplaceRequest, SentView, ServiceList, SignatureList, SignerAccountView, SignerView,
+    TransactionList, TransactionView, WitnessRequest,
 };
 use serde_json::Value;
 
@@ -60,6 +60,11 @@ impl Client {
     /// A block with what happened in it.
     pub fn block(&self, height: u64) -> Result<Value, Error> {
         self.call(&Call::get(format!("/api/v1/chain/blocks/{height}")))
+    }
+    /// Compares the last block that was read with what nodes call it; with `apply` it is read again.
+    pub fn recheck_chain(&self, apply: bool) -> Result<RecheckView, Error> {
+        let body = json(&RecheckRequest { apply })?;
+        self.call(&Call::send("POST", "/api/v1/chain/recheck".to_owned(), &body))
     }
     /// A transaction of the chain.
     pub fn chain_transaction(&self, hash: &str) -> Result<Value, Error> {

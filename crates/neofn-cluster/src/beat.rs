@@ -35,7 +35,7 @@ impl Role {
 /// What does not change while a node runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
-    /// Another one at every start.
+    /// Another one at every start, unless its operator named it.
     pub id: String,
     /// What it does.
     pub role: Role,

@@ -75,6 +75,13 @@ pub(crate) struct Members(BTreeMap<String, Member>);
 impl Members {
     /// A node said that it is there; answers whether that is new or opens it for work again.
     pub(crate) fn hear(&mut self, beat: Beat, now: Duration) -> bool {
+        let known = self.0.get(&beat.seat.id);
+        if known.is_some_and(|m| {
+            (m.beat.seat.started_at, m.beat.seat.pid) != (beat.seat.started_at, beat.seat.pid)
+        }) {
+            // started anew under its name: what the one before had in hand is lost
+            self.lose(&beat.seat.id);
+        }
         if let Some(member) = self.0.get_mut(&beat.seat.id) {
             let freed = member.beat.draining && !beat.draining || member.beat.running > beat.running;
             member.beat = beat;
@@ -340,6 +347,23 @@ mod tests {
         full.running = 4;
         members.hear(full, Duration::ZERO);
         assert_eq!(members.misfits(js), None);
+    }
+
+    #[test]
+    fn a_worker_that_comes_back_under_its_name_has_lost_its_runs() {
+        let mut members = Members::default();
+        members.hear(beat("w1"), Duration::ZERO);
+        let (id, gone) = members.choose("p/f", &engine(), &[]).unwrap();
+        members.hear(beat("w1"), Duration::ZERO);
+        assert!(!gone.is_cancelled(), "the same one says that it is still there");
+        let mut anew = beat("w1");
+        anew.seat.started_at = UnixMillis(1);
+        assert!(
+            members.hear(anew, Duration::ZERO),
+            "there is a place for work again"
+        );
+        assert!(gone.is_cancelled(), "{id} is another process now");
+        assert_eq!(members.list()[0].ours, 0);
     }
 
     #[test]

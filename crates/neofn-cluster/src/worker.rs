@@ -65,7 +65,9 @@ impl Worker {
     /// Begins to take runs.
     pub async fn start(options: WorkerOptions) -> Result<Self, BusError> {
         let rpc = options.rpc.clone();
-        let mut requests = rpc.serve(&wire::worker(&options.seat.id, "*"), None).await?;
+        // as a group of its own: if another one was started under the same name, a run still goes to one of them
+        let id = &options.seat.id;
+        let mut requests = rpc.serve(&wire::worker(id, "*"), Some(id)).await?;
         let inner = Arc::new(Inner {
             options,
             running: AtomicU32::new(0),

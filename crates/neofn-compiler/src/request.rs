@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct SourceLimits {
     /// The bundled module.
     pub bundle_bytes_max: u64,
+    /// The function's own files together: those that are no package's.
+    pub own_bytes_max: u64,
     /// All uploaded files together, paths included.
     pub upload_bytes_max: u64,
     /// Uploaded files.
@@ -25,6 +27,7 @@ impl Default for SourceLimits {
     fn default() -> Self {
         Self {
             bundle_bytes_max: 1 << 20,
+            own_bytes_max: 4 << 20,
             upload_bytes_max: 16 << 20,
             files_max: 20_000,
             path_bytes_max: 512,

@@ -23,6 +23,25 @@ pub(crate) fn check(request: &CompileRequest) -> Vec<Diagnostic> {
         ));
         return found;
     }
+    let own = |path: &str| !path.starts_with("node_modules/") && !path.contains("/node_modules/");
+    let own_files = request.files.iter().filter(|(path, _)| own(path));
+    let sizes: Vec<(u64, &str)> = own_files
+        .map(|(path, text)| (bytes(text), path.as_str()))
+        .collect();
+    let own_bytes: u64 = sizes.iter().map(|(size, _)| size).sum();
+    if own_bytes > limits.own_bytes_max {
+        let largest = sizes.iter().max().map_or("", |(_, path)| path);
+        found.push(finding(
+            Code::SourceTooLarge,
+            "",
+            format!(
+                "the function's own files are {own_bytes} bytes, most of them in {:?}; the limit is {}",
+                cut(largest),
+                limits.own_bytes_max
+            ),
+        ));
+        return found;
+    }
     if request.files.len() > usize::try_from(limits.files_max).unwrap_or(usize::MAX) {
         found.push(finding(
             Code::SourceTooLarge,

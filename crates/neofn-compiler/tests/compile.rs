@@ -140,6 +140,25 @@ async fn json_and_packages_by_exports_module_and_main() {
 }
 
 #[tokio::test]
+async fn packages_that_ask_for_their_build_get_the_one_for_production() {
+    let files = [
+        (
+            "index.ts",
+            "import b from \"b\";\nexport const handler = () => b;\n",
+        ),
+        ("node_modules/b/package.json", r#"{"name":"b"}"#),
+        (
+            "node_modules/b/index.js",
+            "module.exports = process.env.NODE_ENV === 'production' ? 'the small one' : 'the chatty one';",
+        ),
+    ];
+    let out = compile(project("index.ts", &files)).await;
+    assert!(out.code.contains("the small one"), "{}", out.code);
+    assert!(!out.code.contains("process"), "{}", out.code);
+    assert!(!out.code.contains("chatty"), "{}", out.code);
+}
+
+#[tokio::test]
 async fn every_form_of_handler() {
     for (source, export) in [
         (
@@ -302,17 +321,20 @@ async fn imports_that_lead_out_are_refused_with_what_to_do() {
         ("..\\\\x", "forward slashes"),
         ("", "not a path"),
     ] {
-        let source = format!("import x from \"{import}\";\nexport const handler = () => x;");
-        let (stage, found) = refusal(project(
-            "index.ts",
-            &[("index.ts", &source), ("style.css", "a{}")],
-        ))
-        .await;
-        assert_eq!(stage.as_str(), "validate");
-        assert_eq!(codes(&found), ["NF0105"], "{import}");
-        assert_eq!((found[0].line, found[0].column), (1, 15), "{import}");
-        let said = format!("{} {}", found[0].message, found[0].hint);
-        assert!(said.contains(word), "{import}: {said}");
+        // used or not
+        for used in ["x", "1"] {
+            let source = format!("import x from \"{import}\";\nexport const handler = () => {used};");
+            let (stage, found) = refusal(project(
+                "index.ts",
+                &[("index.ts", &source), ("style.css", "a{}")],
+            ))
+            .await;
+            assert_eq!(stage.as_str(), "validate");
+            assert_eq!(codes(&found), ["NF0105"], "{import}");
+            assert_eq!((found[0].line, found[0].column), (1, 15), "{import}");
+            let said = format!("{} {}", found[0].message, found[0].hint);
+            assert!(said.contains(word), "{import}: {said}");
+        }
     }
     // types vanish, whether they say so or not
     let types = "import { Context, Other } from \"neofn\";\nimport type { T } from \"nowhere\";\nexport type { U } from \"nowhere\";\nexport const handler = (e: Other, ctx: Context): T => 1 as never;";

@@ -268,7 +268,12 @@ impl Inner {
         let failure = ended.outcome.as_ref().err();
         let code = failure.map(|f| f.code);
         self.counters.ended(code, ended.duration, ended.units.total);
-        tracing::debug!(code = code.map(Code::as_str), units = ended.units.total, duration = ?ended.duration, "ended");
+        let (units, duration) = (ended.units.total, ended.duration);
+        match code.map(Code::as_str) {
+            // the function's, not the node's: no warning, but what a person looks for by its trace
+            Some(code) => tracing::info!(%id, function = %key, code, units, ?duration, "failed"),
+            None => tracing::debug!(%id, function = %key, units, ?duration, "ended"),
+        }
         self.followers.tell(key, || LogEntry {
             id,
             version,

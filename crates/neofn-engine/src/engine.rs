@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) manifests: Arc<Manifests>,
     pub(crate) followers: Followers,
     pub(crate) triggers: Control,
+    /// A claimed invocation ended here.
+    pub(crate) ended: tokio::sync::Notify,
     /// Whether this node reads the chain and makes the runs of time.
     pub(crate) leading: Leading,
     /// Everything that must end before the process does.
@@ -94,6 +96,7 @@ impl Engine {
             manifests: Arc::default(),
             followers: Followers::new(options.follow_entries_max),
             triggers: Control::default(),
+            ended: tokio::sync::Notify::new(),
             leading: Leading::new(
                 ports.leases.clone(),
                 options.clock.clone(),
@@ -115,6 +118,11 @@ impl Engine {
     /// Makes a version of the code and moves `live` to it, or leaves everything as it was.
     pub async fn deploy(&self, deploy: Deploy) -> Result<Deployed, DeployError> {
         self.inner.clone().deploy(deploy).await
+    }
+    /// Waits until an invocation that waited in the queue has ended on this node, or did since the last call. For one that
+    /// waits.
+    pub async fn ended(&self) {
+        self.inner.ended.notified().await;
     }
     /// Runs the live version and waits for its end.
     pub async fn invoke(&self, invoke: Invoke) -> Result<Invoked, Error> {
@@ -312,6 +320,11 @@ impl Engine {
     /// The chain that this node follows (NF0816 without one).
     pub fn chain(&self) -> Result<Arc<dyn Chain>, Error> {
         self.inner.chain_port().cloned()
+    }
+    /// Compares the last block that was read with what nodes call it; with `apply` it is read again where they agree on
+    /// another one.
+    pub async fn recheck_chain(&self, apply: bool) -> Result<crate::triggers::Recheck, Error> {
+        self.inner.recheck(apply).await
     }
     /// How the chain is followed right now; none without one.
     #[must_use]

@@ -4,15 +4,13 @@ use crate::dispatch::Waiting;
 use neofn_sched::{BreakerRule, Caps, Go, Health, Refused, Scheduler, Share, Wait};
 use neofn_types::{FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 pub(crate) struct Gate {
     scheduler: Mutex<Scheduler<ProjectName, FunctionName, Waiting>>,
-    /// Claims that wait for a slot.
-    waiting: Mutex<HashSet<InvocationId>>,
     // set while queued work waits for a slot, so that plain calls wake nobody
     wanted: AtomicBool,
     /// Wakes the dispatcher.
@@ -30,7 +28,6 @@ impl Gate {
     pub(crate) fn new(caps: Caps, breaker: BreakerRule) -> Self {
         Self {
             scheduler: Mutex::new(Scheduler::new(caps, breaker)),
-            waiting: Mutex::default(),
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -56,15 +53,12 @@ impl Gate {
     /// Claimed work, to be started when it may.
     pub(crate) fn offer(&self, waiting: Waiting, function_max: u32, expires: UnixMillis) {
         let (project, function) = (waiting.key().project.clone(), waiting.key().function.clone());
-        self.waiting.lock().insert(waiting.id());
         let mut scheduler = self.scheduler.lock();
         scheduler.offer(&project, &function, function_max, expires, waiting);
     }
     /// The next that may go, with its slot; without one when it is too old to run.
     pub(crate) fn next(self: &Arc<Self>, now: UnixMillis) -> Option<(Waiting, Option<Slot>)> {
         let next = self.scheduler.lock().next(now)?;
-        let (Go::Start(waiting) | Go::Expired(waiting)) = &next;
-        self.waiting.lock().remove(&waiting.id());
         Some(match next {
             Go::Start(waiting) => {
                 let slot = self.slot(waiting.key(), Share::Queue);
@@ -99,11 +93,10 @@ impl Gate {
     }
     /// Whether a claim waits for a slot.
     pub(crate) fn holds(&self, id: InvocationId) -> bool {
-        self.waiting.lock().contains(&id)
+        self.scheduler.lock().items().any(|waiting| waiting.id() == id)
     }
     /// What waits; nothing is started any more.
     pub(crate) fn drain(&self) -> Vec<Waiting> {
-        self.waiting.lock().clear();
         self.scheduler.lock().drain()
     }
     /// Why queued work of a function waits.

@@ -666,6 +666,28 @@ pub trait ReplyStore: Send + Sync + 'static {
     async fn end_reply(&self, name: Digest, reply: Option<Reply>) -> Result<(), StoreError>;
 }
 
+/// Remembers who is to be told how an invocation ended. A promise outlives the node that gave it: whoever opens the store
+/// next finds what is still to be told.
+#[async_trait]
+pub trait PromiseStore: Send + Sync + 'static {
+    /// Notes that whoever named his request `token` is to be told the end of an invocation; durable when it returns. Noted
+    /// again it is the same promise. `NotFound` when there is no such function.
+    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError>;
+    /// Up to `limit` promises whose invocation has ended or is gone.
+    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError>;
+    /// They were kept, and are forgotten.
+    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError>;
+}
+
+/// Somebody who is to be told how an invocation ended.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Promise {
+    /// Which invocation.
+    pub id: InvocationId,
+    /// How its sender named the request.
+    pub token: String,
+}
+
 /// Something that another node did, as far as this one must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
@@ -703,6 +725,8 @@ pub struct ChainRequest {
     pub method: String,
     /// In the machine's form.
     pub arguments: Vec<StackItem>,
+    /// Whether an answer of false is a failure.
+    pub must_be_true: bool,
     /// The most that system and network fee may be together. Does not matter when the name is known already.
     pub fee_max: Datoshi,
 }

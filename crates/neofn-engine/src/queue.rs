@@ -165,6 +165,8 @@ impl Inner {
                 Ok(()) => {
                     if status == Status::Queued {
                         count(&self.counters.retries);
+                    } else {
+                        self.ended.notify_one();
                     }
                     self.tell(&claimed.key, claimed.id, claimed.version, status, &ended);
                     if claimed.origin.is_trigger() && status != Status::Queued {

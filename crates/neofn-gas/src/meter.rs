@@ -34,10 +34,13 @@ impl Meter {
         }
         Ok(Self { schedule, limit })
     }
-    /// The fuel to give the sandbox. It pays compute, memory and host calls.
+    /// The fuel to give the sandbox. It pays compute, memory and host calls. A part of a unit is not billed, so the last
+    /// unit of the limit may be begun: a limit of what a run is billed is enough for it.
     #[must_use]
     pub fn fuel(&self) -> u64 {
-        (self.limit.0 - self.schedule.base).saturating_mul(self.schedule.fuel_per_unit)
+        (self.limit.0 - self.schedule.base)
+            .saturating_mul(self.schedule.fuel_per_unit)
+            .saturating_add(self.schedule.fuel_per_unit - 1)
     }
     /// Fuel that stands for `units` of memory or host calls.
     #[must_use]

@@ -6,6 +6,7 @@ use crate::ledger::{
 };
 use async_trait::async_trait;
 use neofn_types::{Datoshi, Digest, Hash256, ProjectName, ScriptHash, UnixMillis};
+use std::collections::BTreeSet;
 
 /// Storage of the ledger failed; nothing was written, or at least nothing was promised.
 #[derive(Debug, thiserror::Error)]
@@ -229,6 +230,9 @@ pub trait Treasury: Send + Sync + 'static {
     async fn balance(&self, accounts: &[ScriptHash]) -> Result<(u64, Datoshi), PaymentError>;
     /// Sees to it that there is one transaction for the payment's name.
     async fn pay(&self, payment: Payment) -> Result<PaymentState, PaymentError>;
+    /// The GAS that a transaction in a block moved from these accounts to others, without its fees. Nothing, when it
+    /// faulted.
+    async fn moved(&self, tx: Hash256, ours: &BTreeSet<ScriptHash>) -> Result<Datoshi, PaymentError>;
     /// How far one came; none: the manager has never heard of it.
     async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError>;
 }

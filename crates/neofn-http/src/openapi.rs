@@ -25,7 +25,7 @@ use utoipa::{Modify, OpenApi};
         functions::catalogue, functions::look_up, functions::versions, functions::dependencies, functions::rollback, node::health, node::ready, node::metrics, node::services,
         events::publish, events::list, triggers::list, triggers::change, triggers::test, triggers::backtest,
         triggers::dead_letters, triggers::retry, triggers::discard, chain::info, chain::block, chain::transaction,
-        chain::notifications, chain::balance, chain::call, chain::decode, transactions::list, transactions::read,
+        chain::notifications, chain::balance, chain::call, chain::decode, chain::recheck, transactions::list, transactions::read,
         transactions::cosign, transactions::replace, transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
         signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
         secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,

@@ -74,6 +74,7 @@ endpoints! {
     get    "/api/v1/chain/notifications" ReadChain chain::notifications;
     get    "/api/v1/chain/balances/{id}" ReadChain chain::balance;
     post   "/api/v1/chain/call" ReadChain chain::call;
+    post   "/api/v1/chain/recheck" RecheckChain chain::recheck;
     post   "/api/v1/chain/decode" ReadChain chain::decode;
     post   "/api/v1/chain/invoke" SendTransactions transactions::invoke;
     post   "/api/v1/chain/contracts" SendTransactions transactions::deploy;

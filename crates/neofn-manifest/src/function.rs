@@ -138,7 +138,7 @@ fn limits(walk: &mut Walk<'_>, value: &Spanned<DeValue<'_>>) -> FunctionLimits {
         match key {
             "units" => {
                 limits.units = walk
-                    .integer(key, value, 20_000..i64::MAX.unsigned_abs(), "units = 5_000_000")
+                    .integer(key, value, 10_001..i64::MAX.unsigned_abs(), "units = 5_000_000")
                     .map(Units);
             }
             "time" => limits.time_ms = quantity(walk, key, value, "time = \"30s\"", parse_duration_ms),

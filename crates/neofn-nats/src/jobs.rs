@@ -1,17 +1,16 @@
 //! The queues: invocations and CloudEvents that were sent without waiting for an answer.
 //!
-//! A message stays in its queue until the store has what it asked for, and an invocation until its end is said: a node
-//! that dies in between leaves it to the next one, and the message's id keeps that from running it twice.
+//! A message stays in its queue until the store has what it asked for, and no longer: a node that dies in between leaves it to
+//! the next one, and the message's id keeps that from running it twice. How an invocation ends is not waited for here, or one
+//! function that fails for hours would keep all others' messages from being taken; see [`crate::teller`].
 
 use crate::answer;
-use crate::ends::Ends;
 use crate::request::{self, Address};
 use neofn_api::{Api, ApiError};
 use neofn_bus::Message;
-use neofn_bus::port::{Bus, Delivery, JobQueue};
+use neofn_bus::port::{Bus, DeadLetter, Delivery, JobQueue};
 use neofn_types::{Digest, Error, InvocationId, Retry};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +31,6 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub(crate) struct Jobs {
     pub(crate) api: Api,
     pub(crate) bus: Bus,
-    pub(crate) ends: Ends,
-    pub(crate) refused: AtomicU64,
 }
 
 impl Jobs {
@@ -51,82 +48,77 @@ impl Jobs {
     }
 
     async fn job(self: Arc<Self>, delivery: Box<dyn Delivery>) {
-        let id = request::token(delivery.id());
-        let subject = format!("function.result.{id}");
-        let outcome = {
-            let work = self.invoke(
-                delivery.subject().to_owned(),
-                delivery.message().clone(),
-                delivery.id().to_owned(),
-            );
+        let address = Address::read(delivery.subject());
+        let token = match &address {
+            Ok(address) => address.request_id(delivery.id()),
+            Err(_) => request::token(delivery.id()),
+        };
+        let taken = {
+            let work = self.take(address, delivery.message(), &token);
             working(&*delivery, self.bus.jobs.patience(), work).await
         };
-        let said = match &outcome {
-            Ok(end) => answer::json(end),
-            Err(error) if is_for_later(error) => {
-                tracing::debug!(id, error = error.chain(), "a job waits");
-                return put_back(delivery).await;
-            }
-            Err(error) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(
-                    id,
-                    subject = delivery.subject(),
-                    error = error.chain(),
-                    "a job is refused for good"
-                );
-                answer::problem(error, None)
-            }
-        };
-        let said = said.header("Neofn-Request-Id", &id);
-        if let Err(error) = self.bus.results.settle(&subject, said).await {
-            // it is delivered again, found ended, and said then
-            tracing::warn!(%error, id, "a result is not said yet");
-            return put_back(delivery).await;
-        }
-        let ended = match outcome {
-            Ok(_) => delivery.done().await,
-            Err(error) => delivery.give_up(&error.problem().message).await,
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, id, "a job comes again");
+        match taken {
+            // the store has it, and who is to be told its end
+            Ok(()) => done(delivery).await,
+            Err(error) => self.refuse(delivery, &token, &error).await,
         }
     }
 
-    async fn invoke(
+    /// Everything that the message asks for is in the store when this returns.
+    async fn take(
         &self,
-        subject: String,
-        message: Message,
-        id: String,
-    ) -> Result<neofn_wire::InvocationView, ApiError> {
-        let address = Address::read(&subject)?;
+        address: Result<Address, Error>,
+        message: &Message,
+        token: &str,
+    ) -> Result<(), ApiError> {
+        let address = address?;
         let who = self.api.principal(message.get("authorization")).await?;
         // its own namespace: a key that the same client sends over HTTP is another one
-        let key = format!("nats:{}", Digest::of(id.as_bytes()));
-        let call = request::call(&message, Some(&key), self.api.entropy())?;
+        let key = format!("nats:{}", Digest::of(token.as_bytes()));
+        let call = request::call(message, Some(&key), self.api.entropy())?;
         self.api.speaks(&who, &address.key, address.runtime).await?;
         let accepted = self.api.enqueue(&who, address.key.clone(), call).await?;
         let id: InvocationId = accepted.invocation_id.parse().map_err(Error::internal)?;
-        Ok(self.ends.of(&address.key, id).await?)
+        Ok(self.api.promise(&address.key, id, token).await?)
     }
 
     async fn event(self: Arc<Self>, delivery: Box<dyn Delivery>) {
-        let published = self.publish(&*delivery).await;
-        let ended = match &published {
-            Ok(()) => delivery.done().await,
-            Err(error) if is_for_later(error) => return put_back(delivery).await,
+        match self.publish(&*delivery).await {
+            Ok(()) => done(delivery).await,
             Err(error) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(
-                    id = delivery.id(),
-                    error = error.chain(),
-                    "an event is refused for good"
-                );
-                delivery.give_up(&error.problem().message).await
+                let token = request::event_token(delivery.subject(), delivery.id());
+                self.refuse(delivery, &token, &error).await;
             }
+        }
+    }
+
+    /// What can never work is kept among the dead letters, said to whoever waits for it, and only then taken out.
+    async fn refuse(&self, delivery: Box<dyn Delivery>, token: &str, error: &ApiError) {
+        if is_for_later(error) {
+            tracing::debug!(token, error = error.chain(), "a message waits");
+            return put_back(delivery).await;
+        }
+        tracing::warn!(
+            token,
+            subject = delivery.subject(),
+            error = error.chain(),
+            "a message is refused for good"
+        );
+        let reason = error.problem();
+        let reason = format!("{}: {}", reason.code, reason.message);
+        let said = answer::problem(error, None).header("Neofn-Request-Id", token);
+        let told = async {
+            self.bus.dead.keep(letter(&*delivery, token, &reason)).await?;
+            let subject = request::result_subject(token);
+            self.bus.results.settle(&subject, said).await
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "an event comes again");
+        if let Err(error) = told.await {
+            // it is delivered again, refused again, and said then
+            tracing::warn!(%error, token, "a refusal is not said yet");
+            return put_back(delivery).await;
+        }
+        if let Err(error) = delivery.give_up(&reason).await {
+            tracing::debug!(%error, token, "a message comes again");
         }
     }
 
@@ -202,8 +194,35 @@ async fn working<T>(delivery: &dyn Delivery, patience: Duration, work: impl Futu
     }
 }
 
-fn is_for_later(error: &ApiError) -> bool {
+pub(crate) fn is_for_later(error: &ApiError) -> bool {
     error.code().info().retry == Retry::Later
+}
+
+async fn done(delivery: Box<dyn Delivery>) {
+    if let Err(error) = delivery.done().await {
+        tracing::debug!(%error, "a message comes again");
+    }
+}
+
+fn letter(delivery: &dyn Delivery, token: &str, reason: &str) -> DeadLetter {
+    let message = delivery.message();
+    DeadLetter {
+        subject: delivery.subject().to_owned(),
+        id: token.to_owned(),
+        reason: reason.to_owned(),
+        project: request::project_of(delivery.subject()),
+        at_ms: 0,
+        message: Message {
+            // who looks at letters is not to read his neighbour's key in one
+            headers: message
+                .headers
+                .iter()
+                .filter(|(name, _)| !name.eq_ignore_ascii_case("authorization"))
+                .cloned()
+                .collect(),
+            payload: message.payload.clone(),
+        },
+    }
 }
 
 async fn put_back(delivery: Box<dyn Delivery>) {

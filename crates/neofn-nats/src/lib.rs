@@ -4,10 +4,10 @@
 //! NATS client, and it knows nothing below the use cases.
 
 mod answer;
-mod ends;
 mod jobs;
 mod request;
 mod requests;
 mod service;
+mod teller;
 
 pub use requests::{NatsEdge, NatsEdgeOptions};

@@ -35,6 +35,13 @@ impl Address {
             .map_err(|e| unknown(format!("{subject}: {}", e.message)))?;
         Ok(Self { runtime, key })
     }
+    /// What a sender's id is called for everybody: two functions may be sent the same id, and neither may take the other's
+    /// place in the queue, which knows ids alone, or among the results. What has the form already keeps it.
+    pub(crate) fn request_id(&self, id: &str) -> String {
+        let place = format!("{}.{}.", self.key.project, self.key.function);
+        let own = id.strip_prefix(&place).unwrap_or(id);
+        format!("{place}{}", token(own))
+    }
     /// The subject of the queue for it.
     pub(crate) fn job(&self) -> String {
         format!("jobs.{}.{}.{}", self.runtime, self.key.project, self.key.function)
@@ -103,6 +110,30 @@ pub(crate) fn trace(message: &Message, entropy: &dyn Entropy) -> TraceContext {
     outer.map_or_else(|| TraceContext::start(entropy), |outer| outer.child(entropy))
 }
 
+/// Where the end of a request is said.
+pub(crate) fn result_subject(request_id: &str) -> String {
+    format!("function.result.{request_id}")
+}
+
+/// The project that a subject of a queue names; none when it names none that there could be.
+pub(crate) fn project_of(subject: &str) -> Option<String> {
+    let tokens: Vec<&str> = subject.split('.').collect();
+    let name = match tokens[..] {
+        ["events", project] | [_, _, project, _] => project,
+        ["jobs", _, _] => PROJECT,
+        _ => return None,
+    };
+    neofn_api::project_name(name).ok().map(|name| name.to_string())
+}
+
+/// What an id of an event is called for everybody, as [`Address::request_id`] for calls.
+pub(crate) fn event_token(subject: &str, id: &str) -> String {
+    match project_of(subject) {
+        Some(project) => format!("{project}.events.{}", token(id)),
+        None => token(id),
+    }
+}
+
 /// An id as a token of a subject: as it is, or its hash when it could not be one.
 pub(crate) fn token(id: &str) -> String {
     let fits = (1..=64).contains(&id.len())
@@ -146,6 +177,16 @@ mod tests {
 
     #[test]
     fn ids_become_tokens() {
+        let [a, b] = ["jobs.js.demo.a", "jobs.js.demo.b"].map(|s| Address::read(s).unwrap());
+        assert_eq!(a.request_id("order-7"), "demo.a.order-7");
+        assert_eq!(b.request_id("order-7"), "demo.b.order-7");
+        for id in ["order-7", "a b"] {
+            assert_eq!(
+                a.request_id(&a.request_id(id)),
+                a.request_id(id),
+                "it is derived once"
+            );
+        }
         assert_eq!(token("order-7"), "order-7");
         for odd in ["", "a.b", "a b", "*", &"x".repeat(65)] {
             assert_eq!(token(odd).len(), 64, "{odd:?}");

@@ -1,17 +1,16 @@
 //! Functions by request: one message in, one answer out; and messages nobody waits for, which go to the queue.
 
 use crate::answer;
-use crate::ends::Ends;
 use crate::jobs::Jobs;
 use crate::request::{self, Address, LANGUAGES};
 use crate::service::{Endpoint, Service};
+use crate::teller::Teller;
 use neofn_api::{Api, ApiError};
-use neofn_bus::port::{Bus, Received};
+use neofn_bus::port::{Bus, Pushed, Received};
 use neofn_bus::{BusError, Message};
 use neofn_types::{Clock, Code, Error, TraceContext};
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +23,8 @@ const REQUESTS_MAX: usize = 8_192;
 /// While the servers elect a leader they take nothing.
 const PUSH_TRIES: u32 = 30;
 const PUSH_PAUSE: Duration = Duration::from_millis(300);
+/// For giving back the lease of a node that goes.
+const LEASE_WITHIN: Duration = Duration::from_secs(2);
 /// Room for what a message has beside its content.
 const HEAD_BYTES: usize = 4_096;
 
@@ -63,6 +64,8 @@ struct Taken {
     #[serde(rename = "requestId")]
     request_id: String,
     status: &'static str,
+    /// Whether a message of this id was taken before; the end is that one's.
+    duplicate: bool,
     /// Where the end will be said.
     result: String,
 }
@@ -109,12 +112,12 @@ impl NatsEdge {
             });
         }
         crate::service::serve(&shared, &stop).await?;
-        let queues = Arc::new(Jobs {
-            ends: Ends::new(api.clone()),
-            api,
-            bus,
-            refused: AtomicU64::new(0),
+        let teller = Arc::new(Teller {
+            api: api.clone(),
+            bus: bus.clone(),
         });
+        jobs.spawn(teller.run(stop.clone()));
+        let queues = Arc::new(Jobs { api, bus });
         tokio::spawn(queues.run(stop.clone(), jobs.clone()));
         Ok(Self {
             stop,
@@ -127,15 +130,12 @@ impl NatsEdge {
     /// Takes no more; waits until what was taken is answered. Jobs in hand go back to their queue.
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.stop.cancel();
-        if let Err(error) = self
-            .shared
-            .options
-            .bus
-            .leases
-            .delete(&self.shared.options.node)
-            .await
-        {
-            tracing::debug!(%error, "the lease ends by itself");
+        let leases = &self.shared.options.bus.leases;
+        let given_back = leases.delete(&self.shared.options.node);
+        match tokio::time::timeout(LEASE_WITHIN.min(deadline), given_back).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the lease ends by itself"),
+            Err(_) => tracing::debug!("NATS is away; the lease ends by itself"),
         }
         self.requests.close();
         self.jobs.close();
@@ -218,11 +218,11 @@ impl Shared {
 
     /// Tries for as long as an election takes: nobody would send again what was sent without waiting for an answer. The
     /// id makes a repetition harmless.
-    async fn push(&self, subject: &str, id: &str, message: Message) -> Result<(), Error> {
+    async fn push(&self, subject: &str, id: &str, message: Message) -> Result<Pushed, Error> {
         let mut tries = 0;
         loop {
             match self.options.bus.jobs.push(subject, id, message.clone()).await {
-                Ok(_) => return Ok(()),
+                Ok(pushed) => return Ok(pushed),
                 Err(BusError::Unavailable(why)) if tries < PUSH_TRIES => {
                     tracing::debug!(why, id, "the queue does not take a job yet");
                     tries += 1;
@@ -248,12 +248,13 @@ impl Shared {
         let mut kept = message.clone();
         kept.headers
             .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
-        self.push(&address.job(), &id, kept).await?;
-        let request_id = request::token(&id);
+        let request_id = address.request_id(&id);
+        let pushed = self.push(&address.job(), &request_id, kept).await?;
         Ok(answer::json(&Taken {
-            result: format!("function.result.{request_id}"),
+            result: request::result_subject(&request_id),
             request_id,
             status: "queued",
+            duplicate: pushed.duplicate,
         }))
     }
 }

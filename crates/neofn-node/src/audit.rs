@@ -6,13 +6,13 @@
 use crate::treasury::GAS;
 use crate::{OsEntropy, files};
 use async_trait::async_trait;
-use neofn_chain::manager::{Request, Transactions, TxError, TxState};
+use neofn_chain::manager::{Bearer, Request, Transactions, TxState};
 use neofn_chain::model::VmState;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::stack::StackItem;
 use neofn_engine::Leading;
 use neofn_engine::port::{Act, ActLog};
-use neofn_gas::{Bank, TREASURY_PROJECT};
+use neofn_gas::TREASURY_PROJECT;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorChain, AnchorState};
 use neofn_identity::auditlog::{AuditLog, LogKey};
@@ -98,8 +98,6 @@ pub(crate) async fn keep(log: AuditLog, leading: Leading, every: Option<Duration
 /// Writes roots to the chain through the transaction manager.
 pub(crate) struct Anchors {
     pub(crate) transactions: Transactions,
-    /// Who bears the fees; none on a node without money.
-    pub(crate) bank: Option<Bank>,
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -123,23 +121,10 @@ impl AnchorChain for Anchors {
         script.call(GAS, "transfer", CallFlags::All, &arguments)?;
         let request = Request {
             fee_max: Some(ANCHOR_FEE_MAX),
+            bearer: Bearer::Operator,
             ..Request::new(project, idempotency, script.into_bytes())
         };
-        let id = request.id();
-        if let Some(bank) = &self.bank {
-            bank.hold_own_fees(id.0, ANCHOR_FEE_MAX).await?;
-        }
-        let record = match self.transactions.submit(request).await {
-            Ok(record) => record,
-            Err(error) => {
-                if let Some(bank) = &self.bank
-                    && matches!(self.transactions.get(id).await, Err(TxError::Unknown(_)))
-                {
-                    bank.release_fees(id.0).await?;
-                }
-                return Err(error.into());
-            }
-        };
+        let record = self.transactions.submit(request).await?;
         Ok(match (record.state, &record.outcome) {
             (TxState::Mined, Some(outcome)) if outcome.state == VmState::Halt => {
                 AnchorState::OnChain(record.hash, outcome.height)

@@ -2,6 +2,7 @@
 
 use crate::options::ChainChoice;
 use neofn_chain::dev::{DEV_PASSWORD, DevChain, DevChainOptions, Keep};
+use neofn_chain::model::NetworkId;
 use neofn_chain::pool::{Pool, PoolOptions};
 use neofn_chain::port::Chain;
 use neofn_types::{Clock, Error};
@@ -15,7 +16,7 @@ const DEV_DIRECTORY: &str = "dev-chain";
 /// How to reach the chain of a node from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainFacts {
-    /// The first node's address.
+    /// The address of the first node that is in use.
     pub rpc: String,
     /// Of a development chain: a NEP-6 file with funded accounts.
     pub wallet: Option<PathBuf>,
@@ -32,21 +33,29 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    /// Connects to what was chosen; none when nothing was.
+    /// Connects to what was chosen; none when nothing was. `known` are the networks whose blocks were read before: a
+    /// node's own word leads to no other.
     pub(crate) async fn open(
         choice: &ChainChoice,
         data: &Path,
         tools: &Path,
+        known: &[u32],
         clock: Arc<dyn Clock>,
     ) -> Result<Option<Self>, Error> {
         match choice {
             ChainChoice::None => Ok(None),
-            ChainChoice::Nodes(urls) => {
-                let pool = Arc::new(Pool::connect(PoolOptions::new(urls.clone(), clock)).await?);
+            ChainChoice::Nodes { urls, network } => {
+                let named = network.as_ref().map(std::slice::from_ref);
+                let networks = named.unwrap_or(known).iter().copied().map(NetworkId).collect();
+                let options = PoolOptions {
+                    networks,
+                    ..PoolOptions::new(urls.clone(), clock)
+                };
+                let pool = Arc::new(Pool::connect(options).await?);
                 let rpc = urls.first().cloned().unwrap_or_default();
                 Ok(Some(Self {
                     facts: ChainFacts {
-                        rpc: without_credentials(&*pool).unwrap_or(rpc),
+                        rpc: in_use(&*pool).unwrap_or(rpc),
                         wallet: None,
                         password: None,
                     },
@@ -113,6 +122,8 @@ impl Connected {
     }
 }
 
-fn without_credentials(chain: &dyn Chain) -> Option<String> {
-    chain.nodes().into_iter().next().map(|node| node.url)
+/// The address of the first node that is in use, without credentials.
+fn in_use(chain: &dyn Chain) -> Option<String> {
+    let mut nodes = chain.nodes().into_iter();
+    nodes.find(|node| node.ejected.is_none()).map(|node| node.url)
 }

@@ -10,8 +10,8 @@ use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, wa
 use neofn_jail::Tier;
 use neofn_nats::{NatsEdge, NatsEdgeOptions};
 use neofn_runtime::port::Runtime;
-use neofn_types::{Clock, Code, Entropy, Error};
-use neofn_wire::{NodeView, PlaceView, QueueView, ServiceList};
+use neofn_types::{Clock, Code, Entropy, Error, ProjectName, UnixMillis};
+use neofn_wire::{DeadMessage, NodeView, PlaceView, QueueView, ServiceList};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +126,7 @@ pub(crate) async fn connect(options: &NatsOptions, seat: &Seat) -> Result<Nats, 
         ca_file: options.ca_file.clone(),
         certificate: options.certificate.clone().map(|c| (c.cert_file, c.key_file)),
         name: format!("neofn {} {}", seat.role.as_str(), seat.id),
+        inbox: format!("neofn.inbox.{}.{}", seat.role.as_str(), seat.id),
     })
     .await?;
     let bytes_max = nats.rpc().bytes_max();
@@ -160,6 +161,27 @@ pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, en
         runs_max: cores.saturating_mul(RUNS_PER_CORE),
     }
 }
+
+/// The same seat under a name that stays from start to start, so that a NATS user can be given the subjects of this worker
+/// and of no other.
+pub(crate) fn named(seat: Seat, name: &str) -> Result<Seat, Error> {
+    let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if !fits {
+        let text =
+            format!("{name:?} is no name of a worker: 1 to {NAME_BYTES_MAX} letters, digits, `-` and `_`");
+        return Err(Error::new(Code::ConfigInvalid, text));
+    }
+    Ok(Seat {
+        id: name.to_owned(),
+        ..seat
+    })
+}
+
+/// Longest name of a worker.
+const NAME_BYTES_MAX: usize = 64;
 
 /// A run mostly waits, for the chain or for another function; beyond this a worker refuses more.
 const RUNS_PER_CORE: u32 = 64;
@@ -283,6 +305,30 @@ impl Services for Seen {
 
     fn has_nats(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error> {
+        let Some((_, bus, _)) = &self.cluster else {
+            return Ok(Vec::new());
+        };
+        let letters = bus.dead.list(project.as_ref(), most).await?;
+        Ok(letters.into_iter().map(dead).collect())
+    }
+}
+
+/// Shown of what a dead message held.
+const SHOWN_BYTES: usize = 4 << 10;
+
+fn dead(letter: neofn_bus::port::DeadLetter) -> DeadMessage {
+    let payload = &letter.message.payload;
+    let shown = payload.get(..payload.len().min(SHOWN_BYTES)).unwrap_or_default();
+    DeadMessage {
+        content_type: letter.message.get("content-type").map(str::to_owned),
+        payload: String::from_utf8_lossy(shown).into_owned(),
+        at: UnixMillis(letter.at_ms).to_iso8601(),
+        id: letter.id,
+        subject: letter.subject,
+        reason: letter.reason,
     }
 }
 

@@ -11,6 +11,7 @@ mod chain;
 mod child;
 mod clock;
 mod cluster;
+mod cover;
 mod engines;
 mod files;
 mod grpc;

@@ -6,6 +6,7 @@ use crate::bank::{self, OpenBank};
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
 use crate::cluster::{self, Clustered, Seen};
+use crate::cover::BankCover;
 use crate::grpc::{self, Serving};
 use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
@@ -15,7 +16,7 @@ use crate::storage::Storage;
 use crate::tls::Reloading;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
-use neofn_chain::port::Chain;
+use neofn_chain::port::{Chain, Cover};
 use neofn_cluster::Role;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
 use neofn_egress::Broker;
@@ -91,7 +92,8 @@ impl Node {
         let http_tls = certificates.map(|tls| tls.acceptor(Protocol::Http1));
         let bound = Bound::bind(options.listen, options.server, http_tls).await?;
         let grpc_bound = grpc::bind(options.grpc, certificates).await?;
-        let chain = Connected::open(&options.chain, &data, &options.tools_dir, clock.clone()).await?;
+        let known = store.chain_networks().await.map_err(Error::from)?;
+        let chain = Connected::open(&options.chain, &data, &options.tools_dir, &known, clock.clone()).await?;
         let seat = cluster::seat(Role::Gateway, tier, options.insecure_no_jail, &*clock, &OsEntropy);
         let mut cluster = match &options.nats {
             Some(nats) => Some(Clustered::open(nats, seat.clone(), &clock, &entropy).await?),
@@ -102,6 +104,7 @@ impl Node {
         let lock = SignerLock::of(&data);
         let port = chain.as_ref().map(Connected::port);
         let port_network = port.as_ref().map(|chain| chain.network().0);
+        let cover = options.bank.map(|_| Arc::<BankCover>::default());
         let payments = match &port {
             Some(chain) => {
                 let on = Footing {
@@ -112,6 +115,7 @@ impl Node {
                     clock: clock.clone(),
                     entropy: entropy.clone(),
                     lock: lock.clone(),
+                    cover: cover.clone().map(|c| c as Arc<dyn Cover>),
                 };
                 let development = matches!(options.chain, ChainChoice::Dev { .. });
                 Some(Payments::open(on, development).await?)
@@ -140,10 +144,12 @@ impl Node {
             }
             None => None,
         };
+        if let (Some(cover), Some(open)) = (&cover, &bank) {
+            cover.open(open.bank.clone());
+        }
         let anchors = match (&payments, options.anchor_every) {
             (Some(payments), Some(_)) => Some(Arc::new(audit::Anchors {
                 transactions: payments.transactions.clone(),
-                bank: bank.as_ref().map(|b| b.bank.clone()),
             }) as Arc<dyn AnchorChain>),
             _ => None,
         };
@@ -184,9 +190,7 @@ impl Node {
             vault: vault.clone(),
             broker,
             chain: port,
-            writer: payments
-                .as_ref()
-                .map(|p| p.writer(bank.as_ref().map(|b| b.bank.clone()))),
+            writer: payments.as_ref().map(Payments::writer),
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
             acts: Arc::new(audit::Acts::new(log.clone(), clock.clone())),
         };
@@ -214,6 +218,7 @@ impl Node {
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
             replies: storage.store.clone(),
+            promises: storage.store.clone(),
             runtime: runtime.clone(),
             identity: store.clone(),
             accounts,

@@ -17,7 +17,12 @@ pub enum ChainChoice {
     /// None: chain services and chain triggers say so.
     None,
     /// The network of these nodes.
-    Nodes(Vec<String>),
+    Nodes {
+        /// Their addresses.
+        urls: Vec<String>,
+        /// Which network that is; none: the one whose blocks were read before, or what the nodes agree on.
+        network: Option<u32>,
+    },
     /// A private net that starts and ends with this node.
     Dev {
         /// Where it lives; on disk: below the data directory.
@@ -28,6 +33,14 @@ pub enum ChainChoice {
 }
 
 impl ChainChoice {
+    /// The network that the operator named.
+    #[must_use]
+    pub fn network(&self) -> Option<u32> {
+        match self {
+            Self::Nodes { network, .. } => *network,
+            Self::None | Self::Dev { .. } => None,
+        }
+    }
     /// Whether every start finds another chain: a development chain that is kept nowhere.
     #[must_use]
     pub fn begins_anew(&self) -> bool {

@@ -7,19 +7,16 @@ use crate::signer_lock::{Guarded, SignerLock};
 use crate::storage::Storage;
 use async_trait::async_trait;
 use neofn_api::Development;
+use neofn_chain::contract as contracts;
 use neofn_chain::dev::DEV_ACCOUNTS;
-use neofn_chain::manager::{
-    Request, Transactions, TransactionsOptions, TxError, TxId, TxRecord, TxState, Until,
-};
+use neofn_chain::manager::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
-use neofn_chain::port::Chain;
-use neofn_chain::script::{CallFlags, ScriptBuilder};
+use neofn_chain::port::{Chain, Cover};
 use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, SigningPolicy};
 use neofn_chain::tx::Scope;
 use neofn_chain::wallet::Wallet;
 use neofn_engine::Leading;
 use neofn_engine::port::{ChainReceipt, ChainRequest, ChainWriter};
-use neofn_gas::Bank;
 use neofn_types::{Clock, Code, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::io::Read as _;
 use std::path::Path;
@@ -58,6 +55,8 @@ pub(crate) struct Footing<'a> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lock: SignerLock,
+    /// Who sees to it that somebody bears transactions; none on a node without money.
+    pub(crate) cover: Option<Arc<dyn Cover>>,
 }
 
 impl Payments {
@@ -85,14 +84,25 @@ impl Payments {
         }
         if let Some(wallet) = &on.options.wallet {
             let wif = opened(wallet.clone()).await?;
+            let network = on.chain.network().0;
             let caps = |policy: SigningPolicy| SigningPolicy {
                 per_transaction: wallet.per_transaction,
                 per_day: wallet.per_day,
-                network: Some(on.chain.network().0),
+                network: on.options.chain.network().or(policy.network).or(Some(network)),
                 ..policy
             };
             let policy = caps(SigningPolicy::default());
             let held = signer.import(Import::Wif(wif), "wallet", policy).await?;
+            // an account signs for the network that it came for, whatever nodes say they are on
+            if let Some(signs_for) = caps(held.policy.clone()).network.filter(|n| *n != network) {
+                return Err(Error::new(
+                    Code::ChainNetwork,
+                    format!(
+                        "{} signs for network {signs_for}, and the nodes of --chain are on {network}",
+                        held.account.to_address()
+                    ),
+                ));
+            }
             // of one that it held before, what the options say; what it may call is the operator's own word
             let policy = caps(held.policy.clone());
             if policy != held.policy {
@@ -108,6 +118,7 @@ impl Payments {
                 lock: on.lock,
             }),
             store: on.storage.store.clone(),
+            cover: on.cover,
             clock: on.clock.clone(),
             entropy: on.entropy.clone(),
         });
@@ -123,10 +134,9 @@ impl Payments {
         })
     }
     /// As the port through which functions send.
-    pub(crate) fn writer(&self, bank: Option<Bank>) -> Arc<dyn ChainWriter> {
+    pub(crate) fn writer(&self) -> Arc<dyn ChainWriter> {
         Arc::new(Writer {
             transactions: self.transactions.clone(),
-            bank,
         })
     }
     /// As the use cases have it.
@@ -231,8 +241,6 @@ fn text_of(path: &Path) -> Result<String, Error> {
 
 struct Writer {
     transactions: Transactions,
-    /// Who bears the fees; none on a node without money.
-    bank: Option<Bank>,
 }
 
 #[async_trait]
@@ -241,7 +249,8 @@ impl ChainWriter for Writer {
         self.transactions.account().await.ok().flatten()
     }
     async fn dry_run(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let unsigned = self.transactions.predict(asked(request)?).await?;
+        let unsigned = self.transactions.predict(asked(request)?).await;
+        let unsigned = unsigned.map_err(|e| contracts::moved_nothing(e.into()))?;
         Ok(ChainReceipt {
             id: None,
             hash: None,
@@ -255,24 +264,9 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
-        let Some(bank) = &self.bank else {
-            let record = self.transactions.submit(asked(request)?).await?;
-            return Ok(receipt(&record));
-        };
-        let (key, invocation, fee_max) = (request.key.clone(), request.invocation, request.fee_max);
-        let asked = asked(request)?;
-        let id = asked.id();
-        bank.hold_fees(&key, Some(invocation), id.0, fee_max).await?;
-        match self.transactions.submit(asked).await {
-            Ok(record) => Ok(receipt(&record)),
-            Err(error) => {
-                // only what the manager knows nothing of was never signed
-                if matches!(self.transactions.get(id).await, Err(TxError::Unknown(_))) {
-                    bank.release_fees(id.0).await?;
-                }
-                Err(error.into())
-            }
-        }
+        let record = self.transactions.submit(asked(request)?).await;
+        let record = record.map_err(|e| contracts::moved_nothing(e.into()))?;
+        Ok(receipt(&record))
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
         let id: TxId = id
@@ -283,21 +277,18 @@ impl ChainWriter for Writer {
     }
 }
 
-/// One call, paid and agreed to by the signer's first account; its witness counts in the called contract alone. A
-/// result of false is no fault: what it means is the contract's business.
+/// One call, paid and agreed to by the signer's first account; its witness counts in the called contract alone.
 fn asked(request: ChainRequest) -> Result<Request, Error> {
-    let mut script = ScriptBuilder::new();
-    script
-        .call(
-            request.contract,
-            &request.method,
-            CallFlags::All,
-            &request.arguments,
-        )
-        .map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
+    let called = match request.must_be_true {
+        true => contracts::call_or_fault(request.contract, &request.method, &request.arguments),
+        false => contracts::call(request.contract, &request.method, &request.arguments),
+    };
+    let script = called.map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
     Ok(Request {
         fee_max: Some(request.fee_max),
-        ..Request::new(request.key.project, request.idempotency, script.into_bytes())
+        function: Some(request.key.function),
+        invocation: Some(request.invocation),
+        ..Request::new(request.key.project, request.idempotency, script)
     })
 }
 

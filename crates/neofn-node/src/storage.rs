@@ -3,7 +3,7 @@
 use crate::options::{NodeOptions, PostgresOptions};
 use async_trait::async_trait;
 use neofn_chain::port::TxStore;
-use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, Neighbours, ReplyStore};
+use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, Neighbours, PromiseStore, ReplyStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_engine::{Among, Leading};
 use neofn_gas::port::LedgerStore;
@@ -33,6 +33,7 @@ pub(crate) trait AnyStore:
     + TxStore
     + LeaseStore
     + ReplyStore
+    + PromiseStore
     + IdentityStore
     + SessionStore
     + MemberStore

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use neofn_chain::decode::{TransferCall, transfer_calls};
-use neofn_chain::manager::{Request, Transactions, TxError, TxId, TxRecord, TxState};
+use neofn_chain::manager::{Bearer, Request, Transactions, TxError, TxId, TxRecord, TxState};
 use neofn_chain::model::{Block, Execution, ExecutionTrigger, VmState};
 use neofn_chain::port::Chain;
 use neofn_chain::script::{CallFlags, ScriptBuilder};
@@ -11,6 +11,7 @@ use neofn_chain::stack::StackItem;
 use neofn_gas::ledger::Movement;
 use neofn_gas::port::{Payment, PaymentError, PaymentName, PaymentState, Treasury};
 use neofn_types::{Datoshi, Hash256, ScriptHash};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The GAS contract: the same on every network.
@@ -108,13 +109,38 @@ impl Treasury for Treasurer {
             .op(ASSERT);
         let request = Request {
             fee_max: Some(payment.fee_max),
+            // the bank has set its amount and its fees aside
+            bearer: Bearer::Asker,
             ..Request::new(payment.project, payment.idempotency, script.into_bytes())
         };
         let record = self.transactions.submit(request).await.map_err(refusal)?;
         Ok(state_of(&record))
     }
+    async fn moved(&self, tx: Hash256, ours: &BTreeSet<ScriptHash>) -> Result<Datoshi, PaymentError> {
+        let found = self.chain.settled(tx).await.map_err(later)?;
+        if found.included.is_none() {
+            return Err(later(format!("nodes do not agree yet on what {tx} did")));
+        }
+        let mut sum = Datoshi::ZERO;
+        for transfer in found.transaction.executions.iter().flat_map(transfers) {
+            let from_us = transfer.from.is_some_and(|from| ours.contains(&from));
+            if from_us && !transfer.to.is_some_and(|to| ours.contains(&to)) {
+                sum = sum.checked_add(transfer.amount).unwrap_or(Datoshi(i64::MAX));
+            }
+        }
+        Ok(sum)
+    }
     async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
         match self.transactions.get(id_of(name)).await {
+            // a payment that another transaction took the place of has that one's end
+            Ok(TxRecord {
+                state: TxState::Replaced,
+                replaced_by: Some(by),
+                ..
+            }) if matches!(name, PaymentName::Payment { .. }) => {
+                let by = self.transactions.get(by).await.map_err(later)?;
+                Ok(Some(state_of(&by)))
+            }
             Ok(record) => Ok(Some(state_of(&record))),
             Err(TxError::Unknown(_)) => Ok(None),
             Err(error) => Err(later(error)),
@@ -161,50 +187,67 @@ fn party(item: &StackItem) -> Option<Option<ScriptHash>> {
     }
 }
 
+/// GAS that changed hands.
+struct Moved {
+    /// The position of its notification.
+    index: u32,
+    from: Option<ScriptHash>,
+    to: Option<ScriptHash>,
+    amount: Datoshi,
+}
+
+/// What an execution moved; nothing, when it faulted.
+fn transfers(execution: &Execution) -> Vec<Moved> {
+    let counts = execution.state == VmState::Halt && execution.trigger != ExecutionTrigger::Verification;
+    let said = execution.notifications.iter().zip(0u32..).filter(|_| counts);
+    said.filter(|(said, _)| said.contract == GAS && said.name == "Transfer")
+        .filter_map(|(said, index)| {
+            let [from, to, amount, ..] = said.state.as_slice() else {
+                return None;
+            };
+            Some(Moved {
+                index,
+                from: party(from)?,
+                to: party(to)?,
+                amount: Datoshi(i64::try_from(amount.to_integer()?).unwrap_or(i64::MAX)),
+            })
+        })
+        .collect()
+}
+
 impl Container<'_> {
     fn read(mut self, executions: &[Execution], found: &mut Vec<Movement>) {
-        let mut index = 0u32;
+        let mut before = 0u32;
         for execution in executions {
-            let counts =
-                execution.state == VmState::Halt && execution.trigger != ExecutionTrigger::Verification;
-            for said in &execution.notifications {
-                let at = index;
-                index = index.saturating_add(1);
-                if !counts || said.contract != GAS || said.name != "Transfer" {
-                    continue;
-                }
-                let [from, to, amount, ..] = said.state.as_slice() else {
-                    continue;
-                };
-                let (Some(from), Some(to), Some(amount)) = (party(from), party(to), amount.to_integer())
-                else {
-                    continue;
-                };
-                let memo = self.memo(from, to, &amount);
+            for Moved {
+                index,
+                from,
+                to,
+                amount,
+            } in transfers(execution)
+            {
+                let memo = self.memo(from, to, amount);
                 found.push(Movement {
                     container: self.name,
                     tx: self.tx,
-                    index: at,
+                    index: before.saturating_add(index),
                     from,
                     to,
-                    amount: Datoshi(i64::try_from(amount).unwrap_or(i64::MAX)),
+                    amount,
                     memo,
                     at: self.block.time,
                 });
             }
+            let said = u32::try_from(execution.notifications.len()).unwrap_or(u32::MAX);
+            before = before.saturating_add(said);
         }
     }
 
     /// What was given along with a transfer that happened: notifications do not tell, the script does. Each call of the
     /// script is believed once.
-    fn memo(
-        &mut self,
-        from: Option<ScriptHash>,
-        to: Option<ScriptHash>,
-        amount: &num_bigint::BigInt,
-    ) -> Option<Vec<u8>> {
+    fn memo(&mut self, from: Option<ScriptHash>, to: Option<ScriptHash>, amount: Datoshi) -> Option<Vec<u8>> {
         let same = |c: &TransferCall| {
-            c.token == GAS && Some(c.from) == from && Some(c.to) == to && c.amount == *amount
+            c.token == GAS && Some(c.from) == from && Some(c.to) == to && c.amount == amount.0.into()
         };
         let place = self.calls.iter().position(same)?;
         self.calls.remove(place).data

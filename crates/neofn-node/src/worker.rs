@@ -26,6 +26,8 @@ pub struct WorkerNodeOptions {
     pub cache_dir: PathBuf,
     /// Sandbox processes; 0: one per core.
     pub children: u32,
+    /// Its id, the same at each start; none: another one at each.
+    pub name: Option<String>,
 }
 
 /// A worker that takes runs. [`WorkerNode::drain`] ends it in order; dropped, it ends at once.
@@ -42,6 +44,10 @@ impl WorkerNode {
         let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seat = cluster::seat(Role::Worker, tier, options.insecure_no_jail, &*clock, &OsEntropy);
+        let seat = match &options.name {
+            Some(name) => cluster::named(seat, name)?,
+            None => seat,
+        };
         let nats = cluster::connect(&options.nats, &seat).await?;
         let mut pool = PoolOptions::new(
             options.exe,

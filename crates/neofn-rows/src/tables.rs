@@ -274,6 +274,16 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "promise",
+        columns: &[
+            ("pid", Int),
+            ("fid", Int),
+            ("id", Bytes),
+            ("token", Text),
+            ("ended", Bool),
+        ],
+    },
+    Table {
         name: "member",
         columns: &[
             ("pid", Int),

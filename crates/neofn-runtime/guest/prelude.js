@@ -483,6 +483,9 @@
   const argument = (value) => {
     if (value === undefined) return null;
     if (typeof value === "bigint") return { type: "Integer", value: String(value) };
+    // beyond 2^53 a number may already be another one than was written
+    if (Number.isInteger(value) && !Number.isSafeInteger(value))
+      throw bad(`ctx.neo: the number ${value} is not exact beyond 2^53: write a bigint or a string of digits`);
     if (typeof value !== "object" || value === null) return value;
     if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return { type: "ByteArray", value: base64(bytesOf(value)) };
     if (Array.isArray(value)) return value.map(argument);
@@ -518,7 +521,7 @@
   };
   const hashOf = (name, value) => {
     const bytes = hashBytes(value);
-    if (bytes === null) throw new TypeError(`ctx.neo.${name}: ${show(value).slice(0, 100)} is neither an address, a script hash nor a public key`);
+    if (bytes === null) throw bad(`ctx.neo.${name}: ${show(value).slice(0, 100)} is neither an address, a script hash nor a public key`);
     return bytes;
   };
   // What wallets sign: see docs/guides/chain.md.

@@ -76,6 +76,12 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Lanes<P, F, T> {
             .iter()
             .flat_map(|(p, project)| project.functions.keys().map(move |f| (p, f)))
     }
+    /// Everything that waits, in no order.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.projects
+            .values()
+            .flat_map(|project| project.functions.values().flatten())
+    }
     /// Everything that waits, in no order; the lanes are empty then.
     pub fn drain(&mut self) -> Vec<T> {
         self.turn.clear();

@@ -181,6 +181,10 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
     pub fn lanes(&self) -> impl Iterator<Item = (&P, &F)> {
         self.lanes.lanes()
     }
+    /// What waits, in no order.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.lanes.items().map(|waiting| &waiting.item)
+    }
     /// How much waits.
     #[must_use]
     pub fn waiting(&self) -> usize {

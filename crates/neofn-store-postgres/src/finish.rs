@@ -5,7 +5,7 @@ use crate::batch::{Due, Group};
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id, parsed, with_bytes};
-use crate::{kv, triggers};
+use crate::{kv, promise, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
 use neofn_rows::{Encoded, LIVE, SUCCEEDED, nat, nat32, result, status_of};
 use neofn_types::{Fence, FunctionName, InvocationId};
@@ -230,6 +230,7 @@ async fn end(group: &mut Group<'_>, ended: &[(Claim, &Finish, &Encoded)]) -> Res
             .ended(Place::at(&row, 0)?, status == SUCCEEDED, row.try_get(3)?);
         freed = freed.max(row.try_get(4)?);
     }
+    promise::ended(group.conn, &pids, &fids, &ids).await?;
     if freed > 0 {
         triggers::drop_empty_lanes(group.conn, &pids, &fids).await?;
     }

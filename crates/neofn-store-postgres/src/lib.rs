@@ -22,6 +22,7 @@ mod ledger;
 mod migrate;
 mod news;
 mod open;
+mod promise;
 mod prune;
 mod queue;
 mod record;

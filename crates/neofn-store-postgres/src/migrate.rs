@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_audit.sql"),
     include_str!("../migrations/0005_keys.sql"),
     include_str!("../migrations/0006_reply.sql"),
+    include_str!("../migrations/0007_promise.sql"),
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.

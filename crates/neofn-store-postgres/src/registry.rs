@@ -312,6 +312,7 @@ pub(crate) async fn delete_function(
             .execute(&mut *conn)
             .await?;
     }
+    crate::promise::ended_all(conn, place).await?;
     ledger::forget_function(conn, key, at).await?;
     news::tell(conn, &News::Gone(key.clone())).await?;
     Ok(Ok(()))

@@ -6,15 +6,17 @@ use crate::conn::{Tries, read, transact};
 use crate::error::Fault;
 use crate::open::PostgresStore;
 use crate::queue::{Done, Op, RecordOp};
-use crate::{admit, blobs, claim, history, kv, lease, prune, registry, reply, transactions, triggers};
+use crate::{
+    admit, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Record, Replayable, Reply, ReplyStore,
-    Retention, Rooms, Start, StoreError, Totals,
+    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record,
+    Replayable, Reply, ReplyStore, Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -200,6 +202,19 @@ impl ReplyStore for PostgresStore {
 }
 
 #[async_trait]
+impl PromiseStore for PostgresStore {
+    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
+        transact!(self.pool, |conn| promise::promise(conn, key, id, token))?
+    }
+    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError> {
+        Ok(read!(self.pool, |conn| promise::due(conn, limit))?)
+    }
+    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        Ok(transact!(self.pool, |conn| promise::kept(conn, promises))?)
+    }
+}
+
+#[async_trait]
 impl TriggerStore for PostgresStore {
     async fn triggered(&self) -> Result<Vec<TriggeredFunction>, StoreError> {
         self.queue.barrier().await?;
@@ -218,6 +233,9 @@ impl TriggerStore for PostgresStore {
         Ok(transact!(self.pool, |conn| triggers::change(
             conn, &changes, network, at
         ))?)
+    }
+    async fn chain_networks(&self) -> Result<Vec<u32>, StoreError> {
+        Ok(read!(self.pool, |conn| triggers::networks(conn))?)
     }
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(read!(self.pool, |conn| triggers::cursor(conn, network))?)

@@ -12,6 +12,7 @@ use crate::history;
 use crate::kv;
 use crate::ledger;
 use crate::memory::{Place, Running};
+use crate::promise;
 use crate::triggers;
 use crate::writer::Work;
 use neofn_engine::port::{
@@ -492,6 +493,7 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
             result(finish),
             encoded.recording
         ])?;
+    promise::ended(work.conn, claim.place, id)?;
     triggers::ended(work.conn, id)?;
     triggers::emitted(work, &finish.emitted, finish.at)?;
     work.memory.unclaimed(id)?;

@@ -19,6 +19,7 @@ mod lock;
 mod memory;
 mod migrate;
 mod open;
+mod promise;
 mod prune;
 mod reader;
 mod registry;

@@ -275,6 +275,7 @@ pub(crate) fn delete_function(work: &mut Work<'_>, key: &FunctionKey, at: UnixMi
     work.conn
         .prepare_cached("INSERT INTO tomb VALUES (?1, ?2)")?
         .execute(params![place.pid, place.fid])?;
+    crate::promise::ended_all(work.conn, place)?;
     crate::ledger::forget_function(work.conn, key, at)?;
     crate::identity::members::forget_function(work.conn, place.pid, place.fid)?;
     work.memory.forget(place);

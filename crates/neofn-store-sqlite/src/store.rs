@@ -5,15 +5,15 @@ use crate::codec::Encoded;
 use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
-use crate::{history, kv, lease, prune, registry, reply, transactions, triggers};
+use crate::{history, kv, lease, promise, prune, registry, reply, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, NewInvocation, Record, Replayable, Reply, ReplyStore, Retention, Rooms,
-    StoreError, Totals,
+    Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable, Reply,
+    ReplyStore, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -221,6 +221,26 @@ impl ReplyStore for Store {
 }
 
 #[async_trait]
+impl PromiseStore for Store {
+    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
+        let (key, token) = (key.clone(), token.to_owned());
+        self.queue
+            .call(0, move |work| promise::promise(work, &key, id, &token))
+            .await?
+    }
+    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError> {
+        Ok(self.read_after(move |conn| promise::due(conn, limit)).await?)
+    }
+    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        let promises = promises.to_vec();
+        Ok(self
+            .queue
+            .call(0, move |work| promise::kept(work.conn, &promises))
+            .await?)
+    }
+}
+
+#[async_trait]
 impl TriggerStore for Store {
     async fn triggered(&self) -> Result<Vec<TriggeredFunction>, StoreError> {
         Ok(self.read_after(triggers::triggered).await?)
@@ -237,6 +257,9 @@ impl TriggerStore for Store {
         self.queue
             .call(0, move |work| triggers::change(work, &changes, network, at))
             .await?
+    }
+    async fn chain_networks(&self) -> Result<Vec<u32>, StoreError> {
+        Ok(self.read_after(|conn| triggers::networks(conn)).await?)
     }
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(self

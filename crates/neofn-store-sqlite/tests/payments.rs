@@ -100,6 +100,7 @@ async fn pay(directory: &Path, url: &str) {
         chain: Arc::new(pool),
         signer: Arc::new(signer),
         store: store.clone(),
+        cover: None,
         clock: Arc::new(Real),
         entropy: Arc::new(Real),
     });

@@ -103,6 +103,11 @@ impl NatsServer {
     pub fn log(&self, n: usize) -> String {
         std::fs::read_to_string(&self.servers[n].log).unwrap_or_default()
     }
+    /// The process of a server that runs.
+    #[must_use]
+    pub fn pid(&self, n: usize) -> u32 {
+        self.servers[n].child.as_ref().map_or(0, Child::id)
+    }
     /// Starts a server again after [`NatsServer::kill`], on the same port and files.
     pub fn go_on(&mut self, n: usize) {
         let server = &mut self.servers[n];

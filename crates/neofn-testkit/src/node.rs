@@ -55,20 +55,7 @@ impl NodeProcess {
 
     /// As `start_in`; `Err` with its standard error when it ends instead of becoming ready.
     pub fn try_start_in(data: &Path, more: &[&str]) -> Result<Self, String> {
-        let state = data.join("state-home");
-        std::fs::create_dir_all(&state).expect("make the state directory");
-        let mut child = Command::new(binary())
-            .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .args(more)
-            .env("XDG_STATE_HOME", &state)
-            .env_remove("NEOFN_URL")
-            .env_remove("NEOFN_API_KEY")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start neofn");
+        let mut child = Self::spawn(data, more);
         let stderr = Arc::new(Mutex::new(String::new()));
         collect(child.stderr.take().expect("stderr"), Arc::clone(&stderr));
         let mut line = String::new();
@@ -101,6 +88,16 @@ impl NodeProcess {
             stderr,
             own_dir: None,
         })
+    }
+
+    /// Starts one and kills it after this long, ready or not.
+    pub fn kill_after(data: &Path, more: &[&str], time: Duration) {
+        let mut child = Self::spawn(data, more);
+        // what it says is read by nobody
+        drop((child.stdout.take(), child.stderr.take()));
+        std::thread::sleep(time);
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// `http://127.0.0.1:PORT`
@@ -166,6 +163,23 @@ impl NodeProcess {
             self.child.try_wait().ok()?
         });
         status.code()
+    }
+
+    fn spawn(data: &Path, more: &[&str]) -> Child {
+        let state = data.join("state-home");
+        std::fs::create_dir_all(&state).expect("make the state directory");
+        Command::new(binary())
+            .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(more)
+            .env("XDG_STATE_HOME", &state)
+            .env_remove("NEOFN_URL")
+            .env_remove("NEOFN_API_KEY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start neofn")
     }
 
     /// Processes whose parent chain leads to the node.

@@ -109,7 +109,7 @@ catalogue! {
         "`with` does not exist in modules, which are always strict.",
         "Name the object instead.";
     SourceTooLarge = "NF0107", 413, Never, "source too large",
-        "The bundled source is larger than 1 MiB, or the upload larger than 16 MiB.",
+        "The bundled source is larger than 1 MiB, the function's own files larger than 4 MiB, or the upload with its packages larger than 16 MiB.",
         "Import less: a smaller package, or only the part that is used. Data belongs in ctx.kv or in the event.";
     NestedTooDeep = "NF0108", 422, Never, "source nested too deep",
         "Expressions, blocks or arrays are nested deeper than the parser's stack can hold.",
@@ -420,11 +420,11 @@ catalogue! {
         "A node answered something that is not the JSON-RPC of its kind, or more than is read.",
         "Check that the address is an RPC endpoint of a Neo N3 node; use another node if it stays.";
     ChainNetwork = "NF0803", 503, Never, "chain node on another network",
-        "The node's network number is not that of this installation.",
-        "Give --chain only nodes of one network; data of another network belongs into another data directory.";
+        "The nodes name several networks, or one whose blocks were never read with this data.",
+        "Give --chain only nodes of one network; where another network is meant, name it: --chain-network NUMBER. Data of another network is better off in another data directory.";
     ChainForked = "NF0804", 503, Later, "blocks do not continue each other",
         "A block names another parent than the block before it has: a node went to another chain, or a development chain was made anew.",
-        "For a development chain, start with a new data directory; otherwise remove the node that disagrees with the others.";
+        "Where two nodes or more agree on another name for the last block that was read, it is read again without being asked for. Otherwise `neofn chain recheck` shows what was read and what each node says, and `neofn chain recheck --apply` reads the block again; remove a node that disagrees with the others first. A development chain that was made anew needs a new data directory.";
     ChainRefused = "NF0805", 502, Never, "request refused by the chain node",
         "The node understood the request and refused it.",
         "The message is the node's own reason.";
@@ -444,8 +444,8 @@ catalogue! {
         "Run against the present state, the script ends with an exception; on chain it would burn its fees and change nothing.",
         "The message is the virtual machine's exception.";
     InsufficientFunds = "NF0811", 422, Never, "not enough GAS",
-        "The account that pays has less GAS than the fees of this transaction and of those still waiting.",
-        "Send GAS to the account, or wait for the pending transactions.";
+        "The account that pays has less GAS than the fees of this transaction and of those still waiting, or the account whose tokens are to be moved has less of them.",
+        "Send tokens to the account, wait for the pending transactions, or move less.";
     TransactionExpired = "NF0812", 409, Never, "transaction expired",
         "The last block in which the transaction was valid has passed, or it lies too far ahead.",
         "Build and sign a new one.";
@@ -574,10 +574,12 @@ catalogue! {
     TreasuryUnavailable = "NF1306", 503, Later, "treasury not available",
         "No chain node answers, or the signer is disabled until the ledger is reconciled with the chain.",
         "Try again later; `neofn gas reconcile` shows the state to an operator.";
-
     BankAbsent = "NF1307", 503, Never, "this node keeps no accounts",
         "Nothing costs anything here: the node was started without a price.",
         "An operator starts it with `--gas-price N`, in datoshi per million units, or with `--bank`.";
+    TokenKept = "NF1308", 403, Never, "token stays in the platform's account",
+        "The transaction would move a token other than GAS out of the account that signs, or put it into another one's hands. That account's tokens are the platform's: the ledger knows GAS alone, so nobody's account could bear it. Nothing was signed.",
+        "Move tokens that the project's own contract or wallet holds. An operator who means it allows the token by its contract: `neofn gas refill --project NAME --token HASH`; the signer's policy has to list its method, too.";
 
     // NF14: audit and backup
     AuditProofMissing = "NF1401", 404, Never, "no such audit entry or checkpoint",

@@ -52,6 +52,9 @@ impl Default for Limits {
     }
 }
 
+/// Fewest units that a function may be limited to: the base charge of a run and one more.
+const UNITS_MIN: u64 = 10_001;
+
 impl Limits {
     /// Checks against what an operator allows at the most.
     pub fn check(&self, most: &Self) -> Result<(), LimitError> {
@@ -67,7 +70,7 @@ impl Limits {
                 })
             }
         };
-        range("units", self.units.0, 20_000, most.units.0)?;
+        range("units", self.units.0, UNITS_MIN, most.units.0)?;
         range("time (ms)", self.time_ms, 1, most.time_ms)?;
         range("memory (bytes)", self.memory_bytes, 4 << 20, most.memory_bytes)?;
         range(

@@ -57,6 +57,40 @@ pub struct ChainView {
     pub password: Option<String>,
 }
 
+/// Body of POST `/api/v1/chain/recheck`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecheckRequest {
+    /// Read the block again where the nodes agree on another one; otherwise only compare.
+    #[serde(default)]
+    pub apply: bool,
+}
+
+/// The last block that was read, against what nodes call it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecheckView {
+    /// Its height.
+    pub height: u64,
+    /// Its name as it was read.
+    pub recorded: String,
+    /// What each node calls it now.
+    pub nodes: Vec<BlockNameView>,
+    /// Another name, that all of them use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<String>,
+    /// Whether it is read again.
+    pub moved: bool,
+}
+
+/// What one node calls a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BlockNameView {
+    /// The node.
+    pub url: String,
+    /// The name.
+    pub hash: String,
+}
+
 /// Body of POST `/api/v1/chain/call`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -272,6 +272,9 @@ pub struct RefillView {
     /// The most of one withdrawal; null: what there is.
     #[serde(default)]
     pub withdrawal_max: Option<String>,
+    /// Contracts of tokens, beside GAS, that the project's transactions may move out of the platform's account.
+    #[serde(default)]
+    pub tokens: Vec<String>,
 }
 
 /// The ledger against the chain.

@@ -20,7 +20,9 @@ mod trigger;
 
 pub use audit::{AuditAnchor, AuditCheckpoint, AuditEntryView, AuditList, AuditProof};
 pub use backup::{BackupRequest, BackupView};
-pub use chain::{ChainCall, ChainNodeView, ChainView, DecodeRequest};
+pub use chain::{
+    BlockNameView, ChainCall, ChainNodeView, ChainView, DecodeRequest, RecheckRequest, RecheckView,
+};
 pub use deploy::{DeployRequest, DeployResponse, LimitsRequest, SmokeTestRequest};
 pub use function::{
     Deleted, Dependencies, FunctionAnswer, FunctionList, FunctionView, PatchRequest, RollbackRequest,
@@ -59,6 +61,6 @@ pub use transaction::{
 };
 pub use trigger::{
     BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,
-    FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch,
-    TriggerTest, TriggerView,
+    DeadMessage, FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList,
+    TriggerPatch, TriggerTest, TriggerView,
 };

@@ -57,6 +57,9 @@ pub struct TransactionView {
     /// The block that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
+    /// What went wrong, as the catalogue of errors has it; absent while nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Why it faulted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
@@ -116,6 +119,9 @@ pub struct Sending {
     /// Only say what would come of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Whether the operator bears what it takes; otherwise the project does. Without a bank nobody is charged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operator: bool,
     /// Accounts whose keys are held elsewhere and that agree: the node pays, and sends it when they have signed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cosigners: Vec<CosignerRequest>,

@@ -195,8 +195,30 @@ pub struct FiredView {
 pub struct FiredList {
     /// Newest first.
     pub events: Vec<FiredView>,
+    /// Of dead letters: messages of NATS that could never work, on the first page alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<DeadMessage>,
     /// Cursor of the next page; null at the end.
     pub next: Option<String>,
+}
+
+/// A message of NATS that could never work. There is nothing to retry: its sender has to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadMessage {
+    /// What the request is called; `function.result.ID` has its refusal, too.
+    pub id: String,
+    /// Where it was sent to.
+    pub subject: String,
+    /// A code and a sentence.
+    pub reason: String,
+    /// When it was refused.
+    pub at: String,
+    /// Its `Content-Type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The beginning of what was sent.
+    pub payload: String,
 }
 
 /// Body of POST `/api/v1/deadletters/retry` and `…/drop`: one of them by `id`, or all of a range.

@@ -242,6 +242,9 @@ pub struct Up {
     /// Neo N3 nodes of the network that functions see, separated by commas
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "dev_chain")]
     pub chain: Vec<String>,
+    /// The number of their network [default: the one whose blocks were read before, or what the nodes agree on]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "dev_chain")]
+    pub chain_network: Option<u32>,
     /// Run a private Neo N3 net with funded accounts beside the node, kept in the data directory or in memory
     #[arg(
         long,
@@ -292,6 +295,9 @@ pub struct Worker {
         hide_env_values = true
     )]
     pub nats: Vec<String>,
+    /// Its name, by which NATS can give it its own subjects [default: another one at each start]
+    #[arg(long, value_name = "NAME", env = "NEOFN_WORKER_NAME", hide_env_values = true)]
+    pub name: Option<String>,
     /// A credentials file: a JWT and its seed
     #[arg(long, value_name = "FILE", conflicts_with = "nkey")]
     pub creds: Option<PathBuf>,

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 
 /// Largest record that is read.
 const RECORD_BYTES_MAX: u64 = 8 << 20;
+/// Of each function: a rollback goes back to one of these, mostly.
+const VERSIONS_KEPT: usize = 10;
 
 /// What was sent for one function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -194,19 +196,30 @@ impl Record {
         Self { path, sent }
     }
 
-    fn name(url: &str, key: &FunctionKey) -> String {
-        format!("{url} {key}")
+    fn name(url: &str, key: &FunctionKey, version: u32) -> String {
+        format!("{url} {key}@{version}")
     }
 
-    /// What was sent last.
+    /// What became this version.
     #[must_use]
-    pub fn get(&self, url: &str, key: &FunctionKey) -> Option<&Sent> {
-        self.sent.get(&Self::name(url, key))
+    pub fn get(&self, url: &str, key: &FunctionKey, version: u32) -> Option<&Sent> {
+        self.sent.get(&Self::name(url, key, version))
     }
 
     /// Remembers what was sent. A record that cannot be written costs an explanation next time, no more.
     pub fn put(&mut self, url: &str, key: &FunctionKey, sent: Sent) {
-        self.sent.insert(Self::name(url, key), sent);
+        let of_function = format!("{url} {key}@");
+        self.sent.insert(Self::name(url, key, sent.version), sent);
+        let mut versions: Vec<(u32, String)> = self
+            .sent
+            .iter()
+            .filter(|(name, _)| name.starts_with(&of_function))
+            .map(|(name, sent)| (sent.version, name.clone()))
+            .collect();
+        versions.sort_unstable();
+        for (_, name) in versions.iter().rev().skip(VERSIONS_KEPT) {
+            self.sent.remove(name);
+        }
         let write = || -> std::io::Result<()> {
             let parent = self.path.parent().unwrap_or(&self.path);
             fs::create_dir_all(parent)?;

@@ -1,7 +1,10 @@
-import type { BlockEvent, Context } from "neofn";
+import type { BlockEvent, Context, HostError, SentTransaction } from "neofn";
 
 /** Claim when what has accrued is worth so many times the fee. */
 const WORTH = 2n;
+
+/** Datoshi as GAS. */
+const inGas = (datoshi: bigint) => `${datoshi / 100_000_000n}.${String(datoshi % 100_000_000n).padStart(8, "0")}`;
 
 /**
  * NEO earns GAS, which is paid out when the account's NEO moves. Reads what has accrued, decides whether that is worth
@@ -21,9 +24,18 @@ export async function handler(event: BlockEvent | { test: true }, ctx: Context) 
   // a transaction may wait for some blocks, and must not be sent twice for the same GAS
   const last = (await ctx.kv.get<number>("claimed-at")) ?? -1;
   if (height - last < 10) return { claimed: false, why: `claimed at ${last}` };
-  const tried = await neo.call("transfer", account, account, 1, null);
-  if (BigInt(accrued) < WORTH * BigInt(tried.gas)) return { claimed: false, accrued, why: "not worth the fee yet" };
-  const { hash, fee } = await neo.invoke("transfer", account, account, 1, null);
+  // the node builds the transaction, knows what it costs to the last datoshi, and sends none that costs more than this
+  const most = BigInt(accrued) / WORTH;
+  if (most === 0n) return { claimed: false, accrued, why: "nothing has accrued" };
+  let sent: SentTransaction;
+  try {
+    const args = [account, account, 1, null];
+    sent = await ctx.neo.invoke({ contract: "NEO", method: "transfer", args, gas: inGas(most) });
+  } catch (error) {
+    if ((error as HostError).code !== "NF0823") throw error;
+    return { claimed: false, accrued, why: "not worth the fee yet" };
+  }
+  const { hash, fee } = sent;
   await ctx.kv.put("claimed-at", height);
   await ctx.emit("compound.claimed", { account, accrued, fee }, { subject: account });
   console.log(`claimed ${accrued} datoshi for a fee of ${fee} in ${hash}`);

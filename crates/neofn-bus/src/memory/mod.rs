@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use queue::MemoryQueue;
 pub use rpc::MemoryRpc;
-pub use tables::{MemoryBlobs, MemoryKv, MemoryResults};
+pub use tables::{MemoryBlobs, MemoryDead, MemoryKv, MemoryResults};
 
 /// A bus of its own.
 #[must_use]
@@ -20,6 +20,7 @@ pub fn bus() -> Bus {
         jobs: Arc::new(MemoryQueue::new(1_000)),
         events: Arc::new(MemoryQueue::new(1_000)),
         results: Arc::new(MemoryResults::default()),
+        dead: Arc::new(MemoryDead::default()),
         leases: Arc::new(MemoryKv::default()),
         artifacts: Arc::new(MemoryBlobs::default()),
     }

@@ -1,6 +1,6 @@
 //! Buckets, blobs and results inside a process.
 
-use crate::port::{Blobs, Entry, Kv, Results};
+use crate::port::{Blobs, DeadLetter, DeadLetters, Entry, Kv, LETTER_BYTES_MAX, LETTERS_MAX, Results};
 use crate::{BusError, Message};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -98,5 +98,34 @@ impl Results for MemoryResults {
     }
     async fn settled(&self, subject: &str) -> Result<Option<Message>, BusError> {
         Ok(self.0.lock().get(subject).cloned())
+    }
+}
+
+/// See [`DeadLetters`]. They do not age here.
+#[derive(Default)]
+pub struct MemoryDead(Mutex<Vec<DeadLetter>>);
+
+#[async_trait]
+impl DeadLetters for MemoryDead {
+    async fn keep(&self, mut letter: DeadLetter) -> Result<(), BusError> {
+        letter.message.payload.truncate(LETTER_BYTES_MAX);
+        let mut letters = self.0.lock();
+        if !letters
+            .iter()
+            .any(|l| (&l.subject, &l.id) == (&letter.subject, &letter.id))
+        {
+            letters.push(letter);
+        }
+        let excess = letters.len().saturating_sub(LETTERS_MAX);
+        letters.drain(..excess);
+        Ok(())
+    }
+    async fn list(&self, project: &str, most: usize) -> Result<Vec<DeadLetter>, BusError> {
+        let letters = self.0.lock();
+        let of = letters
+            .iter()
+            .rev()
+            .filter(|l| l.project.as_deref() == Some(project));
+        Ok(of.take(most).cloned().collect())
     }
 }

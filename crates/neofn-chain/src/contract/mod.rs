@@ -11,7 +11,8 @@ use crate::model::{ContractState, Invocation};
 use crate::port::Chain;
 use crate::script::{CallFlags, NotAnArgument, ScriptBuilder};
 use crate::stack::StackItem;
-use neofn_types::ScriptHash;
+use neofn_event::ParameterType;
+use neofn_types::{Code, Error, ScriptHash};
 
 /// The native contract that keeps all others.
 pub const MANAGEMENT: &str = "0xfffdc93764dbaddd97c48f252a53ea4643faa3fd";
@@ -78,6 +79,41 @@ pub fn call(contract: ScriptHash, method: &str, arguments: &[StackItem]) -> Resu
     Ok(script.into_bytes())
 }
 
+/// Faults unless the call before it answered true.
+const ASSERT: u8 = 0x39;
+
+/// Whether a method answers false instead of faulting when it moves nothing: a token's `transfer`. Sent like any other, it
+/// would burn its fees and look like a success.
+#[must_use]
+pub fn may_move_nothing(method: &str, returns: ParameterType) -> bool {
+    method == "transfer" && returns == ParameterType::Boolean
+}
+
+/// A script that calls a method with all rights, and faults when it answers false.
+pub fn call_or_fault(
+    contract: ScriptHash,
+    method: &str,
+    arguments: &[StackItem],
+) -> Result<Vec<u8>, ChainError> {
+    let mut script = ScriptBuilder::new();
+    script.call(contract, method, CallFlags::All, arguments)?;
+    script.op(ASSERT);
+    Ok(script.into_bytes())
+}
+
+/// The error of a script of [`call_or_fault`] that was tried out, in words that say what false means.
+#[must_use]
+pub fn moved_nothing(error: Error) -> Error {
+    if error.code != Code::ScriptFault || !error.message.contains("ASSERT is executed with false result") {
+        return error;
+    }
+    Error::new(
+        Code::InsufficientFunds,
+        "the transfer would move nothing: it answers false, so the account has less of the token than that, or does not agree",
+    )
+    .hint("Compare the amount with `neofn chain balance ADDRESS --token TOKEN`; only the account itself can send what it has.")
+}
+
 /// A contract that is there, with its manifest.
 pub async fn find(chain: &dyn Chain, contract: ScriptHash) -> Result<(ContractState, Manifest), ChainError> {
     let state = chain.contract_state(contract).await?.ok_or_else(|| {
@@ -99,13 +135,7 @@ pub async fn read(
     method: &str,
     arguments: &[StackItem],
 ) -> Result<Invocation, ChainError> {
-    let (_, manifest) = find(chain, contract).await?;
-    if manifest.method(method, arguments.len()).is_none() {
-        return Err(ChainError::Contract(
-            Refusal::Method,
-            no_method(&manifest, method, arguments.len()),
-        ));
-    }
+    must_have(chain, contract, method, arguments.len()).await?;
     let ended = chain.invoke_read(contract, method, arguments).await?;
     if let Some(session) = &ended.session
         && let Err(error) = chain.end_session(session).await
@@ -113,6 +143,23 @@ pub async fn read(
         tracing::debug!(%error, "iterator session left to its time-out");
     }
     ended.halted()
+}
+
+/// An error that says what is missing, the contract or its method with so many parameters.
+pub async fn must_have(
+    chain: &dyn Chain,
+    contract: ScriptHash,
+    method: &str,
+    parameters: usize,
+) -> Result<(), ChainError> {
+    let (_, manifest) = find(chain, contract).await?;
+    match manifest.method(method, parameters) {
+        Some(_) => Ok(()),
+        None => Err(ChainError::Contract(
+            Refusal::Method,
+            no_method(&manifest, method, parameters),
+        )),
+    }
 }
 
 fn no_method(manifest: &Manifest, method: &str, arguments: usize) -> String {

@@ -1,5 +1,6 @@
 //! Puts a transaction together: who signs, a dry run, fees by the chain's policy.
 
+use super::leaving::leaving;
 use super::machine::Unsigned;
 use super::record::{Request, RequestSigner};
 use super::{TxError, transactions::Shared};
@@ -127,7 +128,10 @@ impl Shared {
         let fees = transaction.fees().ok_or_else(too_large)?;
         match request.fee_max {
             Some(max) if fees > max => Err(TxError::FeeTooHigh { fees, max }),
-            _ => Ok(Unsigned::from(&transaction)),
+            _ => Ok(Unsigned {
+                leaving: leaving(request, &tried.notifications),
+                ..Unsigned::from(&transaction)
+            }),
         }
     }
 }

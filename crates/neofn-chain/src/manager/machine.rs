@@ -3,6 +3,7 @@
 //! The rule above all: bytes that may have been sent are forgotten only once they are proved to be on no chain and
 //! unable to come there. In doubt the same bytes are sent again.
 
+use super::Leaving;
 use super::record::{Outcome, TxRecord, TxState};
 use crate::model::{Presence, Sent};
 use crate::tx::Transaction;
@@ -51,10 +52,13 @@ pub struct Unsigned {
     pub network_fee: Datoshi,
     /// The last height at which a block may take it.
     pub valid_until: u64,
+    /// What it would take out of accounts that are held here.
+    pub leaving: Vec<Leaving>,
 }
 impl From<&Transaction> for Unsigned {
     fn from(transaction: &Transaction) -> Self {
         Self {
+            leaving: Vec::new(),
             bytes: transaction.unsigned_bytes(),
             hash: transaction.hash(),
             sender: transaction.sender().unwrap_or(ScriptHash([0; 20])),
@@ -219,6 +223,7 @@ fn renewed(record: &mut TxRecord, new: Unsigned) {
     record.system_fee = new.system_fee;
     record.network_fee = new.network_fee;
     record.valid_until = new.valid_until;
+    record.leaving = new.leaving;
     record.missing_at = None;
     record.attempt += 1;
 }

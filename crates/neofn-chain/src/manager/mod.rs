@@ -3,6 +3,7 @@
 
 mod build;
 mod cosign;
+mod leaving;
 pub mod machine;
 mod record;
 mod replace;
@@ -10,7 +11,8 @@ mod replace;
 mod simulation;
 mod transactions;
 
-pub use record::{Outcome, Request, RequestSigner, TxId, TxRecord, TxState};
+pub use leaving::Leaving;
+pub use record::{Bearer, Outcome, Request, RequestSigner, TxId, TxRecord, TxState};
 pub use replace::Replacement;
 pub use transactions::{Report, Transactions, TransactionsOptions, Until};
 
@@ -68,6 +70,12 @@ pub enum TxError {
     /// A witness that is not one.
     #[error("{0}")]
     Cosignature(String),
+    /// Nobody bears what it would take.
+    #[error("{}", .0.message)]
+    Uncovered(Error),
+    /// Whether somebody bears it is not known now.
+    #[error("{}", .0.message)]
+    CoverUnknown(Error),
     /// A defect of ours.
     #[error(transparent)]
     Machine(#[from] machine::Impossible),
@@ -87,6 +95,7 @@ impl TxError {
             Self::Unknown(_) => Code::NoSuchTransaction,
             Self::NotReplaceable(_) => Code::NotReplaceable,
             Self::Cosignature(_) => Code::CosignatureInvalid,
+            Self::Uncovered(e) | Self::CoverUnknown(e) => e.code,
             Self::Machine(_) => Code::Internal,
         }
     }
@@ -96,6 +105,7 @@ impl From<TxError> for Error {
         match error {
             TxError::Store(e) => Self::new(Code::StoreFailed, "storage unavailable").because(e),
             TxError::Machine(e) => Self::internal(e),
+            TxError::Uncovered(e) | TxError::CoverUnknown(e) => e,
             other => Self::new(other.code(), other.to_string()),
         }
     }

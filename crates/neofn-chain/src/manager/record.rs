@@ -1,8 +1,11 @@
 //! A managed transaction: what was asked for, and how far it came.
 
+use super::Leaving;
 use crate::model::VmState;
 use crate::tx::{Attribute, Scope, Transaction, Witness};
-use neofn_types::{Datoshi, Digest, Hash256, ParseIdError, ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{
+    Datoshi, Digest, FunctionName, Hash256, InvocationId, ParseIdError, ProjectName, ScriptHash, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -70,9 +73,35 @@ pub struct Request {
     pub valid_blocks: Option<u32>,
     /// How often a new one is built after the old one has provably expired.
     pub renewals: u32,
+    /// Who bears what it takes. Of requests that were written before this was asked: who asked.
+    #[serde(default = "Bearer::asker")]
+    pub bearer: Bearer,
+    /// The function that asked.
+    #[serde(default)]
+    pub function: Option<FunctionName>,
+    /// In which invocation.
+    #[serde(default)]
+    pub invocation: Option<InvocationId>,
+}
+
+/// Who bears what a transaction takes out of the platform's accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bearer {
+    /// The project, unless the operator agreed to bear its fees.
+    Project,
+    /// The operator.
+    Operator,
+    /// Whoever asks: it has set everything aside already.
+    Asker,
+}
+impl Bearer {
+    const fn asker() -> Self {
+        Self::Asker
+    }
 }
 impl Request {
-    /// A call paid and agreed to by the signer's first account.
+    /// A call paid and agreed to by the signer's first account; the project bears it.
     #[must_use]
     pub fn new(project: ProjectName, idempotency: Digest, script: Vec<u8>) -> Self {
         Self {
@@ -83,6 +112,9 @@ impl Request {
             fee_max: None,
             valid_blocks: None,
             renewals: 3,
+            bearer: Bearer::Project,
+            function: None,
+            invocation: None,
         }
     }
     /// Its id.
@@ -184,6 +216,9 @@ pub struct TxRecord {
     pub system_fee: Datoshi,
     /// For size and witnesses.
     pub network_fee: Datoshi,
+    /// What it would take out of accounts that are held here, beside the fees.
+    #[serde(default)]
+    pub leaving: Vec<Leaving>,
     /// The last height at which a block may take it.
     pub valid_until: u64,
     /// What running it did, once it is in a block.

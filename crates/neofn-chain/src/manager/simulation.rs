@@ -166,6 +166,12 @@ impl Chain for World {
         })
         .ok_or_else(dead)?
     }
+    async fn block_names(&self, _: u64) -> Vec<crate::model::BlockName> {
+        Vec::new()
+    }
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
+        Chain::transaction(self, hash).await
+    }
     async fn application_log(&self, _: Hash256) -> Result<Vec<Execution>, ChainError> {
         unused()
     }
@@ -393,6 +399,7 @@ async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>
             chain: world.clone(),
             signer: world.clone(),
             store: world.clone(),
+            cover: None,
             clock: hands.clone(),
             entropy: hands.clone(),
         });

@@ -3,10 +3,10 @@
 use super::TxError;
 use super::build::InPlaceOf;
 use super::machine::{self, Fact, Step, Unsigned, apply};
-use super::record::{Outcome, Request, TxId, TxRecord, TxState};
+use super::record::{Bearer, Outcome, Request, TxId, TxRecord, TxState};
 use crate::error::{ChainError, Refusal};
 use crate::model::{Execution, FoundTransaction, Presence};
-use crate::port::{Chain, Reserved, TxStore};
+use crate::port::{Chain, Cover, Reserved, TxStore, Uncovered};
 use crate::signer::{Asked, Purpose, SignError, SignRequest, Signing};
 use crate::tx::{Transaction, Witness};
 use futures_util::StreamExt as _;
@@ -38,6 +38,8 @@ pub struct TransactionsOptions {
     pub signer: Arc<dyn Signing>,
     /// Where transactions are kept.
     pub store: Arc<dyn TxStore>,
+    /// Who sees to it that somebody bears them; none: they cost nobody anything here.
+    pub cover: Option<Arc<dyn Cover>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -52,6 +54,7 @@ pub(super) struct Shared {
     pub(super) chain: Arc<dyn Chain>,
     pub(super) signer: Arc<dyn Signing>,
     pub(super) store: Arc<dyn TxStore>,
+    pub(super) cover: Option<Arc<dyn Cover>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     changes: watch::Sender<u64>,
@@ -85,6 +88,7 @@ impl Transactions {
             chain,
             signer,
             store,
+            cover,
             clock,
             entropy,
         } = options;
@@ -92,6 +96,7 @@ impl Transactions {
             chain,
             signer,
             store,
+            cover,
             clock,
             entropy,
             changes: watch::Sender::new(0),
@@ -240,6 +245,7 @@ impl Shared {
             system_fee: unsigned.system_fee,
             network_fee: unsigned.network_fee,
             valid_until: unsigned.valid_until,
+            leaving: unsigned.leaving,
             outcome: None,
             reason: None,
             missing_at: None,
@@ -262,19 +268,52 @@ impl Shared {
         }
     }
 
-    /// Drives a transaction that was just reserved. Where the signer refuses, nothing was signed and nothing is kept.
+    /// Drives a transaction that was just reserved. Where the signer refuses, or nobody bears it, nothing was signed and
+    /// nothing is kept.
     pub(super) async fn finish_submit(&self, record: TxRecord) -> Result<TxRecord, TxError> {
         let (id, revision, state) = (record.id, record.revision, record.state);
-        match self.drive(record).await {
-            Err(TxError::Sign(refused @ (SignError::Refused(_) | SignError::NoAccount(_)))) => {
+        let driven = match self.cover_early(&record).await {
+            Ok(()) => self.drive(record).await,
+            Err(error) => Err(error),
+        };
+        match driven {
+            Err(
+                refused @ (TxError::Sign(SignError::Refused(_) | SignError::NoAccount(_))
+                | TxError::Uncovered(_)),
+            ) => {
                 if state == TxState::Reserved && self.store.abandon(id, revision).await? {
-                    return Err(refused.into());
+                    // only now: until it is forgotten somebody else may have it signed
+                    if let Some(cover) = &self.cover {
+                        cover.release(id).await;
+                    }
+                    return Err(refused);
                 }
                 self.get(id).await
             }
             // it is on disk and will be moved on with the next block
-            Err(TxError::Sign(_) | TxError::Chain(_)) => self.get(id).await,
+            Err(TxError::Sign(_) | TxError::Chain(_) | TxError::CoverUnknown(_)) => self.get(id).await,
             driven => driven,
+        }
+    }
+
+    /// One that waits for signatures of others learns now whether it will be borne, not when they have signed.
+    async fn cover_early(&self, record: &TxRecord) -> Result<(), TxError> {
+        match record.state == TxState::Reserved && !record.awaited().is_empty() {
+            true => self.cover(record).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Sees to it that somebody bears a transaction. Nothing is signed before.
+    async fn cover(&self, record: &TxRecord) -> Result<(), TxError> {
+        match &self.cover {
+            Some(cover) if record.request.bearer != Bearer::Asker => {
+                cover.cover(record).await.map_err(|error| match error {
+                    Uncovered::Refused(e) => TxError::Uncovered(e),
+                    Uncovered::Later(e) => TxError::CoverUnknown(e),
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -343,6 +382,7 @@ impl Shared {
     }
 
     async fn sign(&self, record: &TxRecord) -> Result<Vec<u8>, TxError> {
+        self.cover(record).await?;
         let mut transaction =
             Transaction::read(&record.unsigned).map_err(|e| TxError::Request(e.to_string()))?;
         let mut witnesses: Vec<Witness> = Vec::with_capacity(transaction.signers.len());
@@ -387,7 +427,7 @@ impl Shared {
     }
 
     async fn look(&self, hash: Hash256) -> Result<Fact, TxError> {
-        match self.chain.transaction(hash).await {
+        match self.chain.settled(hash).await {
             Ok(found) => Ok(mined(&found).unwrap_or(Fact::Seen(Presence::Pooled))),
             Err(e) if e.refusal() == Some(Refusal::UnknownTransaction) => {
                 Ok(Fact::Seen(Presence::Absent { witnesses: 1 }))

@@ -1,10 +1,11 @@
 //! The port, answered by whichever node does best.
 
-use super::{Pool, Shared};
+use super::{Pool, Shared, witness};
+use crate::contract::must_have;
 use crate::error::{ChainError, Refusal};
 use crate::model::{
-    Block, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus, Policy,
-    Presence, Sent, Session,
+    Block, BlockName, ContractState, Execution, FoundTransaction, Head, Invocation, NetworkId, NodeStatus,
+    Policy, Presence, Sent, Session,
 };
 use crate::port::{BLOCKS_MAX, Caller, Chain};
 use crate::rpc::Node;
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 /// How old fees and times may be. They change by vote, a few times a year.
 const POLICY_AGE: Duration = Duration::from_secs(5);
 /// Nodes that must not know a transaction before it counts as absent, where so many are configured.
-const WITNESSES: usize = 2;
+const WITNESSES: usize = witness::NEEDED;
 
 impl Shared {
     /// Asks the best node, and the next one while nodes fail. What one node does not know another may.
@@ -94,10 +95,35 @@ impl Chain for Pool {
             })
             .await
     }
+    async fn block_names(&self, height: u64) -> Vec<BlockName> {
+        let nodes = self.shared.candidates(height).into_iter();
+        let asked = nodes
+            .filter_map(|index| self.shared.node(index))
+            .map(|node| async move {
+                let head = node.header(height).await.ok()?;
+                (head.height == height).then(|| BlockName {
+                    node: node.address().to_owned(),
+                    hash: head.hash,
+                })
+            });
+        let said = futures_util::future::join_all(asked).await;
+        said.into_iter().flatten().collect()
+    }
     async fn transaction(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
         self.shared
             .ask(0, |node| async move { node.transaction(hash).await })
             .await
+    }
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
+        let found = self.transaction(hash).await?;
+        let Some(place) = found.included else {
+            return Ok(found);
+        };
+        let nodes: Vec<_> = self.shared.candidates(place.height);
+        let nodes = nodes.into_iter().filter_map(|index| self.shared.node(index));
+        let asked = nodes.map(|node| async move { node.transaction(hash).await });
+        let said = futures_util::future::join_all(asked).await;
+        Ok(witness::agreed(found, said))
     }
     async fn application_log(&self, transaction: Hash256) -> Result<Vec<Execution>, ChainError> {
         self.shared
@@ -223,7 +249,14 @@ impl Chain for Pool {
         {
             tracing::debug!(%error, "iterator session left to its time-out");
         }
-        let invocation = invocation.halted()?;
+        let invocation = match invocation.halted() {
+            Ok(invocation) => invocation,
+            Err(fault) => {
+                // one that is not there, or is no token, faults as well
+                must_have(self, token, "balanceOf", 1).await?;
+                return Err(fault);
+            }
+        };
         invocation
             .stack
             .first()

@@ -4,6 +4,7 @@
 mod chain;
 mod follow;
 mod judge;
+mod witness;
 
 use crate::error::ChainError;
 use crate::model::{Head, NetworkId, NodeStatus, Policy};
@@ -25,8 +26,8 @@ const BLOCK_MS: u64 = 15_000;
 pub struct PoolOptions {
     /// Addresses, `http://…` or `https://…`; the first ones weigh more where they disagree.
     pub urls: Vec<String>,
-    /// The network that nodes must be on; none: that of most of them.
-    pub network: Option<NetworkId>,
+    /// Networks that nodes may be on; empty: the one that more than half of the addresses name, or all that answer.
+    pub networks: Vec<NetworkId>,
     /// A node that is further behind is put aside.
     pub lag_max: Duration,
     /// How many nodes a transaction is sent to.
@@ -42,7 +43,7 @@ impl PoolOptions {
     pub fn new(urls: Vec<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             urls,
-            network: None,
+            networks: Vec::new(),
             lag_max: Duration::from_secs(15),
             broadcast: 3,
             patience: Duration::from_secs(10),
@@ -165,28 +166,57 @@ async fn introductions(
             .iter()
             .map(|node| async { node.version().await.map_err(|e| e.to_string()) });
         let versions: Introductions = futures_util::future::join_all(asked).await;
-        let found: Vec<NetworkId> = versions.iter().flatten().map(|v| v.network).collect();
-        let of = |network: NetworkId| found.iter().filter(|n| **n == network).count();
-        // of equally common ones that of the first node
-        let common = found.iter().rev().max_by_key(|n| of(**n)).copied();
-        if let Some(network) = options.network.or(common)
-            && found.contains(&network)
-        {
-            return Ok((network, versions));
-        }
-        if options.clock.monotonic().saturating_sub(began) >= options.patience {
-            let wrong = found.first().zip(options.network);
-            return Err(wrong.map_or_else(
-                || ChainError::Unreachable(failures(&versions)),
-                |(found, expected)| ChainError::Network {
-                    node: nodes.first().map_or_else(String::new, |n| n.name().to_owned()),
-                    found: found.0,
-                    expected: expected.0,
-                },
-            ));
+        match network_of(nodes, &versions, &options.networks) {
+            Ok(Some(network)) => return Ok((network, versions)),
+            // those that are silent yet may decide it
+            wrong if options.clock.monotonic().saturating_sub(began) >= options.patience => {
+                let silent = || ChainError::Unreachable(failures(&versions));
+                return Err(wrong.err().unwrap_or_else(silent));
+            }
+            _ => {}
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// The network of the nodes that answered; none while nobody did. One node's word must not outweigh another's: where they
+/// name several networks, it takes most of all addresses, or the operator.
+fn network_of(
+    nodes: &[Arc<Node>],
+    versions: &Introductions,
+    allowed: &[NetworkId],
+) -> Result<Option<NetworkId>, ChainError> {
+    let said: Vec<(&str, NetworkId)> = nodes
+        .iter()
+        .zip(versions)
+        .filter_map(|(node, version)| Some((node.name(), version.as_ref().ok()?.network)))
+        .collect();
+    let fit = |network: NetworkId| allowed.is_empty() || allowed.contains(&network);
+    let found: Vec<NetworkId> = said.iter().map(|s| s.1).filter(|n| fit(*n)).collect();
+    let Some(first) = found.first().copied() else {
+        return said.first().map_or(Ok(None), |(node, network)| {
+            Err(ChainError::Network {
+                node: (*node).to_owned(),
+                found: network.0,
+                expected: list(allowed.iter()),
+            })
+        });
+    };
+    if found.iter().all(|network| *network == first) {
+        return Ok(Some(first));
+    }
+    let of = |network: NetworkId| found.iter().filter(|n| **n == network).count();
+    let most = found.iter().copied().find(|n| of(*n) * 2 > nodes.len());
+    most.map(Some).ok_or_else(|| ChainError::Networks {
+        said: list(
+            said.iter()
+                .map(|(node, network)| format!("{node} says {network}")),
+        ),
+    })
+}
+
+fn list<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn failures(versions: &Introductions) -> String {

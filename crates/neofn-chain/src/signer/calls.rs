@@ -12,15 +12,15 @@ const STACK_MAX: usize = 2_048;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) contract: ScriptHash,
-    pub(super) method: String,
-    pub(super) arguments: Vec<Literal>,
+pub(crate) struct Call {
+    pub(crate) contract: ScriptHash,
+    pub(crate) method: String,
+    pub(crate) arguments: Vec<Literal>,
 }
 
 /// A value that stands in the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Literal {
+pub(crate) enum Literal {
     Integer(BigInt),
     Bytes(Vec<u8>),
     Array(Vec<Literal>),
@@ -31,7 +31,7 @@ pub(super) enum Literal {
 }
 
 /// All calls of a script; none when it holds anything whose course is not plain.
-pub(super) fn calls(script: &[u8]) -> Option<Vec<Call>> {
+pub(crate) fn calls(script: &[u8]) -> Option<Vec<Call>> {
     let mut rest = script;
     let mut stack: Vec<Literal> = Vec::new();
     let mut found = Vec::new();

@@ -11,9 +11,11 @@ mod policy;
 mod vault;
 mod wire;
 
+pub(crate) use calls::{Literal, calls};
 pub use child::{Surroundings, main};
 pub use client::{SignerOptions, SignerProcess};
 pub use policy::{Calls, MethodRule, SigningPolicy};
+pub(crate) use policy::{GAS, gives_away};
 pub use vault::{Vault, VaultError};
 pub use wire::{AccountInfo, Asked, Import, Purpose, SignRequest, Signature};
 

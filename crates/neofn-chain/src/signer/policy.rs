@@ -7,7 +7,7 @@ use neofn_types::{Datoshi, ScriptHash};
 use serde::{Deserialize, Serialize};
 
 /// The GAS contract: the same on every network.
-const GAS: ScriptHash = ScriptHash([
+pub(crate) const GAS: ScriptHash = ScriptHash([
     0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
     0xcf, 0xa4, 0xd2,
 ]);
@@ -178,9 +178,7 @@ impl SigningPolicy {
             "the script is more than calls with literal arguments, and the policy does not allow everything".to_owned()
         })?;
         let Calls::Only(rules) = &self.calls else {
-            let gives = |call: &&Call| {
-                call.contract == NEO || call.contract != GAS && GIVING.contains(&call.method.as_str())
-            };
+            let gives = |call: &&Call| call.contract == NEO || gives_away(call);
             return calls.iter().find(gives).map_or(Ok(()), |call| {
                 Err(format!(
                     "method {:?} of contract {} can give tokens away, and the policy does not list it",
@@ -206,6 +204,11 @@ impl SigningPolicy {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a call can give tokens other than GAS away, or put them into another one's hands.
+pub(crate) fn gives_away(call: &Call) -> bool {
+    call.contract != GAS && GIVING.contains(&call.method.as_str())
 }
 
 /// The GAS that a call takes from `account` by a transfer; none when it is another call.

@@ -43,6 +43,8 @@ pub enum Mood {
     NoLogs,
     /// Says of each transaction that it is already known.
     Known,
+    /// Says of each transaction that it ended the other way.
+    Faulting,
 }
 
 #[derive(Clone)]
@@ -150,6 +152,13 @@ fn change(mood: Mood, question: &Value, answer: &mut Value) {
         }
         (Mood::Forked, "getblockheader") => result["hash"] = json!(format!("0x{}", "ab".repeat(32))),
         (Mood::Forked, "getblock") => result["previousblockhash"] = json!(format!("0x{}", "cd".repeat(32))),
+        (Mood::Faulting, "getapplicationlog") => {
+            for run in result["executions"].as_array_mut().unwrap() {
+                if run["trigger"] == "Application" {
+                    run["vmstate"] = json!("FAULT");
+                }
+            }
+        }
         (Mood::Boasting, "getblockcount") => *result = json!(1_000_000_000u64),
         (Mood::Boasting, "getblockheader") if params[0] == json!(999_999_999u64) => {
             *answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": {

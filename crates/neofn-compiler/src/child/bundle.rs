@@ -132,6 +132,10 @@ fn options(main: &str) -> BundlerOptions {
         cwd: Some(PathBuf::from(ROOT)),
         format: Some(OutputFormat::Esm),
         platform: Some(Platform::Neutral),
+        // packages ask it which of their builds this is; there is no process here
+        define: Some(
+            std::iter::once(("process.env.NODE_ENV".to_owned(), "\"production\"".to_owned())).collect(),
+        ),
         resolve: Some(resolve::options()),
         tsconfig: Some(TsConfig::Auto(false)),
         minify: Some(RawMinifyOptions::Object(RawMinifyOptionsDetailed {

@@ -47,7 +47,8 @@ pub(crate) fn of_module(record: &ModuleRecord<'_>, program: &Program<'_>, scopin
     found
 }
 
-/// Imports of TypeScript files whose every name is used as a type, or not at all: the transformer drops them.
+/// Imports of TypeScript files whose every name is used as a type alone: the transformer drops them. It drops those, too,
+/// of which no name is used at all; they stay here, so that where they lead is judged as everywhere else.
 fn type_only_statements(program: &Program<'_>, scoping: &Scoping) -> Vec<Span> {
     if !program.source_type.is_typescript() {
         return Vec::new();
@@ -74,7 +75,11 @@ fn type_only_statements(program: &Program<'_>, scoping: &Scoping) -> Vec<Span> {
             ImportDeclarationSpecifier::ImportDefaultSpecifier(s) => is_used(s.local.symbol_id.get()),
             ImportDeclarationSpecifier::ImportNamespaceSpecifier(s) => is_used(s.local.symbol_id.get()),
         });
-        if !specifiers.is_empty() && !any_value {
+        let any_use = specifiers.iter().any(|specifier| {
+            let symbol = specifier.local().symbol_id.get();
+            symbol.is_some_and(|id| scoping.get_resolved_references(id).next().is_some())
+        });
+        if !specifiers.is_empty() && any_use && !any_value {
             elided.push(import.span);
         }
     }

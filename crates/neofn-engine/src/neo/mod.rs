@@ -20,12 +20,13 @@ use crate::port::ChainWriter;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use neofn_chain::ChainError;
+use neofn_chain::contract as contracts;
 use neofn_chain::decode::{SCRIPT_BYTES_MAX, decode};
 use neofn_chain::listing::{self, Listing};
 use neofn_chain::model::VmState;
-use neofn_chain::port::Chain;
+use neofn_chain::port::{Caller, Chain};
 use neofn_chain::stack::StackItem;
-use neofn_event::ParameterType;
+use neofn_event::{ParameterType, native};
 use neofn_runtime::port::HostOp;
 use neofn_trigger::parameter_json;
 use neofn_types::{ChainGrant, Clock, Code, FunctionKey, Hash256, InvocationId, ScriptHash, parse_contract};
@@ -85,7 +86,10 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 fn contract(text: &str) -> Result<ScriptHash, Refusal> {
-    parse_contract(text).map_err(|e| bad(format!("ctx.neo: {e}")))
+    match native::contract(text) {
+        Some(found) => Ok(found),
+        None => parse_contract(text).map_err(|e| bad(format!("ctx.neo: {e}"))),
+    }
 }
 
 /// An account in either notation.
@@ -167,7 +171,8 @@ impl Neo {
                 let a: CallArgs = args(input)?;
                 let (contract, returns, items) = self.prepare(&a).await?;
                 let chain = self.chain()?;
-                let ended = chain.invoke_read(contract, &a.method, &items).await;
+                let script = contracts::call(contract, &a.method, &items).map_err(refused)?;
+                let ended = chain.invoke_script(&script, &self.callers().await).await;
                 let ended = ended.map_err(refused)?;
                 let listed = listing::listing(chain, &ended).await.map_err(refused)?;
                 let mut answer = encode::invocation(&ended);
@@ -199,6 +204,19 @@ impl Neo {
             "height": head.height, "hash": head.hash, "time": head.time.0, "network": chain.network(),
             "account": account.map(|a| a.to_address()),
         }))
+    }
+
+    /// Who agrees to a call that is only tried out: whom a transaction would have.
+    async fn callers(&self) -> Vec<Caller> {
+        match &self.writer {
+            Some(writer) => writer
+                .account(&self.key.project)
+                .await
+                .map(Caller::by_entry)
+                .into_iter()
+                .collect(),
+            None => Vec::new(),
+        }
     }
 
     async fn block(&self, a: BlockArgs) -> Result<Value, Refusal> {

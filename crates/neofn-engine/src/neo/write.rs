@@ -7,6 +7,7 @@ use super::{CallArgs, Neo, bad, no_chain};
 use crate::host::Effects;
 use crate::overlay::Refusal;
 use crate::port::{ChainReceipt, ChainRequest, ChainWriter};
+use neofn_chain::contract::may_move_nothing;
 use neofn_types::{Code, Datoshi, Digest, InvocationId};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -112,7 +113,7 @@ impl Neo {
             method: a.method,
             args: a.args,
         };
-        let (contract, _, arguments) = self.prepare(&call).await?;
+        let (contract, returns, arguments) = self.prepare(&call).await?;
         let granted = self.grant.writes().filter(|w| w.names(contract));
         let granted = granted.ok_or_else(|| (Code::Denied, format!("{contract} is not granted")))?;
         let asked = match &a.gas {
@@ -145,6 +146,7 @@ impl Neo {
             invocation: self.id,
             idempotency: self.sending.effect.of_part(&what, nth).digest(),
             contract,
+            must_be_true: may_move_nothing(&call.method, returns),
             method: call.method,
             arguments,
             fee_max: asked.min(left),

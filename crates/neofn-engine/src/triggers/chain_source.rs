@@ -48,6 +48,8 @@ pub(crate) struct ChainSource {
     /// Triggers whose function was full; looked at again after a pause.
     pub(super) full: HashSet<TriggerId>,
     begun: bool,
+    /// Where the chain was said to go on from another block last.
+    mended: Option<u64>,
 }
 
 /// The triggers that go with everybody, ready for blocks.
@@ -69,6 +71,7 @@ impl ChainSource {
             matching: None,
             full: HashSet::new(),
             begun: false,
+            mended: None,
         }
     }
 
@@ -89,6 +92,8 @@ impl ChainSource {
                 }
                 Err(error) => {
                     self.ahead = None;
+                    // an operator may have moved the place meanwhile
+                    self.cursor = None;
                     self.inner.triggers.trouble(Some(&error));
                     AFTER_ERROR
                 }
@@ -208,7 +213,21 @@ impl ChainSource {
         if blocks.is_empty() {
             return Ok(Step::Idle);
         }
-        continues(&blocks, cursor)?;
+        if let Err(error) = continues(&blocks, cursor) {
+            // once at a height: should its block not be continued again, somebody has to look
+            let again = self.mended == Some(cursor.next);
+            if error.code == Code::ChainForked
+                && !again
+                && let Some(placed) = self.inner.mend(&*self.chain, cursor).await?
+            {
+                self.mended = Some(cursor.next);
+                self.ahead = None;
+                self.matching = None;
+                self.moved(placed, 0);
+                return Ok(Step::More);
+            }
+            return Err(error);
+        }
         let to = cursor.next + u64::try_from(blocks.len()).unwrap_or(0);
         if to <= head.height {
             self.read_ahead(to..(head.height + 1).min(to + self.inner.options.chain.batch));

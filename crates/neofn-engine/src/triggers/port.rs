@@ -295,6 +295,8 @@ pub trait TriggerStore: Send + Sync + 'static {
         network: Option<u32>,
         at: UnixMillis,
     ) -> Result<(), StoreError>;
+    /// The networks whose blocks were read.
+    async fn chain_networks(&self) -> Result<Vec<u32>, StoreError>;
     /// How far a chain was read.
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError>;
     /// Places the cursor; with `anew` the epoch grows and every trigger begins there, too.

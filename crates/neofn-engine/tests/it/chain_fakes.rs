@@ -122,6 +122,12 @@ impl Chain for FakeChain {
     async fn transaction(&self, _: Hash256) -> Result<FoundTransaction, ChainError> {
         Err(unknown(Refusal::UnknownTransaction))
     }
+    async fn block_names(&self, _: u64) -> Vec<neofn_chain::model::BlockName> {
+        Vec::new()
+    }
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
+        self.transaction(hash).await
+    }
     async fn application_log(&self, _: Hash256) -> Result<Vec<Execution>, ChainError> {
         self.count();
         Ok(block(1).transactions.remove(0).executions)

@@ -8,7 +8,7 @@ use neofn_chain::{ChainError, Refusal};
 use neofn_types::{Datoshi, Hash256, ScriptHash, UnixMillis};
 use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 pub struct FakeChain {
@@ -16,6 +16,10 @@ pub struct FakeChain {
     head: watch::Sender<Head>,
     /// Nothing answers.
     pub down: AtomicBool,
+    /// How many nodes say what a block is called.
+    pub nodes: AtomicUsize,
+    /// One of them says something else.
+    pub divided: AtomicBool,
 }
 
 fn hash(height: u64, salt: u8) -> Hash256 {
@@ -45,6 +49,8 @@ impl FakeChain {
             blocks: Mutex::new(blocks),
             head: watch::channel(head).0,
             down: AtomicBool::default(),
+            nodes: AtomicUsize::new(1),
+            divided: AtomicBool::default(),
         }
     }
     /// Makes blocks up to `height`; their names are of a chain of this salt.
@@ -52,6 +58,15 @@ impl FakeChain {
         let mut blocks = self.blocks.lock();
         let from = u64::try_from(blocks.len()).unwrap();
         blocks.extend((from..=height).map(|h| made(h, salt)));
+        self.head.send_replace(blocks.last().unwrap().head());
+    }
+    /// From this height on, another chain, which branches off the one before: what was told of that was a lie.
+    pub fn turn(&self, from: u64, to: u64, salt: u8) {
+        let mut blocks = self.blocks.lock();
+        let at = usize::try_from(from).unwrap();
+        blocks.truncate(at);
+        blocks.extend((from..=to).map(|h| made(h, salt)));
+        blocks[at].previous = blocks[at - 1].hash;
         self.head.send_replace(blocks.last().unwrap().head());
     }
     fn up(&self) -> Result<(), ChainError> {
@@ -98,6 +113,28 @@ impl Chain for FakeChain {
     }
     async fn transaction(&self, _: Hash256) -> Result<FoundTransaction, ChainError> {
         none()
+    }
+    async fn block_names(&self, height: u64) -> Vec<BlockName> {
+        let found = self
+            .blocks
+            .lock()
+            .get(usize::try_from(height).unwrap())
+            .map(|b| b.hash);
+        let mut names: Vec<_> = (0..self.nodes.load(Ordering::SeqCst))
+            .filter_map(|n| {
+                Some(BlockName {
+                    node: format!("fake {n}"),
+                    hash: found?,
+                })
+            })
+            .collect();
+        if let (true, Some(last)) = (self.divided.load(Ordering::SeqCst), names.last_mut()) {
+            last.hash = Hash256([0xdd; 32]);
+        }
+        names
+    }
+    async fn settled(&self, hash: Hash256) -> Result<FoundTransaction, ChainError> {
+        self.transaction(hash).await
     }
     async fn application_log(&self, _: Hash256) -> Result<Vec<Execution>, ChainError> {
         none()

@@ -145,6 +145,71 @@ async fn another_chain_of_blocks_is_not_followed() {
     assert_eq!(ended(&rig, "f").await.len(), 3);
 }
 
+/// A node told of blocks that nobody else has, and is gone: block 8 was another one.
+async fn misled(nodes: usize) -> (Arc<FakeChain>, Rig) {
+    let chain = Arc::new(FakeChain::at(5));
+    let rig = rig(&chain, |_| {});
+    deploy(&rig, "f", "echo", json!({"block": [{}]})).await;
+    chain.grow(7, 1);
+    until(&rig, "f", 2).await;
+    chain.turn(8, 8, 9);
+    until(&rig, "f", 3).await;
+    chain.nodes.store(nodes, Ordering::SeqCst);
+    chain.turn(8, 10, 1);
+    (chain, rig)
+}
+async fn stands(rig: &Rig) {
+    eventually("trouble", || async {
+        let state = rig.engine.chain_state().unwrap();
+        state.error.is_some_and(|(code, _)| code == Code::ChainForked)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_block_is_read_again_where_two_nodes_agree() {
+    let (_chain, rig) = misled(2).await;
+    // block 8 had its event; the other block 8 is the same event, and has no effect again
+    let rows = until(&rig, "f", 5).await;
+    assert_eq!(heights(&rows), (6..=10).collect::<Vec<_>>());
+    eventually("no trouble", || async {
+        let state = rig.engine.chain_state().unwrap();
+        state.error.is_none() && state.lag == 0
+    })
+    .await;
+    assert_eq!(ended(&rig, "f").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_wrong_block_stays_while_nodes_disagree_or_one_alone_speaks() {
+    let (chain, rig) = misled(1).await;
+    stands(&rig).await;
+    chain.divided.store(true, Ordering::SeqCst);
+    chain.nodes.store(3, Ordering::SeqCst);
+    let seen = rig.engine.recheck_chain(true).await.unwrap();
+    assert_eq!((seen.height, seen.agreed, seen.moved), (8, None, false));
+    assert_eq!(seen.nodes.len(), 3);
+    assert_eq!(ended(&rig, "f").await.len(), 3);
+    chain.nodes.store(1, Ordering::SeqCst);
+    chain.divided.store(false, Ordering::SeqCst);
+    // by an operator's word the only node is believed; without it nothing changes
+    let seen = rig.engine.recheck_chain(false).await.unwrap();
+    assert!(seen.agreed.is_some() && !seen.moved, "{seen:?}");
+    stands(&rig).await;
+    let seen = rig.engine.recheck_chain(true).await.unwrap();
+    assert!(seen.moved, "{seen:?}");
+    let rows = until(&rig, "f", 5).await;
+    assert_eq!(heights(&rows), (6..=10).collect::<Vec<_>>());
+    // and once it agrees there is nothing to do
+    eventually("it is read", || async {
+        rig.engine.chain_state().unwrap().lag == 0
+    })
+    .await;
+    let seen = rig.engine.recheck_chain(true).await.unwrap();
+    assert_eq!((seen.agreed, seen.moved), (None, false));
+    assert_eq!(ended(&rig, "f").await.len(), 5);
+}
+
 #[tokio::test]
 async fn a_chain_that_ends_before_the_place_that_was_read_is_said() {
     let chain = Arc::new(FakeChain::at(5));

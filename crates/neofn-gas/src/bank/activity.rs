@@ -1,9 +1,10 @@
 //! What the bank does by itself, with every block and now and then: idempotent, without input, harmless to repeat and to
 //! kill between any two steps. What is to be done is what open holds say.
 
+use super::cover::managed_of;
 use super::policy::decode;
-use super::requests::{MANAGED, amount_of};
-use super::{Bank, BankError};
+use super::requests::amount_of;
+use super::{Bank, BankError, PAYMENTS};
 use crate::ledger::{Account, Detail, Entry, HoldRow, Purpose, TransferId, UsageLine};
 use crate::port::{HoldFilter, Payment, PaymentError, PaymentName, PaymentState, Treasury};
 use neofn_types::{Datoshi, Hash256, UnixMillis};
@@ -35,7 +36,7 @@ impl Bank {
         let _one = self.0.active.lock().await;
         let mut report = Report::default();
         if let Some(treasury) = self.0.options.treasury.clone() {
-            for purpose in [Purpose::Withdrawal, Purpose::NetworkFee, Purpose::Sponsored] {
+            for purpose in PAYMENTS {
                 self.holds(&*treasury, purpose, &mut report).await?;
             }
         }
@@ -97,19 +98,24 @@ impl Bank {
                 }
             }
         };
-        let entries = match state {
+        let (tx, fees, halted) = match state {
             PaymentState::Waiting { .. } => return Ok(false),
-            PaymentState::Never => vec![self.void(hold)],
-            PaymentState::Faulted { tx, fees } => self.paid(hold, Datoshi::ZERO, fees, tx),
-            PaymentState::Paid { tx, fees } => {
-                let amount = match hold.purpose {
-                    Purpose::Withdrawal => amount_of(hold),
-                    _ => Datoshi::ZERO,
-                };
-                self.paid(hold, amount, fees, tx)
+            PaymentState::Never => {
+                self.write_one(self.void(hold)).await?;
+                return Ok(true);
             }
+            PaymentState::Faulted { tx, fees } => (tx, fees, false),
+            PaymentState::Paid { tx, fees } => (tx, fees, true),
         };
-        for answer in self.store().write(entries).await? {
+        if let PaymentName::Managed(managed) = name {
+            self.settle(treasury, managed, tx, (fees, halted)).await?;
+            return Ok(true);
+        }
+        let moved = match halted {
+            true => treasury.moved(tx, &self.routes().await?.all()).await?,
+            false => Datoshi::ZERO,
+        };
+        for answer in self.store().write(self.paid(hold, moved, fees, tx)).await? {
             answer?;
         }
         Ok(true)
@@ -166,16 +172,12 @@ impl Bank {
                 ..hold.detail.clone()
             },
         };
-        let fee = match hold.purpose {
-            Purpose::Sponsored => Purpose::Sponsored,
-            _ => Purpose::NetworkFee,
-        };
         let mut entries = Vec::new();
         if amount > Datoshi::ZERO {
             entries.push(post("paid", amount, Purpose::Withdrawal));
         }
         if fees > Datoshi::ZERO {
-            entries.push(post("paid-fees", fees, fee));
+            entries.push(post("paid-fees", fees, Purpose::NetworkFee));
         }
         entries.push(self.void(hold));
         entries
@@ -222,13 +224,8 @@ fn name_of(hold: &HoldRow) -> Option<PaymentName> {
             project: hold.debit.project()?.clone(),
             idempotency: hold.id.idempotency(),
         }),
-        Purpose::NetworkFee | Purpose::Sponsored => {
-            let note = hold.detail.note.as_deref().and_then(|n| n.strip_prefix(MANAGED));
-            let mut id = hold.id.0;
-            if let Some(note) = note {
-                hex::decode_to_slice(note, &mut id).ok()?;
-            }
-            Some(PaymentName::Managed(id))
+        Purpose::NetworkFee | Purpose::Sponsored | Purpose::Transfer => {
+            Some(PaymentName::Managed(managed_of(hold)?))
         }
         _ => None,
     }

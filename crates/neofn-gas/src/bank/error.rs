@@ -3,7 +3,7 @@
 use crate::ledger::Refused;
 use crate::port::{LedgerError, PaymentError};
 use crate::purse::ReserveError;
-use neofn_types::{Code, Error};
+use neofn_types::{Code, Error, ScriptHash};
 
 /// Why not.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,11 @@ pub enum BankError {
     /// There is no account on chain to pay to or from.
     #[error("this node has no account on chain, so there are neither deposits nor withdrawals")]
     NoTreasury,
+    /// A transaction would give away what is not the project's.
+    #[error(
+        "the transaction would move token {0} out of the platform's account, and the operator has not allowed that"
+    )]
+    Token(ScriptHash),
     /// Something in the request cannot be.
     #[error("{0}")]
     Request(String),
@@ -55,6 +60,7 @@ impl From<BankError> for Error {
             BankError::Payment(PaymentError::Refused(why)) => Self::new(Code::WithdrawalRefused, why),
             BankError::Payment(PaymentError::Later(why)) => Self::new(Code::TreasuryUnavailable, why),
             e @ BankError::NoTreasury => Self::new(Code::ChainAbsent, e.to_string()),
+            e @ BankError::Token(_) => Self::new(Code::TokenKept, e.to_string()),
             BankError::Request(why) => Self::new(Code::AmountInvalid, why),
         }
     }

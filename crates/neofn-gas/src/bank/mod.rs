@@ -1,6 +1,7 @@
 //! The bank: what projects ask of it, and what it does with every block. Writes entries; the rules are the ledger's.
 
 mod activity;
+mod cover;
 mod error;
 mod owners;
 mod policy;
@@ -9,12 +10,14 @@ mod requests;
 mod scan;
 
 pub use activity::Report;
+pub use cover::{Given, Needs};
 pub use error::BankError;
 pub use owners::{Closed, Estate, Suspended};
 pub use policy::{Limits, Policy, Refill, Sponsorship};
 pub use reconcile::Reconciled;
 pub use requests::{Deposits, Withdrawal};
 
+use crate::ledger::Purpose;
 use crate::port::{LedgerStore, Projects, Treasury};
 use crate::purse::Purses;
 use neofn_types::{Clock, Datoshi};
@@ -23,6 +26,14 @@ use std::sync::Arc;
 /// The project in whose name the bank itself sends. No tenant can have it: names begin with a letter or a digit, and this
 /// one is reserved.
 pub const TREASURY_PROJECT: &str = "neofn-bank";
+
+/// Holds that end when a transaction does.
+pub(crate) const PAYMENTS: [Purpose; 4] = [
+    Purpose::Withdrawal,
+    Purpose::NetworkFee,
+    Purpose::Sponsored,
+    Purpose::Transfer,
+];
 
 /// What a bank stands on.
 #[derive(Clone)]

@@ -151,7 +151,8 @@ impl Bank {
         let ended = Policy {
             refill: None,
             sponsorship: Sponsorship::Off,
-            ..policy
+            tokens: Vec::new(),
+            ..policy.clone()
         };
         if ended != policy {
             self.set_policy(project, ended).await?;

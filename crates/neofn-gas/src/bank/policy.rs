@@ -2,7 +2,7 @@
 //! is not a silent default.
 
 use super::{Bank, BankError};
-use neofn_types::{Datoshi, ProjectName};
+use neofn_types::{Datoshi, ProjectName, ScriptHash};
 use serde::{Deserialize, Serialize};
 
 /// Who pays the fees of transactions that a project's functions send.
@@ -35,8 +35,11 @@ pub struct Limits {
     pub withdrawal_max: Option<Datoshi>,
 }
 
+/// Most tokens that one policy names.
+const TOKENS_MAX: usize = 64;
+
 /// All of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Fees of transactions.
@@ -48,11 +51,19 @@ pub struct Policy {
     /// Withdrawals.
     #[serde(default)]
     pub limits: Limits,
+    /// Tokens of the platform's accounts, beside GAS, that the project's transactions may give away.
+    #[serde(default)]
+    pub tokens: Vec<ScriptHash>,
 }
 
 impl Policy {
     fn check(&self) -> Result<(), BankError> {
         let zero = Datoshi::ZERO;
+        if self.tokens.len() > TOKENS_MAX {
+            return Err(BankError::Request(format!(
+                "at most {TOKENS_MAX} tokens are named"
+            )));
+        }
         let sound = self.refill.is_none_or(|r| r.below > zero && r.to >= r.below)
             && self.limits.withdrawal_max.is_none_or(|max| max >= zero);
         if sound {

@@ -1,6 +1,6 @@
 //! The ledger against the chain. Knows what must be equal, and changes nothing but on the operator's word.
 
-use super::{Bank, BankError};
+use super::{Bank, BankError, PAYMENTS};
 use crate::ledger::{Account, Purpose, TransferId};
 use crate::port::HoldFilter;
 use neofn_types::Datoshi;
@@ -58,7 +58,7 @@ impl Bank {
         let ledger = state(self.store().account(&Account::Treasury).await?);
         let transit = state(self.store().account(&Account::Transit).await?);
         let mut open = 0;
-        for purpose in [Purpose::Withdrawal, Purpose::NetworkFee, Purpose::Sponsored] {
+        for purpose in PAYMENTS {
             let filter = HoldFilter {
                 purpose,
                 project: None,

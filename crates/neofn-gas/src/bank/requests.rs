@@ -6,8 +6,8 @@ use crate::ledger::{
     Account, AccountRow, Alert, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose,
     StatementFilter, StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
 };
-use crate::port::{HoldFilter, PaymentError, PaymentName, RouteKind};
-use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, ScriptHash, UnixMillis};
+use crate::port::{HoldFilter, RouteKind};
+use neofn_types::{Datoshi, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// How to pay in.
@@ -34,18 +34,6 @@ pub struct Withdrawal {
     pub to: Option<ScriptHash>,
     /// Since when.
     pub at: UnixMillis,
-}
-
-/// How often the fees of one transaction are set aside anew after they were given back.
-const GENERATIONS_MAX: u32 = 64;
-/// In the note of a hold that is not named after its transaction.
-pub(super) const MANAGED: &str = "managed:";
-
-fn fees_id(managed: [u8; 16], generation: u32) -> TransferId {
-    match generation {
-        0 => TransferId(managed),
-        n => TransferId::of("fees", &[&managed, &n.to_be_bytes()]),
-    }
 }
 
 impl Bank {
@@ -194,98 +182,6 @@ impl Bank {
         };
         let rows = self.store().holds(filter).await?;
         Ok(rows.iter().map(withdrawal).collect())
-    }
-
-    /// Sets the fees of a transaction aside before it is signed, with its manager's own id as name. Whoever is refused
-    /// here must not sign.
-    pub async fn hold_fees(
-        &self,
-        key: &FunctionKey,
-        invocation: Option<InvocationId>,
-        managed: [u8; 16],
-        fee_max: Datoshi,
-    ) -> Result<(), BankError> {
-        if fee_max <= Datoshi::ZERO {
-            return Ok(());
-        }
-        let (purpose, debit) = match self.policy(&key.project).await?.sponsorship {
-            super::Sponsorship::Off => (Purpose::NetworkFee, Account::Project(key.project.clone())),
-            super::Sponsorship::Platform => (Purpose::Sponsored, Account::Allocation),
-        };
-        let detail = Detail {
-            function: Some(key.function.clone()),
-            invocation,
-            ..Detail::default()
-        };
-        self.hold_for((purpose, debit), managed, fee_max, detail).await
-    }
-    /// The same for what the node sends for itself: the operator bears it.
-    pub async fn hold_own_fees(&self, managed: [u8; 16], fee_max: Datoshi) -> Result<(), BankError> {
-        let whose = (Purpose::Sponsored, Account::Operator);
-        self.hold_for(whose, managed, fee_max, Detail::default()).await
-    }
-
-    async fn hold_for(
-        &self,
-        (purpose, debit): (Purpose, Account),
-        managed: [u8; 16],
-        fee_max: Datoshi,
-        detail: Detail,
-    ) -> Result<(), BankError> {
-        for generation in 0..GENERATIONS_MAX {
-            let id = fees_id(managed, generation);
-            let mut detail = detail.clone();
-            if generation > 0 {
-                detail = detail.note(&format!("{MANAGED}{}", hex::encode(managed)));
-            }
-            if debit == Account::Allocation && self.store().hold(id).await?.is_none() {
-                // between two accounts of the operator: that it may happen once more after a crash gives nobody anything
-                let name = format!("sponsor/{id}/{}", self.0.options.clock.now().0);
-                self.fund_for(fee_max, &name).await?;
-            }
-            let hold = Hold {
-                id,
-                purpose,
-                debit: debit.clone(),
-                credit: Account::Transit,
-                amount: fee_max,
-                at_least: fee_max,
-                at: self.0.options.clock.now(),
-                detail,
-            };
-            if let Written::Now(_) = self.write_one(Entry::Hold(hold)).await? {
-                return Ok(());
-            }
-            if self
-                .store()
-                .hold(id)
-                .await?
-                .is_some_and(|h| h.left > Datoshi::ZERO)
-            {
-                return Ok(());
-            }
-            // it has ended: either the transaction has, and asking again changes nothing; or nobody had ever asked the
-            // manager for it, and the fees are set aside anew
-            if let Some(treasury) = &self.0.options.treasury
-                && treasury.state(&PaymentName::Managed(managed)).await?.is_some()
-            {
-                return Ok(());
-            }
-        }
-        Err(PaymentError::Refused("this transaction was refused too often under one name".to_owned()).into())
-    }
-    /// Gives back what [`Bank::hold_fees`] set aside for a transaction that was refused before anything was signed.
-    pub async fn release_fees(&self, managed: [u8; 16]) -> Result<(), BankError> {
-        let at = self.0.options.clock.now();
-        for generation in 0..GENERATIONS_MAX {
-            let hold = fees_id(managed, generation);
-            match self.write_one(Entry::Void { hold, at }).await {
-                Ok(_) => {}
-                Err(BankError::Refused(crate::ledger::Refused::NoHold(_))) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// First credit of a new account; once for ever, however often it is asked for.

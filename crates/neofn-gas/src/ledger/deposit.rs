@@ -92,6 +92,12 @@ pub struct Routes {
     pub senders: BTreeMap<ScriptHash, ProjectName>,
 }
 impl Routes {
+    /// Every account whose GAS the treasury counts.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<ScriptHash> {
+        let deposit = self.deposit.keys();
+        self.treasury.iter().chain(deposit).copied().collect()
+    }
     fn ours(&self, account: Option<ScriptHash>) -> bool {
         account.is_some_and(|a| self.treasury.contains(&a) || self.deposit.contains_key(&a))
     }

@@ -123,6 +123,7 @@ purposes! {
     Attribution = 12, "attribution", "A deposit that was found to be somebody's.";
     Funding = 13, "funding", "Between accounts of the operator.";
     Adjustment = 14, "adjustment", "A difference to the chain, written off by the operator.";
+    Transfer = 15, "transfer", "GAS that a transaction of a project gave away.";
 }
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,5 @@
 //! Double entry in integer datoshi: what an account is, what may be done to it, and what came of it. Pure; whoever stores
-//! it calls [`State`] and adds nothing of its own to the rules.
+//! it calls [`State`] and the rules of entries, and adds nothing of its own to the rules.
 
 mod account;
 mod budget;
@@ -8,6 +8,7 @@ mod deposit;
 mod entry;
 mod price;
 mod report;
+mod rules;
 mod state;
 
 pub use account::{Account, AccountRow};
@@ -17,4 +18,5 @@ pub use deposit::{Memo, MemoError, Movement, Routed, Routes, route};
 pub use entry::{Detail, Entry, Hold, Purpose, Refused, Transfer, TransferId, Written};
 pub use price::UnitPrice;
 pub use report::{HoldRow, StatementFilter, StatementLine, UsageFilter, UsageLine, statement_csv, usage_csv};
+pub use rules::{KnownHold, KnownTransfer, Part, Scope};
 pub use state::{State, Totals};

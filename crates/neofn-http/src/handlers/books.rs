@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
-use neofn_api::{Action, UsageQuery, json};
+use neofn_api::{Action, UsageQuery};
 use neofn_types::{Code, Error};
 use neofn_wire::{AttributeRequest, CloseRequest, CloseView, GasUsage, Problem, SuspenseList, SuspenseView};
 use serde::Deserialize;
@@ -98,8 +98,7 @@ pub(crate) async fn close(
     edge.api()
         .authorise_project(&caller.who, Action::ManageGas, &project)?;
     let name = header_text(&headers, "idempotency-key")?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: CloseRequest = json::request(&body)?;
+    let request: CloseRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge
         .api()
         .close_account(&caller.who, &project, &request, name)
@@ -137,8 +136,7 @@ pub(crate) async fn attribute(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_operating_bank(&caller.who)?;
-    let body = body::read(&headers, body, BYTES_MAX).await?;
-    let request: AttributeRequest = json::request(&body)?;
+    let request: AttributeRequest = body::request(&headers, body, BYTES_MAX).await?;
     let answer = edge.api().attribute(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use neofn_api::NotificationQuery;
-use neofn_wire::{ChainCall, ChainView, DecodeRequest, Problem};
+use neofn_wire::{ChainCall, ChainView, DecodeRequest, Problem, RecheckRequest, RecheckView};
 use serde::Deserialize;
 
 /// Most bytes of a call.
@@ -117,6 +117,25 @@ pub(crate) async fn balance(
 ) -> Result<Response, Refusal> {
     let token = params.token.as_deref();
     let answer = edge.api().chain_balance(&caller.who, &account, token).await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Compares the last block that was read with what nodes call it now. With `apply` it is read again where all of them agree on
+/// another one; events that had their effect have none again.
+#[utoipa::path(post, path = "/api/v1/chain/recheck", tag = "chain", request_body = RecheckRequest,
+    responses(
+        (status = 200, description = "What was compared", body = RecheckView),
+        (status = "default", description = "Not compared", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn recheck(
+    State(edge): State<Edge>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    edge.api().authorise_recheck(&caller.who)?;
+    let request: RecheckRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let answer = edge.api().chain_recheck(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
 

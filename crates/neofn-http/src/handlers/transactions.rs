@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use neofn_api::SendFor;
+use neofn_types::ProjectName;
 use neofn_wire::{
     ChainInvoke, ContractRequest, Problem, ReplaceRequest, SentView, TransactionList, TransactionView,
     WitnessRequest,
@@ -141,11 +142,7 @@ pub(crate) async fn invoke(
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     let request: ChainInvoke = body::request(&headers, body, CALL_BYTES_MAX).await?;
-    let of = SendFor {
-        who: &caller.who,
-        project: &project,
-        idempotency: header_text(&headers, "idempotency-key")?,
-    };
+    let of = send_for(&caller, &project, &headers)?;
     Ok(sent(&edge.api().chain_invoke(of, request).await?))
 }
 
@@ -169,11 +166,7 @@ pub(crate) async fn deploy(
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
-    let of = SendFor {
-        who: &caller.who,
-        project: &project,
-        idempotency: header_text(&headers, "idempotency-key")?,
-    };
+    let of = send_for(&caller, &project, &headers)?;
     Ok(sent(&edge.api().deploy_contract(of, request).await?))
 }
 
@@ -199,12 +192,20 @@ pub(crate) async fn update(
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
-    let of = SendFor {
-        who: &caller.who,
-        project: &project,
-        idempotency: header_text(&headers, "idempotency-key")?,
-    };
+    let of = send_for(&caller, &project, &headers)?;
     Ok(sent(&edge.api().update_contract(of, &contract, request).await?))
+}
+
+fn send_for<'a>(
+    caller: &'a Caller,
+    project: &'a ProjectName,
+    headers: &'a HeaderMap,
+) -> Result<SendFor<'a>, Refusal> {
+    Ok(SendFor {
+        who: &caller.who,
+        project,
+        idempotency: header_text(headers, "idempotency-key")?,
+    })
 }
 
 fn sent(answer: &SentView) -> Response {

@@ -251,6 +251,7 @@ impl World {
         let api = Api::new(ApiOptions {
             engine,
             replies: store.clone(),
+            promises: store.clone(),
             runtime,
             identity: store.clone(),
             accounts,

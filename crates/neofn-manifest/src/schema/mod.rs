@@ -67,7 +67,7 @@ enum Runtime {
 )]
 struct FunctionLimits {
     /// Most units that a run may be charged; 10 000 000 when absent.
-    #[schemars(range(min = 20_000))]
+    #[schemars(range(min = 10_001))]
     units: Option<u64>,
     /// Wall clock, like `30s`, `500ms`, `2m`; 30 s when absent.
     #[schemars(regex(pattern = r"^[0-9_]+ ?(ms|s|m|h|d)$"))]

@@ -39,7 +39,8 @@ pub fn thrown(number: u32, name: &str, message: &str, stack: &str) -> Failure {
         ("Uncaught", message) => format!("Uncaught {message}"),
         (name, message) => format!("{name}: {message}"),
     };
-    if code == Code::MemoryLimit && text.is_empty() {
+    // there was no memory left to say more
+    if code == Code::MemoryLimit && (text.is_empty() || name == "Uncaught") {
         "out of memory".clone_into(&mut text);
     }
     truncate(&mut text, MESSAGE_MAX);

@@ -1,16 +1,10 @@
 //! Budgets as rows, and the alerts that they raise.
 
 use crate::error::Fault;
-use neofn_gas::ledger::{Account, Alert, Budget, BudgetRow, Period};
+use neofn_gas::ledger::{Account, Alert, Budget, BudgetRow, Period, Scope};
 use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-
-/// Whose spending it is.
-pub(super) struct Scope<'a> {
-    pub project: &'a ProjectName,
-    pub function: Option<&'a FunctionName>,
-}
 
 fn name(function: Option<&FunctionName>) -> &str {
     function.map(AsRef::as_ref).unwrap_or_default()

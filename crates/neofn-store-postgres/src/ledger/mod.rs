@@ -16,7 +16,7 @@ mod transfer;
 pub(crate) use charge::{charge, forget_function, open_holds};
 
 use crate::error::Fault;
-use neofn_gas::ledger::{Entry, Refused, Written};
+use neofn_gas::ledger::{Entry, Part, Refused, Written};
 use sqlx::postgres::PgConnection;
 
 /// The outer error fails the whole group, the inner one is this entry's refusal.
@@ -59,7 +59,7 @@ pub(crate) async fn write(conn: &mut PgConnection, entry: &Entry) -> Answer<Writ
             at,
             detail,
         } => {
-            let part = hold::Part {
+            let part = Part {
                 id: *id,
                 hold: *hold,
                 amount: *amount,
@@ -68,7 +68,7 @@ pub(crate) async fn write(conn: &mut PgConnection, entry: &Entry) -> Answer<Writ
             hold::post(conn, &part, *purpose, detail).await
         }
         Entry::Release { id, hold, amount, at } => {
-            let part = hold::Part {
+            let part = Part {
                 id: *id,
                 hold: *hold,
                 amount: *amount,

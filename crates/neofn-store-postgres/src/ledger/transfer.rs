@@ -4,27 +4,18 @@ use super::account::{self, Found};
 use super::rows;
 use super::{Answer, allowed};
 use crate::error::Fault;
-use neofn_gas::ledger::{Detail, Purpose, Refused, Transfer, TransferId, Written};
+use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Transfer, TransferId, Written};
 use neofn_types::{Datoshi, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
-/// A transfer that is there.
-pub(super) struct Known {
-    purpose: Purpose,
-    debit: i64,
-    credit: i64,
-    pub amount: Datoshi,
-    pub hold: Option<TransferId>,
-}
-
-pub(super) async fn known(conn: &mut PgConnection, id: TransferId) -> Result<Option<Known>, Fault> {
+pub(super) async fn known(conn: &mut PgConnection, id: TransferId) -> Result<Option<KnownTransfer>, Fault> {
     let row = sqlx::query("SELECT purpose, debit, credit, amount, hold FROM ledger_transfer WHERE id = $1")
         .bind(id.0.as_slice())
         .fetch_optional(conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Known {
+    Ok(Some(KnownTransfer {
         purpose: rows::purpose(&row, 0)?,
         debit: row.try_get(1)?,
         credit: row.try_get(2)?,
@@ -34,25 +25,11 @@ pub(super) async fn known(conn: &mut PgConnection, id: TransferId) -> Result<Opt
 }
 
 pub(super) async fn transfer(conn: &mut PgConnection, t: &Transfer) -> Answer<Written> {
-    if t.amount <= Datoshi::ZERO {
-        return Ok(Err(Refused::Senseless("a transfer is of more than nothing")));
-    }
-    if t.debit == t.credit {
-        return Ok(Err(Refused::Senseless("a transfer is between two accounts")));
-    }
+    allowed!(t.check());
     let mut debit = account::find(conn, &t.debit).await?;
     let mut credit = account::find(conn, &t.credit).await?;
     if let Some(known) = known(conn, t.id).await? {
-        let same = known.purpose == t.purpose
-            && Some(known.debit) == debit.aid
-            && Some(known.credit) == credit.aid
-            && known.amount == t.amount
-            && known.hold.is_none();
-        return Ok(if same {
-            Ok(Written::Before(t.amount))
-        } else {
-            Err(Refused::Mismatch(t.id))
-        });
+        return Ok(known.again(t, debit.aid, credit.aid));
     }
     debit.state = allowed!(debit.state.debit(&debit.account, t.amount));
     credit.state = allowed!(credit.state.credit(t.amount));

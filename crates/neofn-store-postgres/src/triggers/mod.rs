@@ -10,4 +10,4 @@ pub(crate) use advance::{advance, deliver, emitted};
 pub(crate) use dead::redo;
 pub(crate) use fired::fired;
 pub(crate) use lanes::{drop_empty_lanes, release_due};
-pub(crate) use state::{change, cursor, place_cursor, states, triggered};
+pub(crate) use state::{change, cursor, networks, place_cursor, states, triggered};

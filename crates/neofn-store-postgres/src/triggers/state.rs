@@ -210,6 +210,13 @@ async fn apply(
     Ok(())
 }
 
+pub(crate) async fn networks(conn: &mut PgConnection) -> Result<Vec<u32>, Fault> {
+    let rows = sqlx::query("SELECT network FROM chain_cursor ORDER BY network")
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(nat32(row.try_get(0)?))).collect()
+}
+
 pub(crate) async fn cursor(conn: &mut PgConnection, network: u32) -> Result<Option<ChainCursor>, Fault> {
     read_cursor(
         conn,

@@ -1,35 +1,16 @@
 //! Money set aside, and the ways in which that ends.
 
 use super::account::{self, Found};
-use super::budget::{self, Scope};
+use super::budget;
 use super::rows::{self, number};
 use super::transfer::{self, Row};
 use super::{Answer, allowed, charge};
 use crate::error::Fault;
-use neofn_gas::ledger::{Account, Detail, Hold, Purpose, Refused, TransferId, Written};
-use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
+use neofn_gas::ledger::{Detail, Hold, KnownHold, Part, Purpose, Refused, Scope, TransferId, Written};
+use neofn_types::{Datoshi, UnixMillis};
 use rusqlite::{Connection, params};
 
-/// A hold within a transaction.
-struct Open {
-    id: TransferId,
-    purpose: Purpose,
-    debit: i64,
-    credit: i64,
-    amount: Datoshi,
-    left: Datoshi,
-    function: Option<FunctionName>,
-}
-
-/// What one step takes out of a hold.
-pub(super) struct Part {
-    pub id: TransferId,
-    pub hold: TransferId,
-    pub amount: Datoshi,
-    pub at: UnixMillis,
-}
-
-fn find(conn: &Connection, id: TransferId) -> Result<Option<Open>, Fault> {
+fn find(conn: &Connection, id: TransferId) -> Result<Option<KnownHold>, Fault> {
     let mut statement = conn.prepare_cached(
         "SELECT purpose, debit, credit, amount, left, function FROM ledger_hold WHERE id = ?1",
     )?;
@@ -38,7 +19,7 @@ fn find(conn: &Connection, id: TransferId) -> Result<Option<Open>, Fault> {
         return Ok(None);
     };
     let function: Option<String> = row.get(5)?;
-    Ok(Some(Open {
+    Ok(Some(KnownHold {
         id,
         purpose: rows::purpose(row, 0)?,
         debit: row.get(1)?,
@@ -51,39 +32,16 @@ fn find(conn: &Connection, id: TransferId) -> Result<Option<Open>, Fault> {
     }))
 }
 
-/// Whether money of this purpose counts against budgets. What a project takes out is its own affair.
-fn budgeted(purpose: Purpose) -> bool {
-    matches!(purpose, Purpose::Charge | Purpose::Lease | Purpose::NetworkFee)
-}
-fn scope<'a>(purpose: Purpose, debit: &'a Account, function: Option<&'a FunctionName>) -> Option<Scope<'a>> {
-    let project: &ProjectName = debit.project().filter(|_| budgeted(purpose))?;
-    Some(Scope { project, function })
-}
-
 pub(super) fn hold(conn: &Connection, h: &Hold) -> Answer<Written> {
-    if h.amount <= Datoshi::ZERO || h.at_least > h.amount {
-        return Ok(Err(Refused::Senseless(
-            "a hold is of more than nothing, and wants no less than it needs",
-        )));
-    }
-    if h.debit == h.credit {
-        return Ok(Err(Refused::Senseless("a hold is between two accounts")));
-    }
+    allowed!(h.check());
     let mut debit = account::find(conn, &h.debit)?;
     let mut credit = account::find(conn, &h.credit)?;
     if let Some(known) = find(conn, h.id)? {
-        // how much it got depended on what was there, so the amount is not compared
-        let same =
-            known.purpose == h.purpose && Some(known.debit) == debit.aid && Some(known.credit) == credit.aid;
-        return Ok(if same {
-            Ok(Written::Before(known.amount))
-        } else {
-            Err(Refused::Mismatch(h.id))
-        });
+        return Ok(known.again(h, debit.aid, credit.aid));
     }
     let function = h.detail.function.as_ref();
     let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.amount, h.at_least));
-    let scope = scope(h.purpose, &h.debit, function);
+    let scope = Scope::of(h.purpose, &h.debit, function);
     let mut budgets = match &scope {
         Some(scope) => budget::load(conn, scope, h.at)?,
         None => Vec::new(),
@@ -94,7 +52,7 @@ pub(super) fn hold(conn: &Connection, h: &Hold) -> Answer<Written> {
     debit.state = allowed!(debit.state.hold(&debit.account, amount));
     credit.state = allowed!(credit.state.expect(amount));
     for budget in &mut budgets {
-        budget.held = Datoshi(budget.held.0.saturating_add(amount.0));
+        budget.hold(amount);
         budget::save(conn, budget)?;
     }
     insert(conn, h, amount, &debit, &credit)?;
@@ -128,42 +86,27 @@ fn insert(conn: &Connection, h: &Hold, amount: Datoshi, debit: &Found, credit: &
 
 /// Takes `amount` out of an open hold: accounts, budgets and the row itself. Writes the hold and the budgets; the accounts
 /// are the caller's to write.
-fn take(conn: &Connection, open: &Open, amount: Datoshi, at: UnixMillis) -> Answer<(Found, Found)> {
-    if amount <= Datoshi::ZERO {
-        return Ok(Err(Refused::Senseless("a part of a hold is more than nothing")));
-    }
-    if amount > open.left {
-        return Ok(Err(Refused::HoldSpent {
-            hold: open.id,
-            left: open.left,
-            needed: amount,
-        }));
-    }
+fn take(conn: &Connection, open: &KnownHold, amount: Datoshi, at: UnixMillis) -> Answer<(Found, Found)> {
+    let left = allowed!(open.less(amount));
     let mut debit = account::by_number(conn, open.debit)?;
     let mut credit = account::by_number(conn, open.credit)?;
     debit.state = allowed!(debit.state.unhold(amount));
     credit.state = allowed!(credit.state.unexpect(amount));
-    let left = open.left.0.saturating_sub(amount.0);
-    let ended = (left == 0).then_some(at.0);
-    if let Some(scope) = scope(open.purpose, &debit.account, open.function.as_ref()) {
+    let ended = (left == Datoshi::ZERO).then_some(at.0);
+    if let Some(scope) = Scope::of(open.purpose, &debit.account, open.function.as_ref()) {
         for mut budget in budget::load(conn, &scope, at)? {
-            // a budget that is younger than the hold never counted it
-            budget.held = Datoshi(budget.held.0.saturating_sub(amount.0).max(0));
+            budget.unhold(amount);
             budget::save(conn, &budget)?;
         }
     }
     conn.prepare_cached("UPDATE ledger_hold SET left = ?2, ended_at = ?3 WHERE id = ?1")?
-        .execute(params![open.id.0, left, ended])?;
+        .execute(params![open.id.0, left.0, ended])?;
     Ok(Ok((debit, credit)))
 }
 
 pub(super) fn post(conn: &Connection, part: &Part, purpose: Purpose, detail: &Detail) -> Answer<Written> {
     if let Some(known) = transfer::known(conn, part.id)? {
-        return Ok(if known.hold == Some(part.hold) && known.amount == part.amount {
-            Ok(Written::Before(part.amount))
-        } else {
-            Err(Refused::Mismatch(part.id))
-        });
+        return Ok(known.posted_again(part));
     }
     let Some(open) = find(conn, part.hold)? else {
         return Ok(Err(Refused::NoHold(part.hold)));
@@ -189,7 +132,7 @@ pub(super) fn post(conn: &Connection, part: &Part, purpose: Purpose, detail: &De
         detail,
     };
     transfer::insert(conn, &row, &debit, &credit)?;
-    if let Some(scope) = scope(purpose, &debit.account, detail.function.as_ref()) {
+    if let Some(scope) = Scope::of(purpose, &debit.account, detail.function.as_ref()) {
         budget::spend(conn, &scope, part.amount, part.at)?;
         if let (Purpose::Charge, Some(function), Some(units)) = (purpose, scope.function, detail.units) {
             charge::used(conn, scope.project, function, units, part.amount, part.at)?;
@@ -206,11 +149,7 @@ pub(super) fn release(conn: &Connection, part: &Part) -> Answer<Written> {
         rows.next()?.map(|row| row.get(0)).transpose()?
     };
     if let Some(amount) = known {
-        return Ok(if amount == part.amount.0 {
-            Ok(Written::Before(part.amount))
-        } else {
-            Err(Refused::Mismatch(part.id))
-        });
+        return Ok(part.released_again(Datoshi(amount)));
     }
     let Some(open) = find(conn, part.hold)? else {
         return Ok(Err(Refused::NoHold(part.hold)));

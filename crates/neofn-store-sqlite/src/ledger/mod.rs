@@ -13,7 +13,7 @@ mod transfer;
 pub(crate) use charge::{charge, forget_function, open_hold};
 
 use crate::error::Fault;
-use neofn_gas::ledger::{Entry, Refused, Written};
+use neofn_gas::ledger::{Entry, Part, Refused, Written};
 use rusqlite::Connection;
 
 /// The outer error fails the whole group, the inner one is this entry's refusal.
@@ -44,7 +44,7 @@ pub(crate) fn write(conn: &Connection, entry: &Entry) -> Answer<Written> {
             detail,
         } => hold::post(
             conn,
-            &hold::Part {
+            &Part {
                 id: *id,
                 hold: *hold,
                 amount: *amount,
@@ -55,7 +55,7 @@ pub(crate) fn write(conn: &Connection, entry: &Entry) -> Answer<Written> {
         ),
         Entry::Release { id, hold, amount, at } => hold::release(
             conn,
-            &hold::Part {
+            &Part {
                 id: *id,
                 hold: *hold,
                 amount: *amount,

@@ -4,27 +4,18 @@ use super::account::{self, Found};
 use super::rows::{self, number};
 use super::{Answer, allowed};
 use crate::error::Fault;
-use neofn_gas::ledger::{Detail, Purpose, Refused, Transfer, TransferId, Written};
+use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Transfer, TransferId, Written};
 use neofn_types::{Datoshi, UnixMillis};
 use rusqlite::{Connection, params};
 
-/// A transfer that is there.
-pub(super) struct Known {
-    purpose: Purpose,
-    debit: i64,
-    credit: i64,
-    pub amount: Datoshi,
-    pub hold: Option<TransferId>,
-}
-
-pub(super) fn known(conn: &Connection, id: TransferId) -> Result<Option<Known>, Fault> {
+pub(super) fn known(conn: &Connection, id: TransferId) -> Result<Option<KnownTransfer>, Fault> {
     let mut statement = conn
         .prepare_cached("SELECT purpose, debit, credit, amount, hold FROM ledger_transfer WHERE id = ?1")?;
     let mut rows = statement.query([id.0])?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    Ok(Some(Known {
+    Ok(Some(KnownTransfer {
         purpose: rows::purpose(row, 0)?,
         debit: row.get(1)?,
         credit: row.get(2)?,
@@ -34,25 +25,11 @@ pub(super) fn known(conn: &Connection, id: TransferId) -> Result<Option<Known>, 
 }
 
 pub(super) fn transfer(conn: &Connection, t: &Transfer) -> Answer<Written> {
-    if t.amount <= Datoshi::ZERO {
-        return Ok(Err(Refused::Senseless("a transfer is of more than nothing")));
-    }
-    if t.debit == t.credit {
-        return Ok(Err(Refused::Senseless("a transfer is between two accounts")));
-    }
+    allowed!(t.check());
     let mut debit = account::find(conn, &t.debit)?;
     let mut credit = account::find(conn, &t.credit)?;
     if let Some(known) = known(conn, t.id)? {
-        let same = known.purpose == t.purpose
-            && Some(known.debit) == debit.aid
-            && Some(known.credit) == credit.aid
-            && known.amount == t.amount
-            && known.hold.is_none();
-        return Ok(if same {
-            Ok(Written::Before(t.amount))
-        } else {
-            Err(Refused::Mismatch(t.id))
-        });
+        return Ok(known.again(t, debit.aid, credit.aid));
     }
     debit.state = allowed!(debit.state.debit(&debit.account, t.amount));
     credit.state = allowed!(credit.state.credit(t.amount));

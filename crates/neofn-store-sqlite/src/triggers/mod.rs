@@ -10,4 +10,4 @@ pub(crate) use advance::{advance, deliver, emitted};
 pub(crate) use dead::redo;
 pub(crate) use fired::{depth_of, fired, forget};
 pub(crate) use lanes::{ended, release_due};
-pub(crate) use state::{change, cursor, place_cursor, states, triggered};
+pub(crate) use state::{change, cursor, networks, place_cursor, states, triggered};

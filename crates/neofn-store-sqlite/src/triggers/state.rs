@@ -183,6 +183,12 @@ fn set(conn: &Connection, place: Place, name: &str, what: &str, which: &str) -> 
     Ok(())
 }
 
+pub(crate) fn networks(conn: &Connection) -> Result<Vec<u32>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT network FROM chain_cursor ORDER BY network")?;
+    let networks = statement.query_map([], |row| row.get(0))?;
+    Ok(networks.collect::<Result<_, _>>()?)
+}
+
 pub(crate) fn cursor(conn: &Connection, network: u32) -> Result<Option<ChainCursor>, Fault> {
     let mut statement =
         conn.prepare_cached("SELECT next, previous, epoch FROM chain_cursor WHERE network = ?1")?;

@@ -7,10 +7,10 @@ use neofn_gas::ledger::{
 use neofn_gas::port::{
     LedgerError, LedgerStore, Payment, PaymentError, PaymentName, PaymentState, Projects, Treasury,
 };
-use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Policy, Purses, Refill, Sponsorship};
+use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Needs, Policy, Purses, Refill, Sponsorship};
 use neofn_store_sqlite::Store;
-use neofn_types::{Clock, Datoshi, FunctionKey, Hash256, ProjectName, ScriptHash, UnixMillis};
-use std::collections::BTreeMap;
+use neofn_types::{Clock, Datoshi, Hash256, ProjectName, ScriptHash, UnixMillis};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -72,6 +72,10 @@ impl Treasury for Said {
         self.paid.lock().unwrap().push(payment);
         Ok(PaymentState::Waiting { tx: None })
     }
+    async fn moved(&self, _: Hash256, _: &BTreeSet<ScriptHash>) -> Result<Datoshi, PaymentError> {
+        let paid = self.paid.lock().unwrap();
+        Ok(paid.last().map_or(Datoshi::ZERO, |payment| payment.amount))
+    }
     async fn state(&self, of: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
         Ok(self.states.lock().unwrap().get(&name(of)).copied())
     }
@@ -113,6 +117,20 @@ fn scene(dir: &Path) -> Scene {
         bank,
         clock,
         treasury,
+    }
+}
+
+/// A transaction of the shop's function `f` that costs its fees alone.
+fn costs(managed: [u8; 16], amount: i64) -> Needs {
+    Needs {
+        managed,
+        project: Some(shop()),
+        function: Some("f".parse().unwrap()),
+        invocation: None,
+        sender: ScriptHash([1; 20]),
+        fees: Datoshi(amount),
+        gas: Vec::new(),
+        tokens: Vec::new(),
     }
 }
 
@@ -219,7 +237,6 @@ fn fees_are_borne_by_whom_was_agreed() {
         let Scene { bank, treasury, .. } = scene;
         scene.pay_in(1, project(1), 100).await;
         scene.pay_in(2, Account::Allocation, 100).await;
-        let key = FunctionKey::new(shop(), "f".parse().unwrap());
         let mined = |id: [u8; 16], state| {
             treasury
                 .states
@@ -230,8 +247,8 @@ fn fees_are_borne_by_whom_was_agreed() {
         let tx = Hash256([3; 32]);
 
         // the project's own transaction: what it may cost is set aside, what it cost is charged, also when it faults
-        bank.hold_fees(&key, None, [1; 16], Datoshi(30)).await.unwrap();
-        bank.hold_fees(&key, None, [2; 16], Datoshi(30)).await.unwrap();
+        bank.cover(&costs([1; 16], 30)).await.unwrap();
+        bank.cover(&costs([2; 16], 30)).await.unwrap();
         assert_eq!(scene.available(&project(1)).await, 40);
         let fees = Datoshi(12);
         mined([1; 16], PaymentState::Paid { tx, fees });
@@ -247,11 +264,11 @@ fn fees_are_borne_by_whom_was_agreed() {
         assert_eq!((line.purpose, line.amount), (Purpose::NetworkFee, Datoshi(-12)));
         assert_eq!(
             (line.detail.tx, line.detail.function),
-            (Some(tx), Some(key.function.clone()))
+            (Some(tx), Some("f".parse().unwrap()))
         );
         assert_eq!(scene.store.spent(&shop()).await.unwrap(), Datoshi(24));
         // it cannot set aside what it does not have
-        let refused = bank.hold_fees(&key, None, [3; 16], Datoshi(77)).await;
+        let refused = bank.cover(&costs([3; 16], 77)).await;
         assert!(matches!(
             refused,
             Err(BankError::Refused(Refused::Insufficient { .. }))
@@ -263,11 +280,11 @@ fn fees_are_borne_by_whom_was_agreed() {
             ..Policy::default()
         };
         bank.set_policy(&shop(), sponsored).await.unwrap();
-        bank.hold_fees(&key, None, [4; 16], Datoshi(80)).await.unwrap();
+        bank.cover(&costs([4; 16], 80)).await.unwrap();
         assert_eq!(scene.available(&project(1)).await, 76);
         assert_eq!(scene.available(&Account::Allocation).await, 20);
         // beyond what there is to give, nothing is signed
-        assert!(bank.hold_fees(&key, None, [5; 16], Datoshi(21)).await.is_err());
+        assert!(bank.cover(&costs([5; 16], 21)).await.is_err());
         mined([4; 16], PaymentState::Paid { tx, fees });
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&project(1)).await, 76);
@@ -275,15 +292,15 @@ fn fees_are_borne_by_whom_was_agreed() {
         assert_eq!(scene.store.spent(&shop()).await.unwrap(), Datoshi(24));
         // where there is nothing to give, it comes from the operator's own
         scene.pay_in(3, Account::Operator, 100).await;
-        bank.hold_fees(&key, None, [5; 16], Datoshi(90)).await.unwrap();
-        bank.hold_fees(&key, None, [5; 16], Datoshi(90)).await.unwrap();
+        bank.cover(&costs([5; 16], 90)).await.unwrap();
+        bank.cover(&costs([5; 16], 90)).await.unwrap();
         assert_eq!(scene.available(&Account::Operator).await, 98);
         mined([5; 16], PaymentState::Paid { tx, fees });
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&Account::Allocation).await, 78);
         assert_eq!(scene.available(&project(1)).await, 76);
         // one that never came on chain costs nobody anything
-        bank.hold_fees(&key, None, [6; 16], Datoshi(50)).await.unwrap();
+        bank.cover(&costs([6; 16], 50)).await.unwrap();
         mined([6; 16], PaymentState::Never);
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&Account::Allocation).await, 78);
@@ -430,7 +447,7 @@ fn closing_parts_credit_from_own_money() {
             sponsorship: Sponsorship::Platform,
             ..Policy::default()
         };
-        bank.set_policy(&shop(), policy).await.unwrap();
+        bank.set_policy(&shop(), policy.clone()).await.unwrap();
         let to = ScriptHash([9; 20]);
         assert!(
             bank.close(&shop(), None, "c", "1").await.is_err(),
@@ -458,7 +475,7 @@ fn closing_parts_credit_from_own_money() {
         assert_eq!(open.len(), 1);
 
         bank.activate().await.unwrap();
-        let payment = treasury.paid.lock().unwrap().remove(0);
+        let payment = treasury.paid.lock().unwrap()[0].clone();
         assert_eq!((payment.amount, payment.to), (Datoshi(190), to));
         let paid = PaymentName::Payment {
             project: shop(),

@@ -11,7 +11,7 @@ use neofn_gas::port::{
     ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, Payment, PaymentError, PaymentName,
     PaymentState, Projects, RouteKind, Stepped, Treasury,
 };
-use neofn_gas::{Bank, BankOptions, LeaseOptions, Purses};
+use neofn_gas::{Bank, BankOptions, Given, LeaseOptions, Needs, Purses};
 use neofn_store_sqlite::Store;
 use neofn_types::{Datoshi, FunctionKey, Hash256, InvocationId, ProjectName, ScriptHash, Units, UnixMillis};
 use std::collections::BTreeSet;
@@ -27,6 +27,9 @@ const OPENING: i64 = 100_000_000_000;
 const DEPOSIT: i64 = 5_000_000_000;
 const WITHDRAWN: i64 = 700_000_000;
 const FEE: i64 = 1_200_000;
+const GIVEN: i64 = 90_000_000;
+/// The manager's name of a transaction that a function asked for.
+const MANAGED: [u8; 16] = [5; 16];
 const CALLS: u8 = 6;
 const OURS: ScriptHash = ScriptHash([1; 20]);
 const THEIRS: ScriptHash = ScriptHash([2; 20]);
@@ -112,8 +115,15 @@ impl FileChain {
         }
         vec![
             moved(0, Some(OURS), None, FEE, None),
-            moved(1, Some(OURS), Some(THEIRS), WITHDRAWN, None),
+            moved(1, Some(OURS), Some(THEIRS), Self::sent(line), None),
         ]
+    }
+    /// What leaves by a line, without its fees.
+    fn sent(line: &str) -> i64 {
+        match line == hex(&MANAGED) {
+            true => GIVEN,
+            false => WITHDRAWN,
+        }
     }
     fn line_of(name: &PaymentName) -> String {
         match name {
@@ -141,7 +151,7 @@ impl Treasury for FileChain {
             balance += if line == "deposit" {
                 DEPOSIT
             } else {
-                -WITHDRAWN - FEE
+                -Self::sent(line) - FEE
             };
         }
         Ok((10 + lines.len() as u64, Datoshi(balance)))
@@ -157,12 +167,21 @@ impl Treasury for FileChain {
         self.once(&Self::line_of(&name));
         Ok(self.points.around("pay", PaymentState::Waiting { tx: None }))
     }
+    async fn moved(&self, tx: Hash256, ours: &BTreeSet<ScriptHash>) -> Result<Datoshi, PaymentError> {
+        assert_eq!(*ours, [OURS].into());
+        self.points.reach("moved:before");
+        let moved = match tx == Hash256([4; 32]) {
+            true => GIVEN,
+            false => WITHDRAWN,
+        };
+        Ok(self.points.around("moved", Datoshi(moved)))
+    }
     async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
         self.points.reach("state:before");
         let line = Self::line_of(name);
         let found = self.lines().contains(&line);
         let state = found.then_some(PaymentState::Paid {
-            tx: Hash256([3; 32]),
+            tx: Hash256([if line == hex(&MANAGED) { 4 } else { 3 }; 32]),
             fees: Datoshi(FEE),
         });
         Ok(self.points.around("state", state))
@@ -341,6 +360,26 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
         bank.withdraw(&shop, Datoshi(WITHDRAWN), THEIRS, "w1")
             .await
             .unwrap();
+        if !chain.lines().contains(&hex(&MANAGED)) {
+            // the manager asks before it signs, and sends what it signed
+            let gift = Given {
+                from: OURS,
+                to: Some(THEIRS),
+                amount: Datoshi(GIVEN),
+            };
+            let needs = Needs {
+                managed: MANAGED,
+                project: Some(shop.clone()),
+                function: Some(key.function.clone()),
+                invocation: None,
+                sender: OURS,
+                fees: Datoshi(FEE),
+                gas: vec![gift],
+                tokens: Vec::new(),
+            };
+            bank.cover(&needs).await.unwrap();
+            chain.once(&hex(&MANAGED));
+        }
         for _ in 0..10 {
             let report = bank.activate().await.unwrap();
             follow(&bank, &chain).await;
@@ -389,6 +428,10 @@ pub fn every_step_survives_a_kill() {
         "write post-charge:before",
         "write hold-withdrawal:after",
         "write post-network-fee+post-withdrawal+void:before",
+        "write hold-network-fee:before",
+        "write hold-transfer:after",
+        "moved:after",
+        "write post-network-fee+post-transfer+void:after",
     ] {
         assert!(names.contains(expected), "{expected} is not among {names:?}");
     }
@@ -415,7 +458,11 @@ pub fn every_step_survives_a_kill() {
 
 fn check(dir: &Path) {
     let chain = std::fs::read_to_string(dir.join("chain")).unwrap();
-    assert_eq!(chain.lines().count(), 2, "one deposit, one payment: {chain}");
+    assert_eq!(
+        chain.lines().count(),
+        3,
+        "one deposit, one payment, one gift: {chain}"
+    );
     block_on(async {
         let store = open(dir);
         let totals = store.totals().await.unwrap();
@@ -425,13 +472,14 @@ fn check(dir: &Path) {
             Some(row) => row.state.balance.0,
             None => 0,
         };
-        let on_chain = OPENING + DEPOSIT - WITHDRAWN - FEE;
+        let on_chain = OPENING + DEPOSIT - WITHDRAWN - GIVEN - 2 * FEE;
         assert_eq!(balance(Account::Treasury).await, -on_chain, "equal to the chain");
         assert_eq!(balance(Account::Transit).await, 0);
         let charged = 100 * i64::from(CALLS);
         assert_eq!(balance(Account::Fees).await, charged, "each call once");
         let shop = Account::Project("shop".parse().unwrap());
-        assert_eq!(balance(shop).await, DEPOSIT + 300 - charged - WITHDRAWN - FEE);
+        let left = DEPOSIT + 300 - charged - WITHDRAWN - GIVEN - 2 * FEE;
+        assert_eq!(balance(shop).await, left);
         assert_eq!(balance(Account::Allocation).await, 600);
         assert_eq!(balance(Account::Operator).await, OPENING - 900);
         store.close().await.unwrap();

@@ -7,13 +7,10 @@ use neofn_gas::ledger::{
     Account, Budget, Charge, Detail, Entry, Hold, Period, Purpose, Refused, StatementFilter, Transfer,
     TransferId, UnitPrice, UsageFilter, Written,
 };
-use neofn_gas::port::{
-    HoldFilter, LedgerError, LedgerStore, Payment, PaymentError, PaymentName, PaymentState, Projects,
-    Treasury,
-};
-use neofn_gas::{Bank, BankOptions, LeaseOptions, Purses, ReserveError};
+use neofn_gas::port::{HoldFilter, LedgerStore};
+use neofn_gas::{LeaseOptions, Purses, ReserveError};
 use neofn_registry::port::RegistryStore as _;
-use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, ProjectName, ScriptHash, Units, UnixMillis};
+use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -381,35 +378,6 @@ pub async fn statements_page_backwards<H: Harness>() {
     }
 }
 
-/// Knows one transaction, or none.
-struct Forgetful(Option<[u8; 16]>);
-#[async_trait::async_trait]
-impl Treasury for Forgetful {
-    fn network(&self) -> u32 {
-        42
-    }
-    async fn account(&self) -> Result<Option<ScriptHash>, PaymentError> {
-        Ok(None)
-    }
-    async fn balance(&self, _: &[ScriptHash]) -> Result<(u64, Datoshi), PaymentError> {
-        Ok((1, Datoshi(0)))
-    }
-    async fn pay(&self, _: Payment) -> Result<PaymentState, PaymentError> {
-        Err(PaymentError::Later("not here".to_owned()))
-    }
-    async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
-        let known = matches!((name, self.0), (PaymentName::Managed(id), Some(mine)) if *id == mine);
-        Ok(known.then_some(PaymentState::Waiting { tx: None }))
-    }
-}
-struct Every;
-#[async_trait::async_trait]
-impl Projects for Every {
-    async fn exists(&self, _: &ProjectName) -> Result<bool, LedgerError> {
-        Ok(true)
-    }
-}
-
 /// What the caps of a project's free credit are measured by.
 pub async fn what_was_spent_is_charges_and_fees<H: Harness>() {
     let harness = H::new();
@@ -461,71 +429,6 @@ pub async fn what_was_spent_is_charges_and_fees<H: Harness>() {
     let all = [spent(1).await, spent(2).await, spent(3).await];
     assert_eq!(all, [Datoshi(3 * 7 + 42), Datoshi(7 + 9), Datoshi(0)]);
     drop(purses);
-    drop(store);
-    if let Ok(store) = Arc::try_unwrap(opened) {
-        harness.stop(store).await;
-    }
-}
-
-/// Whoever asks again after its hold was given back must not sign without another one.
-pub async fn fees_that_were_given_back_are_set_aside_anew<H: Harness>() {
-    let harness = H::new();
-    let opened = Arc::new(harness.open().await);
-    let store = H::money(&opened);
-    let bank = |knows: Option<[u8; 16]>| {
-        let lease = LeaseOptions {
-            size: LeaseOptions::SIZE,
-            price: UnitPrice(0),
-        };
-        Bank::new(BankOptions {
-            store: store.clone(),
-            treasury: Some(Arc::new(Forgetful(knows))),
-            projects: Arc::new(Every),
-            purses: Purses::new(store.clone(), harness.clock(), &ENTROPY, lease),
-            clock: harness.clock(),
-            allocation: Datoshi(0),
-            withdrawal_fee_max: Datoshi(10),
-        })
-    };
-    let key = FunctionKey::new("p1".parse().unwrap(), "f".parse().unwrap());
-    let first = transfer(id("in", 1), Account::Treasury, project(1), 1_000);
-    store.write(vec![first]).await.unwrap();
-    let (name, other) = ([7; 16], [8; 16]);
-    let left = async || {
-        let row = store.account(&project(1)).await.unwrap().unwrap();
-        row.state.available().0
-    };
-    bank(None)
-        .hold_fees(&key, None, name, Datoshi(300))
-        .await
-        .unwrap();
-    bank(None)
-        .hold_fees(&key, None, name, Datoshi(300))
-        .await
-        .unwrap();
-    assert_eq!(left().await, 700);
-    bank(None).release_fees(name).await.unwrap();
-    assert_eq!(left().await, 1_000);
-    bank(None)
-        .hold_fees(&key, None, name, Datoshi(300))
-        .await
-        .unwrap();
-    assert_eq!(left().await, 700);
-    bank(None).release_fees(name).await.unwrap();
-    // what the manager knows has its end already, or will: asking again changes nothing
-    bank(Some(name))
-        .hold_fees(&key, None, name, Datoshi(300))
-        .await
-        .unwrap();
-    assert_eq!(left().await, 1_000);
-    bank(None).release_fees(other).await.unwrap();
-    assert!(
-        bank(None)
-            .hold_fees(&key, None, other, Datoshi(1_001))
-            .await
-            .is_err()
-    );
-    assert!(store.totals().await.unwrap().sound());
     drop(store);
     if let Ok(store) = Arc::try_unwrap(opened) {
         harness.stop(store).await;

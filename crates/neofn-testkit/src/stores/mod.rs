@@ -10,6 +10,7 @@
 )]
 
 pub mod audit;
+pub mod bank;
 pub mod claims;
 pub mod history;
 pub mod identity;
@@ -17,6 +18,7 @@ pub mod keyed;
 pub mod kv;
 pub mod leases;
 pub mod ledger;
+pub mod promises;
 pub mod registry;
 pub mod replies;
 pub mod secrets;
@@ -24,7 +26,7 @@ pub mod support;
 pub mod triggers;
 
 use crate::stores::support::TestClock;
-use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, ReplyStore};
+use neofn_engine::port::{InvocationStore, KvStore, LeaseStore, PromiseStore, ReplyStore};
 use neofn_engine::triggers::port::TriggerStore;
 use neofn_gas::port::LedgerStore;
 use neofn_identity::auditlog::port::AuditStore as LogStore;
@@ -42,6 +44,7 @@ pub trait AnyStore:
     + TriggerStore
     + LeaseStore
     + ReplyStore
+    + PromiseStore
     + SecretStore
     + AnyIdentityStore
 {
@@ -53,6 +56,7 @@ impl<T> AnyStore for T where
         + TriggerStore
         + LeaseStore
         + ReplyStore
+        + PromiseStore
         + SecretStore
         + AnyIdentityStore
 {
@@ -169,10 +173,14 @@ macro_rules! suite {
             budgets_stop_and_warn,
             a_purse_spends_no_more_than_its_lease,
             statements_page_backwards,
-            fees_that_were_given_back_are_set_aside_anew,
             what_was_spent_is_charges_and_fees,
             an_end_and_its_charge_are_one,
             of_a_shared_ledger_the_dead_give_back,
+        ]);
+        $crate::suite!(@each $harness, bank: [
+            fees_that_were_given_back_are_set_aside_anew,
+            what_a_transaction_gives_away_is_its_projects,
+            tokens_stay_unless_they_are_named,
         ]);
         $crate::suite!(@each $harness, audit: [
             what_is_appended_is_proved_and_anchored,
@@ -186,6 +194,11 @@ macro_rules! suite {
         $crate::suite!(@each $harness, replies: [
             a_request_is_done_once_under_its_name,
             of_many_that_come_at_once_one_is_done,
+        ]);
+        $crate::suite!(@each $harness, promises: [
+            a_promise_is_due_once_its_invocation_ended,
+            promises_of_what_is_gone_are_due,
+            of_an_end_and_a_promise_at_once_none_is_missed,
         ]);
         $crate::suite!(@each $harness, secrets: [
             the_root_is_set_once_and_replaced_with_every_key,

@@ -88,7 +88,9 @@ async fn ready<H: Harness>() -> (H, H::Store, FunctionKey, TriggerId) {
     let f = key("demo", "f");
     deploy(&store, &f).await;
     let id = trigger(&f, "t");
+    assert!(store.chain_networks().await.unwrap().is_empty());
     store.place_chain_cursor(NET, 10, None, false).await.unwrap();
+    assert_eq!(store.chain_networks().await.unwrap(), [NET]);
     register(&store, &id, 10).await;
     (harness, store, f, id)
 }

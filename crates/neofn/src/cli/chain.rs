@@ -20,6 +20,8 @@ pub enum Chain {
     Call(Call),
     /// Take a script apart
     Decode(Decode),
+    /// Compare the last block that was read with what the chain nodes call it
+    Recheck(Recheck),
     /// Call a method of a contract on chain, paid by the node's account
     Invoke(ChainInvoke),
     /// Send tokens from the node's account
@@ -28,6 +30,14 @@ pub enum Chain {
     Deploy(ContractDeploy),
     /// Update a contract by its own `update` method
     Update(ContractUpdate),
+}
+
+/// `neofn chain recheck`
+#[derive(Debug, Args)]
+pub struct Recheck {
+    /// Read it again where the nodes agree on another one; what had its effect has none again
+    #[arg(long)]
+    pub apply: bool,
 }
 
 /// `neofn chain block`
@@ -102,6 +112,9 @@ pub struct SendHow {
     /// Only say what would come of it
     #[arg(long)]
     pub dry_run: bool,
+    /// Let the operator's account of the bank bear it, not the project's
+    #[arg(long)]
+    pub operator: bool,
     /// Do not wait until it is in a block
     #[arg(long, conflicts_with = "dry_run")]
     pub no_wait: bool,

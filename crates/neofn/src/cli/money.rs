@@ -145,6 +145,10 @@ pub struct Refill {
     /// The most of one withdrawal
     #[arg(long, value_name = "GAS")]
     pub withdrawal_max: Option<String>,
+    /// A token, by its contract, that the project's transactions may move out of the platform's account beside GAS; may
+    /// be given several times, and takes the place of those before; `none` for no token
+    #[arg(long = "token", value_name = "CONTRACT")]
+    pub tokens: Vec<String>,
 }
 
 /// `neofn gas usage`

@@ -5,7 +5,7 @@ use crate::cli::chain::{DeadLetterCommand, DeadLetters, Redo};
 use crate::commands::events;
 use crate::context;
 use crate::failure::{Exit, Failure};
-use crate::ui::{Tone, Ui};
+use crate::ui::{Tone, Ui, visible};
 use neofn_client::{Client, Error};
 use neofn_types::ProjectName;
 use neofn_wire::{DeadLetterAnswer, DeadLetterRequest};
@@ -28,6 +28,22 @@ fn list(global: &Global, ui: &Ui, args: &DeadLetters) -> Result<Exit, Failure> {
     let list = context::client(global)?.dead_letters(&context::project_name(global)?, &filter)?;
     if ui.json {
         ui.document(&list);
+        return Ok(Exit::Done);
+    }
+    for message in list.messages.iter().rev() {
+        ui.out(&format!(
+            "{}  {}  {}  {}",
+            message.at,
+            visible(&message.id),
+            visible(&message.subject),
+            visible(&message.reason)
+        ));
+    }
+    if list.events.is_empty() && !list.messages.is_empty() {
+        ui.say(
+            Tone::Dim,
+            "messages that could never work: their senders have to mend them",
+        );
         return Ok(Exit::Done);
     }
     if list.events.is_empty() {

@@ -97,7 +97,10 @@ fn one(
 ) -> Result<Deployed, Failure> {
     let request = request(project, &key.function)?;
     let live = live(client, key)?;
-    let plan = Plan::new(key, &request, live.as_ref(), record.get(client.url(), key));
+    let sent = live
+        .as_ref()
+        .and_then(|live| record.get(client.url(), key, live.version));
+    let plan = Plan::new(key, &request, live.as_ref(), sent);
     for line in plan.lines() {
         ui.note(&line);
     }

@@ -174,7 +174,10 @@ fn withdraw(ui: &Ui, client: &Client, project: &ProjectName, args: &Withdraw) ->
 
 fn refill(ui: &Ui, client: &Client, project: &ProjectName, args: &Refill) -> Result<(), Failure> {
     let mut policy = client.refill(project)?;
-    let changed = args.below.is_some() || args.sponsor.is_some() || args.withdrawal_max.is_some();
+    let changed = args.below.is_some()
+        || args.sponsor.is_some()
+        || args.withdrawal_max.is_some()
+        || !args.tokens.is_empty();
     if changed {
         change(&mut policy, args)?;
         policy = client.set_refill(project, &policy)?;
@@ -198,6 +201,13 @@ fn refill(ui: &Ui, client: &Client, project: &ProjectName, args: &Refill) -> Res
         row("credit", credit),
         row("fees paid by", fees.to_owned()),
         row("largest withdrawal", policy.withdrawal_max.unwrap_or_else(none)),
+        row(
+            "tokens beside GAS",
+            match policy.tokens.is_empty() {
+                true => none(),
+                false => policy.tokens.join(" "),
+            },
+        ),
     ];
     ui.out(&render::table(&["AGREED", ""], &rows));
     Ok(())
@@ -222,6 +232,10 @@ fn change(policy: &mut RefillView, args: &Refill) -> Result<(), Failure> {
     }
     if let Some(max) = &args.withdrawal_max {
         policy.withdrawal_max = (max != "none").then(|| max.clone());
+    }
+    if !args.tokens.is_empty() {
+        let named = args.tokens.iter().filter(|t| *t != "none");
+        policy.tokens = named.cloned().collect();
     }
     Ok(())
 }

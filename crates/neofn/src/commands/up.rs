@@ -55,7 +55,7 @@ fn options(args: &Up, file: ConfigFile) -> Result<NodeOptions, Failure> {
     let chain_section = file.chain.clone().unwrap_or_default();
     options.chain = chain(args, &chain_section)?;
     options.wallet = args.paying.wallet(&chain_section)?;
-    if options.wallet.is_some() && !matches!(options.chain, ChainChoice::Nodes(_)) {
+    if options.wallet.is_some() && !matches!(options.chain, ChainChoice::Nodes { .. }) {
         return Err(Failure::usage(
             "a wallet pays on a network, and none is named",
             "name its nodes: --chain URL, or `[chain] url` in the file",
@@ -94,7 +94,10 @@ fn chain(args: &Up, file: &ChainSection) -> Result<ChainChoice, Failure> {
     };
     match (&args.dev_chain, &file.dev) {
         (Some(place), _) => Ok(dev(place, args.dev_block_time)),
-        (None, _) if !args.chain.is_empty() => Ok(ChainChoice::Nodes(args.chain.clone())),
+        (None, _) if !args.chain.is_empty() => Ok(ChainChoice::Nodes {
+            urls: args.chain.clone(),
+            network: args.chain_network,
+        }),
         (None, Some(_)) if file.url.is_some() => Err(Failure::usage(
             "`[chain]` has both `url` and `dev`",
             "a node follows one chain: remove one of them",
@@ -103,7 +106,10 @@ fn chain(args: &Up, file: &ChainSection) -> Result<ChainChoice, Failure> {
         (None, None) => Ok(file
             .url
             .as_ref()
-            .map_or(ChainChoice::None, |urls| ChainChoice::Nodes(urls.list()))),
+            .map_or(ChainChoice::None, |urls| ChainChoice::Nodes {
+                urls: urls.list(),
+                network: args.chain_network.or(file.network),
+            })),
     }
 }
 

@@ -49,6 +49,7 @@ fn worker(ui: &Ui, args: &Worker) -> Result<Exit, Failure> {
         cache_dir: node.cache_dir,
         insecure_no_jail: args.insecure_no_jail,
         children: args.children.unwrap_or(0),
+        name: args.name.clone(),
     };
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));

@@ -80,6 +80,8 @@ impl DevChain {
 pub struct ChainSection {
     /// `--chain`
     pub url: Option<Urls>,
+    /// `--chain-network`
+    pub network: Option<u32>,
     /// `--dev-chain`
     pub dev: Option<DevChain>,
     /// `--dev-block-time`

@@ -15,7 +15,7 @@ use neofn_client::Client;
 use neofn_node::SystemClock;
 use neofn_types::{Clock as _, Code, FunctionKey, FunctionName, InvocationId, ProjectName, Version};
 use neofn_wire::LogEvent;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct Session {
     events: Sender<Event>,
     clock: SystemClock,
     sent: BTreeMap<FunctionKey, Sent>,
+    /// Those whose newest files did not deploy.
+    refused: BTreeSet<FunctionKey>,
     live: BTreeMap<FunctionKey, u32>,
     /// The function that was deployed or run last: what the keys mean.
     current: Option<FunctionKey>,
@@ -62,6 +64,7 @@ impl Session {
             events,
             clock: SystemClock::new(),
             sent: BTreeMap::new(),
+            refused: BTreeSet::new(),
             live: BTreeMap::new(),
             current: None,
             last: None,
@@ -121,7 +124,9 @@ impl Session {
             .unwrap_or_default();
         // Remembered even when it is refused: the same mistake is not sent again until a file changes.
         self.sent.insert(key.clone(), now);
+        self.refused.insert(key.clone());
         let answer = self.client.deploy(name, &request)?;
+        self.refused.remove(&key);
         for warning in &answer.warnings {
             render::finding(&self.ui, warning);
         }
@@ -189,6 +194,12 @@ impl Session {
         let Some((key, id)) = &self.last else {
             return self.ui.note("nothing has run yet: i invokes");
         };
+        if self.refused.contains(key)
+            && let Some(version) = self.live.get(key)
+        {
+            let text = format!("the edited code of {key} did not deploy; this is version {version}");
+            self.ui.say(Tone::Warn, &text);
+        }
         match self.client.replay(id, self.live.get(key).map(|v| Version(*v))) {
             Ok(answer) => self.ui.block(Tone::Plain, &replay::difference(&answer)),
             Err(error) => self.show(&error.into()),
@@ -289,6 +300,7 @@ fn one_gas(to: &str) -> Transfer {
             account: None,
             gas: None,
             dry_run: false,
+            operator: false,
             no_wait: false,
             cosigners: Vec::new(),
             idempotency_key: None,

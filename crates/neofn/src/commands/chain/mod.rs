@@ -39,6 +39,7 @@ pub fn run(global: &Global, ui: &Ui, command: &Chain) -> Result<Exit, Failure> {
             }
             Ok(exit)
         }
+        Chain::Recheck(args) => recheck(global, ui, args.apply),
         Chain::Invoke(args) => send::invoke(global, ui, args),
         Chain::Transfer(args) => send::transfer(global, ui, args),
         Chain::Deploy(args) => send::deploy(global, ui, args),
@@ -82,6 +83,42 @@ fn height(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
         ui.say(Tone::Warn, &format!("blocks are not read at the moment: {error}"));
     }
     Ok(Exit::Done)
+}
+
+fn recheck(global: &Global, ui: &Ui, apply: bool) -> Result<Exit, Failure> {
+    let seen = context::client(global)?.recheck_chain(apply)?;
+    let agrees = seen.nodes.iter().all(|n| n.hash == seen.recorded);
+    let exit = if agrees || seen.moved {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
+    if ui.json {
+        ui.document(&seen);
+        return Ok(exit);
+    }
+    let mut rows = vec![vec!["as it was read".to_owned(), seen.recorded.clone()]];
+    rows.extend(seen.nodes.iter().map(|n| vec![n.url.clone(), n.hash.clone()]));
+    ui.out(&render::table(&[&format!("BLOCK {}", seen.height), ""], &rows));
+    if agrees {
+        ui.note("the nodes agree with it: there is nothing to mend");
+    } else if seen.moved {
+        ui.note(&format!(
+            "block {} is read again, and everything after it",
+            seen.height
+        ));
+    } else if seen.agreed.is_some() {
+        ui.say(
+            Tone::Warn,
+            "the nodes agree on another block; with --apply it is read again",
+        );
+    } else {
+        ui.say(
+            Tone::Warn,
+            "the nodes do not agree: remove the one that is wrong from --chain first",
+        );
+    }
+    Ok(exit)
 }
 
 fn notifications(global: &Global, ui: &Ui, args: &Notifications) -> Result<Exit, Failure> {

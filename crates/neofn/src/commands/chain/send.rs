@@ -5,6 +5,7 @@ use crate::cli::Global;
 use crate::cli::chain::{ChainInvoke as InvokeArgs, ContractDeploy, ContractUpdate, SendHow, Transfer};
 use crate::context;
 use crate::failure::{Exit, Failure};
+use crate::render;
 use crate::ui::{Tone, Ui};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -38,6 +39,7 @@ fn sending(how: &SendHow) -> Sending {
         account: how.account.clone(),
         gas: how.gas.clone(),
         dry_run: how.dry_run,
+        operator: how.operator,
         cosigners: how
             .cosigners
             .iter()
@@ -308,11 +310,25 @@ pub fn describe(ui: &Ui, transaction: &TransactionView) {
             transaction.sender
         ),
     );
-    for why in [&transaction.exception, &transaction.reason]
-        .into_iter()
-        .flatten()
+    let whys = [&transaction.exception, &transaction.reason];
+    let whys: Vec<&str> = whys.into_iter().flatten().map(String::as_str).collect();
+    match transaction
+        .code
+        .as_deref()
+        .and_then(|code| code.parse::<Code>().ok())
     {
-        ui.say(Tone::Warn, &format!("  {why}"));
+        Some(code) => {
+            let why = match whys.is_empty() {
+                true => code.info().title.to_owned(),
+                false => whys.join("; "),
+            };
+            render::problem(ui, &Failure::new(code, why, "").problem);
+        }
+        None => {
+            for why in whys {
+                ui.say(Tone::Warn, &format!("  {why}"));
+            }
+        }
     }
     for call in &transaction.calls {
         let contract = call.name.as_ref().unwrap_or(&call.contract);
