@@ -13,7 +13,7 @@ use neofn_chain::fee::{multisig_script, network_fee};
 use neofn_chain::key::{PrivateKey, PublicKey};
 use neofn_chain::manager::*;
 use neofn_chain::model::{Presence, VmState};
-use neofn_chain::port::{Chain, Reserved, TxStore, TxStoreError};
+use neofn_chain::port::{Chain, Cover, Reserved, TxStore, TxStoreError, Uncovered};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::{Import, SignerOptions, SignerProcess, Signing as _, SigningPolicy};
 use neofn_chain::stack::StackItem;
@@ -636,4 +636,77 @@ async fn the_signer_is_killed_and_comes_back_with_its_keys() {
         .unwrap()
         .to_string();
     assert!(other.contains("another signer"), "{other}");
+}
+
+/// Bears what it is told to, and remembers what it was asked.
+#[derive(Default)]
+struct Bearing {
+    answer: Mutex<Option<bool>>,
+    asked: Mutex<Vec<TxRecord>>,
+    released: Mutex<Vec<TxId>>,
+}
+#[async_trait]
+impl Cover for Bearing {
+    async fn cover(&self, record: &TxRecord) -> Result<(), Uncovered> {
+        assert!(record.raw.is_none(), "asked before it is signed");
+        self.asked.lock().push(record.clone());
+        match *self.answer.lock() {
+            Some(true) => Ok(()),
+            Some(false) => Err(Uncovered::Refused(Code::AccountEmpty.into())),
+            None => Err(Uncovered::Later(Code::TreasuryUnavailable.into())),
+        }
+    }
+    async fn release(&self, id: TxId) {
+        self.released.lock().push(id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_signed_that_nobody_bears() {
+    let rig = Rig::start().await;
+    let bearing = Arc::new(Bearing::default());
+    let transactions = Transactions::new(TransactionsOptions {
+        chain: rig.chain.clone(),
+        signer: rig.signer.clone(),
+        store: Arc::new(Memory::default()),
+        cover: Some(bearing.clone()),
+        clock: support::clock(),
+        entropy: Arc::new(Random),
+    });
+    // refused: nothing is kept
+    *bearing.answer.lock() = Some(false);
+    let request = rig.payment("gift", 7);
+    let refused = transactions.submit(request.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AccountEmpty, "{refused}");
+    assert!(transactions.get(request.id()).await.is_err());
+    assert_eq!(*bearing.released.lock(), [request.id()]);
+    // what it would take is known
+    let asked = bearing.asked.lock().pop().unwrap();
+    let (from, to) = (rig.account(0).script_hash(), rig.account(1).script_hash());
+    let leaving = Leaving {
+        token: gas(),
+        from,
+        to: Some(to),
+        amount: 7,
+    };
+    assert_eq!(asked.leaving, [leaving]);
+    assert!(asked.fees() > Datoshi::ZERO && asked.sender == from);
+    // not known now: it waits unsigned, and goes on when it is
+    *bearing.answer.lock() = None;
+    let waiting = transactions.submit(request.clone()).await.unwrap();
+    assert_eq!((waiting.state, waiting.raw), (TxState::Reserved, None));
+    assert_eq!(transactions.activate().await.unwrap().failed, 1);
+    *bearing.answer.lock() = Some(true);
+    transactions.activate().await.unwrap();
+    let sent = transactions.get(request.id()).await.unwrap();
+    assert_eq!(sent.state, TxState::Broadcast, "{sent:?}");
+    // who has set everything aside already is not asked
+    let count = bearing.asked.lock().len();
+    let own = Request {
+        bearer: Bearer::Asker,
+        ..rig.payment("own", 1)
+    };
+    let sent = transactions.submit(own).await.unwrap();
+    assert_eq!(sent.state, TxState::Broadcast);
+    assert_eq!(bearing.asked.lock().len(), count);
 }
