@@ -1,10 +1,14 @@
 //! Several nodes on one PostgreSQL: they share everything, one goes on with the work of another, and nothing that was
 //! answered is lost when the database goes away for a moment. And the way there from an embedded node.
 
+#[path = "cluster/client.rs"]
+mod client;
 #[path = "postgres/keys.rs"]
 mod keys;
 #[path = "postgres/kills.rs"]
 mod kills;
+#[path = "postgres/messages.rs"]
+mod messages;
 
 use keys::share_keys;
 use neofn_testkit::{Http, NodeProcess, Postgres, binary, eventually};

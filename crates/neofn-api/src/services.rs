@@ -14,6 +14,10 @@ use std::sync::Arc;
 pub trait Services: Send + Sync + 'static {
     /// All of them, and what waits between them.
     async fn list(&self) -> Result<ServiceList, Error>;
+    /// Whether workers run everything that this node is asked for.
+    fn needs_workers(&self) -> bool;
+    /// Whether it has lost the others at the moment.
+    fn is_cut_off(&self) -> bool;
     /// Messages of a project that could never work, newest first.
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error>;
 }

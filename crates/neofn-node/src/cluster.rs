@@ -201,6 +201,7 @@ pub(crate) struct Seen {
     alone: Seat,
     runtime: Arc<dyn Runtime>,
     cluster: Option<(RemoteRuntime, Bus, String)>,
+    needs_workers: bool,
 }
 
 impl Seen {
@@ -209,6 +210,7 @@ impl Seen {
         Self {
             alone: seat,
             runtime,
+            needs_workers: cluster.is_some_and(|c| c.workers == Workers::Remote),
             cluster: cluster.map(|c| (c.remote.clone(), c.bus.clone(), c.url().to_owned())),
         }
     }
@@ -258,6 +260,14 @@ impl Services for Seen {
             connected: Some(bus.rpc.is_connected()),
         })
     }
+    fn needs_workers(&self) -> bool {
+        self.needs_workers
+    }
+    fn is_cut_off(&self) -> bool {
+        let connected = |(_, bus, _): &(RemoteRuntime, Bus, String)| bus.rpc.is_connected();
+        !self.cluster.as_ref().is_none_or(connected)
+    }
+
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error> {
         let Some((_, bus, _)) = &self.cluster else {
             return Ok(Vec::new());
