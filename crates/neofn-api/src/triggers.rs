@@ -232,10 +232,8 @@ impl Api {
         self.authorise_project(who, Action::ListDeadLetters, project)?;
         let first = query.cursor.is_none() && query.after.is_none();
         // a message names no trigger, and was in no block
-        let any = query.function.is_none()
-            && query.trigger.is_none()
-            && query.from.is_none()
-            && query.to.is_none();
+        let any =
+            query.function.is_none() && query.trigger.is_none() && query.from.is_none() && query.to.is_none();
         let mut list = self.listed(project, query, true).await?;
         if let (Some(services), true) = (self.inner.services.get(), first && any) {
             match services.dead_messages(project, MESSAGES_MAX).await {

@@ -81,7 +81,10 @@ impl DeadLetters for NatsDead {
         let mut places = Vec::new();
         if there > 0 {
             // of both queues
-            let fetch = consumer.fetch().max_messages(there.min(LETTERS_MAX * 2)).messages();
+            let fetch = consumer
+                .fetch()
+                .max_messages(there.min(LETTERS_MAX * 2))
+                .messages();
             let mut found = fetch.await.map_err(unavailable)?;
             while let Some(message) = found.next().await {
                 let message = message.map_err(unavailable)?;
@@ -114,7 +117,10 @@ fn read(mut message: Message, project: &str, at_ms: i64) -> DeadLetter {
     let (subject, id, reason) = (own(SUBJECT), own(REQUEST), own(REASON));
     message.headers.retain(|(name, _)| {
         let name = name.to_ascii_lowercase();
-        !name.starts_with("nats-") && ![SUBJECT, REQUEST, REASON].iter().any(|n| n.eq_ignore_ascii_case(&name))
+        !name.starts_with("nats-")
+            && ![SUBJECT, REQUEST, REASON]
+                .iter()
+                .any(|n| n.eq_ignore_ascii_case(&name))
     });
     DeadLetter {
         subject,

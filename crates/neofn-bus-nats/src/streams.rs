@@ -302,14 +302,18 @@ async fn consumer(context: &Context, queue: &str, settings: &StreamSettings) -> 
         let failed = match found {
             Ok(found) => return same_consumer(queue, &wanted, &found.cached_info().config),
             Err(e) if is_absent(&e.kind()) => {
-                match context.create_consumer_strict_on_stream(wanted.clone(), queue).await {
+                match context
+                    .create_consumer_strict_on_stream(wanted.clone(), queue)
+                    .await
+                {
                     Ok(_) => return Ok(()),
                     // somebody else made it meanwhile: looked at in the next round
                     Err(e) => e.to_string(),
                 }
             }
             Err(e) if e.kind() == ConsumerErrorKind::InvalidConsumerType => {
-                let text = format!("the consumer {CONSUMER} of {queue} is another one: it pushes, must be pulled");
+                let text =
+                    format!("the consumer {CONSUMER} of {queue} is another one: it pushes, must be pulled");
                 return Err(Error::new(Code::BusMismatch, text));
             }
             Err(e) => e.to_string(),
@@ -413,7 +417,9 @@ mod tests {
         );
         type Change = fn(&mut Config);
         let changes: [(&str, Change); 8] = [
-            ("duplicate_window", |c| c.duplicate_window = Duration::from_secs(120)),
+            ("duplicate_window", |c| {
+                c.duplicate_window = Duration::from_secs(120)
+            }),
             ("max_msg_size", |c| c.max_message_size = 64),
             ("republish", |c| {
                 c.republish = Some(Republish {

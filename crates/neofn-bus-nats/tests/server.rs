@@ -223,15 +223,27 @@ async fn nobody_hears_what_is_for_others() {
         ),
     ] {
         let seed = pairs[role].seed().unwrap();
-        for (allowed, subject) in own.iter().map(|s| (true, s)).chain(foreign.iter().map(|s| (false, s))) {
+        for (allowed, subject) in own
+            .iter()
+            .map(|s| (true, s))
+            .chain(foreign.iter().map(|s| (false, s)))
+        {
             let refused = std::sync::Arc::new(tokio::sync::Notify::new());
             let told = refused.clone();
             let client = async_nats::ConnectOptions::with_nkey(seed.clone())
-                .custom_inbox_prefix(if role == 1 { "neofn.inbox.worker.w1" } else { "_INBOX.demo" })
+                .custom_inbox_prefix(if role == 1 {
+                    "neofn.inbox.worker.w1"
+                } else {
+                    "_INBOX.demo"
+                })
                 .event_callback(move |event| {
                     let told = told.clone();
                     async move {
-                        if event.to_string().to_lowercase().contains("permissions violation for subscription") {
+                        if event
+                            .to_string()
+                            .to_lowercase()
+                            .contains("permissions violation for subscription")
+                        {
                             told.notify_one();
                         }
                     }
@@ -261,8 +273,13 @@ async fn nobody_hears_what_is_for_others() {
         "neofn.worker.w2.run",
         "neofn.beat.w2",
     ] {
-        let denied = rpc.request(subject, Message::new(""), Duration::from_secs(1)).await;
-        assert!(matches!(denied, Err(BusError::Denied(_))), "{subject}: {denied:?}");
+        let denied = rpc
+            .request(subject, Message::new(""), Duration::from_secs(1))
+            .await;
+        assert!(
+            matches!(denied, Err(BusError::Denied(_))),
+            "{subject}: {denied:?}"
+        );
     }
 }
 
@@ -322,7 +339,11 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
         .unwrap();
     assert_eq!(ran.payload, "answer");
     let client = connect(2).await.rpc();
-    let mut functions = gateway.rpc().serve("function.js.*.*", Some("neofn")).await.unwrap();
+    let mut functions = gateway
+        .rpc()
+        .serve("function.js.*.*", Some("neofn"))
+        .await
+        .unwrap();
     tokio::spawn(async move {
         let received = functions.next().await.unwrap();
         received
@@ -357,7 +378,13 @@ async fn conformance_of_a_gateway(gateway: &Nats) {
             .await
             .unwrap()
     );
-    assert!(bus.results.settled("function.result.demo.f.1").await.unwrap().is_some());
+    assert!(
+        bus.results
+            .settled("function.result.demo.f.1")
+            .await
+            .unwrap()
+            .is_some()
+    );
     bus.leases
         .put("g1", bytes::Bytes::from_static(b"{}"))
         .await

@@ -44,7 +44,9 @@ impl Members {
     /// A node said that it is there; answers whether that is new or opens it for work again.
     pub(crate) fn hear(&mut self, beat: Beat, now: Duration) -> bool {
         let known = self.0.get(&beat.seat.id);
-        if known.is_some_and(|m| (m.beat.seat.started_at, m.beat.seat.pid) != (beat.seat.started_at, beat.seat.pid)) {
+        if known.is_some_and(|m| {
+            (m.beat.seat.started_at, m.beat.seat.pid) != (beat.seat.started_at, beat.seat.pid)
+        }) {
             // started anew under its name: what the one before had in hand is lost
             self.lose(&beat.seat.id);
         }
@@ -279,7 +281,10 @@ mod tests {
         assert!(!gone.is_cancelled(), "the same one says that it is still there");
         let mut anew = beat("w1");
         anew.seat.started_at = UnixMillis(1);
-        assert!(members.hear(anew, Duration::ZERO), "there is a place for work again");
+        assert!(
+            members.hear(anew, Duration::ZERO),
+            "there is a place for work again"
+        );
         assert!(gone.is_cancelled(), "{id} is another process now");
         assert_eq!(members.list()[0].ours, 0);
     }

@@ -349,7 +349,10 @@ impl Inner {
             // what is sent now would lie here until somebody is there again: then nobody has seen it, and it is said so
             while !self.options.rpc.is_connected() {
                 if past() >= WAIT_MAX.min(job.time) {
-                    return Err(failure(Code::BusUnavailable, "NATS is away: no worker can be asked"));
+                    return Err(failure(
+                        Code::BusUnavailable,
+                        "NATS is away: no worker can be asked",
+                    ));
                 }
                 tokio::time::sleep(AGAIN).await;
             }

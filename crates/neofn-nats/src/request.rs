@@ -104,7 +104,10 @@ pub(crate) fn call(message: &Message, key: Option<&str>, entropy: &dyn Entropy) 
 
 /// The caller's trace, or that of his event, with a span of ours; or a new one.
 pub(crate) fn trace(message: &Message, entropy: &dyn Entropy) -> TraceContext {
-    let outer = match message.get("traceparent").or_else(|| message.get("ce-traceparent")) {
+    let outer = match message
+        .get("traceparent")
+        .or_else(|| message.get("ce-traceparent"))
+    {
         Some(text) => text.parse().ok(),
         None => match announced(message) {
             Ok(Announced::Event(event)) => event.trace(),
@@ -186,7 +189,11 @@ mod tests {
         assert_eq!(a.request_id("order-7"), "demo.a.order-7");
         assert_eq!(b.request_id("order-7"), "demo.b.order-7");
         for id in ["order-7", "a b"] {
-            assert_eq!(a.request_id(&a.request_id(id)), a.request_id(id), "it is derived once");
+            assert_eq!(
+                a.request_id(&a.request_id(id)),
+                a.request_id(id),
+                "it is derived once"
+            );
         }
         assert_eq!(token("order-7"), "order-7");
         for odd in ["", "a.b", "a b", "*", &"x".repeat(65)] {
@@ -197,14 +204,17 @@ mod tests {
     #[test]
     fn an_event_brings_its_trace_along() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let json = format!(
-            r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","traceparent":"{parent}"}}"#
-        );
+        let json =
+            format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","traceparent":"{parent}"}}"#);
         let structured = Message::new(json).header("Content-Type", STRUCTURED_TYPE);
         let binary = Message::new("1")
             .header("ce-specversion", "1.0")
             .header("ce-traceparent", parent);
-        for message in [structured, binary, Message::new("1").header("traceparent", parent)] {
+        for message in [
+            structured,
+            binary,
+            Message::new("1").header("traceparent", parent),
+        ] {
             let found = trace(&message, &Zeros);
             assert_eq!(found.trace_id_hex(), "0af7651916cd43dd8448eb211c80319c");
         }

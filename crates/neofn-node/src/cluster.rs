@@ -166,9 +166,12 @@ pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, en
 /// and of no other.
 pub(crate) fn named(seat: Seat, name: &str) -> Result<Seat, Error> {
     let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if !fits {
-        let text = format!("{name:?} is no name of a worker: 1 to {NAME_BYTES_MAX} letters, digits, `-` and `_`");
+        let text =
+            format!("{name:?} is no name of a worker: 1 to {NAME_BYTES_MAX} letters, digits, `-` and `_`");
         return Err(Error::new(Code::ConfigInvalid, text));
     }
     Ok(Seat {

@@ -23,9 +23,10 @@ impl LeaseTime {
         match self {
             Self::Asker => Ok(0),
             Self::Database => {
-                let at: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-                    .fetch_one(conn)
-                    .await?;
+                let at: i64 =
+                    sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+                        .fetch_one(conn)
+                        .await?;
                 Ok(at.saturating_sub(now.0))
             }
         }

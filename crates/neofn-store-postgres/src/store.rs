@@ -6,15 +6,17 @@ use crate::conn::{Tries, read, transact};
 use crate::error::Fault;
 use crate::open::PostgresStore;
 use crate::queue::{Done, Op, RecordOp};
-use crate::{admit, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers};
+use crate::{
+    admit, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record, Replayable, Reply, ReplyStore,
-    Retention, Rooms, Start, StoreError, Totals,
+    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record,
+    Replayable, Reply, ReplyStore, Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use neofn_engine::port::{InvocationStore as _, LeaseStore as _};
-use neofn_testkit::stores::Harness as _;
 use neofn_store_postgres::{LeaseTime, PostgresStore, StoreOptions};
 use neofn_testkit::Postgres;
+use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::TestClock;
 use neofn_types::UnixMillis;
 use std::sync::atomic::{AtomicBool, Ordering};

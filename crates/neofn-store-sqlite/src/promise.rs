@@ -37,7 +37,8 @@ pub(crate) fn due(conn: &Connection, limit: u32) -> Result<Vec<Promise>, Fault> 
 }
 
 pub(crate) fn kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
-    let mut statement = conn.prepare_cached("DELETE FROM promise WHERE id = ?1 AND token = ?2 AND ended = 1")?;
+    let mut statement =
+        conn.prepare_cached("DELETE FROM promise WHERE id = ?1 AND token = ?2 AND ended = 1")?;
     for promise in promises {
         statement.execute(params![promise.id.as_bytes(), promise.token])?;
     }

@@ -12,8 +12,8 @@ use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
     Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable, Reply, ReplyStore, Retention, Rooms,
-    StoreError, Totals,
+    Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable, Reply,
+    ReplyStore, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,

@@ -58,7 +58,7 @@ pub use transaction::{
     TransactionList, TransactionSignerView, TransactionView, WitnessRequest,
 };
 pub use trigger::{
-    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest, DeadMessage,
-    FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList, TriggerPatch,
-    TriggerTest, TriggerView,
+    BacktestRequest, BacktestView, CandidateView, ConditionView, DeadLetterAnswer, DeadLetterRequest,
+    DeadMessage, FiredList, FiredView, PublishAnswer, PublishedDelivery, PublishedEvent, TriggerList,
+    TriggerPatch, TriggerTest, TriggerView,
 };

@@ -98,7 +98,8 @@ fn nats_py_invokes_functions() {
     // an event that brings its trace along stays in it, whichever way it comes
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = format!("00-{trace}-b7ad6b7169203331-01");
-    let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t.x", "traceparent": parent});
+    let event =
+        json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t.x", "traceparent": parent});
     let structured = json!({"Content-Type": "application/cloudevents+json"});
     let answer = client.request("function.js.hello", &event.to_string(), structured);
     let said = answer["headers"]["traceparent"].as_str().unwrap();
@@ -140,7 +141,8 @@ fn messages_without_a_reply_are_run_once_and_their_end_is_said() {
         "{said}"
     );
     // kept for those who come later
-    let kept = client.send(json!({"do": "last", "stream": "RESULTS", "subject": "function.result.demo.count.order-7"}));
+    let kept = client
+        .send(json!({"do": "last", "stream": "RESULTS", "subject": "function.result.demo.count.order-7"}));
     assert_eq!(kept["body"]["result"], 1, "{kept}");
     // straight into the stream, with an acknowledgement
     let ack = json!({"do": "js", "subject": "jobs.js.demo.count", "data": "{}", "headers": {"Nats-Msg-Id": "order-8"}});

@@ -47,7 +47,10 @@ fn a_function_that_fails_for_hours_keeps_nobody_else_waiting() {
     let flood = json!({"do": "flood", "subject": "jobs.js.demo.broken", "data": "{}", "count": 4500});
     assert_eq!(client.send(flood), json!({}));
     let result = "function.result.other.hello.first";
-    assert_eq!(client.send(json!({"do": "subscribe", "subject": result})), json!({}));
+    assert_eq!(
+        client.send(json!({"do": "subscribe", "subject": result})),
+        json!({})
+    );
     job(&mut client, "jobs.js.other.hello", "first");
     let said = client.send(json!({"do": "next", "subject": result, "timeout": 15}));
     assert_eq!(said["body"]["result"], "hello", "{said}");
@@ -229,7 +232,9 @@ fn a_worker_that_hangs_is_given_up() {
     let call = || node.http().post("/api/v1/functions/demo/one", &json!({}));
     assert_eq!(call().status, 200);
     let signal = |name: &str| {
-        let sent = Command::new("kill").args([name, &worker.pid().to_string()]).status();
+        let sent = Command::new("kill")
+            .args([name, &worker.pid().to_string()])
+            .status();
         assert!(sent.unwrap().success());
     };
     signal("-STOP");
@@ -297,7 +302,8 @@ fn a_full_queue_and_a_large_event_are_said() {
     // a node that starts now does not accept what was made of the queue
     assert_eq!(node.terminate(), Some(0));
     let config = dir.path().join("cluster.toml");
-    let refused = NodeProcess::try_start_in(&dir.path().join("data"), &["--config", config.to_str().unwrap()]);
+    let refused =
+        NodeProcess::try_start_in(&dir.path().join("data"), &["--config", config.to_str().unwrap()]);
     let stderr = refused.err().unwrap();
     assert!(
         stderr.contains("NF1603") && stderr.contains("max_msgs is 3"),
@@ -317,7 +323,11 @@ fn credentials_in_an_address_are_used() {
     );
     let url = nats.url().replace("nats://", "nats://u:p%40s@");
     let config = dir.path().join("cluster.toml");
-    std::fs::write(&config, format!("[nats]\nurl = \"{url}\"\nworkers = \"remote\"\n")).unwrap();
+    std::fs::write(
+        &config,
+        format!("[nats]\nurl = \"{url}\"\nworkers = \"remote\"\n"),
+    )
+    .unwrap();
     let node = NodeProcess::start_in(&dir.path().join("data"), &["--config", config.to_str().unwrap()]);
     let worker = WorkerProcess::start(&url);
     wait_for_workers(&node, 1);

@@ -185,7 +185,11 @@ fn nothing_is_lost_and_nothing_is_charged_twice() {
 
     let (history, stop) = (History::default(), AtomicBool::new(false));
     let (sent, url) = (messages::Sent::default(), nats.url());
-    let key = gateways.nodes.lock().unwrap()[0].as_ref().unwrap().key().to_owned();
+    let key = gateways.nodes.lock().unwrap()[0]
+        .as_ref()
+        .unwrap()
+        .key()
+        .to_owned();
     let mut looking = Client::connect(&nats);
     std::thread::scope(|scope| {
         let senders = [

@@ -25,11 +25,13 @@ pub fn send(nats: &str, key: &str, history: &History, sent: &Sent, stop: &Atomic
         }
         let (authorization, data) = (format!("Bearer {key}"), json!({"n": n}).to_string());
         let headers = json!({"Nats-Msg-Id": format!("demo.work.m{n}"), "Authorization": authorization});
-        let later = json!({"Nats-Msg-Id": format!("m{n}"), "Authorization": authorization, "Neofn-Mode": "async"});
+        let later =
+            json!({"Nats-Msg-Id": format!("m{n}"), "Authorization": authorization, "Neofn-Mode": "async"});
         eventually("it is acknowledged", ALL_ENDED, || {
             // straight into the stream, and by way of a gateway
             let taken = if n % 4 < 2 {
-                let job = json!({"do": "js", "subject": "jobs.js.demo.work", "data": data, "headers": headers});
+                let job =
+                    json!({"do": "js", "subject": "jobs.js.demo.work", "data": data, "headers": headers});
                 client.send(job)["stream"] == "JOBS"
             } else {
                 let answer = request(&mut client, "function.js.demo.work", &data, &later);
@@ -65,9 +67,7 @@ pub fn call(nats: &str, key: &str, history: &History, stop: &AtomicBool) {
 
 /// A gateway that was killed answers nothing.
 fn request(client: &mut Client, subject: &str, data: &str, headers: &Value) -> Value {
-    client.send(
-        json!({"do": "request", "subject": subject, "data": data, "headers": headers, "timeout": 10}),
-    )
+    client.send(json!({"do": "request", "subject": subject, "data": data, "headers": headers, "timeout": 10}))
 }
 
 /// Which server leads the stream of jobs, by its number.

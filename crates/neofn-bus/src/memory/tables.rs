@@ -1,8 +1,6 @@
 //! Buckets, blobs and results inside a process.
 
-use crate::port::{
-    Blobs, DeadLetter, DeadLetters, Entry, Kv, LETTER_BYTES_MAX, LETTERS_MAX, Results,
-};
+use crate::port::{Blobs, DeadLetter, DeadLetters, Entry, Kv, LETTER_BYTES_MAX, LETTERS_MAX, Results};
 use crate::{BusError, Message};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -124,7 +122,10 @@ impl DeadLetters for MemoryDead {
     }
     async fn list(&self, project: &str, most: usize) -> Result<Vec<DeadLetter>, BusError> {
         let letters = self.0.lock();
-        let of = letters.iter().rev().filter(|l| l.project.as_deref() == Some(project));
+        let of = letters
+            .iter()
+            .rev()
+            .filter(|l| l.project.as_deref() == Some(project));
         Ok(of.take(most).cloned().collect())
     }
 }

@@ -32,13 +32,20 @@ pub async fn a_promise_is_due_once_its_invocation_ended<H: Harness>() {
         Err(StoreError::NotFound)
     ));
     assert_eq!(store.due_promises(10).await.unwrap(), [], "both still wait");
-    let claims = store.claim(UnixMillis(30), LEASE, 2, &Rooms::default()).await.unwrap();
+    let claims = store
+        .claim(UnixMillis(30), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
     let retry = Outcome::Retry {
         at: UnixMillis(99),
         failure: failure(),
     };
     store.finish(finish(b, claims[1].fence, retry, 40)).await.unwrap();
-    assert_eq!(store.due_promises(10).await.unwrap(), [], "a failed try is no end");
+    assert_eq!(
+        store.due_promises(10).await.unwrap(),
+        [],
+        "a failed try is no end"
+    );
     store.finish(finish(a, claims[0].fence, ok(), 40)).await.unwrap();
     // the store is opened again: what was promised still is
     harness.stop(store).await;
