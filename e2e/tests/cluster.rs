@@ -4,6 +4,8 @@
 mod client;
 #[path = "cluster/edge.rs"]
 mod edge;
+#[path = "cluster/faults.rs"]
+mod faults;
 #[path = "cluster/kills.rs"]
 mod kills;
 

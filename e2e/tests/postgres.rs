@@ -3,10 +3,14 @@
 
 #[path = "postgres/backup.rs"]
 mod backup;
+#[path = "cluster/client.rs"]
+mod client;
 #[path = "postgres/keys.rs"]
 mod keys;
 #[path = "postgres/kills.rs"]
 mod kills;
+#[path = "postgres/messages.rs"]
+mod messages;
 #[path = "postgres/rolling.rs"]
 mod rolling;
 

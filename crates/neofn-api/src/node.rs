@@ -7,6 +7,7 @@ use neofn_engine::port::Totals;
 use neofn_engine::{ChainState, EngineStats, TriggerStats};
 use neofn_identity::Principal;
 use neofn_runtime::port::RuntimeStatus;
+use neofn_types::Code;
 use neofn_wire::{ChainHealth, Health, Ready};
 use std::sync::atomic::Ordering;
 
@@ -59,8 +60,17 @@ impl Api {
         if self.engine().totals().await.is_err() {
             reasons.push("the storage does not answer".to_owned());
         }
+        let services = self.inner.services.get();
+        // who runs functions itself goes on without
+        if services.is_some_and(|s| s.needs_workers() && s.is_cut_off()) {
+            reasons.push(format!("{}: NATS is away", Code::BusUnavailable));
+        }
         if self.inner.runtime.status().children == 0 {
-            reasons.push("no sandbox process is running".to_owned());
+            reasons.push(if services.is_some_and(|s| s.needs_workers()) {
+                format!("{}: no worker is there", Code::NoWorker)
+            } else {
+                "no sandbox process is running".to_owned()
+            });
         }
         if let Some((code, message)) = self.engine().chain_state().and_then(|state| state.error) {
             reasons.push(format!("the chain is not read: {code} {message}"));

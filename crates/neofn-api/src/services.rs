@@ -33,6 +33,10 @@ pub trait Services: Send + Sync + 'static {
     fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>>;
     /// Whether functions are invoked over NATS, too.
     fn has_nats(&self) -> bool;
+    /// Whether workers run everything that this node is asked for.
+    fn needs_workers(&self) -> bool;
+    /// Whether it has lost the others at the moment.
+    fn is_cut_off(&self) -> bool;
     /// Messages of a project that could never work, newest first.
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error>;
 }

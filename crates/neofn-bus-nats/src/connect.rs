@@ -154,8 +154,16 @@ impl Nats {
         streams::ensure(&context, settings, replicas).await?;
         Ok(Bus {
             rpc: self.rpc(),
-            jobs: Arc::new(NatsQueue::new(context.clone(), streams::JOBS)),
-            events: Arc::new(NatsQueue::new(context.clone(), streams::EVENTS)),
+            jobs: Arc::new(NatsQueue::new(
+                context.clone(),
+                streams::JOBS,
+                self.denied.clone(),
+            )),
+            events: Arc::new(NatsQueue::new(
+                context.clone(),
+                streams::EVENTS,
+                self.denied.clone(),
+            )),
             results: Arc::new(NatsResults::new(context.clone())),
             dead: Arc::new(NatsDead::new(context.clone())),
             leases: Arc::new(NatsKv::open(&context, streams::LEASES).await?),

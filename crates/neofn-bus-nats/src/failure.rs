@@ -12,21 +12,43 @@ const KEPT: usize = 32;
 
 /// What the server has refused lately. It tells so beside the request, which itself only times out.
 #[derive(Default)]
-pub(crate) struct FailureLog(Mutex<VecDeque<String>>);
+pub(crate) struct FailureLog(Mutex<Refusals>);
+
+#[derive(Default)]
+struct Refusals {
+    count: u64,
+    kept: VecDeque<String>,
+}
+
+/// A moment: how many refusals there were before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(u64);
 
 impl FailureLog {
     pub(crate) fn add(&self, text: &str) {
         let mut log = self.0.lock();
-        if log.len() >= KEPT {
-            log.pop_front();
+        if log.kept.len() >= KEPT {
+            log.kept.pop_front();
         }
-        log.push_back(text.to_ascii_lowercase());
+        log.count += 1;
+        log.kept.push_back(text.to_ascii_lowercase());
     }
-    /// The refusal of a subject, if there was one.
-    pub(crate) fn of(&self, subject: &str) -> Option<BusError> {
+    /// To be taken before something is sent.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.0.lock().count)
+    }
+    /// The refusal of a subject since then, if there was one. What was refused earlier may have been allowed meanwhile: then
+    /// a time-out is one.
+    pub(crate) fn since(&self, mark: Mark, subject: &str) -> Option<BusError> {
         let wanted = format!("\"{}\"", subject.to_ascii_lowercase());
         let log = self.0.lock();
-        let found = log.iter().rev().find(|text| text.contains(&wanted))?;
+        let new = usize::try_from(log.count.saturating_sub(mark.0)).unwrap_or(KEPT);
+        let found = log
+            .kept
+            .iter()
+            .rev()
+            .take(new)
+            .find(|text| text.contains(&wanted))?;
         Some(BusError::Denied(found.clone()))
     }
 }
@@ -77,5 +99,23 @@ pub(crate) fn not_stored(
         (_, Some(jetstream::ErrorCode::STREAM_STORE_FAILED)) => BusError::Full(subject.to_owned()),
         (Kind::WrongLastSequence, _) => BusError::Conflict(subject.to_owned()),
         _ => unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_counts_for_what_was_sent_before_it() {
+        let log = FailureLog::default();
+        let before = log.mark();
+        log.add("permissions violation for publish to \"A.b\"");
+        assert!(log.since(before, "a.B").is_some());
+        assert!(log.since(before, "a.c").is_none());
+        let after = log.mark();
+        log.add("permissions violation for publish to \"x\"");
+        assert!(log.since(after, "a.b").is_none(), "that was an earlier one");
+        assert!(log.since(after, "x").is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! A work queue over a stream and its one pull consumer.
 
-use crate::failure::{not_stored, unavailable};
+use crate::failure::{FailureLog, not_stored, unavailable};
 use crate::headers;
 use crate::streams::{ACK_WAIT, CONSUMER};
 use async_nats::jetstream::consumer::{PullConsumer, pull};
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _};
 use neofn_bus::port::{Delivery, Depth, JobQueue, Pushed};
 use neofn_bus::{BusError, Message};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -25,15 +26,17 @@ const PULL: Duration = Duration::from_secs(30);
 pub(crate) struct NatsQueue {
     context: Context,
     stream: &'static str,
+    denied: Arc<FailureLog>,
     /// One reader at a time; none until the first pull and after a failure.
     messages: Mutex<Option<pull::Stream>>,
 }
 
 impl NatsQueue {
-    pub(crate) fn new(context: Context, stream: &'static str) -> Self {
+    pub(crate) fn new(context: Context, stream: &'static str, denied: Arc<FailureLog>) -> Self {
         Self {
             context,
             stream,
+            denied,
             messages: Mutex::new(None),
         }
     }
@@ -70,7 +73,15 @@ impl JobQueue for NatsQueue {
             .payload(message.payload)
             .message_id(id)
             .expected_stream(self.stream);
-        let failed = |e| not_stored(&e, self.stream, bytes, self.context.client().max_payload());
+        let mark = self.denied.mark();
+        let failed = |e| match not_stored(&e, self.stream, bytes, self.context.client().max_payload()) {
+            // a refusal comes beside the publication, whose acknowledgement then merely does not come
+            BusError::Unavailable(why) => self
+                .denied
+                .since(mark, subject)
+                .unwrap_or(BusError::Unavailable(why)),
+            error => error,
+        };
         let sent = self.context.send_publish(subject.to_owned(), publish).await;
         let ack = sent.map_err(failed)?.await.map_err(failed)?;
         Ok(Pushed {

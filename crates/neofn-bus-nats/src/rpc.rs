@@ -49,6 +49,7 @@ impl Rpc for NatsRpc {
             request = request.headers(headers);
         }
         let request = request.payload(message.payload);
+        let mark = self.denied.mark();
         match self.client.send_request(subject.to_owned(), request).await {
             Ok(answer) => Ok(headers::from_nats(answer.headers.as_ref(), answer.payload)),
             Err(error) => Err(match error.kind() {
@@ -56,7 +57,7 @@ impl Rpc for NatsRpc {
                 // a refusal comes beside the request, which then merely runs out of time
                 RequestErrorKind::TimedOut => self
                     .denied
-                    .of(subject)
+                    .since(mark, subject)
                     .unwrap_or_else(|| BusError::TimedOut(subject.to_owned())),
                 RequestErrorKind::MaxPayloadExceeded => too_large(bytes, self.client.max_payload()),
                 RequestErrorKind::InvalidSubject | RequestErrorKind::Other => unavailable(error),

@@ -362,6 +362,16 @@ impl Inner {
         let mut without = Vec::new();
         let past = || self.options.clock.monotonic().saturating_sub(begun);
         loop {
+            // what is sent now would lie here until somebody is there again: then nobody has seen it, and it is said so
+            while !self.options.rpc.is_connected() {
+                if past() >= WAIT_MAX.min(job.time) {
+                    return Err(failure(
+                        Code::BusUnavailable,
+                        "NATS is away: no worker can be asked",
+                    ));
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
             let left = job.time.saturating_sub(past());
             // one that was full or going may have room in a moment
             let patience = if without.is_empty() { WAIT_MAX } else { AGAIN };

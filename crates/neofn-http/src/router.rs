@@ -241,6 +241,8 @@ impl EdgeService {
             None if once::concerns(&request) => self.once(request).await?,
             None => self.router.clone().call(request).await?,
         };
+        // an event may have brought its own
+        let trace = response.extensions().get().copied().unwrap_or(trace);
         let mut response = problem::finish(response, &trace);
         asked.finish(response.headers_mut());
         self.edge.counters().answered(response.status());

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use neofn_api::{Call, json};
 use neofn_bus::Message;
 use neofn_event::CloudEvent;
-use neofn_event::cloud::{BATCH_TYPE, STRUCTURED_TYPE};
+use neofn_event::cloud::{Announced, BATCH_TYPE, STRUCTURED_TYPE};
 use neofn_types::{Code, Digest, Entropy, Error, FunctionKey, RuntimeKind, TraceContext};
 
 /// The languages of subjects. `result`, `status` and `health` stand at their place for something else, which is why
@@ -48,47 +48,47 @@ impl Address {
     }
 }
 
-/// The event of a call: any JSON, or a CloudEvent in either mode, which the function then gets as one object.
+/// The event of a call: any JSON, or a CloudEvent in any form, which the function then gets as one object.
 pub(crate) fn event(message: &Message) -> Result<Bytes, Error> {
-    let content_type = message.get("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
-        return Err(Error::new(
+    match announced(message)? {
+        Announced::Plain => Ok(message.payload.clone()),
+        Announced::Event(event) => Ok(serde_json::to_vec(&event.to_json())
+            .map_err(Error::internal)?
+            .into()),
+        Announced::Batch(_) => Err(Error::new(
             Code::BadParameter,
             "a batch of CloudEvents is not one call: send them one by one, or to `events.PROJECT`",
-        ));
+        )),
     }
-    let structured = media_type.eq_ignore_ascii_case(STRUCTURED_TYPE);
-    if !structured && message.get("ce-specversion").is_none() {
-        return Ok(message.payload.clone());
-    }
-    let event = cloud_event(message, structured)?;
-    Ok(serde_json::to_vec(&event.to_json())
-        .map_err(Error::internal)?
-        .into())
 }
 
-/// The CloudEvents of a message: one, or a batch.
+/// The CloudEvents of a message: one, or a batch. Without a word of what it is, it is one in JSON.
 pub(crate) fn events(message: &Message) -> Result<Vec<CloudEvent>, Error> {
+    Ok(match announced(message)? {
+        Announced::Plain => vec![CloudEvent::from_json(json::request(&message.payload)?)?],
+        Announced::Event(event) => vec![*event],
+        Announced::Batch(events) => events,
+    })
+}
+
+fn announced(message: &Message) -> Result<Announced, Error> {
     let content_type = message.get("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    // the depth is ours to bound, before anybody builds a tree
+    if media_type.eq_ignore_ascii_case(STRUCTURED_TYPE) {
+        let event = CloudEvent::from_json(json::request(&message.payload)?)?;
+        return Ok(Announced::Event(Box::new(event)));
+    }
     if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
-        return Ok(CloudEvent::batch_from_json(json::request(&message.payload)?)?);
+        let events = CloudEvent::batch_from_json(json::request(&message.payload)?)?;
+        return Ok(Announced::Batch(events));
     }
-    let binary = message.get("ce-specversion").is_some() && !media_type.eq_ignore_ascii_case(STRUCTURED_TYPE);
-    Ok(vec![cloud_event(message, !binary)?])
-}
-
-fn cloud_event(message: &Message, structured: bool) -> Result<CloudEvent, Error> {
-    if structured {
-        return Ok(CloudEvent::from_json(json::request(&message.payload)?)?);
-    }
-    let content_type = message.get("content-type").unwrap_or_default();
-    if content_type.is_empty() || content_type.contains("json") {
-        // the depth is ours to bound, before anybody builds a tree
+    let binary = message.get("ce-specversion").is_some();
+    if binary && (content_type.is_empty() || content_type.contains("json")) {
         json::event(message.payload.clone())?;
     }
-    Ok(CloudEvent::from_headers(message.iter(), &message.payload)?)
+    let headers: Vec<(&str, &str)> = message.iter().collect();
+    Ok(Announced::read(&headers, &message.payload)?)
 }
 
 /// The call of a message; without an idempotency key of its own it has `key`.
@@ -102,11 +102,18 @@ pub(crate) fn call(message: &Message, key: Option<&str>, entropy: &dyn Entropy) 
     })
 }
 
-/// The caller's trace with a span of ours, or a new one.
+/// The caller's trace, or that of his event, with a span of ours; or a new one.
 pub(crate) fn trace(message: &Message, entropy: &dyn Entropy) -> TraceContext {
-    let outer = message
+    let outer = match message
         .get("traceparent")
-        .and_then(|text| text.parse::<TraceContext>().ok());
+        .or_else(|| message.get("ce-traceparent"))
+    {
+        Some(text) => text.parse().ok(),
+        None => match announced(message) {
+            Ok(Announced::Event(event)) => event.trace(),
+            _ => None,
+        },
+    };
     outer.map_or_else(|| TraceContext::start(entropy), |outer| outer.child(entropy))
 }
 
@@ -150,6 +157,7 @@ pub(crate) fn token(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neofn_event::cloud::PROTOBUF_TYPE;
 
     #[test]
     fn subjects_name_functions() {
@@ -194,6 +202,36 @@ mod tests {
     }
 
     #[test]
+    fn an_event_brings_its_trace_along() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let json =
+            format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","traceparent":"{parent}"}}"#);
+        let structured = Message::new(json).header("Content-Type", STRUCTURED_TYPE);
+        let binary = Message::new("1")
+            .header("ce-specversion", "1.0")
+            .header("ce-traceparent", parent);
+        for message in [
+            structured,
+            binary,
+            Message::new("1").header("traceparent", parent),
+        ] {
+            let found = trace(&message, &Zeros);
+            assert_eq!(found.trace_id_hex(), "0af7651916cd43dd8448eb211c80319c");
+        }
+        assert_ne!(
+            trace(&Message::new("1"), &Zeros).trace_id_hex(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+    }
+
+    struct Zeros;
+    impl Entropy for Zeros {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    #[test]
     fn events_come_as_json_or_as_cloudevents() {
         let json = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":1}}"#;
         let structured =
@@ -207,6 +245,12 @@ mod tests {
         assert_eq!(event(&binary).unwrap(), &json[..]);
         // without its type it is JSON as any other
         assert_eq!(event(&Message::new("[1]")).unwrap(), "[1]");
+        let protobuf = CloudEvent::from_json(serde_json::from_slice(json).unwrap()).unwrap();
+        let protobuf = Message::new(protobuf.to_protobuf()).header("Content-Type", PROTOBUF_TYPE);
+        assert_eq!(event(&protobuf).unwrap(), &json[..]);
+        assert_eq!(events(&protobuf).unwrap().len(), 1);
+        let unread = Message::new("<event/>").header("Content-Type", "application/cloudevents+xml");
+        assert_eq!(event(&unread).unwrap_err().code, Code::EventInvalid);
         let wrong = Message::new("{}").header("Content-Type", STRUCTURED_TYPE);
         assert_eq!(event(&wrong).unwrap_err().code, Code::EventInvalid);
         assert_eq!(events(&binary).unwrap().len(), 1);

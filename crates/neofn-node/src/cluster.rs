@@ -204,8 +204,7 @@ pub(crate) struct Seen {
     alone: Seat,
     runtime: Arc<dyn Runtime>,
     cluster: Option<(RemoteRuntime, Bus, String)>,
-    /// Whether others run everything.
-    remote: bool,
+    needs_workers: bool,
 }
 
 impl Seen {
@@ -214,7 +213,7 @@ impl Seen {
         Self {
             alone: seat,
             runtime,
-            remote: cluster.is_some_and(|c| c.workers == Workers::Remote),
+            needs_workers: cluster.is_some_and(|c| c.workers == Workers::Remote),
             cluster: cluster.map(|c| (c.remote.clone(), c.bus.clone(), c.url().to_owned())),
         }
     }
@@ -272,7 +271,7 @@ impl Services for Seen {
 
     fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>> {
         let nodes = match &self.cluster {
-            Some((remote, _, _)) if self.remote => remote.nodes(),
+            Some((remote, _, _)) if self.needs_workers => remote.nodes(),
             _ => {
                 let own = |w: &Wanted| PlaceView {
                     id: self.alone.id.clone(),
@@ -305,6 +304,14 @@ impl Services for Seen {
 
     fn has_nats(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    fn needs_workers(&self) -> bool {
+        self.needs_workers
+    }
+    fn is_cut_off(&self) -> bool {
+        let connected = |(_, bus, _): &(RemoteRuntime, Bus, String)| bus.rpc.is_connected();
+        !self.cluster.as_ref().is_none_or(connected)
     }
 
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error> {

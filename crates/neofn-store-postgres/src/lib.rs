@@ -37,4 +37,5 @@ mod triggers;
 
 pub use error::Fault;
 pub use import::Import;
+pub use lease::LeaseTime;
 pub use open::{PostgresStore, StoreOptions};

@@ -2,6 +2,7 @@
 
 use crate::conn::ACQUIRE;
 use crate::error::Fault;
+use crate::lease::LeaseTime;
 use crate::queue::Queue;
 use crate::{batch, migrate, news};
 use neofn_engine::port::News;
@@ -22,6 +23,8 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Most connections of this node.
     pub connections_max: u32,
+    /// Whose clock says when a lease ends.
+    pub lease_time: LeaseTime,
     /// Transactions that write results and history at the same time; fewer than `connections_max`.
     pub writers: u32,
 }
@@ -35,6 +38,7 @@ impl StoreOptions {
             password: None,
             clock,
             connections_max: 16,
+            lease_time: LeaseTime::default(),
             writers: 4,
         }
     }
@@ -72,6 +76,7 @@ pub struct PostgresStore {
     pub(crate) pool: PgPool,
     pub(crate) queue: Queue,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lease_time: LeaseTime,
     /// Other nodes are to look at the queue.
     pub(crate) waits: Arc<Notify>,
     pub(crate) news: Mutex<mpsc::Receiver<News>>,
@@ -115,6 +120,7 @@ impl PostgresStore {
             pool,
             queue,
             clock: options.clock,
+            lease_time: options.lease_time,
             waits,
             news: Mutex::new(news),
             tasks,

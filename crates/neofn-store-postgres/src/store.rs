@@ -172,7 +172,12 @@ impl LeaseStore for PostgresStore {
         until: UnixMillis,
     ) -> Result<Lease, StoreError> {
         Ok(transact!(self.pool, |conn| lease::take(
-            conn, name, holder, now, until
+            conn,
+            name,
+            holder,
+            now,
+            until,
+            self.lease_time
         ))?)
     }
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {

@@ -1,9 +1,10 @@
 //! The PostgreSQL store against the suite of the ports, on a real server.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use neofn_engine::port::InvocationStore as _;
-use neofn_store_postgres::{PostgresStore, StoreOptions};
+use neofn_engine::port::{InvocationStore as _, LeaseStore as _};
+use neofn_store_postgres::{LeaseTime, PostgresStore, StoreOptions};
 use neofn_testkit::Postgres;
+use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::TestClock;
 use neofn_types::UnixMillis;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,9 +53,11 @@ impl neofn_testkit::stores::Harness for Server {
         Arc::clone(&self.clock)
     }
     async fn open(&self) -> PostgresStore {
-        let store = PostgresStore::open(StoreOptions::new(&self.url, self.clock()))
-            .await
-            .unwrap();
+        let options = StoreOptions {
+            lease_time: LeaseTime::Asker,
+            ..StoreOptions::new(&self.url, self.clock())
+        };
+        let store = PostgresStore::open(options).await.unwrap();
         if self.opened.swap(true, Ordering::SeqCst) {
             // other nodes may live on, so only the end of a lease gives a claim up
             store.requeue_expired(UnixMillis(i64::MAX)).await.unwrap();
@@ -64,6 +67,44 @@ impl neofn_testkit::stores::Harness for Server {
     async fn stop(&self, store: PostgresStore) {
         store.close().await.unwrap();
     }
+}
+
+/// Nodes' clocks do not decide who leads: one that is an hour ahead and dies is followed as soon as any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_wrong_holds_a_lease_no_longer() {
+    let server = Server::new();
+    let store = PostgresStore::open(StoreOptions::new(&server.url, server.clock()))
+        .await
+        .unwrap();
+    const HOUR: i64 = 3_600_000;
+    let now = 1_800_000_000_000;
+    let take = async |holder, at: i64, length| {
+        let until = UnixMillis(at + length);
+        let lease = store.take_lease("triggers", holder, UnixMillis(at), until).await;
+        lease.unwrap()
+    };
+    let ahead = take("ahead", now + HOUR, 400).await;
+    assert_eq!(ahead.holder, "ahead");
+    let left = ahead.until.0 - (now + HOUR);
+    assert!((300..=400).contains(&left), "in its own time it holds {left} ms");
+    let right = take("right", now, 400).await;
+    assert_eq!(right.holder, "ahead", "while it holds");
+    assert!(
+        right.until.0 - now <= 400,
+        "in the asker's time it ends at {}",
+        right.until.0
+    );
+    // it died; half a second later another one leads
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    while take("right", now, 400).await.holder != "right" {
+        assert!(tokio::time::Instant::now() < until, "the lease is never free");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // nor is one far behind pushed out by those whose time is right
+    store.give_lease("triggers", "right").await.unwrap();
+    assert_eq!(take("behind", now - HOUR, 60_000).await.holder, "behind");
+    assert_eq!(take("right", now, 60_000).await.holder, "behind");
+    server.stop(store).await;
 }
 
 neofn_testkit::suite!(Server);

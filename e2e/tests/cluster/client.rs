@@ -16,12 +16,16 @@ pub struct Client {
 
 impl Client {
     pub fn connect(nats: &NatsServer) -> Self {
+        Self::connect_to(&nats.url())
+    }
+    /// By addresses, separated by commas.
+    pub fn connect_to(url: &str) -> Self {
         let library = neofn_testkit::neo::tools().join(format!("nats-py-{VERSION}"));
         assert!(library.is_dir(), "{} is missing: make setup", library.display());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/nats_client.py");
         let mut child = Command::new("python3")
             .arg(script)
-            .arg(nats.url())
+            .arg(url)
             .env("PYTHONPATH", library)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())

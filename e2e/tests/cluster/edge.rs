@@ -95,6 +95,20 @@ fn nats_py_invokes_functions() {
         json!({"Content-Type": "application/cloudevents+json"}),
     );
     assert_eq!(answer["body"]["code"], "NF0707", "{answer}");
+    // an event that brings its trace along stays in it, whichever way it comes
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let event =
+        json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t.x", "traceparent": parent});
+    let structured = json!({"Content-Type": "application/cloudevents+json"});
+    let answer = client.request("function.js.hello", &event.to_string(), structured);
+    let said = answer["headers"]["traceparent"].as_str().unwrap();
+    assert!(said.contains(trace) && said != parent, "{answer}");
+    let mut binary = json!({"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t.y"});
+    binary["ce-traceparent"] = json!(parent);
+    let answer = client.request("function.js.hello", "{}", binary);
+    let said = answer["headers"]["traceparent"].as_str().unwrap();
+    assert!(said.contains(trace), "{answer}");
     assert_eq!(node.terminate(), Some(0));
 }
 
@@ -120,14 +134,15 @@ fn messages_without_a_reply_are_run_once_and_their_end_is_said() {
         assert_eq!(client.send(sent), json!({}));
     }
     let said = client.send(json!({"do": "next", "subject": "function.result.>"}));
-    assert_eq!(said["subject"], "function.result.order-7", "{said}");
+    assert_eq!(said["subject"], "function.result.demo.count.order-7", "{said}");
     assert_eq!(
         (&said["body"]["status"], &said["body"]["result"]),
         (&json!("succeeded"), &json!(1)),
         "{said}"
     );
     // kept for those who come later
-    let kept = client.send(json!({"do": "last", "stream": "RESULTS", "subject": "function.result.order-7"}));
+    let kept = client
+        .send(json!({"do": "last", "stream": "RESULTS", "subject": "function.result.demo.count.order-7"}));
     assert_eq!(kept["body"]["result"], 1, "{kept}");
     // straight into the stream, with an acknowledgement
     let ack = json!({"do": "js", "subject": "jobs.js.demo.count", "data": "{}", "headers": {"Nats-Msg-Id": "order-8"}});
@@ -136,7 +151,7 @@ fn messages_without_a_reply_are_run_once_and_their_end_is_said() {
     let said = client.send(json!({"do": "next", "subject": "function.result.>"}));
     assert_eq!(
         (&said["subject"], &said["body"]["result"]),
-        (&json!("function.result.order-8"), &json!(2)),
+        (&json!("function.result.demo.count.order-8"), &json!(2)),
         "{said}"
     );
     // asked for with a reply: taken, and where the end will be
@@ -153,7 +168,7 @@ fn messages_without_a_reply_are_run_once_and_their_end_is_said() {
     let said = client.send(json!({"do": "next", "subject": "function.result.>"}));
     assert_eq!(
         (&said["subject"], &said["body"]["status"]),
-        (&json!("function.result.poison"), &json!(401)),
+        (&json!("function.result.demo.absent.poison"), &json!(401)),
         "{said}"
     );
     eventually("the queue is empty", SOON, || {

@@ -40,6 +40,14 @@ async def main(url):
             if do == "last":
                 msg = await js.get_last_msg(cmd["stream"], cmd["subject"])
                 return {"body": json.loads(msg.data)}
+            if do == "flood":
+                # into a stream, each under an id of its own
+                room = asyncio.Semaphore(256)
+                async def push(n):
+                    async with room:
+                        await js.publish(cmd["subject"], data, headers={"Nats-Msg-Id": f"flood-{n}"}, timeout=30)
+                await asyncio.gather(*(push(n) for n in range(cmd["count"])))
+                return {}
             if do == "many":
                 # all at once: {subject, count, data with %d}
                 async def send(n):

@@ -1,11 +1,14 @@
 //! A whole cluster under `kill -9`: three NATS servers, PostgreSQL, two gateways, three workers. While invocations come
-//! in over both gateways, a worker, the leading gateway, a NATS server and the database are killed and started again, in
-//! turn. A checker then reads the store: every accepted invocation has ended once, and was charged once.
+//! in over both gateways and as messages, a worker, the leading gateway, the server that leads the stream of jobs and the
+//! database are killed and started again, in turn. A checker then reads the store: every accepted invocation has ended once,
+//! and was charged once; and the stream of results: each message has had its end said once.
 //!
 //! `NEOFN_KILL_RUN=20000,2000` sets how many asynchronous and synchronous calls there are at least (with nextest's profile
 //! `long`); the kills go on as long as they do.
 
+use crate::client::Client;
 use crate::keys::share_keys;
+use crate::messages;
 use neofn_testkit::{Http, NatsServer, NodeProcess, Postgres, WorkerProcess, eventually};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,13 +199,21 @@ fn nothing_is_lost_and_nothing_is_charged_twice() {
     }
 
     let (history, stop) = (History::default(), AtomicBool::new(false));
+    let (sent, url) = (messages::Sent::default(), nats.url());
+    let key = gateways.nodes.lock().unwrap()[0]
+        .as_ref()
+        .unwrap()
+        .key()
+        .to_owned();
+    let mut looking = Client::connect(&nats);
     std::thread::scope(|scope| {
         let senders = [
             scope.spawn(|| send(&gateways, &history, &stop, queued)),
-            scope.spawn(|| send(&gateways, &history, &stop, queued)),
+            scope.spawn(|| messages::send(&url, &key, &history, &sent, &stop, queued)),
             scope.spawn(|| call(&gateways, &history, &stop, called)),
+            scope.spawn(|| messages::call(&url, &key, &history, &stop)),
         ];
-        let accepted = || history.accepted.lock().unwrap().len();
+        let accepted = || history.accepted.lock().unwrap().len() + sent.lock().unwrap().len();
         let enough = || accepted() >= queued && history.good.load(Ordering::Relaxed) >= called;
         let mut round = 0;
         while round < 6 || !enough() {
@@ -229,8 +240,9 @@ fn nothing_is_lost_and_nothing_is_charged_twice() {
                     gateways.start(n);
                 }
                 2 => {
-                    nats.kill((round / 4) % 3);
-                    nats.go_on((round / 4) % 3);
+                    let leader = messages::stream_leader(&mut looking);
+                    nats.kill(leader);
+                    nats.go_on(leader);
                 }
                 _ => {
                     postgres.kill();
@@ -242,6 +254,7 @@ fn nothing_is_lost_and_nothing_is_charged_twice() {
         stop.store(true, Ordering::Relaxed);
         println!("{round} kills, {} accepted", accepted());
     });
+    messages::check(&nats, &history, &sent);
     check(&gateways, &history, &postgres);
 }
 

@@ -35,7 +35,8 @@ impl Inner {
                         origin: Origin::Event,
                         height: None,
                         depth,
-                        trace_id,
+                        // the trace of whoever made the event, if he says which
+                        trace_id: event.trace().map(|trace| trace.trace_id).or(trace_id),
                         at,
                     };
                     Some(self.delivery(armed, occurrence))

@@ -6,6 +6,7 @@
 use super::binary::{BATCH_TYPE, STRUCTURED_TYPE};
 use super::protobuf::{PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE};
 use super::{CloudEvent, EventError};
+use neofn_types::TraceContext;
 
 /// What a message says it holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +68,11 @@ impl Announced {
 }
 
 impl CloudEvent {
+    /// The trace that it brings along as its extension `traceparent`.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.extensions.get("traceparent")?.as_str()?.parse().ok()
+    }
     /// The structured mode: its headers and its payload.
     #[must_use]
     pub fn to_message(&self) -> (Vec<(String, String)>, Vec<u8>) {

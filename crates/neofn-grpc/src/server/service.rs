@@ -9,7 +9,7 @@ use futures_util::stream::{self, Stream};
 use neofn_api::{Api, ApiError, Call, InvocationQuery, Invoked, LogQuery, LogStep};
 use neofn_event::CloudEvent;
 use neofn_event::cloud::proto;
-use neofn_types::{Code, Error, TraceContext};
+use neofn_types::{Code, Error};
 use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -50,7 +50,7 @@ impl pb::function_service_server::FunctionService for Functions {
         let message = request.into_inner();
         let function = ask!(caller, function_key(&message.name));
         let event = ask!(caller, message.event.map(event).transpose());
-        if let Some(inner) = event.as_ref().filter(|_| !traced).and_then(traceparent) {
+        if let Some(inner) = event.as_ref().filter(|_| !traced).and_then(CloudEvent::trace) {
             caller.trace = inner.child(self.api.entropy());
         }
         let call = Call {
@@ -203,11 +203,6 @@ fn given(text: String) -> Option<String> {
 
 fn event(message: proto::CloudEvent) -> Result<CloudEvent, Error> {
     Ok(CloudEvent::from_proto(message)?)
-}
-
-/// An event may bring its trace along, as an extension.
-fn traceparent(event: &CloudEvent) -> Option<TraceContext> {
-    event.extensions.get("traceparent")?.as_str()?.parse().ok()
 }
 
 /// Whether a failed run is the function's answer. What failed on our side is a status, so that clients try again.

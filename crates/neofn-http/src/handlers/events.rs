@@ -18,7 +18,7 @@ use http::{HeaderMap, StatusCode};
 use neofn_api::{Action, EventStep, EventStream, json};
 use neofn_event::CloudEvent;
 use neofn_event::cloud::{BATCH_TYPE, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, STRUCTURED_TYPE};
-use neofn_types::Error;
+use neofn_types::{Error, TraceContext};
 use neofn_wire::{FiredList, Problem, PublishAnswer};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -56,18 +56,23 @@ pub(crate) async fn publish(
 
 /// The body as a function gets it. A request that says that it is a CloudEvent becomes one, in the JSON format: what
 /// came as headers or as protobuf would be lost otherwise. Any other body stays as it is.
-pub(crate) fn event_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Error> {
+/// Beside it the trace that an event brings along as an extension.
+pub(crate) fn event_body(headers: &HeaderMap, body: Bytes) -> Result<(Bytes, Option<TraceContext>), Error> {
     let media_type = media_type(headers).to_ascii_lowercase();
     if !media_type.starts_with("application/cloudevents") && !headers.contains_key("ce-specversion") {
-        return Ok(body);
+        return Ok((body, None));
     }
     let mut events = decode(headers, &body)?;
     let batch = [BATCH_TYPE, PROTOBUF_BATCH_TYPE].contains(&media_type.as_str());
+    let mut trace = None;
     let json = match events.pop() {
-        Some(event) if !batch => event.to_json(),
+        Some(event) if !batch => {
+            trace = event.trace();
+            event.to_json()
+        }
         last => events.iter().chain(&last).map(CloudEvent::to_json).collect(),
     };
-    Ok(Bytes::from(json.to_string()))
+    Ok((Bytes::from(json.to_string()), trace))
 }
 
 fn media_type(headers: &HeaderMap) -> &str {

@@ -7,9 +7,10 @@ use crate::router::{Edge, header_text};
 use crate::{body, encode};
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use neofn_api::{Call, json};
+use neofn_types::FunctionKey;
 use neofn_wire::{Accepted, Estimate, InvokeAnswer, Problem};
 use serde::Deserialize;
 
@@ -50,13 +51,30 @@ pub(crate) async fn invoke(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
+    let (body, inner) = event_body(&headers, body::read(&headers, body, json::EVENT_BYTES_MAX).await?)?;
+    // the request's own trace, or that of its event
+    let inner = inner.filter(|_| !headers.contains_key("traceparent"));
+    let trace = inner.map_or(caller.trace, |inner| inner.child(edge.api().entropy()));
     let call = Call {
         fingerprint: None,
         idempotency_key: header_text(&headers, "idempotency-key")?.map(str::to_owned),
-        body: event_body(&headers, body::read(&headers, body, json::EVENT_BYTES_MAX).await?)?,
-        trace: caller.trace,
+        body,
+        trace,
     };
-    if matches!(params.mode, Mode::Async) {
+    let answer = called(&edge, &caller, key, call, params.mode).await;
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    response.extensions_mut().insert(trace);
+    Ok(response)
+}
+
+async fn called(
+    edge: &Edge,
+    caller: &Caller,
+    key: FunctionKey,
+    call: Call,
+    mode: Mode,
+) -> Result<Response, Refusal> {
+    if matches!(mode, Mode::Async) {
         let accepted = edge.api().enqueue(&caller.who, key, call).await?;
         return Ok(encode::json(StatusCode::ACCEPTED, &accepted));
     }
