@@ -199,7 +199,7 @@ fn what_can_never_work_is_kept_and_said() {
     );
     assert_eq!(messages[0]["subject"], "jobs.js.demo.hello");
     assert_eq!(messages[0]["payload"], "not json");
-    assert!(!list.to_string().contains(&node.key()), "a letter holds no key");
+    assert!(!list.to_string().contains(node.key()), "a letter holds no key");
     let others = node.http().get("/api/v1/deadletters?project=other").json();
     assert_eq!(others["messages"], Value::Null, "{others}");
     assert_eq!(node.terminate(), Some(0));
