@@ -296,6 +296,34 @@ async fn traces_go_through() {
         .await
         .json();
     assert_eq!(view["traceId"], trace);
+
+    // an event may bring its own along, as an extension, in either mode; the request's is the stronger one
+    let own = format!("00-{trace}-00f067aa0ba902b7-01");
+    let event = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","traceparent":"{own}"}}"#);
+    let post = || Request::post(HELLO).header("authorization", format!("Bearer {}", world.operator));
+    let structured = || post().header("content-type", "application/cloudevents+json");
+    let binary = post()
+        .header("ce-specversion", "1.0")
+        .header("ce-id", "1")
+        .header("ce-source", "/s")
+        .header("ce-type", "t")
+        .header("ce-traceparent", own.clone());
+    let outer = "0af7651916cd43dd8448eb211c80319c";
+    let both = structured().header("traceparent", format!("00-{outer}-00f067aa0ba902b7-01"));
+    for (request, expected) in [
+        (structured().body(event.clone().into()), trace),
+        (binary.body("1".into()), trace),
+        (both.body(event.into()), outer),
+    ] {
+        let answer = world.send(request.unwrap()).await;
+        let said = answer.headers["traceparent"].to_str().unwrap().to_owned();
+        assert!(said.starts_with(&format!("00-{expected}-")), "{said}");
+        let id = answer.json()["invocationId"].as_str().unwrap().to_owned();
+        let view = world
+            .as_operator("GET", &format!("/api/v1/invocations/{id}"), "")
+            .await;
+        assert_eq!(view.json()["traceId"], expected);
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,11 @@ impl Teller {
     /// Tells until `stop`.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            let rest = match self.round().await {
+            let round = tokio::select! {
+                () = stop.cancelled() => return,
+                round = self.round() => round,
+            };
+            let rest = match round {
                 Ok(Some(true)) => continue,
                 Ok(Some(false)) => PAUSE,
                 Ok(None) => {

@@ -8,7 +8,7 @@ async def main(url):
     js = nc.jetstream()
     results, subs = {}, {}
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
 
     def show(msg):
