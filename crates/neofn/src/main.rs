@@ -9,6 +9,7 @@ mod diff;
 mod doctor;
 mod failure;
 mod hidden;
+mod last;
 mod paying;
 mod plan;
 mod project;
