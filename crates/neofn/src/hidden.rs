@@ -25,6 +25,21 @@ pub fn value(ui: &Ui, prompt: &str) -> Result<Value, Failure> {
     if stdin().is_terminal() {
         return typed(ui, prompt).map(Value::Text);
     }
+    read_all(ui)
+}
+
+/// A value that comes by standard input; none where a person sits there, or nothing comes.
+pub fn piped(ui: &Ui) -> Result<Option<Value>, Failure> {
+    if stdin().is_terminal() {
+        return Ok(None);
+    }
+    Ok(match read_all(ui)? {
+        Value::Text(text) if text.is_empty() => None,
+        value => Some(value),
+    })
+}
+
+fn read_all(ui: &Ui) -> Result<Value, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(32 << 10));
     let failed = |e: std::io::Error| Failure::usage(format!("cannot read standard input: {e}"), "");
     stdin()
@@ -123,7 +138,11 @@ fn edit(text: &mut String, key: KeyEvent) -> Typing {
             'u' => text.clear(),
             'w' => {
                 let kept = text.trim_end().rfind(char::is_whitespace);
-                let after = |at: usize| text.get(at..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8);
+                let after = |at: usize| {
+                    text.get(at..)
+                        .and_then(|t| t.chars().next())
+                        .map_or(0, char::len_utf8)
+                };
                 text.truncate(kept.map_or(0, |at| at + after(at)));
             }
             _ => {}
@@ -150,7 +169,11 @@ mod tests {
         let alt = KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT);
         for (before, key, after) in [
             ("ab", plain(KeyCode::Char('c')), "abc"),
-            ("ab", KeyEvent::new(KeyCode::Char('C'), KeyModifiers::SHIFT), "abC"),
+            (
+                "ab",
+                KeyEvent::new(KeyCode::Char('C'), KeyModifiers::SHIFT),
+                "abC",
+            ),
             ("a\u{e9}", plain(KeyCode::Backspace), "a"),
             ("", plain(KeyCode::Backspace), ""),
             ("ab", control('h'), "a"),

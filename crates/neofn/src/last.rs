@@ -75,7 +75,10 @@ pub fn made(url: &str, who: &str, project: &str) {
 
 /// The project that they made last with this node.
 pub fn of(url: &str, who: &str) -> Option<String> {
-    read().remove(&node(url)).filter(|l| l.who == who).map(|l| l.project)
+    read()
+        .remove(&node(url))
+        .filter(|l| l.who == who)
+        .map(|l| l.project)
 }
 
 /// Forgets what was made with a node.

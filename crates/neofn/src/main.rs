@@ -1,5 +1,6 @@
 //! `neofn`, the one binary: the command line, the node behind `neofn up`, and the roles its children play.
 
+mod anchors;
 mod cli;
 mod commands;
 mod config;
