@@ -125,11 +125,7 @@ fn edit(text: &mut String, key: KeyEvent) -> Typing {
     match key.code {
         KeyCode::Enter => return Typing::Done,
         KeyCode::Backspace => drop(text.pop()),
-        KeyCode::Char(c) if plain => {
-            if text.len() < 16 << 10 {
-                text.push(c);
-            }
-        }
+        KeyCode::Char(c) if plain && text.len() < 16 << 10 => text.push(c),
         KeyCode::Char(c) if key.modifiers == KeyModifiers::CONTROL => match c {
             // a line feed or return as it is, when it was typed or pasted before the terminal was raw
             'j' | 'm' => return Typing::Done,

@@ -460,10 +460,8 @@ async fn a_lost_deposit_and_an_end(bank: &Bank, chain: &FileChain) {
         })
         .await
         .unwrap();
-    let [lost] = found.as_slice() else {
-        panic!("one deposit in suspense: {found:?}")
-    };
-    bank.attribute(lost.line.id, &old).await.unwrap();
+    assert_eq!(found.len(), 1, "one deposit in suspense: {found:?}");
+    bank.attribute(found[0].line.id, &old).await.unwrap();
     bank.close(&old, Some(THEIRS), "c1", "r1").await.unwrap();
     settle(bank, chain).await;
 }
