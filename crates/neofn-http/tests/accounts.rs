@@ -389,7 +389,9 @@ async fn no_changed_key_is_anybody() {
         let id = key.parse::<ApiKey>().unwrap().id;
         for _ in 0..200 {
             let mut secret = [0; 24];
-            secret.iter_mut().for_each(|b| *b = next(&mut seed).to_le_bytes()[0]);
+            secret
+                .iter_mut()
+                .for_each(|b| *b = next(&mut seed).to_le_bytes()[0]);
             let guessed = ApiKey::new(id.0, secret).reveal();
             assert_eq!(who(&guessed).await, Principal::Anonymous, "{}", *guessed);
         }
