@@ -17,25 +17,25 @@ const SPELLED_BYTES_MAX: usize = 4 << 10;
 
 /// Every form of a value, each once.
 pub(super) fn of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
-    let mut forms = plain(value);
+    let mut forms: BTreeSet<Vec<u8>> = plain(value).into_iter().collect();
     let reversed: Vec<u8> = value.iter().rev().copied().collect();
-    forms.push(reversed);
+    forms.insert(reversed);
     if let Ok(text) = std::str::from_utf8(value) {
-        forms.push(text.chars().rev().collect::<String>().into_bytes());
+        forms.insert(text.chars().rev().collect::<String>().into_bytes());
     }
     // deeper, only what every writer has to escape: an answer that shows an error that shows JSON within JSON
     let deeper: Vec<Vec<u8>> = forms.iter().flat_map(|f| nested(f)).collect();
     // JSON in a string of JSON, as logs have it
-    let escaped: Vec<Vec<u8>> = forms.iter().flat_map(|f| json(f)).collect();
-    let twice: Vec<Vec<u8>> = escaped.iter().flat_map(|f| json(f)).collect();
+    let escaped: BTreeSet<Vec<u8>> = forms.iter().flat_map(|f| json(f)).collect();
+    let twice: BTreeSet<Vec<u8>> = escaped.iter().flat_map(|f| json(f)).collect();
     forms.extend(escaped);
     forms.extend(twice);
     forms.extend(deeper);
-    let all: BTreeSet<Vec<u8>> = forms
+    forms
         .into_iter()
         .filter(|form| form.len() >= PATTERN_BYTES_MIN)
-        .collect();
-    all.into_iter().map(Zeroizing::new).collect()
+        .map(Zeroizing::new)
+        .collect()
 }
 
 fn plain(value: &[u8]) -> Vec<Vec<u8>> {
@@ -164,6 +164,10 @@ fn least(text: &str) -> Option<String> {
 
 /// As JSON writers escape it: as little as possible, with slashes, and without anything that is not ASCII.
 fn json(value: &[u8]) -> Vec<Vec<u8>> {
+    let plain = |b: &u8| (0x20..0x7f).contains(b) && !b"\"\\/<>&'".contains(b);
+    if value.iter().all(plain) {
+        return Vec::new();
+    }
     let Ok(text) = std::str::from_utf8(value) else {
         return Vec::new();
     };
