@@ -5,6 +5,9 @@ mod support;
 
 use neofn_testkit::{Answer, Cli, Http, NodeProcess, eventually};
 use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::people::{self, Ask, NETWORK, Person, login_body};
 
@@ -290,27 +293,120 @@ fn the_command_line_signs_in_and_manages_a_project() {
         members.contains(&friend) && members.contains("developer"),
         "{members}"
     );
+    // about the project that was just made, as nothing else is said
     let key = me
-        .run(&[
-            "keys",
-            "create",
-            "ci",
-            "--scope",
-            "deploy",
-            "--expires",
-            "90d",
-            "--project",
-            "shop",
-        ])
+        .run(&["keys", "create", "ci", "--scope", "deploy", "--expires", "90d"])
         .expect(0);
+    let _ = me
+        .fed(
+            &["secrets", "set", "API_KEY", "--host", "api.example.org"],
+            b"a value of some length",
+        )
+        .expect(0);
+    assert!(
+        me.run(&["secrets", "ls", "--project", "shop"])
+            .expect(0)
+            .stdout
+            .contains("API_KEY")
+    );
+    let done = me.run(&["secrets", "rewrap"]).expect(0);
+    assert!(
+        done.stderr.contains("shop: 1 value is under a new key"),
+        "{done:?}"
+    );
+    let _ = me.run(&["projects", "create", "other"]).expect(0);
+    assert!(
+        me.run(&["secrets", "ls"])
+            .expect(0)
+            .stderr
+            .contains("other has no secrets")
+    );
     let secret = key.stdout.trim().to_owned();
     let ci = Http::new(node.url(), Some(&secret));
     let _ = ci.deploy("shop", "hello", HELLO).expect(201);
     let listed = me.run(&["keys", "ls", "--project", "shop"]).expect(0).stdout;
     assert!(listed.contains("ci") && !listed.contains(&secret), "{listed}");
+    // a key is about its own project, and somebody who did not make it here has to say which of several
+    let reader = me
+        .run(&["keys", "create", "reader", "--scope", "read", "--project", "shop"])
+        .expect(0);
+    let key = Cli::new(dir.path(), &node).with("NEOFN_API_KEY", reader.stdout.trim());
+    assert!(key.run(&["functions"]).expect(0).stdout.contains("hello"));
+    std::fs::remove_file(dir.path().join("neofn/projects.json")).unwrap();
+    let asked = me.run(&["keys", "ls"]).expect(2);
+    assert!(
+        asked.stderr.contains("which of your 2 projects?") && asked.stderr.contains("other, shop"),
+        "{asked:?}"
+    );
+    // the same with the key of who runs the node, on a fresh one
+    let fresh = NodeProcess::start();
+    let admin = Cli::new(dir.path(), &fresh).with("XDG_STATE_HOME", &dir.path().display().to_string());
+    let _ = admin.run(&["projects", "create", "shop"]).expect(0);
+    let made = admin
+        .run(&["keys", "create", "ci", "--scope", "deploy"])
+        .expect(0);
+    assert!(made.stderr.contains("of shop"), "{made:?}");
 
     let _ = me.run(&["logout"]).expect(0);
     let _ = me.run(&["whoami"]).expect(3);
     let kept = std::fs::read_to_string(dir.path().join("neofn/sessions.json")).unwrap();
     assert!(!kept.contains("refresh"), "{kept}");
+}
+
+#[test]
+fn a_password_is_asked_for_at_a_terminal_and_never_shown() {
+    let node = NodeProcess::start();
+    let dir = tempfile::tempdir().unwrap();
+    let wallet = dir.path().join("my.json");
+    std::fs::write(&wallet, people::wallet(1, "correct horse").to_string()).unwrap();
+    // a mistake that is cleared, a word that is taken back, and a line feed instead of Enter
+    let typed = b"wrong\x15correct horse battery\x17\x7f\n";
+    let shown = at_a_terminal(&node, dir.path(), &["login", "--wallet", "my.json"], typed);
+    assert!(shown.contains("signed in to"), "{shown}");
+    assert!(!shown.contains("horse") && !shown.contains("wrong\r"), "{shown}");
+    // without a terminal it says what to do
+    let asked = Cli::person(dir.path(), &node)
+        .run(&["login", "--wallet", "my.json"])
+        .expect(2);
+    assert!(asked.stderr.contains("--password-file"), "{asked:?}");
+}
+
+/// What a terminal shows of a command to which something is typed once it asks.
+fn at_a_terminal(node: &NodeProcess, dir: &Path, args: &[&str], typed: &[u8]) -> String {
+    let command = format!("{} {}", neofn_testkit::binary().display(), args.join(" "));
+    let mut child = Command::new("script")
+        .args([
+            "--quiet",
+            "--return",
+            "--flush",
+            "--command",
+            &command,
+            "/dev/null",
+        ])
+        .current_dir(dir)
+        .env("XDG_STATE_HOME", dir)
+        .env("NEOFN_URL", node.url())
+        .env("NO_COLOR", "1")
+        .env_remove("NEOFN_API_KEY")
+        .env_remove("NEOFN_WALLET_PASSWORD")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let (mut shown, mut byte) = (Vec::new(), [0u8; 1]);
+    let mut asked = false;
+    while screen.read(&mut byte).unwrap() == 1 {
+        shown.push(byte[0]);
+        if !asked && shown.ends_with(b"end with Enter)") {
+            asked = true;
+            keys.write_all(typed).unwrap();
+            keys.flush().unwrap();
+        }
+    }
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert!(child.wait().unwrap().success(), "{shown}");
+    assert!(asked, "{shown}");
+    shown
 }

@@ -134,6 +134,11 @@ const TABLE: &[(&str, &str, Leaves)] = &[
     ("post", "/api/v1/signer/accounts", Entry("signer.import")),
     ("patch", "/api/v1/signer/accounts/{id}", Entry("signer.policy")),
     ("post", "/api/v1/backups", Entry("backup.create")),
+    (
+        "post",
+        "/api/v1/projects/{project}/rewrap",
+        Entry("secret.rewrap"),
+    ),
     ("post", "/api/v1/vault/rotate", Entry("vault.rotate")),
     ("post", "/api/v1/vault/seal", Entry("vault.seal")),
     ("post", "/api/v1/vault/unseal", Entry("vault.unseal")),

@@ -643,6 +643,82 @@ fn gifts_under_kill_9_leave_once_and_are_charged_once() {
     assert_eq!(node.terminate(), Some(0));
 }
 
+/// An export whose claims are false, and one that ends at an older signature: who has the key can make both.
+fn attacks_on_what_the_chain_knows(
+    cli: &Cli,
+    neo: &Neo,
+    dir: &tempfile::TempDir,
+    export: &str,
+    [key, root]: &[&str; 2],
+    anchor: &Value,
+) {
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("write");
+        path.display().to_string()
+    };
+    let verify = |path: &str, more: &[&str]| {
+        let mut args = vec!["audit", "verify", path, "--key", key];
+        args.extend(more);
+        cli.run(&args)
+    };
+    let whole = file("audit.jsonl", export);
+    let known = format!("{}:{root}", anchor["size"]);
+    let shown = verify(&whole, &["--root", &known, "--chain", &neo.rpc()]).expect(0);
+    assert!(!shown.stdout.contains("claims"), "{shown:?}");
+    let shown = verify(&whole, &[]).expect(0);
+    assert!(shown.stdout.contains("claims to be on chain"), "{shown:?}");
+    assert!(shown.stderr.contains("--root"), "{shown:?}");
+    let other = format!("{}:{}", anchor["size"], "00".repeat(32));
+    let refused = verify(&whole, &["--root", &other]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("NF1402"),
+        "{refused:?}"
+    );
+
+    let transaction = anchor["transaction"].as_str().expect("a hash");
+    let fake = format!("0xdeadbeef{}", &transaction[10..]);
+    let claims = file("claims.jsonl", &export.replace(transaction, &fake));
+    let refused = verify(&claims, &["--chain", &neo.rpc()]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("NF1402") && refused.stderr.contains(&fake),
+        "{refused:?}"
+    );
+
+    // something is done after the first signature; then the entries up to that one, with it alone
+    let before = export.lines().filter(|l| l.starts_with("{\"entry\"")).count();
+    let _ = cli.run(&["projects", "create", "later"]).expect(0);
+    let (newest, export) = eventually("what was done since is signed", WITHIN, || {
+        let export = cli.run(&["audit", "export"]).expect(0).stdout;
+        let shown = verify(&file("newest.jsonl", &export), &["--json"]);
+        let newest: Value = serde_json::from_str(&shown.stdout).ok()?;
+        let signed = newest["whole"] == true && newest["entries"].as_u64()? > u64::try_from(before).ok()?;
+        signed.then_some((newest, export))
+    });
+    let note = export
+        .lines()
+        .find(|l| l.starts_with("{\"checkpoint\""))
+        .expect("a signature");
+    let size: usize = note
+        .split("\\n")
+        .nth(1)
+        .expect("its size")
+        .parse()
+        .expect("a number");
+    let total = export.lines().filter(|l| l.starts_with("{\"entry\"")).count();
+    let mut early: Vec<&str> = export.lines().take(1 + size).collect();
+    early.push(note);
+    let early = file("early.jsonl", &early.join("\n"));
+    let _ = verify(&early, &[]).expect(0);
+    assert!(size < total, "{size} of {total}");
+    let known = format!("{total}:{}", newest["root"].as_str().expect("a root"));
+    let refused = verify(&early, &["--root", &known]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("NF1402") && refused.stderr.contains("cut off"),
+        "{refused:?}"
+    );
+}
+
 #[test]
 fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let neo = Neo::start();
@@ -693,6 +769,7 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let without: Vec<&str> = export.lines().filter(|l| !l.contains("gas.limit")).collect();
     std::fs::write(&cut, without.join("\n")).expect("write");
     assert_ne!(verify(&cut.display().to_string()).code, 0);
+    attacks_on_what_the_chain_knows(&cli, &neo, &dir, &export, &[&key, root], shown);
 
     sound(&node);
     // the drill: a backup while it runs, verified, restored elsewhere

@@ -36,7 +36,30 @@ fn disguises() -> Vec<(&'static str, Vec<u8>)> {
         ("lower percent", percent(false).into_bytes()),
         ("json", json.trim_matches('"').as_bytes().to_vec()),
         ("reversed", bytes.iter().rev().copied().collect()),
+        ("upper case", CANARY.to_uppercase().into_bytes()),
+        (
+            "base64 twice",
+            STANDARD_NO_PAD
+                .encode(&STANDARD_NO_PAD.encode(bytes)[..39])
+                .into_bytes(),
+        ),
+        ("double percent", percent(true).replace('%', "%25").into_bytes()),
     ];
+    let mut nested = CANARY.to_owned();
+    for _ in 0..5 {
+        nested = serde_json::to_string(&nested).unwrap();
+        nested = nested[1..nested.len() - 1].to_owned();
+        all.push(("nested JSON", nested.clone().into_bytes()));
+    }
+    for form in [
+        |b: &u8| format!("\\u{b:04x}"),
+        |b: &u8| format!("\\x{b:02x}"),
+        |b: &u8| format!("&#{b};"),
+        |b: &u8| format!("{b:02x}:"),
+    ] {
+        let spelled: String = bytes.iter().map(form).collect();
+        all.push(("spelled out", spelled.trim_end_matches(':').into()));
+    }
     // wherever it stands in what is encoded: what its neighbours have no part in
     for before in 0..3 {
         let text = STANDARD_NO_PAD.encode([vec![0; before], bytes.to_vec()].concat());
@@ -116,7 +139,12 @@ export async function handler(event, ctx) {
     base64: btoa(value), shifted: btoa("x" + value), twice: btoa("xy" + value + "z"),
     url: btoa(value).replaceAll("+", "-").replaceAll("/", "_"), percent: encodeURIComponent(value),
     json: JSON.stringify(value), nested: JSON.stringify({ a: JSON.stringify({ value }) }),
-    reversed: [...value].reverse().join(""), [value]: "as a name",
+    reversed: [...value].reverse().join(""), [value]: "as a name", again: btoa(btoa(value)),
+    units: [...value].map((c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0")).join(""),
+    escapes: [...value].map((c) => "\\x" + c.charCodeAt(0).toString(16).padStart(2, "0")).join(""),
+    entities: [...value].map((c) => "&#" + c.charCodeAt(0) + ";").join(""),
+    colons: hex(value).match(/../g).join(":"), doubled: encodeURIComponent(encodeURIComponent(value)),
+    upperCased: value.toUpperCase(),
   };
   console.log(value, seen);
   console.error(JSON.stringify(seen));
@@ -134,9 +162,17 @@ struct World {
 
 fn more(ca: &Path) -> Vec<String> {
     let ca = ca.display().to_string();
-    ["--egress-allow", "127.0.0.1/32", "--egress-ca", &ca]
-        .map(str::to_owned)
-        .to_vec()
+    // the log says all that it can, spans and headers of libraries included
+    [
+        "--egress-allow",
+        "127.0.0.1/32",
+        "--egress-ca",
+        &ca,
+        "--log",
+        "trace",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 fn start(data: &Path, more: &[String]) -> NodeProcess {
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
@@ -243,11 +279,55 @@ fn a_canary_goes_to_its_host_and_is_found_nowhere_else() {
     ] {
         clean("the command line", format!("{:?}", cli.run(args)).as_bytes());
     }
-    clean("the node's log", world.node.stderr().as_bytes());
+    let traces = world.node.stderr();
+    assert!(traces.contains("trace_id="), "nothing is traced");
+    clean("the node's log and traces", traces.as_bytes());
+    let export = cli.run(&["audit", "export"]).expect(0).stdout;
+    assert!(export.contains("secret.set"), "{export}");
+    clean("the audit log", export.as_bytes());
     clean_disk(&world.data);
+    clean_backup(&world, &cli);
     // what was just searched does find it where it is
     let found = std::panic::catch_unwind(|| clean("", format!("x{CANARY}").as_bytes()));
     assert!(found.is_err());
+}
+
+/// A backup as it is, what is restored of it, and what a node that runs on that shows.
+fn clean_backup(world: &World, cli: &Cli) {
+    let place = |name: &str| world.dir.path().join(name).display().to_string();
+    let (identity, to) = (place("backup.key"), world.dir.path().join("restored"));
+    let recipient = cli.run(&["backup", "keygen", &identity]).expect(0).stdout;
+    let made = cli
+        .run(&["backup", "create", "--recipient", recipient.trim()])
+        .expect(0);
+    let backup = made.stdout.lines().next().expect("a file").to_owned();
+    clean("a backup", &std::fs::read(&backup).unwrap());
+    let restored = to.display().to_string();
+    let args = [
+        "backup",
+        "restore",
+        &backup,
+        "--identity",
+        &identity,
+        "--data",
+        &restored,
+    ];
+    clean(
+        "the restoring",
+        format!("{:?}", cli.run(&args).expect(0)).as_bytes(),
+    );
+    clean_disk(&to);
+    let node = start(&to, &more(&world.dir.path().join("ca.pem")));
+    let listed = node.http().get("/api/v1/secrets/demo/API_KEY").expect(200);
+    clean_answer("a restored node", &listed);
+    let run = node.http().invoke("demo", "open", &json!({})).expect(200);
+    assert_eq!(
+        run.json()["result"]["length"],
+        CANARY.len(),
+        "it is there, sealed"
+    );
+    clean_answer("a run of a restored node", &run);
+    clean("the log of a restored node", node.stderr().as_bytes());
 }
 
 #[test]

@@ -3,9 +3,11 @@
 
 mod support;
 
-use neofn_testkit::{Answer, Http, NodeProcess};
+use neofn_testkit::{Answer, Http, NodeProcess, eventually};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 use support::people::Person;
 
 const HELLO: &str = "export function handler(event) { return 'only shop knows this'; }";
@@ -25,7 +27,7 @@ enum Need {
     In(Power),
     /// The same where the path names a function: a role for that function is enough.
     Function(Power),
-    /// A transaction's project is learnt from the chain; this node has none, which everybody is told alike.
+    /// A transaction's project is learnt from the chain; a node without one tells everybody alike that it has none.
     Chain,
 }
 use Need::{Chain, Function, In, Node, Open, SignedIn};
@@ -69,6 +71,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("post", "/api/v1/secrets/{project}/{name}/undelete", In(Secrets)),
     ("post", "/api/v1/secrets/{project}/{name}/destroy", In(Secrets)),
     ("post", "/api/v1/secrets/{project}/{name}/rotate", In(Secrets)),
+    ("post", "/api/v1/projects/{project}/rewrap", In(Secrets)),
     ("get", "/api/v1/vault", Node),
     ("post", "/api/v1/vault/seal", Node),
     ("post", "/api/v1/vault/unseal", Node),
@@ -242,6 +245,8 @@ struct World {
     callers: Vec<Caller>,
     invocation: String,
     elsewhere: String,
+    /// Of the first project, and one that nobody sent; where there is a chain.
+    transactions: Option<[String; 2]>,
 }
 
 fn key(node: &NodeProcess, owner: &Http, project: &str, scopes: &Value) -> Http {
@@ -254,7 +259,46 @@ fn key(node: &NodeProcess, owner: &Http, project: &str, scopes: &Value) -> Http 
 }
 
 fn world() -> World {
-    let node = NodeProcess::start();
+    people_on(NodeProcess::start())
+}
+
+/// The same with a chain and with money: each project has sent a transaction, has a balance, and has spent of it.
+fn world_with_money(data: &Path) -> World {
+    let args = [
+        "--dev-chain=memory",
+        "--dev-block-time",
+        "200ms",
+        "--gas-price",
+        "1000000",
+        "--gas-initial",
+        "5",
+    ];
+    let world = people_on(NodeProcess::start_in(data, &args));
+    let operator = world.node.http();
+    let sent: Vec<String> = ["shop", "bank"]
+        .iter()
+        .map(|project| {
+            let path = format!("/api/v1/chain/invoke?project={project}");
+            let call = json!({"contract": "GAS", "method": "symbol", "send": {}});
+            let sent = operator.post(&path, &call).expect(202).json();
+            sent["transaction"]["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    // another of the same form
+    let nobodys = if sent[0].starts_with('0') { "1" } else { "0" }.to_owned() + &sent[0][1..];
+    for project in ["shop", "bank"] {
+        eventually("what runs cost is charged", Duration::from_secs(60), || {
+            let gas = operator.get(&format!("/api/v1/gas/{project}")).expect(200).json();
+            gas["balance"].as_str().unwrap().starts_with("4.9").then_some(())
+        });
+    }
+    World {
+        transactions: Some([sent[0].clone(), nobodys]),
+        ..world
+    }
+}
+
+fn people_on(node: NodeProcess) -> World {
     let owner = Person::sign_in(&node, 15);
     let other = Person::sign_in(&node, 21);
     for (person, project) in [(&owner, "shop"), (&other, "bank")] {
@@ -271,7 +315,11 @@ fn world() -> World {
         let _ = person.http.send("PUT", &path, secret.as_bytes(), &[]).expect(200);
     }
     let run = |http: &Http, project: &str| {
-        let run = http.invoke(project, "hello", &Value::Null).expect(200).json();
+        // where runs cost something, the first credit may still be on its way
+        let run = eventually("a run", Duration::from_secs(60), || {
+            let run = http.invoke(project, "hello", &Value::Null);
+            (run.status != 402).then(|| run.expect(200).json())
+        });
         run["invocationId"].as_str().unwrap().to_owned()
     };
     let (invocation, elsewhere) = (run(&owner.http, "shop"), run(&other.http, "bank"));
@@ -326,6 +374,7 @@ fn world() -> World {
         callers,
         invocation,
         elsewhere,
+        transactions: None,
     }
 }
 
@@ -338,10 +387,11 @@ impl World {
         } else {
             "hello".to_owned()
         };
-        let id = if path.contains("keys") {
-            "0000000000000000"
-        } else {
-            invocation
+        let id = match &self.transactions {
+            _ if path.contains("keys") => "0000000000000000",
+            Some([sent, _]) if path.contains("/v1/transactions") && project == "shop" => sent,
+            Some([_, nobodys]) if path.contains("/v1/transactions") => nobodys,
+            _ => invocation,
         };
         let in_query = ["events", "triggers", "deadletters", "transactions"]
             .iter()
@@ -387,6 +437,16 @@ impl World {
     }
 }
 
+/// A text to look for; one that never stands anywhere, where there is none.
+fn nothing_is_a_name(text: &str) -> &str {
+    if text.is_empty() { "\u{0}" } else { text }
+}
+
+/// What may be gone, or never have been, when its owner asks: a key, a member, a secret; a block, a transaction, a contract.
+const GONE: [&str; 7] = [
+    "NF0408", "NF0409", "NF1101", "NF1102", "NF0806", "NF0807", "NF0808",
+];
+
 /// Without what differs from one call to the next.
 fn blotted(answer: &Answer, names: &[&str]) -> String {
     let mut json = answer.json();
@@ -402,7 +462,16 @@ fn blotted(answer: &Answer, names: &[&str]) -> String {
 
 #[test]
 fn every_endpoint_against_two_tenants_and_every_role() {
-    let world = world();
+    matrix(&world());
+}
+
+#[test]
+fn every_endpoint_where_there_is_a_chain_and_money() {
+    let dir = tempfile::tempdir().unwrap();
+    matrix(&world_with_money(&dir.path().join("data")));
+}
+
+fn matrix(world: &World) {
     let document = world.node.anonymous().get("/openapi.json").expect(200).json();
     let served: BTreeSet<(String, String)> = document["paths"]
         .as_object()
@@ -427,16 +496,25 @@ fn every_endpoint_against_two_tenants_and_every_role() {
         .collect();
     assert!(stale.is_empty(), "rows without an endpoint: {stale:?}");
 
+    let [sent, nobodys] = world.transactions.clone().unwrap_or_default();
+    let (sent, nobodys) = (nothing_is_a_name(&sent), nothing_is_a_name(&nobodys));
     // what ends everything comes last
     let mut table = TABLE.to_vec();
     table.sort_by_key(|(_, path, _)| match *path {
         "/auth/logout" => 3,
         path if path.ends_with("/seal") => 2,
+        // an account that ends gives nobody credit any more
+        path if path.ends_with("/close") => 2,
         path if path.contains("/vault") => 1,
         _ => 0,
     });
     let mut faults = Vec::new();
     for (method, path, need) in table {
+        let need = match (&world.transactions, need, path) {
+            (Some(_), Chain, path) if path.ends_with("/witness") => In(Invoke),
+            (Some(_), Chain, _) => In(Read),
+            _ => need,
+        };
         for caller in &world.callers {
             let answer = world.ask(caller, method, path, "shop", &world.invocation);
             let expected = caller.is.refusal(need);
@@ -444,8 +522,7 @@ fn every_endpoint_against_two_tenants_and_every_role() {
                 // what is asked for may be gone by now, which those alone learn who may ask
                 0 => {
                     !matches!(answer.status, 0 | 401 | 403)
-                        && (answer.status != 404
-                            || ["NF0408", "NF0409", "NF1101", "NF1102"].contains(&answer.code().as_str()))
+                        && (answer.status != 404 || GONE.contains(&answer.code().as_str()))
                         || path == "/auth/login"
                         || path == "/auth/refresh"
                 }
@@ -477,6 +554,8 @@ fn every_endpoint_against_two_tenants_and_every_role() {
                     "nowhere",
                     &world.invocation,
                     "01890000-0000-7000-8000-000000000000",
+                    sent,
+                    nobodys,
                 ];
                 if blotted(&answer, &names) != blotted(&absent, &names) {
                     faults.push(format!(

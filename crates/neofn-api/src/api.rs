@@ -5,6 +5,7 @@ use crate::backup::Backups;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
 use crate::rate::{RateLimits, Rates};
+use crate::remote::Proxies;
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
@@ -38,6 +39,8 @@ pub struct ApiOptions {
     pub policies: Policies,
     /// How many requests a caller may send.
     pub rates: RateLimits,
+    /// Whose word about where a request comes from is taken.
+    pub proxies: Proxies,
     /// Keeps secrets; none on a node without.
     pub vault: Option<Arc<Vault>>,
     /// Where time comes from.
@@ -105,6 +108,7 @@ pub(crate) struct Inner {
     pub(crate) members: Arc<dyn MemberStore>,
     pub(crate) policies: Policies,
     pub(crate) rates: Rates,
+    pub(crate) proxies: Proxies,
     pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -134,6 +138,7 @@ impl Api {
                 members: options.members,
                 policies: options.policies,
                 rates: Rates::new(options.rates),
+                proxies: options.proxies,
                 vault: options.vault,
                 started: options.clock.monotonic(),
                 clock: options.clock,

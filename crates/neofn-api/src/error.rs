@@ -2,6 +2,7 @@
 //!
 //! The internal chain of an error stays here for the log; a problem carries the public text alone.
 
+use crate::rate::TooMany;
 use crate::view;
 use neofn_engine::request::{DeployError, Invoked, RunFailure, Stage};
 use neofn_types::{Code, Error, Retry};
@@ -16,6 +17,8 @@ pub enum ApiError {
     Refused(Box<DeployError>),
     /// The run ended without a result.
     Failed(Box<FailedRun>),
+    /// Too many requests.
+    TooMany(Box<TooMany>),
 }
 
 /// A run without a result.
@@ -43,6 +46,12 @@ impl From<DeployError> for ApiError {
     }
 }
 
+impl From<TooMany> for ApiError {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany(Box::new(too_many))
+    }
+}
+
 impl ApiError {
     /// Its code.
     #[must_use]
@@ -51,6 +60,7 @@ impl ApiError {
             Self::Plain(error) => error.code,
             Self::Refused(refused) => refused.error.code,
             Self::Failed(failed) => failed.failure.code,
+            Self::TooMany(too_many) => too_many.error.code,
         }
     }
 
@@ -60,6 +70,7 @@ impl ApiError {
         let error = match self {
             Self::Plain(error) => error,
             Self::Refused(refused) => &refused.error,
+            Self::TooMany(too_many) => &too_many.error,
             Self::Failed(failed) => return failed.failure.message.clone(),
         };
         let mut text = error.message.clone();
@@ -75,6 +86,9 @@ impl ApiError {
     /// Seconds after which trying again makes sense, for answers that carry Retry-After.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
+        if let Self::TooMany(too_many) = self {
+            return Some(u32::try_from(too_many.limited.retry_after_s).unwrap_or(u32::MAX));
+        }
         let info = self.code().info();
         match (info.status, info.retry) {
             (429 | 409, Retry::Later) => Some(1),
@@ -88,6 +102,7 @@ impl ApiError {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Plain(error) => plain(error),
+            Self::TooMany(too_many) => plain(&too_many.error),
             Self::Refused(refused) => Problem {
                 diagnostics: Some(refused.diagnostics.iter().map(view::diagnostic).collect()),
                 stage: Some(stage(refused.stage).to_owned()),

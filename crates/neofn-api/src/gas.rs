@@ -174,9 +174,11 @@ impl Api {
         &self,
         who: &Principal,
         project: &ProjectName,
+        limit: Option<u32>,
         cursor: Option<&str>,
     ) -> Result<String, ApiError> {
-        let lines = self.lines(who, project, cursor, CSV_LINES_MAX).await?;
+        let limit = limit.map_or(CSV_LINES_MAX, |limit| limit.min(CSV_LINES_MAX));
+        let lines = self.lines(who, project, cursor, limit).await?;
         Ok(statement_csv(project, &lines))
     }
 

@@ -134,7 +134,7 @@ actions! {
     ReadSecret: Member(Read);
     /// Set, roll back, delete or rotate a secret.
     WriteSecret: Member(Secrets);
-    /// Erase a secret for good.
+    /// Erase a secret for good, or the key that a project's secrets were under.
     DestroySecret: Member(Secrets);
     /// Seal and unseal, and change the root key.
     ManageVault: Operator;
@@ -217,7 +217,13 @@ pub fn authorise(
     if *who == Principal::Anonymous {
         return Err(Code::Unauthenticated.into());
     }
-    Err(hidden_as.unwrap_or(Code::Forbidden).into())
+    let refusal = Error::from(hidden_as.unwrap_or(Code::Forbidden));
+    Err(match action.rule() {
+        Rule::Operator | Rule::OperatorOrLoopback => {
+            refusal.hint("This is for those who run the node: ask them, or use the key in its DIR/admin.key.")
+        }
+        _ => refusal,
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! How many requests a caller may send. Operators and callers on the same machine are not counted.
+//! How many requests a caller may send. Operators, and programs on the same machine that show no credentials, are not
+//! counted.
 
 use crate::api::Api;
+use crate::remote::{Forwarded, Remote};
 use neofn_identity::Principal;
 use neofn_identity::limit::{Limited, Limiter, Quota, Standing, Subject};
 use neofn_types::{Code, Error, ProjectName};
@@ -88,18 +90,24 @@ impl From<Limited> for TooMany {
 }
 
 impl Api {
+    /// Where a request comes from, by its connection and what proxies said.
+    #[must_use]
+    pub fn remote(&self, connected: IpAddr, forwarded: Forwarded<'_>) -> Remote {
+        self.inner.proxies.remote(connected, forwarded)
+    }
+
     /// Counts a request, of this caller about this project. Answers how many are left.
     pub fn count_request(
         &self,
         who: &Principal,
-        peer: Option<IpAddr>,
+        remote: Option<Remote>,
         project: Option<&ProjectName>,
     ) -> Result<Option<Standing>, TooMany> {
         let rates = &self.inner.rates;
         if who.is_operator() {
             return Ok(None);
         }
-        let remote = peer.filter(|ip| !ip.to_canonical().is_loopback());
+        let remote = remote.filter(|r| !r.here).map(|r| r.address);
         let mut of = Vec::with_capacity(2);
         match who {
             Principal::Anonymous => of.extend(remote.map(|ip| (Subject::Peer(ip), rates.limits.address))),
@@ -113,9 +121,20 @@ impl Api {
         Ok(rates.take(&of, self.inner.clock.monotonic())?)
     }
 
+    /// Counts a message of a bus, which names no address. What strangers send counts for the project that it is about.
+    pub fn count_message(&self, who: &Principal, project: &ProjectName) -> Result<(), TooMany> {
+        if *who == Principal::Anonymous {
+            let rates = &self.inner.rates;
+            let of = [(Subject::Project(project.clone()), rates.limits.project)];
+            rates.take(&of, self.inner.clock.monotonic())?;
+            return Ok(());
+        }
+        self.count_request(who, None, Some(project)).map(drop)
+    }
+
     /// Counts an attempt to sign in.
-    pub fn count_sign_in(&self, peer: Option<IpAddr>) -> Result<Option<Standing>, TooMany> {
-        let Some(ip) = peer.filter(|ip| !ip.to_canonical().is_loopback()) else {
+    pub fn count_sign_in(&self, remote: Option<Remote>) -> Result<Option<Standing>, TooMany> {
+        let Some(ip) = remote.filter(|r| !r.here).map(|r| r.address) else {
             return Ok(None);
         };
         let rates = &self.inner.rates;

@@ -15,7 +15,7 @@ use neofn_secrets::{
 use neofn_types::{Code, Error, ProjectName, SecretName, UnixMillis, parse_duration_ms};
 use neofn_wire::{
     RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretVersionList, SecretVersionView,
-    SecretVersions, SecretView, VaultView,
+    SecretVersions, SecretView, SecretsRewrapped, VaultView,
 };
 use std::str::FromStr;
 use zeroize::Zeroizing;
@@ -218,6 +218,27 @@ impl Api {
         self.note(who, "secret.rotate", Some((project, name)), "").await?;
         vault.rotate_now(project, name).await?;
         Ok(SecretDone { success: true })
+    }
+
+    /// Gives a project a new key, and puts every value that is kept under it. After a failure it can be asked again.
+    pub async fn rewrap_secrets(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+    ) -> Result<SecretsRewrapped, ApiError> {
+        self.authorise_project(who, Action::DestroySecret, project)?;
+        let vault = self.vault()?;
+        let act = AuditEntry::new(
+            self.inner.clock.now(),
+            who.actor(),
+            "secret.rewrap",
+            project.to_string(),
+        );
+        self.log(act.within(project)).await?;
+        Ok(SecretsRewrapped {
+            success: true,
+            values: vault.rotate_project_key(project).await?,
+        })
     }
 
     /// May they seal and unseal? Also for an edge that wants to know before it reads a body.

@@ -8,7 +8,7 @@ use crate::policy::{Action, Target};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use neofn_chain::decode::decode;
-use neofn_chain::manager::{TxId, TxRecord, TxState, Until};
+use neofn_chain::manager::{TxError, TxId, TxRecord, TxState, Until};
 use neofn_chain::model::VmState;
 use neofn_chain::tx::{Transaction, message};
 use neofn_identity::Principal;
@@ -82,10 +82,14 @@ impl Api {
         if *who == Principal::Anonymous {
             return Err(Code::Unauthenticated.into());
         }
-        let missing = || Error::new(Code::NoSuchTransaction, "there is no such transaction");
+        // in the words that are said of another tenant's, so that nobody finds out which there are
+        let missing = || Error::from(Code::NoSuchTransaction);
         let transactions = &self.payments()?.transactions;
         let id: TxId = id.parse().map_err(|_| missing())?;
-        let record = transactions.get(id).await.map_err(Error::from)?;
+        let record = match transactions.get(id).await {
+            Err(TxError::Unknown(_)) => return Err(missing().into()),
+            found => found.map_err(Error::from)?,
+        };
         let target = match action {
             Action::SendTransactions => Target::Node { loopback: false },
             _ => Target::Project {

@@ -26,8 +26,11 @@ impl Client {
         self.call(&Call::get(path))
     }
     /// A statement as CSV.
-    pub fn gas_statement_csv(&self, project: &ProjectName) -> Result<String, Error> {
-        self.call_text(&Call::get(format!("/api/v1/gas/{project}/statement?format=csv")))
+    pub fn gas_statement_csv(&self, project: &ProjectName, limit: Option<u32>) -> Result<String, Error> {
+        let limit = limit.map_or_else(String::new, |limit| format!("&limit={limit}"));
+        self.call_text(&Call::get(format!(
+            "/api/v1/gas/{project}/statement?format=csv{limit}"
+        )))
     }
     /// One page of what was used; `query` as the path has it: `from=2026-05-01&until=…&function=…`.
     pub fn gas_usage(&self, project: &ProjectName, query: &str) -> Result<GasUsage, Error> {
@@ -111,8 +114,14 @@ impl Client {
     }
 
     /// One page of the audit log.
-    pub fn audit(&self, page: &Page) -> Result<AuditList, Error> {
-        self.call(&Call::get(format!("/api/v1/audit{}", page.query())))
+    pub fn audit(&self, page: &Page, project: Option<&ProjectName>) -> Result<AuditList, Error> {
+        let query = page.query();
+        let query = match project {
+            Some(project) if query.is_empty() => format!("?project={project}"),
+            Some(project) => format!("{query}&project={project}"),
+            None => query,
+        };
+        self.call(&Call::get(format!("/api/v1/audit{query}")))
     }
     /// The signed tree.
     pub fn audit_checkpoint(&self) -> Result<AuditCheckpoint, Error> {

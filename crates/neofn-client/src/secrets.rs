@@ -6,7 +6,7 @@ use crate::transport::{Call, Client};
 use neofn_types::{ProjectName, SecretName};
 use neofn_wire::{
     RootKeyRequest, SecretDone, SecretList, SecretPut, SecretRollback, SecretVersionList, SecretVersions,
-    SecretView, VaultView,
+    SecretView, SecretsRewrapped, VaultView,
 };
 use zeroize::Zeroizing;
 
@@ -78,6 +78,11 @@ impl Client {
     pub fn rotate_secret(&self, project: &ProjectName, name: &SecretName) -> Result<SecretDone, Error> {
         self.call(&Call::send("POST", path(project, name, "/rotate"), b""))
     }
+    /// Puts the values of a project under a new key.
+    pub fn rewrap_secrets(&self, project: &ProjectName) -> Result<SecretsRewrapped, Error> {
+        let path = format!("/api/v1/projects/{project}/rewrap");
+        self.call(&Call::send("POST", path, b""))
+    }
     /// How the vault is doing.
     pub fn vault(&self) -> Result<VaultView, Error> {
         self.call(&Call::get("/api/v1/vault".to_owned()))
@@ -90,5 +95,10 @@ impl Client {
     pub fn unseal_vault(&self, request: &RootKeyRequest) -> Result<VaultView, Error> {
         let body = Zeroizing::new(json(request)?);
         self.call(&Call::send("POST", "/api/v1/vault/unseal".to_owned(), &body))
+    }
+    /// Puts every project's key under a new root key.
+    pub fn rotate_vault(&self, request: &RootKeyRequest) -> Result<VaultView, Error> {
+        let body = Zeroizing::new(json(request)?);
+        self.call(&Call::send("POST", "/api/v1/vault/rotate".to_owned(), &body))
     }
 }

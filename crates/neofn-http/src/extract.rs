@@ -4,13 +4,16 @@ use crate::problem::Refusal;
 use crate::router::Edge;
 use crate::shield::Counted;
 use axum::extract::{FromRequestParts, Path, RawPathParams};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, FORWARDED, HeaderName};
 use http::request::Parts;
-use neofn_api::{Principal, Standing, TooMany, project_name};
+use neofn_api::{Forwarded, Principal, Remote, Standing, TooMany, project_name};
 use neofn_event::TriggerId;
 use neofn_types::{Code, Error, FunctionKey, ProjectName, SecretName, TraceContext};
 use serde::de::DeserializeOwned;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The other end of the connection; absent in tests that have none.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +31,10 @@ impl FromRequestParts<Edge> for Caller {
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
         let authorization = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
         let who = edge.api().principal(authorization).await?;
-        let peer = peer(parts);
-        let loopback = peer.is_some_and(|ip| ip.is_loopback());
+        let remote = remote(parts, edge);
+        let loopback = remote.is_some_and(|r| r.here);
         let project = path_project(parts).await;
-        count(parts, edge.api().count_request(&who, peer, project.as_ref()))?;
+        count(parts, edge.api().count_request(&who, remote, project.as_ref()))?;
         let trace = parts
             .extensions
             .get::<TraceContext>()
@@ -41,8 +44,19 @@ impl FromRequestParts<Edge> for Caller {
     }
 }
 
-fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<Peer>().map(|p| p.0.ip())
+/// Where the request comes from; none in tests that have no connection.
+fn remote(parts: &Parts, edge: &Edge) -> Option<Remote> {
+    let connected = parts.extensions.get::<Peer>()?.0.ip();
+    let named = [&FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP];
+    let values = parts.headers.get_all(&X_FORWARDED_FOR).iter();
+    // a value that is no text is one that nobody can read, and ends the chain where it stands
+    let hops: Vec<&str> = values.map(|v| v.to_str().unwrap_or("?")).collect();
+    let hops = (!hops.is_empty()).then(|| hops.join(","));
+    let forwarded = Forwarded {
+        x_forwarded_for: hops.as_deref(),
+        by_anyone: named.into_iter().any(|name| parts.headers.contains_key(name)),
+    };
+    Some(edge.api().remote(connected, forwarded))
 }
 
 /// The `{project}` of the path, when there is one.
@@ -77,7 +91,7 @@ pub(crate) struct SignInAttempt;
 impl FromRequestParts<Edge> for SignInAttempt {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
-        count(parts, edge.api().count_sign_in(peer(parts)))?;
+        count(parts, edge.api().count_sign_in(remote(parts, edge)))?;
         Ok(Self)
     }
 }

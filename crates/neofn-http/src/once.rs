@@ -44,6 +44,7 @@ const PATHS: &[(&str, Keep)] = &[
     ("/api/v1/secrets/*/*/rollback", Keep::All),
     ("/api/v1/secrets/*/*/undelete", Keep::All),
     ("/api/v1/secrets/*/*/destroy", Keep::All),
+    ("/api/v1/projects/*/rewrap", Keep::All),
     ("/api/v1/vault/rotate", Keep::NotTheBody),
     ("/api/v1/signer/accounts", Keep::NotTheBody),
     ("/api/v1/gas", Keep::All),

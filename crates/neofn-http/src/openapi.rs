@@ -28,7 +28,7 @@ use utoipa::{Modify, OpenApi};
         chain::notifications, chain::balance, chain::call, chain::decode, chain::recheck, transactions::list, transactions::read,
         transactions::cosign, transactions::replace, transactions::invoke, transactions::deploy, transactions::update, signer::show, signer::import, signer::change,
         signer::signatures, secrets::list, secrets::set, secrets::show, secrets::remove, secrets::versions,
-        secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::vault, secrets::seal,
+        secrets::rollback, secrets::undelete, secrets::destroy, secrets::rotate, secrets::rewrap, secrets::vault, secrets::seal,
         secrets::unseal, secrets::rotate_root, gas::reconcile, gas::write_off, gas::balance, gas::deposit, gas::statement,
         gas::limits, gas::set_limit, gas::withdrawals, gas::withdraw, gas::refill, gas::set_refill, books::usage,
         books::close, books::suspense, books::attribute, audit::list,

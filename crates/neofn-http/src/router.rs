@@ -92,6 +92,7 @@ endpoints! {
     post   "/api/v1/secrets/{project}/{name}/undelete" WriteSecret secrets::undelete;
     post   "/api/v1/secrets/{project}/{name}/destroy" DestroySecret secrets::destroy;
     post   "/api/v1/secrets/{project}/{name}/rotate" WriteSecret secrets::rotate;
+    post   "/api/v1/projects/{project}/rewrap" DestroySecret secrets::rewrap;
     get    "/api/v1/vault" ManageVault secrets::vault;
     post   "/api/v1/vault/seal" ManageVault secrets::seal;
     post   "/api/v1/vault/unseal" ManageVault secrets::unseal;

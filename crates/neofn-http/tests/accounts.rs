@@ -6,6 +6,7 @@ mod common;
 use common::{Answer, World};
 use neofn_chain::key::PrivateKey;
 use neofn_chain::sign_in::canonical;
+use neofn_identity::{ApiKey, Principal};
 use serde_json::{Value, json};
 
 fn wallet(n: u8) -> PrivateKey {
@@ -344,4 +345,56 @@ async fn requests_are_counted_and_pages_of_other_sites_kept_out() {
     let answer = world.send(preflight).await;
     assert_eq!(answer.status, 204);
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}
+
+/// The next number of a sequence that looks like none.
+fn next(state: &mut u64) -> usize {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    usize::try_from((z ^ (z >> 31)) >> 1).unwrap()
+}
+
+#[tokio::test]
+async fn no_changed_key_is_anybody() {
+    const LETTERS: &[u8] = b"0123456789abcdefABCDEF_nfkxyz-.=+/";
+    let world = World::new().await;
+    let mut seed = 0x006e_656f_666e;
+    let who = async |key: &str| world.api.principal(Some(&format!("Bearer {key}"))).await.unwrap();
+    for key in [&world.member, &world.operator] {
+        for _ in 0..2_500 {
+            let mut bytes = key.as_bytes().to_vec();
+            for _ in 0..=next(&mut seed) % 3 {
+                let at = next(&mut seed) % bytes.len();
+                let letter = LETTERS[next(&mut seed) % LETTERS.len()];
+                match next(&mut seed) % 4 {
+                    0 => bytes[at] = letter,
+                    1 => bytes.insert(at, letter),
+                    2 => {
+                        bytes.remove(at);
+                    }
+                    _ => {
+                        let other = next(&mut seed) % bytes.len();
+                        bytes.swap(at, other);
+                    }
+                }
+            }
+            let changed = String::from_utf8(bytes).unwrap();
+            if changed != **key {
+                assert_eq!(who(&changed).await, Principal::Anonymous, "{changed}");
+            }
+        }
+        // its own name, another secret, and a checksum that is right
+        let id = key.parse::<ApiKey>().unwrap().id;
+        for _ in 0..200 {
+            let mut secret = [0; 24];
+            secret
+                .iter_mut()
+                .for_each(|b| *b = next(&mut seed).to_le_bytes()[0]);
+            let guessed = ApiKey::new(id.0, secret).reveal();
+            assert_eq!(who(&guessed).await, Principal::Anonymous, "{}", *guessed);
+        }
+        assert!(who(key).await != Principal::Anonymous, "it is still good itself");
+    }
 }

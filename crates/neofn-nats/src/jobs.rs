@@ -127,6 +127,7 @@ impl Jobs {
         let who = self.api.principal(message.get("authorization")).await?;
         let named = delivery.subject().split_once('.').map(|(_, project)| project);
         let project = self.api.project_of(&who, named)?;
+        self.api.count_message(&who, &project)?;
         let events = request::events(message)?;
         let trace = request::trace(message, self.api.entropy());
         self.api.publish(&who, &project, events, trace).await?;

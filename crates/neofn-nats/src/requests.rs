@@ -201,6 +201,7 @@ impl Shared {
         let address = Address::read(&received.subject)?;
         let message = &received.message;
         let who = api.principal(message.get("authorization")).await?;
+        api.count_message(&who, &address.key.project)?;
         api.speaks(&who, &address.key, address.runtime).await?;
         let later = message
             .get("neofn-mode")

@@ -8,7 +8,7 @@ use crate::{OsEntropy, files};
 use async_trait::async_trait;
 use neofn_chain::manager::{Bearer, Request, Transactions, TxState};
 use neofn_chain::model::VmState;
-use neofn_chain::script::{CallFlags, ScriptBuilder};
+use neofn_chain::script::{CallFlags, NotAnArgument, ScriptBuilder};
 use neofn_chain::stack::StackItem;
 use neofn_engine::Leading;
 use neofn_engine::port::{Act, ActLog};
@@ -16,7 +16,7 @@ use neofn_gas::TREASURY_PROJECT;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorChain, AnchorState};
 use neofn_identity::auditlog::{AuditLog, LogKey};
-use neofn_types::{Clock, Code, Datoshi, Digest, Entropy as _, Error, ProjectName};
+use neofn_types::{Clock, Code, Datoshi, Digest, Entropy as _, Error, ProjectName, ScriptHash};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +95,20 @@ pub(crate) async fn keep(log: AuditLog, leading: Leading, every: Option<Duration
     }
 }
 
+/// What an account runs to write a root: exactly this, so that who checks it has nothing to interpret.
+pub fn anchor_script(account: ScriptHash, bytes: Vec<u8>) -> Result<Vec<u8>, NotAnArgument> {
+    let own = StackItem::ByteString(account.0.to_vec());
+    let arguments = [
+        own.clone(),
+        own,
+        StackItem::Integer(0.into()),
+        StackItem::ByteString(bytes),
+    ];
+    let mut script = ScriptBuilder::new();
+    script.call(GAS, "transfer", CallFlags::All, &arguments)?;
+    Ok(script.into_bytes())
+}
+
 /// Writes roots to the chain through the transaction manager.
 pub(crate) struct Anchors {
     pub(crate) transactions: Transactions,
@@ -110,19 +124,10 @@ impl AnchorChain for Anchors {
         };
         let project: ProjectName = TREASURY_PROJECT.parse()?;
         let idempotency = Digest::of_parts(&[b"neofn/anchor", &bytes]);
-        let own = StackItem::ByteString(account.0.to_vec());
-        let arguments = [
-            own.clone(),
-            own,
-            StackItem::Integer(0.into()),
-            StackItem::ByteString(bytes),
-        ];
-        let mut script = ScriptBuilder::new();
-        script.call(GAS, "transfer", CallFlags::All, &arguments)?;
         let request = Request {
             fee_max: Some(ANCHOR_FEE_MAX),
             bearer: Bearer::Operator,
-            ..Request::new(project, idempotency, script.into_bytes())
+            ..Request::new(project, idempotency, anchor_script(account, bytes)?)
         };
         let record = self.transactions.submit(request).await?;
         Ok(match (record.state, &record.outcome) {

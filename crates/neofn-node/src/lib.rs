@@ -30,6 +30,7 @@ mod tls;
 mod treasury;
 mod worker;
 
+pub use audit::anchor_script;
 pub use bank::BankChoice;
 pub use chain::ChainFacts;
 pub use child::{CHILD_ARGUMENT, child_role};
@@ -37,6 +38,7 @@ pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
 pub use migrate::{Moved, MovedTable, migrate};
+pub use neofn_api::RateLimits;
 pub use neofn_chain::dev::Keep;
 pub use neofn_egress::Cidr;
 pub use neofn_gas::ledger::UnitPrice;

@@ -15,7 +15,7 @@ use crate::signer_lock::SignerLock;
 use crate::storage::Storage;
 use crate::tls::Reloading;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
-use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
+use neofn_api::{Action, Api, ApiOptions, NodeFacts, Proxies};
 use neofn_chain::port::{Chain, Cover};
 use neofn_cluster::Role;
 use neofn_compiler::{CompileError, Compiler, CompilerOptions};
@@ -224,7 +224,8 @@ impl Node {
             accounts,
             members: store.clone(),
             policies,
-            rates: RateLimits::default(),
+            rates: options.rates,
+            proxies: Proxies::new(options.trusted_proxies.clone()),
             vault: Some(vault),
             clock: clock.clone(),
             entropy,

@@ -2,6 +2,7 @@
 
 use crate::bank::BankChoice;
 use crate::sign_in::AccessOptions;
+use neofn_api::RateLimits;
 use neofn_chain::dev::Keep;
 use neofn_engine::port::{KvQuota, Retention};
 use neofn_http::ServerOptions;
@@ -237,6 +238,10 @@ pub struct NodeOptions {
     pub server: ServerOptions,
     /// Who may do what.
     pub access: AccessOptions,
+    /// How many requests callers may send.
+    pub rates: RateLimits,
+    /// Networks of proxies whose word about where a request comes from is taken.
+    pub trusted_proxies: Vec<neofn_egress::Cidr>,
     /// What things cost; none: nothing does.
     pub bank: Option<BankChoice>,
     /// How often the audit log's root is written to the chain; none: never.
@@ -276,6 +281,8 @@ impl NodeOptions {
             secrets_root: SecretsRoot::Own,
             children: 0,
             server: ServerOptions::default(),
+            rates: RateLimits::default(),
+            trusted_proxies: Vec::new(),
             access: AccessOptions::default(),
             bank: None,
             anchor_every: None,

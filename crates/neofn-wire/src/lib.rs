@@ -49,7 +49,7 @@ pub use node::{
 pub use problem::{DiagnosticView, Problem};
 pub use secret::{
     RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
-    SecretVersionList, SecretVersionView, SecretVersions, SecretView, VaultView,
+    SecretVersionList, SecretVersionView, SecretVersions, SecretView, SecretsRewrapped, VaultView,
 };
 pub use service::{Catalogue, FunctionService, NodeView, PlaceView, QueueView, ServiceList};
 pub use signer::{

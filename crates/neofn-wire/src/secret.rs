@@ -153,6 +153,15 @@ pub struct SecretDone {
     pub success: bool,
 }
 
+/// Answer of what puts the values of a project under a new key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecretsRewrapped {
+    /// True.
+    pub success: bool,
+    /// How many values moved; each kept version is one.
+    pub values: u32,
+}
+
 /// Body of POST `/api/v1/vault/unseal` and `/api/v1/vault/rotate`: exactly one of them.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -39,7 +39,7 @@ pub struct Global {
     /// Print one JSON document on standard output, for errors too
     #[arg(long, global = true)]
     pub json: bool,
-    /// The project; else that of the nearest neofn.toml, else `default`
+    /// The project; else the nearest neofn.toml's, else your last or only one
     #[arg(long, global = true, value_name = "NAME")]
     pub project: Option<ProjectName>,
     /// The node; else one that runs on this machine is found

@@ -1,5 +1,6 @@
 //! `neofn`, the one binary: the command line, the node behind `neofn up`, and the roles its children play.
 
+mod anchors;
 mod cli;
 mod commands;
 mod config;
@@ -9,6 +10,7 @@ mod diff;
 mod doctor;
 mod failure;
 mod hidden;
+mod last;
 mod paying;
 mod plan;
 mod project;

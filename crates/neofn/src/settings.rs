@@ -65,6 +65,16 @@ pub struct Settings {
         help_heading = "Secrets and other hosts"
     )]
     egress_ca: Option<PathBuf>,
+    /// A network of reverse proxies whose X-Forwarded-For says who calls, such as 10.1.0.0/16 or 127.0.0.1; may be given
+    /// several times
+    #[arg(
+        long = "trusted-proxy",
+        value_name = "CIDR",
+        env = "NEOFN_TRUSTED_PROXY",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<Cidr>,
     /// The file with the root key of secrets: 64 hexadecimal digits [default: one in the data directory]
     #[arg(
         long,
@@ -86,6 +96,10 @@ pub struct Settings {
 impl Settings {
     /// Puts what was given, here or else in the file, into the options of a node.
     pub fn apply(&self, file: &ConfigFile, options: &mut NodeOptions) {
+        options.trusted_proxies = given(&self.trusted_proxies, &file.trusted_proxy);
+        if let Some(rates) = &file.rates {
+            rates.apply(&mut options.rates);
+        }
         options.egress_allow = given(&self.egress_allow, &file.egress_allow);
         options.egress_ca = self.egress_ca.clone().or_else(|| file.egress_ca.clone());
         let key_file = self.secrets_key_file.as_ref().or(file.secrets_key_file.as_ref());

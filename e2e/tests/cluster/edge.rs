@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::{SOON, deploy, gateway};
-use neofn_testkit::{NatsConfig, NatsServer, eventually};
+use neofn_testkit::{NatsConfig, NatsServer, NodeProcess, eventually};
 use serde_json::json;
 
 const HELLO: &str = "export const handler = (e) => { console.log('hi'); return { hello: e.name ?? e.data?.name, type: e.type } }";
@@ -246,4 +246,48 @@ fn the_node_is_found_and_says_how_it_is() {
     let status = client.request(&format!("function.status.{id}"), "", none);
     assert_eq!(status["body"]["ready"], true, "{status}");
     assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn requests_are_counted_as_over_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start();
+    let config = dir.path().join("cluster.toml");
+    let text = format!(
+        "[nats]\nurl = {:?}\nworkers = \"embedded\"\n[rates]\nkey = 2\nproject = 4\n",
+        nats.url()
+    );
+    std::fs::write(&config, text).unwrap();
+    let args = ["--config", config.to_str().unwrap()];
+    let node = NodeProcess::start_in(&dir.path().join("data"), &args);
+    deploy(&node, "demo", "hello", HELLO, json!({"public": true}));
+    let made = node
+        .http()
+        .post("/api/v1/keys/demo", &json!({"name": "k", "scopes": ["invoke"]}));
+    let key = made.expect(201).json()["key"].as_str().unwrap().to_owned();
+    let mut client = Client::connect(&nats);
+    let mut ask =
+        |headers: &serde_json::Value| client.request("function.js.demo.hello", "{}", headers.clone());
+    let refused = |answer: serde_json::Value| {
+        assert_eq!(answer["body"]["code"], "NF0407", "{answer}");
+        assert_eq!(answer["headers"]["Nats-Service-Error-Code"], "429", "{answer}");
+        let wait = answer["headers"]["Retry-After"].as_str().unwrap();
+        assert!(wait.parse::<u64>().unwrap() > 1, "{answer}");
+    };
+    let with_key = json!({"Authorization": format!("Bearer {key}")});
+    for _ in 0..2 {
+        let answer = ask(&with_key);
+        assert_eq!(answer["body"]["success"], true, "{answer}");
+    }
+    refused(ask(&with_key));
+    // strangers have no address here: what they send counts for the project
+    for _ in 0..2 {
+        let answer = ask(&json!({}));
+        assert_eq!(answer["body"]["success"], true, "{answer}");
+    }
+    refused(ask(&json!({})));
+    // who runs the node is not counted
+    let operator = json!({"Authorization": format!("Bearer {}", node.key())});
+    let answer = ask(&operator);
+    assert_eq!(answer["body"]["success"], true, "{answer}");
 }

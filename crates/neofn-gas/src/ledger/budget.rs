@@ -58,10 +58,26 @@ impl Period {
             Self::Total => 0,
         }
     }
+    /// The first moment of the period that `at` lies in.
+    #[must_use]
+    pub const fn start(self, at: UnixMillis) -> UnixMillis {
+        let days = at.0.div_euclid(DAY_MS);
+        match self {
+            Self::Day => UnixMillis(days.saturating_mul(DAY_MS)),
+            Self::Month => UnixMillis((days - civil(days).1).saturating_mul(DAY_MS)),
+            Self::Total => UnixMillis(i64::MIN),
+        }
+    }
 }
 
-/// Months since the year 0 of the day `days` after 1970-01-01: civil-from-days by Howard Hinnant.
+/// Months since the year 0.
 const fn month(days: i64) -> i64 {
+    civil(days).0
+}
+
+/// Months since the year 0 of the day `days` after 1970-01-01, and the day in its month from 0 on: civil-from-days by
+/// Howard Hinnant.
+const fn civil(days: i64) -> (i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
@@ -69,7 +85,8 @@ const fn month(days: i64) -> i64 {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     // March is month 0 of its year here, so that twelve of them follow each other without a gap
-    (year_of_era + era * 400) * 12 + march_month
+    let day_of_month = day_of_year - (153 * march_month + 2) / 5;
+    ((year_of_era + era * 400) * 12 + march_month, day_of_month)
 }
 
 /// A limit.
@@ -211,6 +228,20 @@ mod tests {
         assert_eq!(index(11_016), index(10_988)); // 2000-02-29 and 2000-02-01
         assert_eq!(index(11_017), index(11_016) + 1);
         assert_eq!(index(-1), index(0) - 1);
+    }
+
+    #[test]
+    fn a_period_starts_at_its_first_moment_and_not_before() {
+        for days in [-400, -1, 0, 30, 31, 58, 59, 364, 365, 11_016, 11_017, 20_000] {
+            let at = UnixMillis(days * DAY_MS + 1_234);
+            for period in [Period::Day, Period::Month] {
+                let start = period.start(at);
+                assert!(start <= at);
+                assert_eq!(period.index(start), period.index(at), "{period:?} {days}");
+                let before = UnixMillis(start.0 - 1);
+                assert_eq!(period.index(before), period.index(at) - 1, "{period:?} {days}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What comes with every call beside its message: who calls, within which trace, and for how long.
 
 use super::status;
-use neofn_api::{Api, Principal};
-use neofn_types::{Error, FunctionKey, TraceContext};
+use neofn_api::{Api, Forwarded, Principal, Remote};
+use neofn_types::{Error, FunctionKey, ProjectName, TraceContext};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
@@ -12,6 +13,10 @@ use tonic::{Request, Status};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(pub(super) Instant);
 
+/// The other end of the connection; put beside the request where it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
 /// A call.
 pub(super) struct Caller {
     pub(super) who: Principal,
@@ -20,13 +25,20 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Of a request.
-    pub(super) async fn of<T>(api: &Api, request: &Request<T>) -> Result<Self, Status> {
+    /// Of a request about a project, which is counted.
+    pub(super) async fn of<T>(
+        api: &Api,
+        request: &Request<T>,
+        project: Option<&ProjectName>,
+    ) -> Result<Self, Status> {
         let metadata = request.metadata();
         let trace = trace(api, metadata);
         let who = api.principal(text(metadata, "authorization")).await;
+        let who = who.map_err(|e| status::plain(e, &trace))?;
+        let counted = api.count_request(&who, remote(api, request), project);
+        counted.map_err(|e| status::refuse(&e.into(), &trace))?;
         Ok(Self {
-            who: who.map_err(|e| status::plain(e, &trace))?,
+            who,
             trace,
             deadline: request.extensions().get().copied(),
         })
@@ -48,6 +60,35 @@ pub(super) fn trace(api: &Api, metadata: &MetadataMap) -> TraceContext {
         || TraceContext::start(api.entropy()),
         |outer| outer.child(api.entropy()),
     )
+}
+
+/// Where a call comes from; none in tests that have no connection.
+fn remote<T>(api: &Api, request: &Request<T>) -> Option<Remote> {
+    let Peer(connected) = *request.extensions().get::<Peer>()?;
+    let metadata = request.metadata();
+    let named = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    let values = metadata.get_all("x-forwarded-for").iter();
+    // a value that is no text ends the chain where it stands
+    let hops: Vec<&str> = values.map(|v| v.to_str().unwrap_or("?")).collect();
+    let hops = (!hops.is_empty()).then(|| hops.join(","));
+    let forwarded = Forwarded {
+        x_forwarded_for: hops.as_deref(),
+        by_anyone: named.iter().any(|name| metadata.contains_key(*name)),
+    };
+    Some(api.remote(connected.ip(), forwarded))
+}
+
+/// The project of a function's name; none when the name is none, which is refused where it is used.
+pub(super) fn project_of(name: &str) -> Option<ProjectName> {
+    function_key(name).ok().map(|key| key.project)
+}
+
+/// A project that is named, or the default one.
+pub(super) fn project_in(name: &str) -> Option<ProjectName> {
+    if name.is_empty() {
+        return Some(ProjectName::default_project());
+    }
+    name.parse().ok()
 }
 
 /// Metadata that is text.

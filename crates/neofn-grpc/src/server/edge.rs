@@ -1,7 +1,7 @@
 //! From a request to the service that it names, and what happens around every call: the deadline, the bounds of its
 //! message, and credentials before a large one is read.
 
-use super::call::{Deadline, text, too_late, trace};
+use super::call::{Deadline, Peer, text, too_late, trace};
 use super::deadline;
 use super::service::Functions;
 use super::slow::Impatient;
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use neofn_api::{Api, Principal, json};
 use neofn_types::{Code, Error};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,14 @@ impl Edge {
     }
 
     /// Answers one call.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Option<SocketAddr>,
+    ) -> Result<Response<Body>, Infallible> {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
         let Ok(timeout) = deadline::timeout(request.headers()) else {
             let message = "`grpc-timeout` is not up to eight digits and one of H, M, S, m, u and n";
             return Ok(Status::invalid_argument(message).into_http());

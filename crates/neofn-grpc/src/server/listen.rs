@@ -97,6 +97,7 @@ impl Bound {
                     tls: self.tls.clone(),
                     handshake_time_max: self.options.handshake_time_max,
                     watcher: graceful.watcher(),
+                    peer: None,
                     permit,
                 };
                 tokio::spawn(connection.run(builder.clone(), stream));
@@ -139,11 +140,13 @@ struct Connection {
     tls: Option<Acceptor>,
     handshake_time_max: Duration,
     watcher: Watcher,
+    peer: Option<SocketAddr>,
     permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
     async fn run(mut self, builder: http2::Builder<TokioExecutor>, stream: TcpStream) {
+        self.peer = stream.peer_addr().ok();
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(error = %e, "TCP_NODELAY");
         }
@@ -161,10 +164,10 @@ impl Connection {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let edge = self.edge;
+        let (edge, peer) = (self.edge, self.peer);
         let answer = service_fn(move |request| {
             let edge = edge.clone();
-            async move { edge.answer(request).await }
+            async move { edge.answer(request, peer).await }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), answer);
         if let Err(e) = self.watcher.watch(connection).await {

@@ -1,6 +1,6 @@
 //! The calls of `FunctionService`, one after the other.
 
-use super::call::{Caller, function_key, text, too_late};
+use super::call::{Caller, function_key, project_in, project_of, text, too_late};
 use super::{convert, status};
 use crate::pb;
 use crate::pb::execute_function_response::Result as Outcome;
@@ -44,7 +44,8 @@ impl pb::function_service_server::FunctionService for Functions {
         &self,
         request: Request<pb::ExecuteFunctionRequest>,
     ) -> Answer<pb::ExecuteFunctionResponse> {
-        let mut caller = Caller::of(&self.api, &request).await?;
+        let mut caller =
+            Caller::of(&self.api, &request, project_of(&request.get_ref().name).as_ref()).await?;
         let key = text(request.metadata(), "idempotency-key").map(str::to_owned);
         let traced = request.metadata().contains_key("traceparent");
         let message = request.into_inner();
@@ -73,7 +74,7 @@ impl pb::function_service_server::FunctionService for Functions {
     }
 
     async fn deploy(&self, request: Request<pb::DeployRequest>) -> Answer<pb::DeployResponse> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(&self.api, &request, project_of(&request.get_ref().name).as_ref()).await?;
         let message = request.into_inner();
         let key = ask!(caller, function_key(&message.name));
         let deploy = ask!(caller, convert::deployment(key.function.to_string(), message));
@@ -87,7 +88,7 @@ impl pb::function_service_server::FunctionService for Functions {
     }
 
     async fn get_function(&self, request: Request<pb::GetFunctionRequest>) -> Answer<pb::Function> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(&self.api, &request, project_of(&request.get_ref().name).as_ref()).await?;
         let key = ask!(caller, function_key(&request.into_inner().name));
         let found = ask!(caller, self.api.function(&caller.who, &key).await);
         Ok(Response::new(convert::function(found.function)))
@@ -97,7 +98,12 @@ impl pb::function_service_server::FunctionService for Functions {
         &self,
         request: Request<pb::ListFunctionsRequest>,
     ) -> Answer<pb::ListFunctionsResponse> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(
+            &self.api,
+            &request,
+            project_in(&request.get_ref().project).as_ref(),
+        )
+        .await?;
         let message = request.into_inner();
         let named = given(message.project).unwrap_or_else(|| "default".to_owned());
         let project = ask!(caller, neofn_api::project_name(&named));
@@ -116,7 +122,7 @@ impl pb::function_service_server::FunctionService for Functions {
     type LogsStream = Pin<Box<dyn Stream<Item = Result<pb::LogEntry, Status>> + Send>>;
 
     async fn logs(&self, request: Request<pb::LogsRequest>) -> Answer<Self::LogsStream> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(&self.api, &request, project_of(&request.get_ref().name).as_ref()).await?;
         let message = request.into_inner();
         let key = ask!(caller, function_key(&message.name));
         let query = LogQuery {
@@ -153,7 +159,7 @@ impl pb::function_service_server::FunctionService for Functions {
     }
 
     async fn get_invocation(&self, request: Request<pb::GetInvocationRequest>) -> Answer<pb::Invocation> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(&self.api, &request, None).await?;
         let id = request.into_inner().id;
         let found = ask!(caller, self.api.invocation(&caller.who, &id).await);
         Ok(Response::new(convert::invocation(found)))
@@ -163,7 +169,7 @@ impl pb::function_service_server::FunctionService for Functions {
         &self,
         request: Request<pb::ListInvocationsRequest>,
     ) -> Answer<pb::ListInvocationsResponse> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(&self.api, &request, project_of(&request.get_ref().name).as_ref()).await?;
         let message = request.into_inner();
         let key = ask!(caller, function_key(&message.name));
         let query = InvocationQuery {
@@ -182,7 +188,12 @@ impl pb::function_service_server::FunctionService for Functions {
         &self,
         request: Request<pb::PublishEventsRequest>,
     ) -> Answer<pb::PublishEventsResponse> {
-        let caller = Caller::of(&self.api, &request).await?;
+        let caller = Caller::of(
+            &self.api,
+            &request,
+            request.get_ref().project.parse().ok().as_ref(),
+        )
+        .await?;
         let message = request.into_inner();
         let named = given(message.project);
         let project = ask!(caller, self.api.project_of(&caller.who, named.as_deref()));

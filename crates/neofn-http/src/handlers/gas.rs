@@ -82,7 +82,10 @@ pub(crate) async fn statement(
             Ok(encode::json(StatusCode::OK, &answer))
         }
         Some("csv") => {
-            let text = edge.api().gas_statement_csv(who, &project, cursor).await?;
+            let text = edge
+                .api()
+                .gas_statement_csv(who, &project, params.limit, cursor)
+                .await?;
             Ok(encode::bytes_answer(
                 StatusCode::OK,
                 "text/csv; charset=utf-8",

@@ -12,7 +12,7 @@ use neofn_api::{Action, json};
 use neofn_types::{Code, Error, ProjectName};
 use neofn_wire::{
     Problem, RootKeyRequest, SecretDone, SecretList, SecretPut, SecretRollback, SecretVersionList,
-    SecretVersions, SecretView, VaultView,
+    SecretVersions, SecretView, SecretsRewrapped, VaultView,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -216,6 +216,22 @@ pub(crate) async fn rotate(
     SecretPath(project, name): SecretPath,
 ) -> Result<Response, Refusal> {
     let answer = edge.api().rotate_secret(&caller.who, &project, &name).await?;
+    Ok(encode::json(StatusCode::OK, &answer))
+}
+
+/// Puts every value of a project under a new key; what was under the old one and is not kept any more opens for nobody.
+#[utoipa::path(post, path = "/api/v1/projects/{project}/rewrap", tag = "secrets",
+    params(("project" = String, Path)),
+    responses(
+        (status = 200, description = "Under the new key", body = SecretsRewrapped),
+        (status = "default", description = "Not all; ask again", body = Problem, content_type = "application/problem+json"),
+    ), security(("key" = [])))]
+pub(crate) async fn rewrap(
+    State(edge): State<Edge>,
+    caller: Caller,
+    ProjectPath(project): ProjectPath,
+) -> Result<Response, Refusal> {
+    let answer = edge.api().rewrap_secrets(&caller.who, &project).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
 

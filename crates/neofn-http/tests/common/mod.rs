@@ -14,7 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use neofn_api::{Action, Api, ApiOptions, NodeFacts, RateLimits};
+use neofn_api::{Action, Api, ApiOptions, NodeFacts, Proxies, RateLimits};
 use neofn_engine::port::{Compile, CompileRefusal, CompiledSource, Positions, Source};
 use neofn_engine::{Engine, EngineOptions, Ports};
 use neofn_http::{Edge, EdgeService};
@@ -258,6 +258,7 @@ impl World {
             members: store.clone(),
             policies: Policies::built_in(Action::DECLARED).unwrap(),
             rates: RateLimits::default(),
+            proxies: Proxies::default(),
             vault: None,
             clock: clock.clone(),
             entropy,

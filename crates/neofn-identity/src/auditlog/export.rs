@@ -79,8 +79,44 @@ pub struct Verified {
     pub root: Hash,
     /// Checkpoints whose signature and root hold; the sizes.
     pub checkpoints: Vec<u64>,
-    /// Anchors with the root that the chain must show: size, root, transaction, block.
+    /// Anchors that the export claims, with the root that the chain must show: size, root, transaction, block.
     pub anchors: Vec<(u64, Hash, Hash256, u64)>,
+    /// The root of the first `n` entries at place `n`.
+    roots: Vec<Hash>,
+}
+impl Verified {
+    /// Whether the log has a root that somebody read elsewhere, on the chain or in a witness's notes: that alone shows
+    /// that nothing was cut off or written anew by who has the key.
+    pub fn agrees(&self, size: u64, root: &Hash) -> Result<(), Disagreement> {
+        let known = usize::try_from(size).ok().and_then(|n| self.roots.get(n));
+        match known {
+            None => Err(Disagreement::CutOff {
+                size,
+                entries: self.entries,
+            }),
+            Some(known) if known == root => Ok(()),
+            Some(_) => Err(Disagreement::Other { size }),
+        }
+    }
+}
+
+/// A root from elsewhere that the export does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Disagreement {
+    /// Entries are missing at the end.
+    #[error("a root is known of {size} entries, but there are {entries}: the end was cut off")]
+    CutOff {
+        /// Of the root.
+        size: u64,
+        /// Of the export.
+        entries: u64,
+    },
+    /// Other entries.
+    #[error("the first {size} entries are not those of the root that is known")]
+    Other {
+        /// Of the root.
+        size: u64,
+    },
 }
 
 /// Why an export does not verify, with the line.
@@ -193,6 +229,7 @@ pub fn verify_export<'a>(
         root: tree.root(),
         checkpoints,
         anchors,
+        roots,
     })
 }
 
@@ -272,5 +309,25 @@ mod tests {
         assert!(check(&lines, &other).is_err());
         assert!(check(&lines[1..], &key).is_err());
         assert!(check(&[], &key).is_err());
+    }
+
+    #[test]
+    fn a_root_from_elsewhere_finds_what_signatures_cannot() {
+        let (key, lines) = export(8);
+        let whole = check(&lines, &key).unwrap();
+        let known = whole.root;
+        assert_eq!(whole.agrees(8, &known), Ok(()));
+        assert_eq!(whole.agrees(8, &[9; 32]), Err(Disagreement::Other { size: 8 }));
+        // the header, two entries and the checkpoint over them: signed, and shorter than it was
+        let cut: Vec<String> = [&lines[0], &lines[1], &lines[2], &lines[10]]
+            .into_iter()
+            .cloned()
+            .collect();
+        let cut = check(&cut, &key).unwrap();
+        assert_eq!((cut.entries, cut.checkpoints.as_slice()), (2, [2].as_slice()));
+        assert_eq!(
+            cut.agrees(8, &known),
+            Err(Disagreement::CutOff { size: 8, entries: 2 })
+        );
     }
 }

@@ -10,7 +10,7 @@ mod service;
 
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogVerifier};
 pub use entry::{Leaf, LoggedEntry};
-pub use export::{Export, ExportError, ExportLine, Verified, verify_export};
+pub use export::{Disagreement, Export, ExportError, ExportLine, Verified, verify_export};
 pub use merkle::{
     Hash, MerkleError, Nodes, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, root,
     verify_consistency, verify_inclusion,

@@ -6,27 +6,36 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
+mod spelled;
+
 /// A form that is shorter than this stands in text by chance.
 const PATTERN_BYTES_MIN: usize = 6;
+/// Strings of JSON within each other that a value is looked for in.
+const NESTED_MAX: u32 = 5;
+/// A longer value is looked for in its compact forms alone: spelled out byte by byte it would fill the memory.
+const SPELLED_BYTES_MAX: usize = 4 << 10;
 
 /// Every form of a value, each once.
 pub(super) fn of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
-    let mut forms = plain(value);
+    let mut forms: BTreeSet<Vec<u8>> = plain(value).into_iter().collect();
     let reversed: Vec<u8> = value.iter().rev().copied().collect();
-    forms.push(reversed);
+    forms.insert(reversed);
     if let Ok(text) = std::str::from_utf8(value) {
-        forms.push(text.chars().rev().collect::<String>().into_bytes());
+        forms.insert(text.chars().rev().collect::<String>().into_bytes());
     }
+    // deeper, only what every writer has to escape: an answer that shows an error that shows JSON within JSON
+    let deeper: Vec<Vec<u8>> = forms.iter().flat_map(|f| nested(f)).collect();
     // JSON in a string of JSON, as logs have it
-    let escaped: Vec<Vec<u8>> = forms.iter().flat_map(|f| json(f)).collect();
-    let twice: Vec<Vec<u8>> = escaped.iter().flat_map(|f| json(f)).collect();
+    let escaped: BTreeSet<Vec<u8>> = forms.iter().flat_map(|f| json(f)).collect();
+    let twice: BTreeSet<Vec<u8>> = escaped.iter().flat_map(|f| json(f)).collect();
     forms.extend(escaped);
     forms.extend(twice);
-    let all: BTreeSet<Vec<u8>> = forms
+    forms.extend(deeper);
+    forms
         .into_iter()
         .filter(|form| form.len() >= PATTERN_BYTES_MIN)
-        .collect();
-    all.into_iter().map(Zeroizing::new).collect()
+        .map(Zeroizing::new)
+        .collect()
 }
 
 fn plain(value: &[u8]) -> Vec<Vec<u8>> {
@@ -36,9 +45,29 @@ fn plain(value: &[u8]) -> Vec<Vec<u8>> {
         hex::encode_upper(value).into_bytes(),
         decimal(value),
     ];
-    forms.extend(base64(value));
-    forms.extend(percent(value));
+    let inner = base64(value);
+    let percent = percent(value);
+    if value.len() <= SPELLED_BYTES_MAX {
+        forms.extend(spelled::of(value));
+        // an encoding of an encoding, as headers and links have it
+        forms.extend(inner.iter().flat_map(|form| base64(form)));
+        forms.extend(percent.iter().map(|form| replaced(form, b'%', b"%25")));
+    }
+    forms.extend(inner);
+    forms.extend(percent);
     forms
+}
+
+fn replaced(form: &[u8], byte: u8, by: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(form.len());
+    for &b in form {
+        if b == byte {
+            out.extend_from_slice(by);
+        } else {
+            out.push(b);
+        }
+    }
+    out
 }
 
 /// As an array of bytes is written.
@@ -108,15 +137,43 @@ fn lower_escapes(text: &str) -> String {
         .collect()
 }
 
+/// Three and more strings of JSON within each other.
+fn nested(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    let Ok(mut text) = String::from_utf8(value.to_vec()) else {
+        return forms;
+    };
+    for depth in 1..=NESTED_MAX {
+        let Some(escaped) = least(&text) else { return forms };
+        if escaped == text {
+            return forms;
+        }
+        text = escaped;
+        if depth > 2 {
+            forms.push(text.clone().into_bytes());
+        }
+    }
+    forms
+}
+
+/// As a string of JSON has it, without its quotes.
+fn least(text: &str) -> Option<String> {
+    let quoted = serde_json::to_string(text).ok()?;
+    quoted.get(1..quoted.len().checked_sub(1)?).map(str::to_owned)
+}
+
 /// As JSON writers escape it: as little as possible, with slashes, and without anything that is not ASCII.
 fn json(value: &[u8]) -> Vec<Vec<u8>> {
+    let plain = |b: &u8| (0x20..0x7f).contains(b) && !b"\"\\/<>&'".contains(b);
+    if value.iter().all(plain) {
+        return Vec::new();
+    }
     let Ok(text) = std::str::from_utf8(value) else {
         return Vec::new();
     };
-    let Ok(least) = serde_json::to_string(text) else {
+    let Some(least) = least(text) else {
         return Vec::new();
     };
-    let least = least.get(1..least.len().saturating_sub(1)).unwrap_or_default();
     let mut forms = vec![least.as_bytes().to_vec(), least.replace('/', "\\/").into_bytes()];
     for upper in [false, true] {
         let mut ascii = String::new();

@@ -63,6 +63,101 @@ fn every_encoding_of_the_canary_is_found() {
 }
 
 #[test]
+fn what_is_spelled_out_is_found_too() {
+    let s = scrubber(CANARY.as_bytes());
+    let units = |upper: bool| {
+        let one = |u: u16| {
+            if upper {
+                format!("\\u{u:04X}")
+            } else {
+                format!("\\u{u:04x}")
+            }
+        };
+        CANARY.encode_utf16().map(one).collect::<String>()
+    };
+    let bytes = |form: fn(u8) -> String, between: &str| {
+        let all: Vec<String> = CANARY.bytes().map(form).collect();
+        all.join(between)
+    };
+    let chars = |form: fn(u32) -> String| CANARY.chars().map(|c| form(u32::from(c))).collect::<String>();
+    let places: Vec<String> = CANARY
+        .bytes()
+        .enumerate()
+        .map(|(i, b)| format!("\"{i}\":{b}"))
+        .collect();
+    let percent = "c4nary%2F%22K%C3%B6%26%3D%2B%20%3Cx%3E'%5C%C3%A9%F0%9F%98%80%0A!";
+    let forms = [
+        units(false),
+        units(true),
+        serde_json::to_string(&units(false)).unwrap(),
+        bytes(|b| format!("\\x{b:02x}"), ""),
+        bytes(|b| format!("\\x{b:02X}"), ""),
+        bytes(|b| format!("{b:02x}"), ":"),
+        bytes(|b| format!("{b:02X}"), " "),
+        bytes(|b| format!("{b:02x}"), "-"),
+        bytes(|b| b.to_string(), ", "),
+        chars(|c| format!("&#{c};")),
+        chars(|c| format!("&#x{c:x};")),
+        chars(|c| format!("&#x{c:X};")),
+        CANARY
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+            .replace('\'', "&#39;"),
+        percent.replace('%', "%25"),
+        STANDARD.encode(STANDARD.encode(CANARY)),
+        STANDARD.encode(format!("Bearer {}", STANDARD.encode(format!("user:{CANARY}:x")))),
+        CANARY.to_uppercase(),
+        format!("{{{}}}", places.join(",")),
+    ];
+    for form in forms {
+        let around = format!("before {form} after");
+        let clean = s.text(&around);
+        assert!(
+            clean.starts_with("before ") && clean.ends_with(" after"),
+            "{clean}"
+        );
+        assert!(clean.contains("[secret TOKEN]"), "{form} -> {clean}");
+        assert!(clean.len() < 80.max(form.len() / 3), "{form} -> {clean}");
+    }
+    let mut nested = CANARY.to_owned();
+    for depth in 1..=5 {
+        nested = serde_json::to_string(&nested).unwrap();
+        nested = nested[1..nested.len() - 1].to_owned();
+        assert_eq!(s.text(&nested), "[secret TOKEN]", "{depth}");
+    }
+    // a typed array of it is no result of a function: the mark cannot stand in the middle of numbers
+    assert!(s.json(format!("{{{}}}", places.join(",")).as_bytes()).is_none());
+}
+
+#[test]
+fn base32_is_found_wherever_it_begins() {
+    // RFC 4648, section 10, and the same text within another
+    let s = scrubber(b"foobar");
+    assert_eq!(s.text("MZXW6YTBOI======"), "[secret TOKEN]I======");
+    assert!(s.find(b"mzxw6ytboi").is_some());
+    // base32 of `xfoobary`, `xxfoobary`, `xxxfoobary`, `xxxxfoobary`
+    for text in [
+        "PBTG633CMFZHS===",
+        "PB4GM33PMJQXE6I=",
+        "PB4HQZTPN5RGC4TZ",
+        "PB4HQ6DGN5XWEYLSPE======",
+    ] {
+        assert!(s.find(text.as_bytes()).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_long_value_is_found_and_costs_bounded_memory() {
+    let value = vec![b'v'; 16 << 10];
+    let forms = encodings::of(&value);
+    let bytes: usize = forms.iter().map(|f| f.len()).sum();
+    assert!(bytes < 1 << 20, "{bytes}");
+    assert!(scrubber(&value).find(hex::encode(&value).as_bytes()).is_some());
+}
+
+#[test]
 fn other_text_is_left_as_it_is() {
     let s = scrubber(CANARY.as_bytes());
     for text in ["", "c4nary", "nothing here", "[secret OTHER]", "\u{1F600}"] {

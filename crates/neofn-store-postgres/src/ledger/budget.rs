@@ -135,11 +135,27 @@ pub(super) async fn set(conn: &mut PgConnection, budget: &Budget, at: UnixMillis
             ..old
         },
         None => BudgetRow {
+            spent: spent_before(conn, budget, at).await?,
             held: open_holds(conn, budget).await?,
             ..BudgetRow::new(budget.clone(), at)
         },
     };
     save(conn, &row).await
+}
+
+/// What was spent in this period before there was the budget: it is of the period, and not of the time since it was set.
+async fn spent_before(conn: &mut PgConnection, budget: &Budget, at: UnixMillis) -> Result<Datoshi, Fault> {
+    let sum: i64 = sqlx::query_scalar(
+        "SELECT least(coalesce(sum(t.amount), 0), 9223372036854775807)::bigint FROM ledger_transfer t \
+         JOIN ledger_account a ON a.aid = t.debit WHERE a.name = $1 AND t.hold IS NOT NULL AND t.purpose IN (1, 2, 5) \
+         AND t.at >= $3 AND ($2 = '' OR t.function = $2)",
+    )
+    .bind(Account::Project(budget.project.clone()).to_string())
+    .bind(name(budget.function.as_ref()))
+    .bind(budget.period.start(at).0)
+    .fetch_one(conn)
+    .await?;
+    Ok(Datoshi(sum))
 }
 
 /// What holds have set aside already that a new budget counts from now on.

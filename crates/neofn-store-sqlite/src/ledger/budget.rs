@@ -120,11 +120,28 @@ pub(super) fn set(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<
             ..old
         },
         None => BudgetRow {
+            spent: spent_before(conn, budget, at)?,
             held: open_holds(conn, budget)?,
             ..BudgetRow::new(budget.clone(), at)
         },
     };
     save(conn, &row)
+}
+
+/// What was spent in this period before there was the budget: it is of the period, and not of the time since it was set.
+fn spent_before(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<Datoshi, Fault> {
+    let account = neofn_gas::ledger::Account::Project(budget.project.clone()).to_string();
+    let sum: i64 = conn
+        .prepare_cached(
+            "SELECT coalesce(sum(t.amount), 0) FROM ledger_transfer t JOIN ledger_account a ON a.aid = t.debit \
+             WHERE a.name = ?1 AND t.hold IS NOT NULL AND t.purpose IN (1, 2, 5) AND t.at >= ?3 \
+             AND (?2 = '' OR t.function = ?2)",
+        )?
+        .query_row(
+            params![account, name(budget.function.as_ref()), budget.period.start(at).0],
+            |r| r.get(0),
+        )?;
+    Ok(Datoshi(sum))
 }
 
 /// What holds have set aside already that a new budget counts from now on.

@@ -217,7 +217,33 @@ pub async fn budgets_stop_and_warn<H: Harness>() {
     let tomorrow = store.budgets(&name, UnixMillis(86_400_000)).await.unwrap();
     assert_eq!(tomorrow[0].spent, Datoshi(0));
     assert!(store.remove_budget(budget.clone()).await.unwrap());
-    assert!(!store.remove_budget(budget).await.unwrap());
+    assert!(!store.remove_budget(budget.clone()).await.unwrap());
+    // a budget is of the period, not of the time since it was set: taking it away and back forgets nothing
+    let of = |period, function: Option<&str>| Budget {
+        period,
+        function: function.map(|f| f.parse().unwrap()),
+        ..budget.clone()
+    };
+    let (now, later) = (UnixMillis(2), UnixMillis(86_400_000));
+    for (budget, at, spent) in [
+        (of(Period::Day, None), now, 100),
+        (of(Period::Month, None), later, 100),
+        (of(Period::Total, None), later, 100),
+        (of(Period::Total, Some("nobody")), now, 0),
+        (of(Period::Day, Some("nobody")), later, 0),
+    ] {
+        store.set_budget(budget.clone(), at).await.unwrap();
+        let rows = store.budgets(&name, at).await.unwrap();
+        let row = rows
+            .iter()
+            .find(|r| (&r.budget.function, r.budget.period) == (&budget.function, budget.period));
+        assert_eq!(row.unwrap().spent, Datoshi(spent), "{budget:?}");
+        assert!(store.remove_budget(budget).await.unwrap());
+    }
+    let tomorrow = of(Period::Day, None);
+    store.set_budget(tomorrow.clone(), later).await.unwrap();
+    assert_eq!(store.budgets(&name, later).await.unwrap()[0].spent, Datoshi(0));
+    assert!(store.remove_budget(tomorrow).await.unwrap());
     drop(store);
     if let Ok(store) = Arc::try_unwrap(opened) {
         harness.stop(store).await;

@@ -13,7 +13,7 @@ pub struct Login {
     /// The account in it; else its default
     #[arg(long, value_name = "ADDRESS")]
     pub account: Option<String>,
-    /// A file that holds the wallet's password alone; else it is taken from `NEOFN_WALLET_PASSWORD`
+    /// A file that holds the wallet's password alone; else it is taken from `NEOFN_WALLET_PASSWORD`, or asked for
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }

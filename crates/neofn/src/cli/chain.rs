@@ -369,7 +369,7 @@ pub struct Tx {
     /// The account in the wallet; else its default
     #[arg(long, value_name = "ADDRESS", requires = "cosign")]
     pub account: Option<String>,
-    /// A file that holds the wallet's password alone; else it is taken from `NEOFN_WALLET_PASSWORD`
+    /// A file that holds the wallet's password alone; else it is taken from `NEOFN_WALLET_PASSWORD`, or asked for
     #[arg(long, value_name = "FILE", requires = "cosign")]
     pub password_file: Option<PathBuf>,
     /// How many to list

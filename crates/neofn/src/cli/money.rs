@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use neofn_node::BankChoice;
 use neofn_types::{Datoshi, FunctionName, parse_duration_ms};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Datoshi per million units: 100 GAS for a single one.
@@ -99,9 +100,9 @@ pub struct Statement {
     /// A table for spreadsheets
     #[arg(long)]
     pub csv: bool,
-    /// How many lines
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub limit: u32,
+    /// How many lines, newest first [default: 50, or all of a table]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: Option<u32>,
 }
 
 /// `neofn gas limits`
@@ -232,6 +233,34 @@ pub struct AuditVerify {
     /// The log's public key, as it was shown when you trusted it; without one, only damage is found
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// A root that you read on the chain yourself: the log must have as many entries, and this root; may be repeated
+    #[arg(long = "root", value_name = "SIZE:HEX")]
+    pub roots: Vec<KnownRoot>,
+    /// Nodes of the chain, to read there whether the roots that the export claims were written
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub chain: Vec<String>,
+}
+
+/// A root that somebody read elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownRoot {
+    /// Of so many entries.
+    pub size: u64,
+    /// Which.
+    pub root: [u8; 32],
+}
+impl FromStr for KnownRoot {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a number of entries, a colon and 64 hexadecimal digits";
+        let (size, digits) = text.split_once(':').ok_or(WRONG)?;
+        let mut root = [0; 32];
+        hex::decode_to_slice(digits, &mut root).map_err(|_| WRONG)?;
+        Ok(Self {
+            size: size.parse().map_err(|_| WRONG)?,
+            root,
+        })
+    }
 }
 
 /// `neofn backup`

@@ -6,6 +6,22 @@ use neofn_types::SecretName;
 /// `neofn secrets …`
 #[derive(Debug, Subcommand)]
 pub enum Secrets {
+    /// What is about a project.
+    #[command(flatten)]
+    OfProject(OfProject),
+    /// Show whether the node's secrets are sealed
+    Status,
+    /// Make the node forget the root key
+    Seal,
+    /// Give the node the root key or its passphrase, from standard input or a prompt
+    Unseal(RootKey),
+    /// Put every project's key under a new root key or passphrase, from standard input or a prompt
+    RotateRoot(RootKey),
+}
+
+/// `neofn secrets …` of a project.
+#[derive(Debug, Subcommand)]
+pub enum OfProject {
     /// Set the value of a secret, from standard input or a prompt
     Set(Set),
     /// Change where a secret may go, who may use it and how long it lives, and not its value
@@ -16,7 +32,7 @@ pub enum Secrets {
     Versions(SecretArg),
     /// Make the value of an earlier version the newest
     Rollback(SecretRollbackArgs),
-    /// Begin the rotation that the secret's policy says
+    /// Begin the rotation that the secret's policy says, or set the new value that comes by standard input
     Rotate(SecretArg),
     /// Take a secret out of use
     Delete(SecretArg),
@@ -24,12 +40,8 @@ pub enum Secrets {
     Undelete(SecretVersionArgs),
     /// Erase versions, or a whole secret, for good
     Destroy(Destroy),
-    /// Show whether the node's secrets are sealed
-    Status,
-    /// Make the node forget the root key
-    Seal,
-    /// Give the node the root key or its passphrase, from standard input or a prompt
-    Unseal(Unseal),
+    /// Put every value of the project under a new key; what was under the old one opens for nobody
+    Rewrap,
 }
 
 /// A secret.
@@ -116,9 +128,9 @@ pub struct Destroy {
     pub all: bool,
 }
 
-/// `neofn secrets unseal`
+/// `neofn secrets unseal`, `neofn secrets rotate-root`
 #[derive(Debug, Args)]
-pub struct Unseal {
+pub struct RootKey {
     /// A passphrase instead of 64 hexadecimal digits
     #[arg(long)]
     pub passphrase: bool,

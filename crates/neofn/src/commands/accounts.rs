@@ -4,13 +4,14 @@ use crate::cli::Global;
 use crate::cli::accounts::Login;
 use crate::failure::{Exit, Failure};
 use crate::ui::{Tone, Ui};
-use crate::{context, session, wallet};
+use crate::{context, last, session, wallet};
 use neofn_chain::sign_in::canonical;
 use neofn_wire::LoginRequest;
 
 /// Signs a challenge with a wallet's key and keeps the session.
 pub fn login(global: &Global, ui: &Ui, args: &Login) -> Result<Exit, Failure> {
     let key = wallet::key(
+        ui,
         &args.wallet,
         args.account.as_deref(),
         args.password_file.as_deref(),
@@ -76,6 +77,7 @@ pub fn logout(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
     };
     // here it ends whatever the node says
     let was = session::forget(&found.url)?;
+    last::forget(&found.url);
     let ended = ended? || was;
     if ui.json {
         ui.document(&serde_json::json!({"success": ended}));

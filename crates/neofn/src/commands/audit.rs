@@ -2,10 +2,10 @@
 
 use crate::cli::Global;
 use crate::cli::money::{Audit, AuditVerify};
-use crate::context;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
+use crate::{anchors, context};
 use neofn_client::{Client, Page};
 use neofn_identity::auditlog::{LogVerifier, Verified, verify_export};
 use neofn_types::Code;
@@ -23,6 +23,8 @@ struct Shown {
     key: String,
     checkpoints: usize,
     anchors: Vec<Anchor>,
+    /// Roots that were given, all of which are its own.
+    roots_given: usize,
     whole: bool,
 }
 #[derive(Serialize)]
@@ -31,16 +33,22 @@ struct Anchor {
     root: String,
     transaction: String,
     height: u64,
+    /// Whether the chain was asked and has it; else the export claims it.
+    checked: bool,
+    /// Who wrote it there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// Runs `neofn audit`.
 pub fn run(global: &Global, ui: &Ui, args: &Audit) -> Result<Exit, Failure> {
     match args {
         Audit::Ls(args) => {
-            let list = context::client(global)?.audit(&Page {
+            let page = Page {
                 limit: Some(args.limit),
                 ..Page::default()
-            })?;
+            };
+            let list = context::client(global)?.audit(&page, global.project.as_ref())?;
             if ui.json {
                 ui.document(&list);
                 return Ok(Exit::Done);
@@ -102,10 +110,11 @@ pub fn check(text: &str, key: Option<&str>) -> Result<Verified, Failure> {
             })?),
             None => None,
         };
-    verify_export(text.lines(), key.as_ref()).map_err(|e| {
-        let info = Code::AuditBroken.info();
-        Failure::new(Code::AuditBroken, e.to_string(), info.cure)
-    })
+    verify_export(text.lines(), key.as_ref()).map_err(broken)
+}
+
+fn broken(why: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::AuditBroken, why.to_string(), "")
 }
 
 fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure> {
@@ -114,6 +123,13 @@ fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure>
         None => export(&context::client(global)?)?,
     };
     let verified = check(&text, args.key.as_deref())?;
+    for known in &args.roots {
+        verified.agrees(known.size, &known.root).map_err(broken)?;
+    }
+    let writers = match args.chain.as_slice() {
+        [] => None,
+        urls => Some(anchors::check(urls, &verified.anchors)?),
+    };
     // what no signature covers may have been cut off or added
     let whole = verified.entries == 0 || verified.checkpoints.contains(&verified.entries);
     let shown = Shown {
@@ -124,13 +140,17 @@ fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure>
         anchors: verified
             .anchors
             .into_iter()
-            .map(|(size, root, tx, height)| Anchor {
+            .enumerate()
+            .map(|(n, (size, root, tx, height))| Anchor {
                 size,
                 root: hex::encode(root),
                 transaction: tx.to_string(),
                 height,
+                checked: writers.is_some(),
+                by: writers.as_ref().and_then(|w| w.get(n)).map(ToString::to_string),
             })
             .collect(),
+        roots_given: args.roots.len(),
         whole,
     };
     let exit = if whole { Exit::Done } else { Exit::Failed };
@@ -145,16 +165,33 @@ fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure>
         row("signed by", shown.key),
         row("signatures that hold", shown.checkpoints.to_string()),
     ];
+    rows.extend(args.roots.iter().map(|known| {
+        row(
+            &format!("root of {} that you gave", known.size),
+            "it is this log's".to_owned(),
+        )
+    }));
+    let claims = shown.anchors.iter().any(|a| !a.checked);
     for anchor in shown.anchors {
-        rows.push(row(
-            &format!("root of {} on chain", anchor.size),
-            format!(
-                "{} in block {}: {}",
-                anchor.transaction, anchor.height, anchor.root
+        let place = format!(
+            "{} in block {}: {}",
+            anchor.transaction, anchor.height, anchor.root
+        );
+        rows.push(match anchor.by {
+            Some(by) => row(
+                &format!("root of {} on chain", anchor.size),
+                format!("{place}, by {by}"),
             ),
-        ));
+            None => row(&format!("root of {} claims to be on chain", anchor.size), place),
+        });
     }
     ui.out(&render::table(&["AUDIT LOG", ""], &rows));
+    if claims && args.roots.is_empty() {
+        ui.note(
+            "what is on chain was not asked: read the transactions yourself and give their roots with --root SIZE:HEX, or \
+             name a node of the chain with --chain",
+        );
+    }
     if args.key.is_none() {
         ui.note("compare the key with the one that you trusted first, or give it with --key");
     }

@@ -12,15 +12,27 @@ use neofn_client::{Client, Page};
 use neofn_types::{Code, ProjectName};
 use neofn_wire::{GasLimitRequest, GasLimits, RefillView, WithdrawRequest};
 
+/// Lines of a statement that are shown.
+const LINES: u32 = 50;
+
 /// Runs `neofn gas`.
 pub fn run(global: &Global, ui: &Ui, args: &Gas) -> Result<Exit, Failure> {
     if let Gas::Estimate(args) = args {
         return estimate(global, ui, args);
     }
-    let project = context::project_name(global)?;
     let client = context::client(global)?;
+    // these are about no project
     match args {
-        Gas::Estimate(_) => {}
+        Gas::Suspense(args) => {
+            books::suspense(ui, &client, args)?;
+            return Ok(Exit::Done);
+        }
+        Gas::Reconcile(args) => return reconcile(ui, &client, args.write_off.as_deref()),
+        _ => {}
+    }
+    let project = context::project_name(global)?;
+    match args {
+        Gas::Estimate(_) | Gas::Suspense(_) | Gas::Reconcile(_) => {}
         Gas::Balance => balance(ui, &client, &project)?,
         Gas::Deposit => deposit(ui, &client, &project)?,
         Gas::Statement(args) => statement(ui, &client, &project, args)?,
@@ -29,9 +41,7 @@ pub fn run(global: &Global, ui: &Ui, args: &Gas) -> Result<Exit, Failure> {
         Gas::Refill(args) => refill(ui, &client, &project, args)?,
         Gas::Usage(args) => books::usage(ui, &client, &project, args)?,
         Gas::Close(args) => books::close(ui, &client, &project, args)?,
-        Gas::Suspense(args) => books::suspense(ui, &client, args)?,
         Gas::Attribute(args) => books::attribute(ui, &client, &project, args)?,
-        Gas::Reconcile(args) => return reconcile(ui, &client, args.write_off.as_deref()),
     }
     Ok(Exit::Done)
 }
@@ -76,11 +86,11 @@ fn deposit(ui: &Ui, client: &Client, project: &ProjectName) -> Result<(), Failur
 
 fn statement(ui: &Ui, client: &Client, project: &ProjectName, args: &Statement) -> Result<(), Failure> {
     if args.csv {
-        ui.out_raw(client.gas_statement_csv(project)?.as_bytes());
+        ui.out_raw(client.gas_statement_csv(project, args.limit)?.as_bytes());
         return Ok(());
     }
     let page = Page {
-        limit: Some(args.limit),
+        limit: Some(args.limit.unwrap_or(LINES)),
         ..Page::default()
     };
     let statement = client.gas_statement(project, &page)?;
@@ -274,8 +284,8 @@ fn reconcile(ui: &Ui, client: &Client, write_off: Option<&str>) -> Result<Exit, 
 
 /// Measures what an event would cost.
 fn estimate(global: &Global, ui: &Ui, args: &Estimate) -> Result<Exit, Failure> {
-    let key = context::function_key(global, &args.name)?;
     let event = event(args.event.as_deref())?;
+    let key = context::function_key(global, &args.name)?;
     let estimate = context::client(global)?.estimate(&key, event.as_bytes())?;
     let code = estimate
         .code

@@ -17,8 +17,8 @@ const EVENT_BYTES_MAX: u64 = 8 << 20;
 
 /// Invokes a function.
 pub fn run(global: &Global, ui: &Ui, args: &Invoke) -> Result<Exit, Failure> {
-    let key = context::function_key(global, &args.name)?;
     let event = event(args.event.as_deref())?;
+    let key = context::function_key(global, &args.name)?;
     let client = context::client(global)?;
     let idempotency_key = args.idempotency_key.as_deref();
     if let Some(key) = idempotency_key

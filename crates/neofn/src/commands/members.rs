@@ -4,6 +4,7 @@ use crate::cli::Global;
 use crate::cli::accounts::{AddMember, CreateKey, Keys, Members, Projects};
 use crate::context;
 use crate::failure::{Exit, Failure};
+use crate::last;
 use crate::render;
 use crate::ui::{Tone, Ui};
 use neofn_client::Page;
@@ -14,10 +15,14 @@ const LISTED_MAX: usize = 10_000;
 
 /// Runs `neofn projects`.
 pub fn projects(global: &Global, ui: &Ui, args: &Projects) -> Result<Exit, Failure> {
-    let client = context::client(global)?;
+    let (client, url) = context::client_and_url(global)?;
     match args {
         Projects::Create(args) => {
             let project = client.create_project(&args.name)?;
+            // what follows is about it, unless somebody says otherwise
+            if let Ok(who) = client.who_am_i() {
+                last::made(&url, &who.id, &project.name);
+            }
             if ui.json {
                 ui.document(&project);
             } else {

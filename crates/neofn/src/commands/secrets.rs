@@ -1,7 +1,7 @@
 //! `neofn secrets`: values come from standard input or a prompt, and are never shown.
 
 use crate::cli::Global;
-use crate::cli::secrets::{Destroy, SecretSettings, SecretVersionArgs, Secrets, Set, Unseal};
+use crate::cli::secrets::{Destroy, OfProject, RootKey, SecretSettings, SecretVersionArgs, Secrets, Set};
 use crate::context;
 use crate::failure::{Exit, Failure};
 use crate::hidden;
@@ -11,17 +11,28 @@ use neofn_wire::{RootKeyRequest, SecretPut, SecretText, SecretVersions, SecretVi
 
 /// Runs a command.
 pub fn run(global: &Global, ui: &Ui, args: &Secrets) -> Result<Exit, Failure> {
+    // the vault is the node's: these are about no project
+    match args {
+        Secrets::Status => Ok(vault(ui, &context::client(global)?.vault()?)),
+        Secrets::Seal => Ok(vault(ui, &context::client(global)?.seal_vault()?)),
+        Secrets::Unseal(args) => unseal(global, ui, args),
+        Secrets::RotateRoot(args) => rotate_root(global, ui, args),
+        Secrets::OfProject(command) => of_project(global, ui, command),
+    }
+}
+
+fn of_project(global: &Global, ui: &Ui, args: &OfProject) -> Result<Exit, Failure> {
     let project = context::project_name(global)?;
     match args {
-        Secrets::Set(args) => set(global, ui, &project, args),
-        Secrets::Configure(args) => {
+        OfProject::Set(args) => set(global, ui, &project, args),
+        OfProject::Configure(args) => {
             let request = settings(&args.settings);
             let view = context::client(global)?.put_secret(&project, &args.name, &request)?;
             Ok(shown(ui, &view, "is changed"))
         }
-        Secrets::Ls => list(global, ui, &project),
-        Secrets::Versions(args) => versions(global, ui, &project, &args.name),
-        Secrets::Rollback(args) => {
+        OfProject::Ls => list(global, ui, &project),
+        OfProject::Versions(args) => versions(global, ui, &project, &args.name),
+        OfProject::Rollback(args) => {
             let view = context::client(global)?.rollback_secret(&project, &args.name, args.version)?;
             Ok(shown(
                 ui,
@@ -29,11 +40,16 @@ pub fn run(global: &Global, ui: &Ui, args: &Secrets) -> Result<Exit, Failure> {
                 &format!("has the value of version {} again", args.version),
             ))
         }
-        Secrets::Rotate(args) => {
+        OfProject::Rotate(args) => {
+            if let Some(value) = hidden::piped(ui)? {
+                let request = with_value(SecretPut::default(), value);
+                let view = context::client(global)?.put_secret(&project, &args.name, &request)?;
+                return Ok(shown(ui, &view, "has the new value"));
+            }
             let done = context::client(global)?.rotate_secret(&project, &args.name)?;
             said(ui, &done, &format!("the rotation of {} has begun", args.name))
         }
-        Secrets::Delete(args) => {
+        OfProject::Delete(args) => {
             let view = context::client(global)?.delete_secret(&project, &args.name)?;
             Ok(shown(
                 ui,
@@ -41,25 +57,34 @@ pub fn run(global: &Global, ui: &Ui, args: &Secrets) -> Result<Exit, Failure> {
                 "is deleted; `neofn secrets undelete` brings it back",
             ))
         }
-        Secrets::Undelete(args) => undelete(global, ui, &project, args),
-        Secrets::Destroy(args) => destroy(global, ui, &project, args),
-        Secrets::Status => Ok(vault(ui, &context::client(global)?.vault()?)),
-        Secrets::Seal => Ok(vault(ui, &context::client(global)?.seal_vault()?)),
-        Secrets::Unseal(args) => unseal(global, ui, args),
+        OfProject::Undelete(args) => undelete(global, ui, &project, args),
+        OfProject::Destroy(args) => destroy(global, ui, &project, args),
+        OfProject::Rewrap => {
+            let done = context::client(global)?.rewrap_secrets(&project)?;
+            let text = match done.values {
+                1 => "1 value is under a new key".to_owned(),
+                n => format!("{n} values are under a new key"),
+            };
+            said(ui, &done, &format!("{project}: {text}"))
+        }
     }
 }
 
 fn set(global: &Global, ui: &Ui, project: &ProjectName, args: &Set) -> Result<Exit, Failure> {
     let client = context::client(global)?;
     let value = hidden::value(ui, &format!("value of {}: ", args.name))?;
-    let mut request = settings(&args.settings);
+    let mut request = with_value(settings(&args.settings), value);
     request.if_version = args.if_version;
+    let view = client.put_secret(project, &args.name, &request)?;
+    Ok(shown(ui, &view, "is set"))
+}
+
+fn with_value(mut request: SecretPut, value: hidden::Value) -> SecretPut {
     match value {
         hidden::Value::Text(text) => request.value = Some(SecretText(text)),
         hidden::Value::Base64(text) => request.value_base64 = Some(SecretText(text)),
     }
-    let view = client.put_secret(project, &args.name, &request)?;
-    Ok(shown(ui, &view, "is set"))
+    request
 }
 
 fn settings(args: &SecretSettings) -> SecretPut {
@@ -172,14 +197,27 @@ fn destroy(global: &Global, ui: &Ui, project: &ProjectName, args: &Destroy) -> R
     said(ui, &done, &format!("{}: destroyed", args.name))
 }
 
-fn unseal(global: &Global, ui: &Ui, args: &Unseal) -> Result<Exit, Failure> {
+fn unseal(global: &Global, ui: &Ui, args: &RootKey) -> Result<Exit, Failure> {
     let client = context::client(global)?;
+    Ok(vault(ui, &client.unseal_vault(&root_key(ui, args, "")?)?))
+}
+
+fn rotate_root(global: &Global, ui: &Ui, args: &RootKey) -> Result<Exit, Failure> {
+    let client = context::client(global)?;
+    let exit = vault(ui, &client.rotate_vault(&root_key(ui, args, "new ")?)?);
+    // it was read from there at the start, and is read again at the next one
+    ui.note("put the new key where the node reads it at its start (secrets.key in its data, or --secrets-key-file)");
+    ui.note("keep the old one for as long as you keep backups that were made under it");
+    Ok(exit)
+}
+
+fn root_key(ui: &Ui, args: &RootKey, which: &str) -> Result<RootKeyRequest, Failure> {
     let prompt = if args.passphrase {
-        "passphrase: "
+        format!("{which}passphrase: ")
     } else {
-        "root key (64 hexadecimal digits): "
+        format!("{which}root key (64 hexadecimal digits): ")
     };
-    let text = match hidden::value(ui, prompt)? {
+    let text = match hidden::value(ui, &prompt)? {
         // a passphrase in a file ends with a line end that is not meant
         hidden::Value::Text(text) => SecretText(text.trim_end_matches(['\r', '\n']).to_owned().into()),
         hidden::Value::Base64(_) => return Err(hidden::not_text()),
@@ -189,10 +227,7 @@ fn unseal(global: &Global, ui: &Ui, args: &Unseal) -> Result<Exit, Failure> {
     } else {
         (None, Some(text))
     };
-    Ok(vault(
-        ui,
-        &client.unseal_vault(&RootKeyRequest { passphrase, key })?,
-    ))
+    Ok(RootKeyRequest { passphrase, key })
 }
 
 fn vault(ui: &Ui, view: &VaultView) -> Exit {

@@ -84,7 +84,7 @@ fn cosigned(client: &Client, ui: &Ui, id: &str, args: &Tx) -> Result<Option<Tran
     let network = network
         .filter(|network| transaction.message(*network) == message)
         .ok_or_else(|| odd("asks to sign something else than the transaction in it"))?;
-    let key = wallet::key(file, args.account.as_deref(), args.password_file.as_deref())?;
+    let key = wallet::key(ui, file, args.account.as_deref(), args.password_file.as_deref())?;
     ui.say(
         Tone::Plain,
         &format!(

@@ -7,7 +7,8 @@ mod sections;
 mod value;
 
 pub use sections::{
-    AuditSection, BankSection, ChainSection, GrpcSection, NatsSection, PostgresSection, TlsSection,
+    AuditSection, BankSection, ChainSection, GrpcSection, NatsSection, PostgresSection, RatesSection,
+    TlsSection,
 };
 
 use crate::failure::Failure;
@@ -73,6 +74,11 @@ pub struct ConfigFile {
     /// `--egress-allow`, a list
     #[serde(default, deserialize_with = "value::networks")]
     pub egress_allow: Vec<Cidr>,
+    /// `--trusted-proxy`, a list
+    #[serde(default, deserialize_with = "value::networks")]
+    pub trusted_proxy: Vec<Cidr>,
+    /// How many requests callers may send.
+    pub rates: Option<RatesSection>,
     /// `--egress-ca`
     pub egress_ca: Option<PathBuf>,
     /// `--secrets-key-file`
@@ -204,6 +210,10 @@ mod tests {
             ("[bank]\nprice = 10000000000001", "c.toml:2:9: "),
             ("[bank]\ngas_price = 1", "c.toml:2:1: "),
             ("[audit]\nanchor = \"1ms\"", "c.toml:2:10: "),
+            ("trusted_proxy = [\"proxy\"]", "c.toml:1:"),
+            ("[rates]\nkey = 0", "c.toml:2:7: "),
+            ("[rates]\naddress = -1", "c.toml:2:11: "),
+            ("[rates]\nkeys = 1", "c.toml:2:1: "),
             ("a = = 1", "c.toml:1:"),
         ] {
             let (message, _) = refused(text);

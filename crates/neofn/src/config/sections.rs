@@ -3,10 +3,12 @@
 use super::value;
 use crate::failure::Failure;
 use neofn_node::{
-    ClientCertificate, GrpcListen, NatsLogin, NatsOptions, PostgresOptions, SecretText, TlsOptions, Workers,
+    ClientCertificate, GrpcListen, NatsLogin, NatsOptions, PostgresOptions, RateLimits, SecretText,
+    TlsOptions, Workers,
 };
 use neofn_types::Datoshi;
 use serde::Deserialize;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -121,6 +123,34 @@ pub struct AuditSection {
     /// `--audit-anchor`
     #[serde(default, deserialize_with = "value::anchor")]
     pub anchor: Option<Duration>,
+}
+
+/// `[rates]`: requests a minute, all of which may come at once.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatesSection {
+    /// Of a key, and of a person.
+    key: Option<NonZeroU32>,
+    /// Of an address without credentials.
+    address: Option<NonZeroU32>,
+    /// Of all requests about a project.
+    project: Option<NonZeroU32>,
+    /// Attempts to sign in, of an address.
+    sign_in: Option<NonZeroU32>,
+}
+
+impl RatesSection {
+    /// Puts what is given into the limits.
+    pub fn apply(&self, limits: &mut RateLimits) {
+        for (given, quota) in [
+            (self.key, &mut limits.credential),
+            (self.address, &mut limits.address),
+            (self.project, &mut limits.project),
+            (self.sign_in, &mut limits.sign_in),
+        ] {
+            quota.requests = given.map_or(quota.requests, NonZeroU32::get);
+        }
+    }
 }
 
 /// `[nats]`: the servers, and one way to log in.
