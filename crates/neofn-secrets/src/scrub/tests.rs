@@ -127,8 +127,6 @@ fn what_is_spelled_out_is_found_too() {
         nested = nested[1..nested.len() - 1].to_owned();
         assert_eq!(s.text(&nested), "[secret TOKEN]", "{depth}");
     }
-    // a typed array of it is no result of a function: the mark cannot stand in the middle of numbers
-    assert!(s.json(format!("{{{}}}", places.join(",")).as_bytes()).is_none());
 }
 
 #[test]
@@ -146,15 +144,6 @@ fn base32_is_found_wherever_it_begins() {
     ] {
         assert!(s.find(text.as_bytes()).is_some(), "{text}");
     }
-}
-
-#[test]
-fn a_long_value_is_found_and_costs_bounded_memory() {
-    let value = vec![b'v'; 16 << 10];
-    let forms = encodings::of(&value);
-    let bytes: usize = forms.iter().map(|f| f.len()).sum();
-    assert!(bytes < 1 << 20, "{bytes}");
-    assert!(scrubber(&value).find(hex::encode(&value).as_bytes()).is_some());
 }
 
 #[test]
