@@ -9,7 +9,7 @@ mod stream;
 pub use stream::Scrub;
 
 use crate::value::SecretValue;
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use neofn_types::SecretName;
 use std::borrow::Cow;
 use std::fmt;
@@ -63,7 +63,9 @@ impl Scrubber {
         if patterns.is_empty() {
             return Some(Self::none());
         }
+        // made for one run, whose logs are small: being ready soon is worth more than being fast
         let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .match_kind(MatchKind::LeftmostLongest)
             .build(patterns.iter().map(|p| p.as_slice()))
             .ok()?;
