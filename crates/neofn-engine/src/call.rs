@@ -20,7 +20,7 @@ use bytes::Bytes;
 use neofn_gas::Reservation;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, Units, UnixMillis,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis,
     Version,
 };
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl Inner {
             ..first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
-        ended.charge = call.money.settle(Units(ended.units.total));
+        ended.charge = call.money.settle(ended.billed());
         // before the commit: the slot stands for a sandbox, not for the disk
         drop(call.slot);
         let (id, version) = (call.new.id, call.loaded.record.version);
@@ -172,7 +172,7 @@ impl Inner {
             ..first_run(&call.loaded, id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
-        ended.charge = call.money.settle(Units(ended.units.total));
+        ended.charge = call.money.settle(ended.billed());
         drop(call.slot);
         let finish = self.finish(id, fence, final_outcome(&ended), &ended);
         if let Err(error) = self.ports.invocations.finish(finish).await {

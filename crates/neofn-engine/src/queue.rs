@@ -11,7 +11,7 @@ use crate::stats::count;
 use neofn_gas::Reservation;
 use neofn_gas::ledger::Charge;
 use neofn_sched::{Health, Next};
-use neofn_types::{Code, Error, Fence, InvocationId, Retry, TraceContext, Units, UnitsBill, UnixMillis};
+use neofn_types::{Code, Error, Fence, InvocationId, Retry, TraceContext, UnitsBill, UnixMillis};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl Inner {
             )
         };
         let mut ended = self.run(run).await;
-        ended.charge = money.settle(Units(ended.units.total));
+        ended.charge = money.settle(ended.billed());
         let health = match &ended.outcome {
             Err(failure) if failure.code.info().retry == Retry::Later => Health::Bad,
             _ => Health::Good,

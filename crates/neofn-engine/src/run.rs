@@ -6,15 +6,15 @@ use crate::engine::Inner;
 use crate::host::{Caller, Effects, Host, grant_names};
 use crate::neo::Effect;
 use crate::outside::scrub_end;
-use crate::port::{KvWrite, Recording};
+use crate::port::{KvWrite, RecordedCall, Recording};
 use crate::request::RunFailure;
 use crate::stack::DebugInfo;
 use crate::triggers::port::Delivery;
 use bytes::Bytes;
 use neofn_gas::ledger::Charge;
-use neofn_runtime::port::{Artifact, Completed, HostCalls, Job, JobContext};
+use neofn_runtime::port::{Artifact, Completed, HostCalls, HostOp, Job, JobContext};
 use neofn_types::{
-    Attempt, Code, Datoshi, FunctionKey, InvocationId, TraceContext, UnitsBill, UnixMillis, Version,
+    Attempt, Code, Datoshi, FunctionKey, InvocationId, TraceContext, Units, UnitsBill, UnixMillis, Version,
 };
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -61,6 +61,27 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// What its project pays for. An attempt that failed because the node could not read its own store is the node's
+    /// failure; that it was so is what the node answered, not what the function says.
+    pub(crate) fn billed(&self) -> Units {
+        let is_store = |op| {
+            matches!(
+                op,
+                HostOp::KvGet | HostOp::KvPut | HostOp::KvDelete | HostOp::KvList | HostOp::KvCounter
+            )
+        };
+        let failed = |call: &RecordedCall| {
+            is_store(call.op) && matches!(&call.reply.result, Err(e) if e.code == Code::HostUnavailable)
+        };
+        match &self.outcome {
+            Err(failure)
+                if failure.code == Code::HostUnavailable && self.recording.replies.iter().any(failed) =>
+            {
+                Units(0)
+            }
+            _ => Units(self.units.total),
+        }
+    }
     /// The store refused the writes: the run has failed after all, and has written nothing.
     pub(crate) fn refuse_commit(&mut self, failure: RunFailure) {
         self.outcome = Err(failure);
