@@ -259,7 +259,7 @@ impl TriggerStore for Store {
             .await?
     }
     async fn chain_networks(&self) -> Result<Vec<u32>, StoreError> {
-        Ok(self.read_after(|conn| triggers::networks(conn)).await?)
+        Ok(self.read_after(triggers::networks).await?)
     }
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(self
