@@ -129,12 +129,13 @@ pub(super) fn set(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<
 }
 
 /// What was spent in this period before there was the budget: it is of the period, and not of the time since it was set.
+/// The purposes are those of `Scope::of`.
 fn spent_before(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<Datoshi, Fault> {
     let account = neofn_gas::ledger::Account::Project(budget.project.clone()).to_string();
     let sum: i64 = conn
         .prepare_cached(
             "SELECT coalesce(sum(t.amount), 0) FROM ledger_transfer t JOIN ledger_account a ON a.aid = t.debit \
-             WHERE a.name = ?1 AND t.hold IS NOT NULL AND t.purpose IN (1, 2, 5) AND t.at >= ?3 \
+             WHERE a.name = ?1 AND t.hold IS NOT NULL AND t.purpose IN (1, 2, 5, 15) AND t.at >= ?3 \
              AND (?2 = '' OR t.function = ?2)",
         )?
         .query_row(
@@ -150,7 +151,7 @@ fn open_holds(conn: &Connection, budget: &Budget) -> Result<Datoshi, Fault> {
     let sum: i64 = conn
         .prepare_cached(
             "SELECT coalesce(sum(h.left), 0) FROM ledger_hold h JOIN ledger_account a ON a.aid = h.debit \
-             WHERE a.name = ?1 AND h.left > 0 AND h.purpose IN (1, 2, 5) AND (?2 = '' OR h.function = ?2)",
+             WHERE a.name = ?1 AND h.left > 0 AND h.purpose IN (1, 2, 5, 15) AND (?2 = '' OR h.function = ?2)",
         )?
         .query_row(params![account, name(budget.function.as_ref())], |r| r.get(0))?;
     Ok(Datoshi(sum))

@@ -1,5 +1,5 @@
 //! The bank at every one of its steps. Each call of a port has a name; in turn the process is killed before and after each
-//! of them, every time it is made, and the next process goes on. The chain outlives them all: it is a file.
+//! of them, and before it each time that it is made; the next process goes on. The chain outlives them all: it is a file.
 
 mod chain;
 mod named;
@@ -269,7 +269,12 @@ pub fn every_step_survives_a_kill() {
         .flat_map(|step| [format!("{step}:before"), format!("{step}:after")]);
     let all: BTreeSet<String> = all.collect();
     assert_eq!(names, all.iter().map(String::as_str).collect());
+    let mut known = BTreeSet::new();
     for (n, name) in seen.lines().enumerate() {
+        // after one is before the next: once for each is enough
+        if !known.insert(name) && name.ends_with(":after") {
+            continue;
+        }
         let dir = tempfile::tempdir().unwrap();
         let status = run(dir.path(), Some(n));
         assert_eq!(status.signal(), Some(9), "{n}, {name}: {status}");

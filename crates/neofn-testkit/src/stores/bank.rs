@@ -304,22 +304,36 @@ pub async fn what_a_transaction_gives_away_is_its_projects<H: Harness>() {
             )
             .await;
 
-        // budgets bound it: of the function and of the project
-        for function in [Some("f".parse().unwrap()), None] {
-            let budget = Budget {
-                project: shop(),
-                function,
-                period: Period::Day,
-                limit: Datoshi(50),
-            };
+        // budgets bound it: of the function and of the project. They know of what was given away before they were set
+        let counts = async |budget: &Budget| {
             bank.set_budget(budget.clone()).await.unwrap();
+            let rows = bank.budgets(&shop()).await.unwrap();
+            assert_eq!(rows.len(), 1, "{rows:?}");
+            (rows[0].spent.0, rows[0].held.0)
+        };
+        let budget = |function: Option<&str>, limit| Budget {
+            project: shop(),
+            function: function.map(|f| f.parse().unwrap()),
+            period: Period::Day,
+            limit: Datoshi(limit),
+        };
+        let spent = 5 * 10 + 200 + 80 + 5;
+        for function in [Some("f"), None] {
+            let budget = budget(function, spent + 50);
+            assert_eq!(counts(&budget).await, (spent, 0), "{function:?}");
             assert!(matches!(refused(&needs(8, 10, 41)).await, Refused::Budget { .. }));
+            bank.release([8; 16]).await.unwrap();
+            bank.cover(&needs(8, 10, 40)).await.unwrap();
             bank.release([8; 16]).await.unwrap();
             assert!(bank.remove_budget(budget).await.unwrap());
         }
         bank.cover(&needs(8, 10, 41)).await.unwrap();
+        let late = budget(Some("f"), 1_000);
+        assert_eq!(counts(&late).await, (spent, 51), "set aside before it was set");
         scene.leaves(11, 51).await;
         scene.settle([8; 16], paid(10), 41).await;
+        assert_eq!(counts(&late).await, (spent + 51, 0));
+        assert!(bank.remove_budget(late).await.unwrap());
 
         // sponsored: the operator bears the fees and nothing else
         let policy = Policy {

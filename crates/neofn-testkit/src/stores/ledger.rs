@@ -327,12 +327,12 @@ pub async fn a_purse_spends_no_more_than_its_lease<H: Harness>() {
     let state = store.account(&project(1)).await.unwrap().unwrap().state;
     assert_eq!(state.held, Datoshi(0));
 
-    // a budget of the function: each call is held for itself
+    // a budget of the function, of which so much is spent already: each call is held for itself
     let budget = Budget {
         project: key.project.clone(),
         function: Some(key.function.clone()),
         period: Period::Total,
-        limit: Datoshi(100),
+        limit: Datoshi(charged + 100),
     };
     store.set_budget(budget, UnixMillis(1)).await.unwrap();
     next.forget(&key.project).await.unwrap();
