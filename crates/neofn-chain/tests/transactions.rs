@@ -15,7 +15,7 @@ use neofn_chain::manager::*;
 use neofn_chain::model::{Presence, VmState};
 use neofn_chain::port::{Chain, Cover, Reserved, TxStore, TxStoreError, Uncovered};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
-use neofn_chain::signer::{Import, SignerOptions, SignerProcess, Signing as _, SigningPolicy};
+use neofn_chain::signer::{Calls, Import, SignerOptions, SignerProcess, Signing as _, SigningPolicy};
 use neofn_chain::stack::StackItem;
 use neofn_chain::tx::{Scope, Signer, Transaction, script_hash};
 use neofn_testkit::Neo;
@@ -353,6 +353,11 @@ async fn a_fault_on_chain_is_told_with_its_reason() {
     let rig = Rig::start().await;
     let (chain, transactions) = held(&rig);
     let sender = rig.account(0).script_hash();
+    let anything = SigningPolicy {
+        calls: Calls::Any,
+        ..SigningPolicy::default()
+    };
+    rig.signer.set_policy(sender, anything).await.unwrap();
     let before = rig.balance(sender).await;
     // asserts that it runs before a height: true when it is tried out, no longer true once it is let through
     let height = rig.chain.head().height + 30;

@@ -94,6 +94,10 @@ async fn a_megabyte_on_one_line() {
 async fn sizes_have_their_own_code() {
     let big = format!("export const handler = () => \"{}\";", "x".repeat(10 << 20));
     let (stage, found) = refusal(single(big)).await;
+    assert_eq!((stage.as_str(), codes(&found)), ("validate", vec!["NF0107"]));
+    assert!(found[0].message.contains("index.ts"), "{}", found[0].message);
+    let bundled = format!("export const handler = () => \"{}\";", "x".repeat(2 << 20));
+    let (stage, found) = refusal(single(bundled)).await;
     assert_eq!((stage.as_str(), codes(&found)), ("compile", vec!["NF0107"]));
     assert!(found[0].hint.contains("index.ts"), "{}", found[0].hint);
     let (_, found) = refusal(single("x".repeat(17 << 20))).await;
@@ -102,7 +106,7 @@ async fn sizes_have_their_own_code() {
     let (_, found) = refusal(CompileRequest { files, ..single("") }).await;
     assert_eq!(codes(&found), ["NF0107"]);
     // what is shaken off does not count
-    let shaken = format!("export const unused = \"{}\";", "x".repeat(5 << 20));
+    let shaken = format!("export const unused = \"{}\";", "x".repeat(3 << 20));
     compile(project(
         "index.ts",
         &[

@@ -94,7 +94,7 @@ fn addresses_and_script_hashes_are_converted_in_the_sandbox() {
             "hash": "0x6ad777fb3bfedf20f654cccc728598253273e050", "back": "NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd",
             "bare": "NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd", "key": "NTHc8AGjjUGL8Bi5yxnL4WAa3zUpvrc5rd",
             "bytes": "NKuyBkoGdZZSLyPbJEetheRhMjeznFZszf", "is": [true, false, false, false],
-            "bad": ["TypeError", "TypeError", "TypeError", "TypeError"],
+            "bad": ["HostError", "TypeError", "HostError", "HostError"],
         })
     );
 }
