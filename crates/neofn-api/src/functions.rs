@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::Action;
 use crate::{decode, view};
+use neofn_engine::FunctionState;
 use neofn_engine::request::Callers;
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, FunctionKey, FunctionName, ProjectName, Version};
@@ -152,8 +153,23 @@ impl Api {
         cursor: Option<&str>,
     ) -> Result<FunctionList, ApiError> {
         self.authorise_project(who, Action::ListFunctions, project)?;
-        let page = Page::of(limit)?;
-        let after = after_name(cursor)?;
+        let (rows, next) = self.functions_of(project, limit, cursor).await?;
+        Ok(FunctionList {
+            success: true,
+            count: rows.len(),
+            next,
+            functions: rows.iter().map(|(f, live)| view::function(f, live)).collect(),
+        })
+    }
+
+    /// A page of a project's functions, and the cursor of the next one.
+    pub(crate) async fn functions_of(
+        &self,
+        project: &ProjectName,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<FunctionState>, Option<String>), ApiError> {
+        let (page, after) = (Page::of(limit)?, after_name(cursor)?);
         let rows = self
             .engine()
             .functions(project, after.as_ref(), page.limit)
@@ -162,15 +178,9 @@ impl Api {
             return Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into());
         }
         let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
-        Ok(FunctionList {
-            success: true,
-            count: rows.len(),
-            next: rows
-                .last()
-                .filter(|_| full)
-                .map(|(f, _)| f.key.function.to_string()),
-            functions: rows.iter().map(|(f, live)| view::function(f, live)).collect(),
-        })
+        let last = rows.last().filter(|_| full);
+        let next = last.map(|(f, _)| f.key.function.to_string());
+        Ok((rows, next))
     }
 
     /// The versions of a function, newest first; the cursor is the last number of the page before.

@@ -42,14 +42,12 @@ impl Api {
             .engine()
             .contract_arguments(target, &request.method, &request.args)
             .await?;
-        if !contracts::may_move_nothing(&request.method, returns) {
-            let script = contracts::call(target, &request.method, &arguments).map_err(Error::from)?;
-            return self.send(of, target, script, &request.send).await;
-        }
-        let script = contracts::call_or_fault(target, &request.method, &arguments).map_err(Error::from)?;
+        let must_be_true = contracts::may_move_nothing(&request.method, returns);
+        let script =
+            contracts::order(target, &request.method, &arguments, must_be_true).map_err(Error::from)?;
         let sent = self.send(of, target, script, &request.send).await;
         sent.map_err(|e| match e {
-            ApiError::Plain(error) => contracts::moved_nothing(error).into(),
+            ApiError::Plain(error) => contracts::moved_nothing(error, must_be_true).into(),
             other => other,
         })
     }

@@ -2,7 +2,6 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::functions::{Page, after_name};
 use crate::policy::{Action, Target};
 use async_trait::async_trait;
 use neofn_engine::FunctionState;
@@ -72,19 +71,7 @@ impl Api {
         cursor: Option<&str>,
     ) -> Result<Catalogue, ApiError> {
         self.authorise_project(who, Action::ListFunctions, project)?;
-        let (page, after) = (Page::of(limit)?, after_name(cursor)?);
-        let rows = self
-            .engine()
-            .functions(project, after.as_ref(), page.limit)
-            .await?;
-        if rows.is_empty() && !self.engine().project_exists(project).await? {
-            return Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into());
-        }
-        let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
-        let next = rows
-            .last()
-            .filter(|_| full)
-            .map(|(f, _)| f.key.function.to_string());
+        let (rows, next) = self.functions_of(project, limit, cursor).await?;
         let mut functions = self.found(&rows);
         for function in &mut functions {
             function.nodes.clear();

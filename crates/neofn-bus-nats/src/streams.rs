@@ -7,6 +7,7 @@ use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamEr
 use async_nats::jetstream::stream::{Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType};
 use neofn_bus::port::LETTERS_MAX;
 use neofn_types::{Code, Error};
+use std::fmt::Debug;
 use std::time::Duration;
 
 pub(crate) const JOBS: &str = "JOBS";
@@ -174,7 +175,8 @@ fn is_missing(kind: &GetStreamErrorKind) -> bool {
 /// What would lose or repeat work if it were otherwise. Sizes are the operator's, but for a queue that grows for ever.
 fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
     let mut differences = Vec::new();
-    let mut compare = |setting: &str, wanted: String, found: String| {
+    let mut compare = |setting: &str, wanted: &dyn Debug, found: &dyn Debug| {
+        let (wanted, found) = (format!("{wanted:?}"), format!("{found:?}"));
         if wanted != found {
             differences.push(format!("{setting} is {found}, must be {wanted}"));
         }
@@ -182,56 +184,34 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
     let (mut ours, mut theirs) = (wanted.subjects.clone(), found.subjects.clone());
     ours.sort_unstable();
     theirs.sort_unstable();
-    compare("subjects", ours.join(" "), theirs.join(" "));
-    compare(
-        "retention",
-        format!("{:?}", wanted.retention),
-        format!("{:?}", found.retention),
-    );
-    compare(
-        "storage",
-        format!("{:?}", wanted.storage),
-        format!("{:?}", found.storage),
-    );
-    compare(
-        "replicas",
-        wanted.num_replicas.to_string(),
-        found.num_replicas.to_string(),
-    );
-    compare(
-        "discard",
-        format!("{:?}", wanted.discard),
-        format!("{:?}", found.discard),
-    );
+    let (ours, theirs) = (ours.join(" "), theirs.join(" "));
+    compare("subjects", &format_args!("{ours}"), &format_args!("{theirs}"));
+    compare("retention", &wanted.retention, &found.retention);
+    compare("storage", &wanted.storage, &found.storage);
+    compare("replicas", &wanted.num_replicas, &found.num_replicas);
+    compare("discard", &wanted.discard, &found.discard);
     compare(
         "discard_new_per_subject",
-        wanted.discard_new_per_subject.to_string(),
-        found.discard_new_per_subject.to_string(),
+        &wanted.discard_new_per_subject,
+        &found.discard_new_per_subject,
     );
     compare(
         "max_msgs_per_subject",
-        wanted.max_messages_per_subject.to_string(),
-        found.max_messages_per_subject.to_string(),
+        &wanted.max_messages_per_subject,
+        &found.max_messages_per_subject,
     );
-    compare(
-        "max_age",
-        format!("{:?}", wanted.max_age),
-        format!("{:?}", found.max_age),
-    );
-    compare("no_ack", wanted.no_ack.to_string(), found.no_ack.to_string());
+    compare("max_age", &wanted.max_age, &found.max_age);
+    compare("no_ack", &wanted.no_ack, &found.no_ack);
     // shorter, and a message that is sent again is run again
     if !wanted.duplicate_window.is_zero() {
         compare(
             "duplicate_window",
-            format!("{:?}", wanted.duplicate_window),
-            format!("{:?}", found.duplicate_window),
+            &wanted.duplicate_window,
+            &found.duplicate_window,
         );
     }
-    compare(
-        "max_msg_size",
-        limit(wanted.max_message_size),
-        limit(found.max_message_size),
-    );
+    let (ours, theirs) = (limit(wanted.max_message_size), limit(found.max_message_size));
+    compare("max_msg_size", &format_args!("{ours}"), &format_args!("{theirs}"));
     // whoever may send could take out what others sent
     for (setting, wanted, found) in [
         ("allow_rollup_hdrs", wanted.allow_rollup, found.allow_rollup),
@@ -254,14 +234,10 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
         ("republish", false, found.republish.is_some()),
         ("subject_transform", false, found.subject_transform.is_some()),
     ] {
-        compare(setting, wanted.to_string(), found.to_string());
+        compare(setting, &wanted, &found);
     }
     if wanted.retention == RetentionPolicy::WorkQueue {
-        compare(
-            "max_msgs",
-            wanted.max_messages.to_string(),
-            found.max_messages.to_string(),
-        );
+        compare("max_msgs", &wanted.max_messages, &found.max_messages);
     }
     if differences.is_empty() {
         return Ok(());

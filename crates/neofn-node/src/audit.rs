@@ -3,7 +3,6 @@
 //! An anchor is a transfer of nothing from the treasury to itself, with size and root as its data: any node of the chain
 //! shows it for ever, and no contract is needed.
 
-use crate::treasury::GAS;
 use crate::{OsEntropy, files};
 use async_trait::async_trait;
 use neofn_chain::manager::{Bearer, Request, Transactions, TxState};
@@ -105,7 +104,7 @@ pub fn anchor_script(account: ScriptHash, bytes: Vec<u8>) -> Result<Vec<u8>, Not
         StackItem::ByteString(bytes),
     ];
     let mut script = ScriptBuilder::new();
-    script.call(GAS, "transfer", CallFlags::All, &arguments)?;
+    script.call(ScriptHash::GAS, "transfer", CallFlags::All, &arguments)?;
     Ok(script.into_bytes())
 }
 

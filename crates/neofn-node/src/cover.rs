@@ -1,13 +1,12 @@
 //! Between the transaction manager and the bank: nothing is signed before the ledger has set aside what it would take.
 //! Knows no rule of either.
 
-use crate::treasury::GAS;
 use async_trait::async_trait;
 use neofn_chain::manager::{Bearer, TxId, TxRecord};
 use neofn_chain::port::{Cover, Uncovered};
 use neofn_gas::port::PaymentError;
 use neofn_gas::{Bank, BankError, Given, Needs};
-use neofn_types::{Code, Datoshi, Error};
+use neofn_types::{Code, Datoshi, Error, ScriptHash};
 use std::sync::OnceLock;
 
 /// The bank of this node. The manager is there before it, and waits for it.
@@ -24,8 +23,8 @@ impl BankCover {
 }
 
 fn needs(record: &TxRecord) -> Needs {
-    let gas = record.leaving.iter().filter(|l| l.token == GAS);
-    let others = record.leaving.iter().filter(|l| l.token != GAS);
+    let gas = record.leaving.iter().filter(|l| l.token == ScriptHash::GAS);
+    let others = record.leaving.iter().filter(|l| l.token != ScriptHash::GAS);
     Needs {
         managed: record.id.0,
         project: (record.request.bearer == Bearer::Project).then(|| record.request.project.clone()),

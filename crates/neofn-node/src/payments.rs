@@ -249,8 +249,9 @@ impl ChainWriter for Writer {
         self.transactions.account().await.ok().flatten()
     }
     async fn dry_run(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
+        let must_be_true = request.must_be_true;
         let unsigned = self.transactions.predict(asked(request)?).await;
-        let unsigned = unsigned.map_err(|e| contracts::moved_nothing(e.into()))?;
+        let unsigned = unsigned.map_err(|e| contracts::moved_nothing(e.into(), must_be_true))?;
         Ok(ChainReceipt {
             id: None,
             hash: None,
@@ -264,8 +265,9 @@ impl ChainWriter for Writer {
         })
     }
     async fn submit(&self, request: ChainRequest) -> Result<ChainReceipt, Error> {
+        let must_be_true = request.must_be_true;
         let record = self.transactions.submit(asked(request)?).await;
-        let record = record.map_err(|e| contracts::moved_nothing(e.into()))?;
+        let record = record.map_err(|e| contracts::moved_nothing(e.into(), must_be_true))?;
         Ok(receipt(&record))
     }
     async fn confirm(&self, id: &str) -> Result<ChainReceipt, Error> {
@@ -279,11 +281,9 @@ impl ChainWriter for Writer {
 
 /// One call, paid and agreed to by the signer's first account; its witness counts in the called contract alone.
 fn asked(request: ChainRequest) -> Result<Request, Error> {
-    let called = match request.must_be_true {
-        true => contracts::call_or_fault(request.contract, &request.method, &request.arguments),
-        false => contracts::call(request.contract, &request.method, &request.arguments),
-    };
-    let script = called.map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
+    let (contract, arguments) = (request.contract, &request.arguments);
+    let script = contracts::order(contract, &request.method, arguments, request.must_be_true)
+        .map_err(|e| Error::new(Code::ContractMethod, e.to_string()))?;
     Ok(Request {
         fee_max: Some(request.fee_max),
         function: Some(request.key.function),

@@ -1,11 +1,11 @@
 //! The bank's side of the chain: what it has, what it pays, and what blocks say of GAS that moved.
 
 use async_trait::async_trait;
+use neofn_chain::contract;
 use neofn_chain::decode::{TransferCall, transfer_calls};
 use neofn_chain::manager::{Bearer, Request, Transactions, TxError, TxId, TxRecord, TxState};
 use neofn_chain::model::{Block, Execution, ExecutionTrigger, VmState};
 use neofn_chain::port::Chain;
-use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::signer::SignError;
 use neofn_chain::stack::StackItem;
 use neofn_gas::ledger::Movement;
@@ -14,13 +14,6 @@ use neofn_types::{Datoshi, Hash256, ScriptHash};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The GAS contract: the same on every network.
-pub(crate) const GAS: ScriptHash = ScriptHash([
-    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
-    0xcf, 0xa4, 0xd2,
-]);
-/// Faults unless the call before it answered true: a transfer that moved nothing must not look like a payment.
-const ASSERT: u8 = 0x39;
 /// How often the height may move on while balances are read, before that is given up.
 const READS_MAX: u32 = 20;
 
@@ -80,7 +73,11 @@ impl Treasury for Treasurer {
             let before = self.chain.head();
             let mut sum = Datoshi::ZERO;
             for account in accounts {
-                let balance = self.chain.balance(GAS, *account).await.map_err(later)?;
+                let balance = self
+                    .chain
+                    .balance(ScriptHash::GAS, *account)
+                    .await
+                    .map_err(later)?;
                 let balance = Datoshi(i64::try_from(balance).unwrap_or(i64::MAX));
                 sum = sum.checked_add(balance).unwrap_or(Datoshi(i64::MAX));
             }
@@ -102,16 +99,14 @@ impl Treasury for Treasurer {
             StackItem::Integer(payment.amount.0.into()),
             StackItem::Null,
         ];
-        let mut script = ScriptBuilder::new();
-        script
-            .call(GAS, "transfer", CallFlags::All, &arguments)
-            .map_err(|e| PaymentError::Refused(e.to_string()))?
-            .op(ASSERT);
+        // a transfer that moved nothing must not look like a payment
+        let script = contract::call_or_fault(ScriptHash::GAS, "transfer", &arguments)
+            .map_err(|e| PaymentError::Refused(e.to_string()))?;
         let request = Request {
             fee_max: Some(payment.fee_max),
             // the bank has set its amount and its fees aside
             bearer: Bearer::Asker,
-            ..Request::new(payment.project, payment.idempotency, script.into_bytes())
+            ..Request::new(payment.project, payment.idempotency, script)
         };
         let record = self.transactions.submit(request).await.map_err(refusal)?;
         Ok(state_of(&record))
@@ -200,7 +195,7 @@ struct Moved {
 fn transfers(execution: &Execution) -> Vec<Moved> {
     let counts = execution.state == VmState::Halt && execution.trigger != ExecutionTrigger::Verification;
     let said = execution.notifications.iter().zip(0u32..).filter(|_| counts);
-    said.filter(|(said, _)| said.contract == GAS && said.name == "Transfer")
+    said.filter(|(said, _)| said.contract == ScriptHash::GAS && said.name == "Transfer")
         .filter_map(|(said, index)| {
             let [from, to, amount, ..] = said.state.as_slice() else {
                 return None;
@@ -247,7 +242,10 @@ impl Container<'_> {
     /// script is believed once.
     fn memo(&mut self, from: Option<ScriptHash>, to: Option<ScriptHash>, amount: Datoshi) -> Option<Vec<u8>> {
         let same = |c: &TransferCall| {
-            c.token == GAS && Some(c.from) == from && Some(c.to) == to && c.amount == amount.0.into()
+            c.token == ScriptHash::GAS
+                && Some(c.from) == from
+                && Some(c.to) == to
+                && c.amount == amount.0.into()
         };
         let place = self.calls.iter().position(same)?;
         self.calls.remove(place).data

@@ -10,10 +10,7 @@ pub const GRANT_CONTRACTS_MAX: usize = 32;
 /// Most origins, and most secrets, that one grant names.
 pub const GRANT_NAMES_MAX: usize = 64;
 /// Contracts that a manifest may call by name: they have the same hash on every network.
-const NAMED: [(&str, &str); 2] = [
-    ("GAS", "0xd2a4cff31913016155e38e474a2c06d08be276cf"),
-    ("NEO", "0xef4073a0f2b305a38ec4050e4d3d28bc40ea63f5"),
-];
+const NAMED: [(&str, ScriptHash); 2] = [("GAS", ScriptHash::GAS), ("NEO", ScriptHash::NEO)];
 
 /// The `allow` table of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -150,9 +147,10 @@ pub struct GrantError(pub String);
 
 /// A contract by script hash, or by name where the name means the same everywhere: `GAS`, `NEO`.
 pub fn parse_contract(text: &str) -> Result<ScriptHash, GrantError> {
-    let named = NAMED.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    let hash = named.map_or(text, |(_, hash)| hash);
-    hash.parse().map_err(|_| {
+    if let Some((_, named)) = NAMED.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+        return Ok(*named);
+    }
+    text.parse().map_err(|_| {
         let shown: String = text.chars().take(60).collect();
         GrantError(format!(
             "{shown:?} is no contract: write its script hash (0x and 40 digits), GAS or NEO"

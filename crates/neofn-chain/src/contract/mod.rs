@@ -95,16 +95,32 @@ pub fn call_or_fault(
     method: &str,
     arguments: &[StackItem],
 ) -> Result<Vec<u8>, ChainError> {
-    let mut script = ScriptBuilder::new();
-    script.call(contract, method, CallFlags::All, arguments)?;
-    script.op(ASSERT);
-    Ok(script.into_bytes())
+    let mut script = call(contract, method, arguments)?;
+    script.push(ASSERT);
+    Ok(script)
 }
 
-/// The error of a script of [`call_or_fault`] that was tried out, in words that say what false means.
+/// What is sent for a call: [`call_or_fault`] where the method's answer `must_be_true`, as [`may_move_nothing`] says,
+/// otherwise [`call`].
+pub fn order(
+    contract: ScriptHash,
+    method: &str,
+    arguments: &[StackItem],
+    must_be_true: bool,
+) -> Result<Vec<u8>, ChainError> {
+    match must_be_true {
+        true => call_or_fault(contract, method, arguments),
+        false => call(contract, method, arguments),
+    }
+}
+
+/// The error of an [`order`] that was tried out, in words that say what false means. An ASSERT of the contract's own has
+/// its own words.
 #[must_use]
-pub fn moved_nothing(error: Error) -> Error {
-    if error.code != Code::ScriptFault || !error.message.contains("ASSERT is executed with false result") {
+pub fn moved_nothing(error: Error, must_be_true: bool) -> Error {
+    let refused =
+        error.code == Code::ScriptFault && error.message.contains("ASSERT is executed with false result");
+    if !must_be_true || !refused {
         return error;
     }
     Error::new(

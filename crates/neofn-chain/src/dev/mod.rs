@@ -15,6 +15,7 @@ use crate::rpc::Node;
 use crate::script::{CallFlags, ScriptBuilder};
 use crate::stack::StackItem;
 use neofn_jail::Tether;
+use neofn_types::ScriptHash;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,8 +28,6 @@ const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 /// Between two looks at something that takes some tens of milliseconds.
 const LOOK: Duration = Duration::from_millis(5);
-/// The GAS token; funding has happened when the first account has some.
-const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
 
 /// Where the chain lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,11 +231,10 @@ async fn funded(node: &Node) -> Result<bool, ChainError> {
     let Some(first) = DEV_ACCOUNTS.first() else {
         return Ok(true);
     };
-    let gas = GAS.parse().map_err(|e| ChainError::Dev(format!("{e}")))?;
     let mut script = ScriptBuilder::new();
     script
         .call(
-            gas,
+            ScriptHash::GAS,
             "balanceOf",
             CallFlags::ReadOnly,
             &[first.script_hash().into()],

@@ -3,7 +3,7 @@
 
 use super::record::Request;
 use crate::model::Notification;
-use crate::signer::{GAS, Literal, calls, gives_away};
+use crate::signer::{Literal, calls, gives_away};
 use neofn_types::ScriptHash;
 use num_bigint::BigInt;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ fn tried(held: &BTreeSet<ScriptHash>, said: &[Notification]) -> Sums {
 fn asked_for(held: &BTreeSet<ScriptHash>, script: &[u8]) -> Sums {
     let mut sums = Sums::new();
     for call in calls(script).unwrap_or_default() {
-        if call.contract != GAS {
+        if call.contract != ScriptHash::GAS {
             // also what puts tokens into another one's hands, and what has other arguments than fungible tokens
             if let Some(from) = held.first().filter(|_| gives_away(&call)) {
                 *sums.entry((call.contract, *from, None)).or_default() += BigInt::from(1);
@@ -93,7 +93,7 @@ fn asked_for(held: &BTreeSet<ScriptHash>, script: &[u8]) -> Sums {
             && from != to
             && held.contains(&from)
         {
-            *sums.entry((GAS, from, Some(to))).or_default() += amount.max(&BigInt::ZERO);
+            *sums.entry((ScriptHash::GAS, from, Some(to))).or_default() += amount.max(&BigInt::ZERO);
         }
     }
     sums
@@ -108,6 +108,7 @@ mod tests {
     use crate::tx::Scope;
     use neofn_types::Digest;
 
+    const GAS: ScriptHash = ScriptHash::GAS;
     const OURS: ScriptHash = ScriptHash([1; 20]);
     const THEIRS: ScriptHash = ScriptHash([2; 20]);
     const TOKEN: ScriptHash = ScriptHash([3; 20]);

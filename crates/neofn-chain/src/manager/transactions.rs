@@ -16,11 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The GAS contract: the same on every network.
-const GAS: ScriptHash = ScriptHash([
-    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
-    0xcf, 0xa4, 0xd2,
-]);
 /// Open transactions that one activation looks at.
 const OPEN_MAX: u32 = 1_000;
 /// Looked at side by side.
@@ -229,7 +224,7 @@ impl Shared {
         unsigned: Unsigned,
         replaces: Option<TxId>,
     ) -> Result<TxRecord, TxError> {
-        let balance = self.chain.balance(GAS, unsigned.sender).await?;
+        let balance = self.chain.balance(ScriptHash::GAS, unsigned.sender).await?;
         let balance = Datoshi(i64::try_from(balance).unwrap_or(i64::MAX));
         let now = self.clock.now();
         let record = TxRecord {

@@ -2,7 +2,6 @@
 
 use crate::error::ChainError;
 use crate::model::{FoundTransaction, VmState};
-use crate::signer::GAS;
 use neofn_types::{Hash256, ScriptHash};
 use num_bigint::BigInt;
 
@@ -24,7 +23,7 @@ fn end(found: &FoundTransaction) -> Option<End> {
     let run = found.transaction.executions.first()?;
     let said = run.notifications.iter();
     let moved = said
-        .filter(|n| n.contract == GAS && n.name == "Transfer")
+        .filter(|n| n.contract == ScriptHash::GAS && n.name == "Transfer")
         .filter_map(|n| match n.state.as_slice() {
             [from, to, amount, ..] => Some((from.to_script_hash(), to.to_script_hash(), amount.to_integer())),
             _ => None,
@@ -81,7 +80,7 @@ mod tests {
     fn found(block: u8, state: VmState, moved: i64) -> FoundTransaction {
         let account = |n: u8| StackItem::ByteString(vec![n; 20]);
         let said = Notification {
-            contract: GAS,
+            contract: ScriptHash::GAS,
             name: "Transfer".to_owned(),
             state: vec![account(1), account(2), StackItem::Integer(moved.into())],
         };

@@ -14,8 +14,8 @@ mod wire;
 pub(crate) use calls::{Literal, calls};
 pub use child::{Surroundings, main};
 pub use client::{SignerOptions, SignerProcess};
+pub(crate) use policy::gives_away;
 pub use policy::{Calls, MethodRule, SigningPolicy};
-pub(crate) use policy::{GAS, gives_away};
 pub use vault::{Vault, VaultError};
 pub use wire::{AccountInfo, Asked, Import, Purpose, SignRequest, Signature};
 

@@ -6,16 +6,6 @@ use crate::tx::{Scope, Transaction};
 use neofn_types::{Datoshi, ScriptHash};
 use serde::{Deserialize, Serialize};
 
-/// The GAS contract: the same on every network.
-pub(crate) const GAS: ScriptHash = ScriptHash([
-    0xcf, 0x76, 0xe2, 0x8b, 0xd0, 0x06, 0x2c, 0x4a, 0x47, 0x8e, 0xe3, 0x55, 0x61, 0x01, 0x13, 0x19, 0xf3,
-    0xcf, 0xa4, 0xd2,
-]);
-/// The NEO contract: the same on every network.
-const NEO: ScriptHash = ScriptHash([
-    0xf5, 0x63, 0xea, 0x40, 0xbc, 0x28, 0x3d, 0x4d, 0x0e, 0x05, 0xc4, 0x8e, 0xa3, 0x05, 0xb3, 0xf2, 0xa0,
-    0x73, 0x40, 0xef,
-]);
 /// Methods by which tokens leave an account, or are put into another one's hands.
 const GIVING: [&str; 3] = ["transfer", "transferFrom", "approve"];
 /// Rules that one list has at most.
@@ -178,7 +168,7 @@ impl SigningPolicy {
             "the script is more than calls with literal arguments, and the policy does not allow everything".to_owned()
         })?;
         let Calls::Only(rules) = &self.calls else {
-            let gives = |call: &&Call| call.contract == NEO || gives_away(call);
+            let gives = |call: &&Call| call.contract == ScriptHash::NEO || gives_away(call);
             return calls.iter().find(gives).map_or(Ok(()), |call| {
                 Err(format!(
                     "method {:?} of contract {} can give tokens away, and the policy does not list it",
@@ -208,12 +198,12 @@ impl SigningPolicy {
 
 /// Whether a call can give tokens other than GAS away, or put them into another one's hands.
 pub(crate) fn gives_away(call: &Call) -> bool {
-    call.contract != GAS && GIVING.contains(&call.method.as_str())
+    call.contract != ScriptHash::GAS && GIVING.contains(&call.method.as_str())
 }
 
 /// The GAS that a call takes from `account` by a transfer; none when it is another call.
 fn given_away(call: &Call, account: ScriptHash) -> Option<Result<Datoshi, String>> {
-    if call.contract != GAS || call.method != "transfer" {
+    if call.contract != ScriptHash::GAS || call.method != "transfer" {
         return None;
     }
     match call.arguments.as_slice() {

@@ -125,6 +125,12 @@ purposes! {
     Adjustment = 14, "adjustment", "A difference to the chain, written off by the operator.";
     Transfer = 15, "transfer", "GAS that a transaction of a project gave away.";
 }
+
+impl Purpose {
+    /// What counts against budgets: what functions and transactions cost and give away. What a project takes out itself is
+    /// its own affair.
+    pub const BUDGETED: [Self; 4] = [Self::Charge, Self::Lease, Self::NetworkFee, Self::Transfer];
+}
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -61,15 +61,10 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Where money of this purpose counts against budgets: what functions and transactions cost and give away. What a
-    /// project takes out itself is its own affair.
+    /// Where money of this purpose counts against budgets.
     #[must_use]
     pub fn of(purpose: Purpose, debit: &'a Account, function: Option<&'a FunctionName>) -> Option<Self> {
-        let budgeted = matches!(
-            purpose,
-            Purpose::Charge | Purpose::Lease | Purpose::NetworkFee | Purpose::Transfer
-        );
-        let project = debit.project().filter(|_| budgeted)?;
+        let project = debit.project().filter(|_| Purpose::BUDGETED.contains(&purpose))?;
         Some(Self { project, function })
     }
 }

@@ -1,7 +1,7 @@
 //! Budgets as rows, and the alerts that they raise.
 
 use crate::error::Fault;
-use neofn_gas::ledger::{Account, Alert, Budget, BudgetRow, Period, Scope};
+use neofn_gas::ledger::{Account, Alert, Budget, BudgetRow, Period, Purpose, Scope};
 use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -143,17 +143,21 @@ pub(super) async fn set(conn: &mut PgConnection, budget: &Budget, at: UnixMillis
     save(conn, &row).await
 }
 
+fn budgeted() -> Vec<i64> {
+    Purpose::BUDGETED.map(|purpose| purpose.number().into()).to_vec()
+}
+
 /// What was spent in this period before there was the budget: it is of the period, and not of the time since it was set.
-/// The purposes are those of `Scope::of`.
 async fn spent_before(conn: &mut PgConnection, budget: &Budget, at: UnixMillis) -> Result<Datoshi, Fault> {
     let sum: i64 = sqlx::query_scalar(
         "SELECT least(coalesce(sum(t.amount), 0), 9223372036854775807)::bigint FROM ledger_transfer t \
-         JOIN ledger_account a ON a.aid = t.debit WHERE a.name = $1 AND t.hold IS NOT NULL AND t.purpose IN (1, 2, 5, 15) \
+         JOIN ledger_account a ON a.aid = t.debit WHERE a.name = $1 AND t.hold IS NOT NULL AND t.purpose = ANY($4) \
          AND t.at >= $3 AND ($2 = '' OR t.function = $2)",
     )
     .bind(Account::Project(budget.project.clone()).to_string())
     .bind(name(budget.function.as_ref()))
     .bind(budget.period.start(at).0)
+    .bind(budgeted())
     .fetch_one(conn)
     .await?;
     Ok(Datoshi(sum))
@@ -163,11 +167,12 @@ async fn spent_before(conn: &mut PgConnection, budget: &Budget, at: UnixMillis) 
 async fn open_holds(conn: &mut PgConnection, budget: &Budget) -> Result<Datoshi, Fault> {
     let sum: i64 = sqlx::query_scalar(
         "SELECT least(coalesce(sum(h.\"left\"), 0), 9223372036854775807)::bigint FROM ledger_hold h \
-         JOIN ledger_account a ON a.aid = h.debit WHERE a.name = $1 AND h.\"left\" > 0 AND h.purpose IN (1, 2, 5, 15) \
+         JOIN ledger_account a ON a.aid = h.debit WHERE a.name = $1 AND h.\"left\" > 0 AND h.purpose = ANY($3) \
          AND ($2 = '' OR h.function = $2)",
     )
     .bind(Account::Project(budget.project.clone()).to_string())
     .bind(name(budget.function.as_ref()))
+    .bind(budgeted())
     .fetch_one(conn)
     .await?;
     Ok(Datoshi(sum))

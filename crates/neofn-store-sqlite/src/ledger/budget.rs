@@ -1,7 +1,7 @@
 //! Budgets as rows, and the alerts that they raise.
 
 use crate::error::Fault;
-use neofn_gas::ledger::{Alert, Budget, BudgetRow, Period, Scope};
+use neofn_gas::ledger::{Alert, Budget, BudgetRow, Period, Purpose, Scope};
 use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
@@ -128,16 +128,22 @@ pub(super) fn set(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<
     save(conn, &row)
 }
 
+fn budgeted() -> String {
+    Purpose::BUDGETED
+        .map(|purpose| purpose.number().to_string())
+        .join(", ")
+}
+
 /// What was spent in this period before there was the budget: it is of the period, and not of the time since it was set.
-/// The purposes are those of `Scope::of`.
 fn spent_before(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<Datoshi, Fault> {
     let account = neofn_gas::ledger::Account::Project(budget.project.clone()).to_string();
     let sum: i64 = conn
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT coalesce(sum(t.amount), 0) FROM ledger_transfer t JOIN ledger_account a ON a.aid = t.debit \
-             WHERE a.name = ?1 AND t.hold IS NOT NULL AND t.purpose IN (1, 2, 5, 15) AND t.at >= ?3 \
+             WHERE a.name = ?1 AND t.hold IS NOT NULL AND t.purpose IN ({}) AND t.at >= ?3 \
              AND (?2 = '' OR t.function = ?2)",
-        )?
+            budgeted()
+        ))?
         .query_row(
             params![account, name(budget.function.as_ref()), budget.period.start(at).0],
             |r| r.get(0),
@@ -149,10 +155,11 @@ fn spent_before(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<Da
 fn open_holds(conn: &Connection, budget: &Budget) -> Result<Datoshi, Fault> {
     let account = neofn_gas::ledger::Account::Project(budget.project.clone()).to_string();
     let sum: i64 = conn
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT coalesce(sum(h.left), 0) FROM ledger_hold h JOIN ledger_account a ON a.aid = h.debit \
-             WHERE a.name = ?1 AND h.left > 0 AND h.purpose IN (1, 2, 5, 15) AND (?2 = '' OR h.function = ?2)",
-        )?
+             WHERE a.name = ?1 AND h.left > 0 AND h.purpose IN ({}) AND (?2 = '' OR h.function = ?2)",
+            budgeted()
+        ))?
         .query_row(params![account, name(budget.function.as_ref())], |r| r.get(0))?;
     Ok(Datoshi(sum))
 }
