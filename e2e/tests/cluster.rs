@@ -248,7 +248,7 @@ fn a_worker_of_another_protocol_is_named_and_gets_nothing() {
         let nodes = services["nodes"].as_array()?;
         nodes.iter().find(|n| n["id"] == "worker-next").cloned()
     });
-    let why = "it speaks protocol 99 (neofn 9.9.9), this gateway 1";
+    let why = "it speaks protocol 99 (neofn 9.9.9), this gateway 2";
     assert_eq!(
         (&node["misfit"], &node["version"]),
         (&json!(why), &json!("9.9.9")),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Grows with every change of a message that the other side would not understand.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Names one run between a gateway and a worker. It cannot be guessed: who knows it may make host calls for the run.
 pub(crate) type CallId = [u8; 16];

@@ -3,7 +3,7 @@
 //! It knows no keys, no database and no network but the bus. Its own end loses runs, never invocations.
 
 use crate::beat::{Beat, Seat};
-use crate::host::{AskGateway, HEAD_BYTES};
+use crate::host::{AskGateway, Asked, HEAD_BYTES};
 use crate::warm;
 use crate::watch;
 use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
@@ -262,6 +262,7 @@ impl Inner {
             artifact.digest,
         );
         let time = Duration::from_millis(run.time_ms);
+        let asked = Arc::new(Asked::default());
         let job = Job {
             artifact,
             event: run.event,
@@ -277,6 +278,7 @@ impl Inner {
                 subject: wire::host(&run.gateway, &hex::encode(run.call)),
                 deadline: self.options.clock.monotonic().saturating_add(time),
                 orphaned: cancelled.clone(),
+                ledger: asked.clone(),
             }),
             given_up: cancelled.clone(),
         };
@@ -290,6 +292,10 @@ impl Inner {
             () = abandoned => wire::failed(refused("the run was cancelled")),
         };
         drop((held, running));
+        let completed = match asked.lost() {
+            Some(why) => wire::failed(why.clone()),
+            None => completed,
+        };
         Ran::Ended(completed.into())
     }
 

@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use neofn_bus::{Bus, memory};
+use neofn_bus::port::{Incoming, Rpc};
+use neofn_bus::{Bus, BusError, Message, memory};
 use neofn_cluster::{PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, Worker, WorkerOptions, warm_name};
 use neofn_runtime::port::{
     Artifact, Completed, Failure, Held, HostCall, HostCalls, HostOp, HostReply, Job, JobContext, JobLimits,
@@ -126,16 +127,104 @@ impl Runtime for Echo {
     }
 }
 
-struct Answers;
+/// Answers host calls with their names, and counts them.
+#[derive(Default)]
+struct Answers(AtomicU64);
 #[async_trait]
 impl HostCalls for Answers {
     async fn call(&self, call: HostCall) -> HostReply {
+        self.0.fetch_add(1, Ordering::Relaxed);
         HostReply {
             result: Ok(Bytes::from(format!("\"{:?}\"", call.op))),
             now: UnixMillis(5),
             units: 7,
         }
     }
+}
+
+/// What becomes of host calls on their way.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// The gateway does it, and its answer is lost.
+    AnswerLost,
+    /// It does not get there.
+    AskLost,
+    /// Nobody listens.
+    Nobody,
+}
+
+/// A bus that treats the first host calls badly.
+struct Lossy {
+    rpc: Arc<dyn Rpc>,
+    fates: Mutex<Vec<Fate>>,
+}
+#[async_trait]
+impl Rpc for Lossy {
+    async fn request(&self, subject: &str, message: Message, within: Duration) -> Result<Message, BusError> {
+        let fate = match subject.starts_with("neofn.host.") {
+            true => self.fates.lock().unwrap().pop(),
+            false => None,
+        };
+        match fate {
+            None => return self.rpc.request(subject, message, within).await,
+            Some(Fate::Nobody) => return Err(BusError::NoResponders(subject.to_owned())),
+            Some(Fate::AnswerLost) => drop(self.rpc.request(subject, message, within).await),
+            Some(Fate::AskLost) => {}
+        }
+        tokio::time::sleep(within).await;
+        Err(BusError::TimedOut(subject.to_owned()))
+    }
+    async fn publish(&self, subject: &str, message: Message) -> Result<(), BusError> {
+        self.rpc.publish(subject, message).await
+    }
+    async fn serve(&self, subject: &str, group: Option<&str>) -> Result<Box<dyn Incoming>, BusError> {
+        self.rpc.serve(subject, group).await
+    }
+    fn bytes_max(&self) -> usize {
+        self.rpc.bytes_max()
+    }
+    fn is_connected(&self) -> bool {
+        self.rpc.is_connected()
+    }
+}
+
+/// A run with one host call over such a bus, the last fate first; and how often the host call was done.
+async fn lossy(fates: &[Fate]) -> (Completed, u64) {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let rpc = Arc::new(Lossy {
+        rpc: bus.rpc.clone(),
+        fates: Mutex::new(fates.to_vec()),
+    });
+    let (_worker, _) = worker(&Bus { rpc, ..bus.clone() }, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let host = Arc::new(Answers::default());
+    let asking = Job {
+        host: host.clone(),
+        ..job("ask")
+    };
+    (remote.invoke(asking).await, host.0.load(Ordering::Relaxed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_call_that_is_lost_is_asked_for_again_and_done_once() {
+    for fates in [
+        &[Fate::AnswerLost][..],
+        &[Fate::AskLost],
+        &[Fate::Nobody],
+        &[Fate::AnswerLost, Fate::Nobody, Fate::AskLost, Fate::AnswerLost],
+    ] {
+        let (done, asked) = lossy(fates).await;
+        assert_eq!(done.outcome, Ok(Bytes::from_static(b"\"KvGet\"")));
+        assert_eq!(asked, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_gateway_is_not_heard_of_is_lost_and_not_failed_by_its_function() {
+    let (lost, asked) = lossy(&[Fate::Nobody; 1_000]).await;
+    assert_eq!((code(&lost), asked), (Some(Code::SandboxLost), 0));
+    assert_eq!(lost.units, UnitsBill::default(), "nobody pays for it");
 }
 
 fn seat(id: &str, role: Role) -> Seat {
@@ -206,7 +295,7 @@ fn job(event: &'static str) -> Job {
         time: Duration::from_secs(20),
         units: 1,
         limits: JobLimits::default(),
-        host: Arc::new(Answers),
+        host: Arc::new(Answers::default()),
         given_up: tokio_util::sync::CancellationToken::new(),
     }
 }
@@ -364,7 +453,10 @@ async fn versions_work_together_as_long_as_they_speak_the_same_protocol() {
     assert_eq!(code(&refused), Some(Code::NoWorker));
     let said = refused.outcome.unwrap_err().message;
     assert!(
-        said.contains("it speaks protocol 2 (neofn 9.0.0), this gateway 1"),
+        said.contains(&format!(
+            "it speaks protocol {} (neofn 9.0.0), this gateway {PROTOCOL}",
+            PROTOCOL + 1
+        )),
         "{said}"
     );
     let mut older = seat("older binary", Role::Worker);

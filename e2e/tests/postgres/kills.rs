@@ -340,6 +340,12 @@ pub fn check(gateways: &Gateways<'_>, history: &History, postgres: &Postgres) {
         "charges: {charges}; sync: {:?} good, {:?} to be tried again",
         history.good, history.again
     );
+    let twice = sql(
+        "SELECT i.id, i.attempt, array_agg(t.amount || ' for ' || t.units || ' units at ' || t.at) \
+         FROM ledger_transfer t JOIN invocation i ON i.id = t.invocation JOIN function f USING (pid, fid) \
+         WHERE t.purpose = 1 AND f.name = 'work' GROUP BY i.id, i.attempt HAVING count(*) > 1",
+    );
+    assert_eq!(twice, "", "charged twice");
     assert_eq!(charges, format!("{0}|{0}", accepted.len()));
     let sums = sql("SELECT sum(balance), sum(held) - sum(incoming), \
                     sum(held) - (SELECT coalesce(sum(\"left\"), 0) FROM ledger_hold) FROM ledger_account");
