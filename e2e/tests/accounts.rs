@@ -48,6 +48,8 @@ fn each_layout_of_neon_js_signs_in_once() {
     let (one, two) = (people::address(1), people::address(2));
     for layout in LAYOUTS {
         let asked = challenge(&open, &one);
+        let message = asked["message"].as_str().unwrap();
+        assert!(message.contains(&format!("\nURI: {}\n", node.url())), "{message}");
         assert_eq!(asked["nep20"]["networks"], json!([NETWORK]));
         let layouts = Ask::of(&asked, 1).signed()["layouts"].take();
         let mine = &layouts[layout];
@@ -261,6 +263,152 @@ fn members_have_roles_and_keys_have_scopes_and_an_end() {
         "a key of who left",
     );
     assert_eq!(dev.http.get("/api/v1/functions/shop/hello").status, 404);
+}
+
+#[test]
+fn a_statement_says_who() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeProcess::start_in(
+        &dir.path().join("data"),
+        &["--gas-price", "100000", "--gas-initial", "5"],
+    );
+    let owner = Person::sign_in(&node, 1);
+    let _ = owner
+        .http
+        .post("/api/v1/projects", &json!({"name": "shop"}))
+        .expect(201);
+    let deploy = |name: &str, source: &str, more: Value| {
+        let mut request = json!({"function_name": name, "source": source});
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let _ = owner.http.deploy_with("shop", request).expect(201);
+    };
+    deploy("hello", HELLO, json!({"public": true}));
+    deploy(
+        "ordered",
+        HELLO,
+        json!({"on": {"event": [{"name": "orders", "type": "order.placed"}]}}),
+    );
+    deploy(
+        "tick",
+        HELLO,
+        json!({"on": {"cron": [{"name": "clock", "schedule": "@every 1s"}]}}),
+    );
+    let relay = "export const handler = (_, ctx) => ctx.invoke('hello', { name: 'relay' });";
+    deploy("relay", relay, json!({}));
+
+    let name = "=ci, the robot";
+    let key = json!({"name": name, "scopes": ["invoke"], "expires_in": 3_600});
+    let key = owner.http.post("/api/v1/keys/shop", &key).expect(201).json();
+    let robot = with(&node, &key["key"]);
+    let run = |http: &Http, function: &str| {
+        let run = http.invoke("shop", function, &Value::Null).expect(200).json();
+        run["invocationId"].as_str().unwrap().to_owned()
+    };
+    let (person, machine) = (run(&owner.http, "hello"), run(&robot, "hello"));
+    let stranger = run(&node.anonymous(), "hello");
+    let relayed = run(&owner.http, "relay");
+    let queued = "/api/v1/functions/shop/hello?mode=async";
+    let queued = robot.post(queued, &Value::Null).expect(202).json();
+    let event = json!({"specversion": "1.0", "type": "order.placed", "source": "/t", "id": "1"});
+    let sent = owner.http.send(
+        "POST",
+        "/api/v1/events?project=shop",
+        event.to_string().as_bytes(),
+        &[("content-type", "application/cloudevents+json")],
+    );
+    assert!(sent.status < 300, "{sent:?}");
+
+    let me = format!("account:{}", owner.address);
+    let ci = format!("key:{} {name}", key["id"].as_str().unwrap());
+    let statement = || {
+        let answer = owner.http.get("/api/v1/gas/shop/statement?limit=1000");
+        answer.expect(200).json()["lines"].as_array().unwrap().clone()
+    };
+    let by = |function: &str, caller: &str| {
+        statement()
+            .iter()
+            .any(|l| l["purpose"] == "charge" && l["function"] == function && l["caller"] == caller)
+    };
+    eventually(
+        "triggers are charged to their names",
+        Duration::from_secs(30),
+        || (by("ordered", "event:orders") && by("tick", "cron:clock")).then_some(()),
+    );
+    let queued = queued["invocationId"].as_str().unwrap().to_owned();
+    for (id, who) in [
+        (&person, me.as_str()),
+        (&machine, ci.as_str()),
+        (&stranger, "anonymous"),
+        (&relayed, me.as_str()),
+        (&queued, ci.as_str()),
+    ] {
+        eventually("the charge says who", Duration::from_secs(30), || {
+            let lines = statement();
+            let line = lines.iter().find(|l| l["invocation"] == id.as_str())?;
+            assert_eq!(line["caller"], who, "{line}");
+            Some(())
+        });
+    }
+    // credit came by itself
+    let lines = statement();
+    let credit = lines.iter().find(|l| l["purpose"] == "allocation").unwrap();
+    assert_eq!(credit.get("caller"), None, "{credit}");
+    // what a function called is in its caller's charge; history says by whom it was called
+    let all = owner
+        .http
+        .get("/api/v1/functions/shop/hello/invocations")
+        .expect(200)
+        .json();
+    let callee = all["invocations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|i| i["origin"] == "chain")
+        .expect("the callee");
+    let callee = owner
+        .http
+        .get(&format!("/api/v1/invocations/{}", callee["id"].as_str().unwrap()))
+        .expect(200)
+        .json();
+    assert_eq!(callee["caller"], "function:shop/relay", "{callee}");
+    assert!(statement().iter().all(|l| l["invocation"] != callee["id"]));
+
+    // the same on the command line, and in a spreadsheet that takes no name for a formula or for two cells
+    let cli = Cli::new(dir.path(), &node);
+    let seen = cli
+        .run(&["gas", "statement", "--project", "shop"])
+        .expect(0)
+        .stdout;
+    for who in ["WHO", me.as_str(), ci.as_str(), "event:orders", "anonymous"] {
+        assert!(seen.contains(who), "{who}: {seen}");
+    }
+    let csv = cli
+        .run(&["gas", "statement", "--project", "shop", "--csv"])
+        .expect(0)
+        .stdout;
+    assert!(
+        csv.starts_with("time,project,entry,gas,caller,function,"),
+        "{csv}"
+    );
+    assert!(csv.contains(&format!(",\"{ci}\",hello,")), "{csv}");
+    // and it is there after a crash
+    let data = node.data().to_owned();
+    node.kill_hard();
+    let node = NodeProcess::start_in(&data, &["--gas-price", "100000"]);
+    let after = node
+        .http()
+        .get("/api/v1/gas/shop/statement?limit=1000")
+        .expect(200)
+        .json();
+    let line = after["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|l| l["invocation"] == queued.as_str());
+    assert_eq!(line.unwrap()["caller"], ci.as_str());
 }
 
 #[test]

@@ -74,7 +74,9 @@ impl Api {
         let operator = who.is_operator();
         Ok(match who {
             Principal::Anonymous => return Err(Code::Unauthenticated.into()),
-            Principal::Key { id, scope, powers } => WhoAmI {
+            Principal::Key {
+                id, scope, powers, ..
+            } => WhoAmI {
                 kind: "key".to_owned(),
                 id: id.to_string(),
                 operator,

@@ -53,6 +53,7 @@ impl Authenticator {
                 id: record.id,
                 scope: record.scope,
                 powers: record.powers,
+                name: record.name,
             },
             _ => Principal::Anonymous,
         })

@@ -6,8 +6,8 @@ use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
 use crate::gas::{failed, withdrawal};
 use crate::policy::Action;
-use neofn_gas::Suspended;
 use neofn_gas::ledger::{StatementFilter, TransferId, UsageFilter, UsageLine, usage_csv};
+use neofn_gas::{Asked, Suspended};
 use neofn_identity::Principal;
 use neofn_identity::audit::AuditEntry;
 use neofn_types::{Code, Error, FunctionName, ProjectName, ScriptHash, UnixMillis};
@@ -217,7 +217,12 @@ impl Api {
         let target = to.map_or_else(|| "nobody".to_owned(), |to| to.to_address());
         let entry: AuditEntry = self.act(who, project, "gas.close", &target);
         self.log(entry.detail(name.as_str())).await?;
-        let closed = bank.close(project, to, &name, &once).await.map_err(failed)?;
+        let by = who.caller();
+        let asked = Asked {
+            name: &name,
+            by: Some(&by),
+        };
+        let closed = bank.close(project, to, asked, &once).await.map_err(failed)?;
         Ok(CloseView {
             reclaimed: closed.reclaimed.to_string(),
             withdrawal: closed.withdrawal.as_ref().map(withdrawal),

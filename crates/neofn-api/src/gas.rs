@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
 use neofn_gas::ledger::{Budget, BudgetRow, Detail, Period, StatementFilter, StatementLine, statement_csv};
-use neofn_gas::{Bank, BankError, Limits, Policy, Refill, Sponsorship, Withdrawal};
+use neofn_gas::{Asked, Bank, BankError, Limits, Policy, Refill, Sponsorship, Withdrawal};
 use neofn_identity::Principal;
 use neofn_identity::audit::AuditEntry;
 use neofn_types::{Code, Datoshi, Error, FunctionName, ProjectName};
@@ -60,11 +60,13 @@ fn line(line: StatementLine) -> GasLine {
         tx,
         party,
         note,
+        caller,
     } = line.detail;
     GasLine {
         id: line.id.to_string(),
         at: line.at.to_iso8601(),
         purpose: line.purpose.to_string(),
+        caller: caller.map(Into::into),
         amount: line.amount.to_string(),
         function: function.map(|f| f.to_string()),
         invocation: invocation.map(|i| i.to_string()),
@@ -263,7 +265,9 @@ impl Api {
         // before the money is set aside: what was done must not be without its entry
         let entry = self.act(who, project, "gas.withdraw", &to.to_address());
         self.log(entry.detail(format!("{sum} GAS, {name}"))).await?;
-        let withdrawn = bank.withdraw(project, sum, to, name).await.map_err(failed)?;
+        let by = who.caller();
+        let asked = Asked { name, by: Some(&by) };
+        let withdrawn = bank.withdraw(project, sum, to, asked).await.map_err(failed)?;
         Ok(withdrawal(&withdrawn))
     }
 

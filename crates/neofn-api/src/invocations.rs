@@ -68,14 +68,17 @@ impl Api {
         given_up: CancellationToken,
     ) -> Result<Invoked, ApiError> {
         self.authorise_call(who, Action::Invoke, &key).await?;
-        let invoke = checked(key, call, Origin::Sync)?;
+        let invoke = checked(who, key, call, Origin::Sync)?;
         succeeded(self.engine().invoke_until(invoke, given_up).await?)
     }
 
     /// Writes a call down for later.
     pub async fn enqueue(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Accepted, ApiError> {
         self.authorise_call(who, Action::Invoke, &key).await?;
-        let queued = self.engine().enqueue(checked(key, call, Origin::Async)?).await?;
+        let queued = self
+            .engine()
+            .enqueue(checked(who, key, call, Origin::Async)?)
+            .await?;
         Ok(Accepted {
             invocation_id: queued.id.to_string(),
             status: view::status(queued.status).to_owned(),
@@ -125,7 +128,10 @@ impl Api {
         call: Call,
     ) -> Result<Invoked, ApiError> {
         self.may_call_endpoint(who, &key).await?;
-        let run = self.engine().invoke(checked(key, call, Origin::Http)?).await?;
+        let run = self
+            .engine()
+            .invoke(checked(who, key, call, Origin::Http)?)
+            .await?;
         succeeded(run)
     }
 
@@ -366,7 +372,7 @@ pub(crate) fn check_key(text: &str) -> Result<(), Error> {
     Err(Error::new(Code::BadParameter, message))
 }
 
-fn checked(key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error> {
+fn checked(who: &Principal, key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error> {
     if let Some(text) = &call.idempotency_key {
         check_key(text)?;
     }
@@ -377,6 +383,7 @@ fn checked(key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error
         fingerprint: call.fingerprint,
         trace: call.trace,
         origin,
+        caller: Some(who.caller()),
     })
 }
 

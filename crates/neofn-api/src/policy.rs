@@ -238,6 +238,7 @@ mod tests {
             id: KeyId([0; 8]),
             scope,
             powers,
+            name: String::new(),
         }
     }
     fn person(project: &str, role: Role) -> Principal {

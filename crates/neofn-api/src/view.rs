@@ -142,6 +142,7 @@ pub(crate) fn invocation(r: &InvocationRecord) -> InvocationView {
         version: r.version.0,
         attempt: r.attempt.0,
         origin: origin(r.origin).to_owned(),
+        caller: r.caller.clone().map(Into::into),
         success: succeeded(r.status),
         result: r.result.as_deref().and_then(raw),
         code: failure.map(|f| f.code.to_string()),

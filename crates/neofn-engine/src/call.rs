@@ -104,6 +104,7 @@ impl Inner {
             key: invoke.key.clone(),
             version,
             origin: invoke.origin,
+            caller: invoke.caller.clone(),
             event: invoke.event.clone(),
             idempotency,
             trace_id: invoke.trace.trace_id,
@@ -122,7 +123,7 @@ impl Inner {
             ..first_run(&call.loaded, call.new.id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
-        ended.charge = call.money.settle(ended.billed());
+        ended.charge = call.money.settle(ended.billed(), call.new.caller.as_ref());
         // before the commit: the slot stands for a sandbox, not for the disk
         drop(call.slot);
         let (id, version) = (call.new.id, call.loaded.record.version);
@@ -172,7 +173,7 @@ impl Inner {
             ..first_run(&call.loaded, id, call.new.event.clone(), call.trace)
         };
         let mut ended = self.run(run).await;
-        ended.charge = call.money.settle(ended.billed());
+        ended.charge = call.money.settle(ended.billed(), call.new.caller.as_ref());
         drop(call.slot);
         let finish = self.finish(id, fence, final_outcome(&ended), &ended);
         if let Err(error) = self.ports.invocations.finish(finish).await {
@@ -251,7 +252,7 @@ impl Inner {
             kv: ended.kv.clone(),
             emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
-            charge: ended.charge,
+            charge: ended.charge.clone(),
             at: self.options.clock.now(),
         }
     }

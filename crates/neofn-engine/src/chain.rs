@@ -197,6 +197,7 @@ impl Inner {
             key: key.clone(),
             version: loaded.record.version,
             origin: Origin::Chain,
+            caller: Some(neofn_types::Caller::function(&caller.key)),
             event,
             idempotency: None,
             trace_id: trace.trace_id,

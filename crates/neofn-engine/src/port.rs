@@ -10,8 +10,8 @@ use neofn_chain::stack::StackItem;
 use neofn_gas::ledger::{Charge, Hold, OpenHold, Refused};
 use neofn_runtime::port::{HostOp, HostReply};
 use neofn_types::{
-    Attempt, Code, Datoshi, Diagnostic, Digest, Error, Fence, FunctionKey, Grants, Hash256, InvocationId,
-    ProjectName, ScriptHash, UnitsBill, UnixMillis, Version,
+    Attempt, Caller, Code, Datoshi, Diagnostic, Digest, Error, Fence, FunctionKey, Grants, Hash256,
+    InvocationId, ProjectName, ScriptHash, UnitsBill, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -100,6 +100,16 @@ impl Origin {
     pub fn is_trigger(self) -> bool {
         matches!(self, Self::Block | Self::Cron | Self::Event)
     }
+    /// The caller of what a trigger of this name brought about.
+    #[must_use]
+    pub fn trigger(self, name: &str) -> Caller {
+        let kind = match self {
+            Self::Block => "block",
+            Self::Cron => "cron",
+            _ => "event",
+        };
+        Caller::new(&format!("{kind}:{name}"))
+    }
 }
 
 /// An idempotency key with the hash of its request.
@@ -122,6 +132,8 @@ pub struct NewInvocation {
     pub version: Version,
     /// What brought it about.
     pub origin: Origin,
+    /// Who.
+    pub caller: Option<Caller>,
     /// JSON of the event.
     pub event: Bytes,
     /// Its idempotency key, if it has one.
@@ -197,6 +209,8 @@ pub struct Claimed {
     pub created_at: UnixMillis,
     /// What brought it about.
     pub origin: Origin,
+    /// Who brought it about.
+    pub caller: Option<Caller>,
     /// How many functions caused each other, by events, to get here.
     pub depth: u32,
     /// What it was accepted with, while nothing was charged.
@@ -414,6 +428,8 @@ pub struct InvocationRecord {
     pub version: Version,
     /// What brought it about.
     pub origin: Origin,
+    /// Who; only where one invocation is asked for, because lists leave it unread.
+    pub caller: Option<Caller>,
     /// Where it is.
     pub status: Status,
     /// Tries so far.

@@ -66,6 +66,7 @@ impl Inner {
             key: invoke.key,
             version: loaded.record.version,
             origin: invoke.origin,
+            caller: invoke.caller,
             event: invoke.event,
             idempotency,
             trace_id: invoke.trace.trace_id,
@@ -122,7 +123,7 @@ impl Inner {
             )
         };
         let mut ended = self.run(run).await;
-        ended.charge = money.settle(ended.billed());
+        ended.charge = money.settle(ended.billed(), claimed.caller.as_ref());
         let health = match &ended.outcome {
             Err(failure) if failure.code.info().retry == Retry::Later => Health::Bad,
             _ => Health::Good,

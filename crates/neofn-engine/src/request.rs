@@ -5,7 +5,7 @@ use bytes::Bytes;
 use neofn_event::Triggers;
 use neofn_registry::{FunctionRecord, SmokeTest, VersionRecord};
 use neofn_types::{
-    Diagnostic, Digest, Error, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, TraceContext,
+    Caller, Diagnostic, Digest, Error, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, TraceContext,
     UnitsBill, Version,
 };
 use std::collections::BTreeMap;
@@ -112,6 +112,8 @@ pub struct Invoke {
     pub trace: TraceContext,
     /// What brought it about.
     pub origin: Origin,
+    /// Who.
+    pub caller: Option<Caller>,
 }
 
 /// The end of a synchronous call.

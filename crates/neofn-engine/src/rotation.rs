@@ -6,7 +6,7 @@ use crate::request::Invoke;
 use crate::service::{Reconciler, Report};
 use bytes::Bytes;
 use neofn_secrets::{Action, DueRotation, Vault};
-use neofn_types::{Error, FunctionKey, FunctionName, ProjectName, TraceContext};
+use neofn_types::{Caller, Error, FunctionKey, FunctionName, ProjectName, TraceContext};
 use std::sync::Arc;
 
 /// Asks the vault what is due.
@@ -57,6 +57,7 @@ impl Rotations {
             fingerprint: None,
             trace: TraceContext::start(&*self.inner.options.entropy),
             origin: Origin::Cron,
+            caller: Some(Caller::node()),
         };
         self.inner.clone().enqueue(call).await.map(drop)
     }

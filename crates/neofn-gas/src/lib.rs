@@ -10,8 +10,8 @@ mod purse;
 mod schedule;
 
 pub use bank::{
-    Bank, BankError, BankOptions, Closed, Deposits, Estate, Given, Limits, Needs, Policy, Reconciled, Refill,
-    Report, Sponsorship, Suspended, TREASURY_PROJECT, Withdrawal,
+    Asked, Bank, BankError, BankOptions, Closed, Deposits, Estate, Given, Limits, Needs, Policy, Reconciled,
+    Refill, Report, Sponsorship, Suspended, TREASURY_PROJECT, Withdrawal,
 };
 pub use meter::{Meter, OverLimit, Stopped};
 pub use purse::{LeaseOptions, Purses, Reservation, ReserveError};

@@ -9,7 +9,9 @@ use crate::ledger::{
     Account, Charge, Detail, Entry, Hold, HoldRow, OpenHold, Purpose, Refused, TransferId, UnitPrice, Written,
 };
 use crate::port::{HoldFilter, LedgerError, LedgerStore};
-use neofn_types::{Clock, Datoshi, Entropy, FunctionKey, FunctionName, InvocationId, ProjectName, Units};
+use neofn_types::{
+    Caller, Clock, Datoshi, Entropy, FunctionKey, FunctionName, InvocationId, ProjectName, Units,
+};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -460,7 +462,7 @@ impl Reservation {
     /// What so many units cost, to be written with the attempt's end; none when nothing does. What is not needed goes
     /// back into the purse at once.
     #[must_use]
-    pub fn settle(mut self, units: Units) -> Option<Charge> {
+    pub fn settle(mut self, units: Units, caller: Option<&Caller>) -> Option<Charge> {
         let taken = self.taken.take()?;
         // the meter never lets a run use more than the limit that was reserved for
         let amount = self.price.of(units).min(taken.amount);
@@ -474,6 +476,7 @@ impl Reservation {
             units: units.0,
             price: self.price,
             closes: taken.own,
+            caller: caller.cloned(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Who calls, and what that reaches.
 
 use crate::{KeyId, Power, Powers, Role, SessionId};
-use neofn_types::{FunctionKey, FunctionName, ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{Caller, FunctionKey, FunctionName, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -101,6 +101,8 @@ pub enum Principal {
         scope: Scope,
         /// What it may do there.
         powers: Powers,
+        /// What people call it; may be empty.
+        name: String,
     },
     /// A person with a valid access token.
     Account(Arc<SignedIn>),
@@ -152,6 +154,14 @@ impl Principal {
             Self::Anonymous => "anonymous".to_owned(),
             Self::Key { id, .. } => format!("key:{id}"),
             Self::Account(who) => format!("account:{}", who.account.to_address()),
+        }
+    }
+    /// As a statement of charges names it: a key with what people call it, too.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        match self {
+            Self::Key { id, name, .. } if !name.is_empty() => Caller::new(&format!("key:{id} {name}")),
+            _ => Caller::new(&self.actor()),
         }
     }
     /// Whether a key carries a power; people's powers come from their roles.

@@ -93,6 +93,7 @@ fn api_key(scope: Scope, powers: Powers) -> Principal {
         id: KeyId([1; 8]),
         scope,
         powers,
+        name: String::new(),
     }
 }
 /// What of all actions is allowed on a private function of `shop`, and on the node from elsewhere.

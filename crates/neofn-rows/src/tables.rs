@@ -103,6 +103,7 @@ pub const TABLES: &[Table] = &[
             ("result", Bytes),
             ("event", Bytes),
             ("recording", Bytes),
+            ("caller", Text),
         ],
     },
     Table {
@@ -359,6 +360,7 @@ pub const TABLES: &[Table] = &[
             ("tx", Bytes),
             ("party", Bytes),
             ("note", FreeText),
+            ("caller", Text),
         ],
     },
     Table {
@@ -379,6 +381,7 @@ pub const TABLES: &[Table] = &[
             ("tx", Bytes),
             ("party", Bytes),
             ("note", FreeText),
+            ("caller", Text),
         ],
     },
     Table {

@@ -10,7 +10,7 @@ use crate::rows::{Place, find, fixed, id};
 use neofn_engine::port::{Admitted, NewInvocation, Start, StoreError};
 use neofn_gas::ledger::Entry;
 use neofn_rows::{int, nat, nat32, origin_number};
-use neofn_types::{Attempt, Digest, Fence, InvocationId, UnixMillis};
+use neofn_types::{Attempt, Caller, Digest, Fence, InvocationId, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use std::collections::{HashMap, HashSet};
@@ -118,6 +118,7 @@ pub(crate) async fn insert(
 ) -> Result<HashSet<InvocationId>, Fault> {
     let mut numbers: [Vec<i64>; 5] = Default::default();
     let mut bytes: [Vec<&[u8]>; 3] = Default::default();
+    let mut callers: Vec<Option<&str>> = Vec::new();
     for (place, new) in all {
         let row = [
             place.pid,
@@ -133,6 +134,7 @@ pub(crate) async fn insert(
         for (column, value) in bytes.iter_mut().zip(row) {
             column.push(value);
         }
+        callers.push(new.caller.as_ref().map(Caller::as_str));
     }
     let [pids, fids, versions, origins, at] = numbers;
     let [ids, traces, events] = bytes;
@@ -141,9 +143,9 @@ pub(crate) async fn insert(
     }
     let rows = sqlx::query(
         "WITH new AS (INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, \
-         created_at, trace, event) SELECT pid, fid, id, version, origin, 0, 0, 0, false, at, at, trace, event \
-         FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], \
-         $8::bytea[]) AS n(pid, fid, id, version, origin, at, trace, event) ON CONFLICT DO NOTHING \
+         created_at, trace, event, caller) SELECT pid, fid, id, version, origin, 0, 0, 0, false, at, at, trace, event, \
+         caller FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], \
+         $7::bytea[], $8::bytea[], $9::text[]) AS n(pid, fid, id, version, origin, at, trace, event, caller) ON CONFLICT DO NOTHING \
          RETURNING pid, fid, id, run_at) \
          INSERT INTO queue(pid, fid, run_at, id, state, attempt, fence, waits) \
          SELECT pid, fid, run_at, id, 0, 0, 0, false FROM new RETURNING id",
@@ -156,6 +158,7 @@ pub(crate) async fn insert(
     .bind(at)
     .bind(traces)
     .bind(events)
+    .bind(callers)
     .fetch_all(conn)
     .await?;
     rows.iter().map(|row| id(row, 0)).collect()
@@ -257,7 +260,8 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
     }
     let inserted = sqlx::query(
         "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, created_at, \
-         idem, trace, event) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, false, $6, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+         idem, trace, event, caller) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, false, $6, $6, $7, $8, $9, $10) \
+         ON CONFLICT DO NOTHING",
     )
     .bind(place.pid)
     .bind(place.fid)
@@ -268,6 +272,7 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
     .bind(key.as_ref().map(|k| k.0.as_slice()))
     .bind(new.trace_id.as_slice())
     .bind(&*new.event)
+    .bind(new.caller.as_ref().map(Caller::as_str))
     .execute(&mut *conn)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -422,7 +427,7 @@ async fn replay_or_rearm(
     counts.resumed(place, row.try_get(2)?);
     sqlx::query(
         "UPDATE invocation SET status = 0, rearm = false, finished_at = NULL, detail = NULL, run_at = $4, \
-         version = $5, trace = $6 WHERE pid = $1 AND fid = $2 AND id = $3",
+         version = $5, trace = $6, caller = $7 WHERE pid = $1 AND fid = $2 AND id = $3",
     )
     .bind(place.pid)
     .bind(place.fid)
@@ -430,6 +435,7 @@ async fn replay_or_rearm(
     .bind(new.at.0)
     .bind(i64::from(new.version.0))
     .bind(new.trace_id.as_slice())
+    .bind(new.caller.as_ref().map(Caller::as_str))
     .execute(&mut *conn)
     .await?;
     enter(

@@ -4,7 +4,7 @@
 use crate::batch::Counts;
 use crate::error::Fault;
 use crate::ledger;
-use crate::rows::{Place, fixed, id, key, with_bytes};
+use crate::rows::{Place, caller, fixed, id, key, with_bytes};
 use neofn_engine::port::{Claimed, Rooms};
 use neofn_gas::ledger::TransferId;
 use neofn_rows::{FAILED, int, interrupted, nat, nat32, origin};
@@ -77,7 +77,7 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
          FROM due WHERE q.pid = due.pid AND q.fid = due.fid AND q.id = due.id \
          RETURNING q.pid, q.fid, q.run_at, q.id, q.attempt, q.fence) \
          SELECT t.fid, t.id, t.attempt, t.fence, i.version, i.created_at, i.trace, i.event, i.origin, \
-         coalesce(d.depth, 0) FROM taken t JOIN invocation i ON i.pid = t.pid AND i.fid = t.fid AND i.id = t.id \
+         coalesce(d.depth, 0), i.caller FROM taken t JOIN invocation i ON i.pid = t.pid AND i.fid = t.fid AND i.id = t.id \
          LEFT JOIN fired d ON i.origin >= 5 AND d.pid = t.pid AND d.fid = t.fid AND d.id = t.id \
          ORDER BY t.run_at, t.id",
     )
@@ -107,6 +107,7 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
                 event: row.try_get::<Vec<u8>, _>(7)?.into(),
                 origin: origin(row.try_get(8)?)?,
                 depth: nat32(row.try_get(9)?),
+                caller: caller(row, 10)?,
             })
         })
         .collect()

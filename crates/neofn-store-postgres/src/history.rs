@@ -1,7 +1,7 @@
 //! Invocations as history shows them.
 
 use crate::error::Fault;
-use crate::rows::{Place, fixed, id, key};
+use crate::rows::{Place, caller, fixed, id, key};
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Replayable, Status, Totals};
 use neofn_rows::{DEAD, FAILED, SUCCEEDED, nat, nat32, origin, status, unpack_detail, unpack_recording};
 use neofn_types::{Attempt, FunctionKey, InvocationId, UnixMillis, Version};
@@ -27,11 +27,15 @@ pub(crate) async fn by_id(
     conn: &mut PgConnection,
     id: InvocationId,
 ) -> Result<Option<InvocationRecord>, Fault> {
-    let row = sqlx::query(invocations!("", "WHERE i.id = $1"))
+    let row = sqlx::query(invocations!(", i.caller", "WHERE i.id = $1"))
         .bind(id.as_bytes().as_slice())
         .fetch_optional(conn)
         .await?;
-    row.as_ref().map(record).transpose()
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(InvocationRecord {
+        caller: caller(&row, 16)?,
+        ..record(&row)?
+    }))
 }
 
 pub(crate) async fn replayable(
@@ -137,6 +141,7 @@ fn record(row: &PgRow) -> Result<InvocationRecord, Fault> {
         key: key(row, 0)?,
         version: Version(nat32(row.try_get(3)?)),
         origin: origin(row.try_get(4)?)?,
+        caller: None,
         status,
         attempt: Attempt(nat32(tries)),
         result: row.try_get::<Option<Vec<u8>>, _>(12)?.map(Into::into),

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_keys.sql"),
     include_str!("../migrations/0006_reply.sql"),
     include_str!("../migrations/0007_promise.sql"),
+    include_str!("../migrations/0008_caller.sql"),
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.

@@ -8,7 +8,7 @@ use crate::rows::{Place, id};
 use crate::{kv, triggers};
 use neofn_engine::port::{Record, StoreError};
 use neofn_rows::{Encoded, SUCCEEDED, origin_number, result, status_of};
-use neofn_types::{Digest, InvocationId};
+use neofn_types::{Caller, Digest, InvocationId};
 use sqlx::postgres::PgConnection;
 use std::collections::HashSet;
 
@@ -120,6 +120,7 @@ async fn insert(conn: &mut PgConnection, rows: &[Row<'_>]) -> Result<HashSet<Inv
     let mut bytes: [Vec<&[u8]>; 5] = Default::default();
     let mut results: Vec<Option<&[u8]>> = Vec::new();
     let mut keys: Vec<Option<&[u8]>> = Vec::new();
+    let mut callers: Vec<Option<&str>> = Vec::new();
     for row in rows {
         let Record { new, finish } = row.record;
         let values = [
@@ -146,15 +147,16 @@ async fn insert(conn: &mut PgConnection, rows: &[Row<'_>]) -> Result<HashSet<Inv
         }
         results.push(result(finish));
         keys.push(row.key.as_ref().map(|k| k.0.as_slice()));
+        callers.push(new.caller.as_ref().map(Caller::as_str));
     }
     let [pids, fids, versions, origins, statuses, at, finished] = numbers;
     let [ids, traces, details, events, recordings] = bytes;
     let found = sqlx::query(
         "INSERT INTO invocation SELECT pid, fid, id, version, origin, status, 1, 1, false, at, at, finished, idem, \
-         trace, detail, result, event, recording FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], \
+         trace, detail, result, event, recording, caller FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], \
          $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bytea[], $11::bytea[], \
-         $12::bytea[], $13::bytea[], $14::bytea[]) AS n(pid, fid, id, version, origin, status, at, finished, idem, \
-         trace, detail, result, event, recording) ON CONFLICT DO NOTHING RETURNING id",
+         $12::bytea[], $13::bytea[], $14::bytea[], $15::text[]) AS n(pid, fid, id, version, origin, status, at, finished, idem, \
+         trace, detail, result, event, recording, caller) ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(pids)
     .bind(fids)
@@ -170,6 +172,7 @@ async fn insert(conn: &mut PgConnection, rows: &[Row<'_>]) -> Result<HashSet<Inv
     .bind(results)
     .bind(events)
     .bind(recordings)
+    .bind(callers)
     .fetch_all(conn)
     .await?;
     found.iter().map(|row| id(row, 0)).collect()

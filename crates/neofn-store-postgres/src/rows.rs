@@ -1,7 +1,7 @@
 //! How PostgreSQL's columns are read. What the values look like is common to all stores.
 
 use crate::error::Fault;
-use neofn_types::{FunctionKey, InvocationId};
+use neofn_types::{Caller, FunctionKey, InvocationId};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -33,6 +33,10 @@ pub(crate) fn fixed<const N: usize>(
 }
 pub(crate) fn id(row: &PgRow, column: usize) -> Result<InvocationId, Fault> {
     fixed(row, column, "invocation id").map(InvocationId::from_bytes)
+}
+/// Who had something done; none: nobody, or a row from before it was written down.
+pub(crate) fn caller(row: &PgRow, column: usize) -> Result<Option<Caller>, Fault> {
+    Ok(row.try_get::<Option<&str>, _>(column)?.map(Caller::new))
 }
 /// What is text though PostgreSQL holds it as bytes.
 pub(crate) fn text(row: &PgRow, column: usize) -> Result<String, Fault> {

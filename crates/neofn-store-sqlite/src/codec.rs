@@ -5,7 +5,7 @@ pub(crate) use neofn_rows::{
     DEAD, Encoded, FAILED, LIVE, SUCCEEDED, effect_key, int, interrupted, nat, nat32, origin, origin_number,
     result, status, status_of, unpack_detail, unpack_recording,
 };
-use neofn_types::InvocationId;
+use neofn_types::{Caller, InvocationId};
 use rusqlite::Row;
 
 /// A column of exactly `N` bytes.
@@ -17,6 +17,11 @@ pub(crate) fn fixed<const N: usize>(
     let value = row.get_ref(column)?;
     let bytes = value.as_blob().map_err(|_| Fault::Damaged(what))?;
     bytes.try_into().map_err(|_| Fault::Damaged(what))
+}
+/// Who had something done; none: nobody, or a row from before it was written down.
+pub(crate) fn caller(row: &Row<'_>, column: usize) -> Result<Option<Caller>, Fault> {
+    let text = row.get_ref(column)?.as_str_or_null();
+    Ok(text.map_err(|_| Fault::Damaged("caller"))?.map(Caller::new))
 }
 pub(crate) fn id(row: &Row<'_>, column: usize) -> Result<InvocationId, Fault> {
     fixed(row, column, "invocation id").map(InvocationId::from_bytes)

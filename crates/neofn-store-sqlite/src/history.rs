@@ -1,6 +1,6 @@
 //! Invocations as history shows them. Used by readers, and by the writer for what it has not committed yet.
 
-use crate::codec::{fixed, id, nat32, origin, status, unpack_detail, unpack_recording};
+use crate::codec::{caller, fixed, id, nat32, origin, status, unpack_detail, unpack_recording};
 use crate::error::Fault;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Replayable, Status};
 use neofn_types::{Attempt, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
@@ -37,9 +37,20 @@ pub(crate) fn exists(conn: &Connection, id: InvocationId) -> Result<bool, Fault>
 }
 
 pub(crate) fn by_id(conn: &Connection, id: InvocationId) -> Result<Option<InvocationRecord>, Fault> {
-    let mut statement = conn.prepare_cached(concat!(columns!(), from_invocation!(), " WHERE i.id = ?1"))?;
+    let mut statement = conn.prepare_cached(concat!(
+        columns!(),
+        ", i.caller",
+        from_invocation!(),
+        " WHERE i.id = ?1"
+    ))?;
     let mut rows = statement.query([id.as_bytes().as_slice()])?;
-    rows.next()?.map(record).transpose()
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(InvocationRecord {
+        caller: caller(row, 15)?,
+        ..record(row)?
+    }))
 }
 
 pub(crate) fn replayable(conn: &Connection, id: InvocationId) -> Result<Option<Replayable>, Fault> {
@@ -155,6 +166,7 @@ fn record(row: &Row<'_>) -> Result<InvocationRecord, Fault> {
         key: FunctionKey::new(project, function),
         version: Version(row.get(3)?),
         origin: origin(row.get(4)?)?,
+        caller: None,
         status,
         attempt: Attempt(nat32(tries)),
         result: row.get::<_, Option<Vec<u8>>>(12)?.map(Into::into),

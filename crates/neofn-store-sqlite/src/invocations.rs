@@ -4,8 +4,8 @@
 //! Whoever holds the newest fence of an invocation may end it; nobody else, and only once.
 
 use crate::codec::{
-    Encoded, FAILED, LIVE, SUCCEEDED, fixed, id, int, interrupted, nat, origin, origin_number, result,
-    status_of,
+    Encoded, FAILED, LIVE, SUCCEEDED, caller, fixed, id, int, interrupted, nat, origin, origin_number,
+    result, status_of,
 };
 use crate::error::Fault;
 use crate::history;
@@ -19,7 +19,7 @@ use neofn_engine::port::{
     Admitted, Claimed, Finish, NewInvocation, Outcome, Record, Rooms, Start, StoreError,
 };
 use neofn_gas::ledger::Entry;
-use neofn_types::{Attempt, Digest, Fence, InvocationId, UnixMillis, Version};
+use neofn_types::{Attempt, Caller, Digest, Fence, InvocationId, UnixMillis, Version};
 use rusqlite::params;
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -138,7 +138,7 @@ fn insert_invocation(
         .conn
         .prepare_cached(
             "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, \
-             created_at, idem, trace, event) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9) \
+             created_at, idem, trace, event, caller) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9, ?10) \
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -150,7 +150,8 @@ fn insert_invocation(
             new.at.0,
             key,
             new.trace_id,
-            &*new.event
+            &*new.event,
+            new.caller.as_ref().map(Caller::as_str)
         ])?)
 }
 
@@ -203,7 +204,7 @@ fn replay_or_rearm(
     work.conn
         .prepare_cached(
             "UPDATE invocation SET status = 0, rearm = 0, finished_at = NULL, detail = NULL, run_at = ?4, \
-             version = ?5, trace = ?6 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+             version = ?5, trace = ?6, caller = ?7 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
         )?
         .execute(params![
             place.pid,
@@ -211,7 +212,8 @@ fn replay_or_rearm(
             first.as_bytes(),
             new.at.0,
             new.version.0,
-            new.trace_id
+            new.trace_id,
+            new.caller.as_ref().map(Caller::as_str)
         ])?;
     work.memory.resumed(place)?;
     let again = NewInvocation {
@@ -359,7 +361,7 @@ fn claim_head(
             |r| Ok((r.get::<_, u32>(0)?, nat(r.get(1)?))),
         )?;
     let mut statement = work.conn.prepare_cached(
-        "SELECT version, created_at, trace, event, origin FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+        "SELECT version, created_at, trace, event, origin, caller FROM invocation WHERE pid = ?1 AND fid = ?2 AND id = ?3",
     )?;
     let mut rows = statement.query(params![place.pid, place.fid, id.as_bytes()])?;
     let row = rows.next()?.ok_or(Fault::Damaged("queue"))?;
@@ -373,6 +375,7 @@ fn claim_head(
         fence: Fence(fence),
         attempt: Attempt(attempt),
         origin: origin(row.get(4)?)?,
+        caller: caller(row, 5)?,
         depth: 0,
         hold: ledger::open_hold(work.conn, id)?,
     };
@@ -575,7 +578,7 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
         .conn
         .prepare_cached(
             "INSERT INTO invocation VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, 0, ?7, ?7, ?8, ?9, ?10, ?11, ?12, \
-             ?13, ?14) ON CONFLICT DO NOTHING",
+             ?13, ?14, ?15) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             place.pid,
@@ -591,7 +594,8 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
             encoded.detail,
             result(finish),
             &*new.event,
-            encoded.recording
+            encoded.recording,
+            new.caller.as_ref().map(Caller::as_str)
         ])?;
     if inserted == 0 {
         return Ok(Err(StoreError::Fenced)); // it has ended

@@ -2,6 +2,7 @@
 //!
 //! Knows no vendor, no transport and no storage; nothing here does I/O.
 
+mod caller;
 mod catalogue;
 mod datoshi;
 mod diagnostic;
@@ -20,6 +21,7 @@ mod time;
 mod trace;
 mod units;
 
+pub use caller::Caller;
 pub use catalogue::{Code, CodeInfo, Retry};
 pub use datoshi::Datoshi;
 pub use diagnostic::{Diagnostic, Severity};

@@ -41,6 +41,11 @@ pub struct GasLine {
     pub purpose: String,
     /// How much came; negative: went.
     pub amount: String,
+    /// Who had it done: `account:N…`, `key:ID NAME`, `cron:NAME`, `block:NAME` or `event:NAME` of a trigger,
+    /// `function:PROJECT/NAME`, `node`, or `anonymous`. Absent of what moved by itself, and of lines from before it was
+    /// written down.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub caller: Option<String>,
     /// Which function.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub function: Option<String>,

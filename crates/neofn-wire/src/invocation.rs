@@ -68,6 +68,9 @@ pub struct InvocationView {
     pub attempt: u32,
     /// `sync`, `async`, `chain` (another function), `http`, `replay`, `block`, `cron` or `event`.
     pub origin: String,
+    /// Who: as in a statement of charges. Only where one invocation is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// Whether it succeeded; absent while it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<bool>,

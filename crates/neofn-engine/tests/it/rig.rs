@@ -180,6 +180,7 @@ impl Rig {
             fingerprint: None,
             trace: TraceContext::start(&*self.entropy),
             origin: Origin::Sync,
+            caller: None,
         }
     }
     pub async fn invoke(&self, name: &str, event: &str) -> Result<Invoked, Error> {

@@ -7,7 +7,9 @@
 use super::{Bank, BankError, Sponsorship};
 use crate::ledger::{Account, Detail, Entry, Hold, HoldRow, Purpose, Refused, Transfer, TransferId};
 use crate::port::{PaymentError, PaymentName, Treasury};
-use neofn_types::{Datoshi, FunctionName, Hash256, InvocationId, ProjectName, ScriptHash};
+use neofn_types::{
+    Caller, Datoshi, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, ScriptHash,
+};
 
 /// How often something is set aside for one transaction.
 const GENERATIONS_MAX: u32 = 64;
@@ -44,6 +46,14 @@ pub struct Needs {
     pub gas: Vec<Given>,
     /// Other tokens that would leave accounts of the platform.
     pub tokens: Vec<ScriptHash>,
+}
+
+impl Needs {
+    /// As the statement names it.
+    fn caller(&self) -> Option<Caller> {
+        let key = FunctionKey::new(self.project.clone()?, self.function.clone()?);
+        Some(Caller::function(&key))
+    }
 }
 
 /// What is set aside apart.
@@ -85,6 +95,7 @@ impl Bank {
         let detail = Detail {
             function: needs.function.clone(),
             invocation: needs.invocation,
+            caller: needs.caller(),
             ..Detail::default()
         };
         let leaves = |g: &&Given| ours.contains(&g.from) && g.to.is_none_or(|to| !ours.contains(&to));

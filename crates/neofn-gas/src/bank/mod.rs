@@ -15,7 +15,7 @@ pub use error::BankError;
 pub use owners::{Closed, Estate, Suspended};
 pub use policy::{Limits, Policy, Refill, Sponsorship};
 pub use reconcile::Reconciled;
-pub use requests::{Deposits, Withdrawal};
+pub use requests::{Asked, Deposits, Withdrawal};
 
 use crate::ledger::Purpose;
 use crate::port::{LedgerStore, Projects, Treasury};

@@ -1,6 +1,6 @@
 //! Whose money is whose: deposits that named nobody, what a project was given and what it paid in, and an account's end.
 
-use super::requests::{Withdrawal, withdrawal, withdrawal_id};
+use super::requests::{Asked, Withdrawal, withdrawal, withdrawal_id};
 use super::{Bank, BankError, Policy, Sponsorship};
 use crate::ledger::{Account, Detail, Entry, Purpose, StatementFilter, StatementLine, Transfer, TransferId};
 use neofn_types::{Datoshi, ProjectName, ScriptHash, UnixMillis};
@@ -127,17 +127,18 @@ impl Bank {
         Ok(taken.await?.amount())
     }
 
-    /// Ends what the operator agreed with a project, sends it its own money, once for `name`, and takes back what is left
+    /// Ends what the operator agreed with a project, sends it its own money, once for the name, and takes back what is left
     /// of the credit. Closing again takes what has come free since. `once` is another text each time.
     pub async fn close(
         &self,
         project: &ProjectName,
         to: Option<ScriptHash>,
-        name: &str,
+        asked: impl Into<Asked<'_>>,
         once: &str,
     ) -> Result<Closed, BankError> {
+        let asked = asked.into();
         self.purses().forget(project).await?;
-        let sent = self.store().hold(withdrawal_id(project, name)).await?;
+        let sent = self.store().hold(withdrawal_id(project, asked.name)).await?;
         let fees = self.0.options.withdrawal_fee_max;
         let own = self.estate(project).await?.own;
         let amount = Datoshi(own.0.saturating_sub(fees.0));
@@ -160,7 +161,7 @@ impl Bank {
         let withdrawal = match (sent, to) {
             (Some(sent), _) => Some(withdrawal(&sent)),
             (None, Some(to)) if amount > Datoshi::ZERO => {
-                Some(self.withdraw(project, amount, to, name).await?)
+                Some(self.withdraw(project, amount, to, asked).await?)
             }
             (None, _) => None,
         };

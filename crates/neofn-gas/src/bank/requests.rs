@@ -7,7 +7,7 @@ use crate::ledger::{
     StatementFilter, StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
 };
 use crate::port::{HoldFilter, RouteKind};
-use neofn_types::{Datoshi, ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{Caller, Datoshi, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// How to pay in.
@@ -19,6 +19,20 @@ pub struct Deposits {
     pub memo: String,
     /// On this network.
     pub network: u32,
+}
+
+/// By what name something is asked for, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// It happens once for this.
+    pub name: &'a str,
+    /// Who asks, for the statement.
+    pub by: Option<&'a Caller>,
+}
+impl<'a> From<&'a str> for Asked<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, by: None }
+    }
 }
 
 /// A withdrawal as it stands.
@@ -108,15 +122,16 @@ impl Bank {
         Ok(self.store().totals().await?)
     }
 
-    /// Asks for GAS to be sent. `name` is what it happens once for. The money is set aside, on disk, before anything is
+    /// Asks for GAS to be sent, once for the name. The money is set aside, on disk, before anything is
     /// signed; it is sent by the next activation, which this does not wait for.
     pub async fn withdraw(
         &self,
         project: &ProjectName,
         amount: Datoshi,
         to: ScriptHash,
-        name: &str,
+        asked: impl Into<Asked<'_>>,
     ) -> Result<Withdrawal, BankError> {
+        let Asked { name, by } = asked.into();
         if self.0.options.treasury.is_none() {
             return Err(BankError::NoTreasury);
         }
@@ -163,6 +178,7 @@ impl Bank {
                 party: Some(to),
                 // the amount itself: fees may be set anew, and what goes out must not depend on that
                 units: Some(amount.0.unsigned_abs()),
+                caller: by.cloned(),
                 ..Detail::default()
             },
         };

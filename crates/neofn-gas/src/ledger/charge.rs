@@ -1,11 +1,11 @@
 //! What an attempt costs, to be written together with its end. Knows no store.
 
 use super::{Detail, Entry, Purpose, TransferId, UnitPrice};
-use neofn_types::{Datoshi, FunctionName, InvocationId, UnixMillis};
+use neofn_types::{Caller, Datoshi, FunctionName, InvocationId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// A charge on its way into the transaction that ends its attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
     /// What it is taken from.
     pub hold: TransferId,
@@ -18,6 +18,8 @@ pub struct Charge {
     /// Whether the hold was made for this attempt alone: what is left of it is given back with the charge. Of a lease
     /// the rest stays.
     pub closes: bool,
+    /// Who had it run.
+    pub caller: Option<Caller>,
 }
 
 /// A hold of an invocation that has something left.
@@ -41,6 +43,7 @@ impl Charge {
             units: 0,
             price: hold.price,
             closes: true,
+            caller: None,
         }
     }
     /// What is written for it.
@@ -65,6 +68,7 @@ impl Charge {
                     invocation: Some(invocation),
                     units: Some(self.units),
                     price: Some(self.price.0),
+                    caller: self.caller.clone(),
                     ..Detail::default()
                 },
             });

@@ -2,7 +2,7 @@
 
 use super::Account;
 use neofn_types::{
-    Datoshi, Digest, FunctionName, Hash256, InvocationId, ParseIdError, ScriptHash, UnixMillis,
+    Caller, Datoshi, Digest, FunctionName, Hash256, InvocationId, ParseIdError, ScriptHash, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -154,6 +154,8 @@ pub struct Detail {
     pub party: Option<ScriptHash>,
     /// In words; at most [`Detail::NOTE_BYTES_MAX`].
     pub note: Option<String>,
+    /// Who had it done; none: the platform by itself, or whoever moved it on chain.
+    pub caller: Option<Caller>,
 }
 impl Detail {
     /// Longest note.

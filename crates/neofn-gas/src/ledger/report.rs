@@ -1,7 +1,7 @@
 //! Statements and usage as rows and as CSV. Knows no store and no transport.
 
 use super::{Account, Detail, Purpose, TransferId};
-use neofn_types::{Datoshi, FunctionName, ProjectName, UnixMillis};
+use neofn_types::{Caller, Datoshi, FunctionName, ProjectName, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -119,17 +119,18 @@ fn maybe<T: ToString>(value: Option<&T>) -> String {
 #[must_use]
 pub fn statement_csv(project: &ProjectName, lines: &[StatementLine]) -> String {
     let mut out = String::from(
-        "time,project,entry,gas,function,invocation,units,price_datoshi_per_million,transaction,party,note,id\r\n",
+        "time,project,entry,gas,caller,function,invocation,units,price_datoshi_per_million,transaction,party,note,id\r\n",
     );
     for line in lines {
         let d = &line.detail;
         // writing to a string cannot fail
         let _ = write!(
             out,
-            "{},{project},{},{},{},{},{},{},{},{},{},{}\r\n",
+            "{},{project},{},{},{},{},{},{},{},{},{},{},{}\r\n",
             line.at.to_iso8601(),
             line.purpose,
             line.amount,
+            cell(d.caller.as_ref().map(Caller::as_str).unwrap_or_default()),
             maybe(d.function.as_ref()),
             maybe(d.invocation.as_ref()),
             maybe(d.units.as_ref()),
@@ -189,6 +190,7 @@ mod tests {
                 function: Some("guard".parse().unwrap()),
                 units: Some(12_000),
                 price: Some(100_000),
+                caller: Some(Caller::new("key:01 =ci,2")),
                 ..Detail::default()
             },
         };
@@ -197,9 +199,10 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert_eq!(
             lines[1],
-            "1970-01-01T00:00:00.000Z,shop,charge,-1.5,guard,,12000,100000,,,,01010101010101010101010101010101"
+            "1970-01-01T00:00:00.000Z,shop,charge,-1.5,\"key:01 =ci,2\",guard,,12000,100000,,,,01010101010101010101010101010101"
         );
         let columns = |l: &str| l.split(',').count();
-        assert_eq!(columns(lines[0]), columns(lines[1]));
+        // one comma is inside of a cell
+        assert_eq!(columns(lines[0]) + 1, columns(lines[1]));
     }
 }

@@ -50,7 +50,9 @@ impl Question {
         };
         let who = match who {
             Principal::Anonymous => Who::Visitor,
-            Principal::Key { id, scope, powers } => Who::Key(*id, scope.clone(), *powers),
+            Principal::Key {
+                id, scope, powers, ..
+            } => Who::Key(*id, scope.clone(), *powers),
             Principal::Account(who) => {
                 let (mut in_project, mut in_function) = (0, 0);
                 for m in &who.memberships {

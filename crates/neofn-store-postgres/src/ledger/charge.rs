@@ -19,7 +19,7 @@ pub(crate) async fn charge(
     attempt: u32,
     finish: &Finish,
 ) -> Result<(), Fault> {
-    let Some(charge) = finish.charge.filter(|c| c.amount > Datoshi::ZERO || c.closes) else {
+    let Some(charge) = (finish.charge.as_ref()).filter(|c| c.amount > Datoshi::ZERO || c.closes) else {
         return Ok(());
     };
     let invocation = finish.id;

@@ -65,7 +65,7 @@ async fn insert(
     let (debit, credit) = (debit.save(conn, h.at).await?, credit.save(conn, h.at).await?);
     let query = sqlx::query(
         "INSERT INTO ledger_hold(id, purpose, debit, credit, amount, \"left\", at, function, invocation, units, \
-         price, tx, party, note) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+         price, tx, party, note, caller) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(h.id.0.as_slice())
     .bind(i64::from(h.purpose.number()))

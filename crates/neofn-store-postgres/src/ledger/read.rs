@@ -39,7 +39,7 @@ macro_rules! side {
             $other,
             "), ",
             $sign,
-            "amount, hold, at, function, invocation, units, price, tx, party, note FROM ledger_transfer WHERE ",
+            "amount, hold, at, function, invocation, units, price, tx, party, note, caller FROM ledger_transfer WHERE ",
             $mine,
             " = $1 AND seq < $2 AND at >= $3 ORDER BY seq DESC LIMIT $4)"
         )
@@ -75,13 +75,13 @@ pub(super) async fn transfer(
 ) -> Result<Option<(Account, StatementLine)>, Fault> {
     let row = sqlx::query(
         "SELECT seq, id, purpose, (SELECT name FROM ledger_account WHERE aid = credit), -amount, hold, at, function, \
-         invocation, units, price, tx, party, note, (SELECT name FROM ledger_account WHERE aid = debit) \
+         invocation, units, price, tx, party, note, caller, (SELECT name FROM ledger_account WHERE aid = debit) \
          FROM ledger_transfer WHERE id = $1",
     )
     .bind(id.0.as_slice())
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok((account_at(&row, 14)?, line(&row)?)))
+    row.map(|row| Ok((account_at(&row, 15)?, line(&row)?)))
         .transpose()
 }
 

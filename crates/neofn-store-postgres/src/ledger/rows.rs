@@ -1,10 +1,10 @@
 //! How transfers and holds become columns.
 
 use crate::error::Fault;
-use crate::rows::fixed;
+use crate::rows::{caller, fixed};
 use neofn_gas::ledger::{Detail, HoldRow, Purpose, TransferId};
 use neofn_rows::{int, nat};
-use neofn_types::{Datoshi, Hash256, InvocationId, ScriptHash, UnixMillis};
+use neofn_types::{Caller, Datoshi, Hash256, InvocationId, ScriptHash, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -30,7 +30,7 @@ pub(super) fn name<T: std::str::FromStr>(row: &PgRow, column: usize) -> Result<O
         .transpose()
 }
 
-/// Binds the columns of a [`Detail`]: function, invocation, units, price, tx, party, note; in this order in both tables.
+/// Binds the columns of a [`Detail`]: function, invocation, units, price, tx, party, note, caller; in this order in both tables.
 pub(super) fn bind<'q>(
     query: Query<'q, sqlx::Postgres, PgArguments>,
     detail: &'q Detail,
@@ -43,6 +43,7 @@ pub(super) fn bind<'q>(
         .bind(detail.tx.as_ref().map(|t| t.0.as_slice()))
         .bind(detail.party.as_ref().map(|p| p.0.as_slice()))
         .bind(detail.note.as_ref().map(|n| n.as_bytes()))
+        .bind(detail.caller.as_ref().map(Caller::as_str))
 }
 
 /// Reads a [`Detail`] whose first column is `first`.
@@ -58,6 +59,7 @@ pub(super) fn detail(row: &PgRow, first: usize) -> Result<Detail, Fault> {
         note: note
             .map(|bytes| String::from_utf8(bytes).map_err(|_| Fault::Damaged("note of a transfer")))
             .transpose()?,
+        caller: caller(row, first + 7)?,
     })
 }
 
@@ -66,7 +68,7 @@ macro_rules! holds {
     ($rest:literal) => {
         concat!(
             "SELECT h.id, h.purpose, d.name, c.name, h.amount, h.\"left\", h.at, h.function, h.invocation, h.units, \
-             h.price, h.tx, h.party, h.note FROM ledger_hold h JOIN ledger_account d ON d.aid = h.debit \
+             h.price, h.tx, h.party, h.note, h.caller FROM ledger_hold h JOIN ledger_account d ON d.aid = h.debit \
              JOIN ledger_account c ON c.aid = h.credit ",
             $rest
         )

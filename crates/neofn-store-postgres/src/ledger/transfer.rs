@@ -65,7 +65,7 @@ pub(super) async fn insert(
     let (debit, credit) = (debit.save(conn, row.at).await?, credit.save(conn, row.at).await?);
     let query = sqlx::query(
         "INSERT INTO ledger_transfer(id, purpose, debit, credit, amount, hold, at, function, invocation, units, \
-         price, tx, party, note) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         price, tx, party, note, caller) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(row.id.0.as_slice())
     .bind(i64::from(row.purpose.number()))

@@ -156,11 +156,13 @@ async fn release(conn: &mut PgConnection, lane: &Lane, now: UnixMillis) -> Resul
     } else {
         joined(&taken.iter().map(|w| w.event.as_slice()).collect::<Vec<_>>())
     };
+    let origin = origin(head.origin)?;
     let new = NewInvocation {
         id: head.id,
         key: lane.key.clone(),
         version: last.version,
-        origin: origin(head.origin)?,
+        origin,
+        caller: Some(origin.trigger(&lane.name)),
         event: event.into(),
         idempotency: None,
         trace_id: head.trace,

@@ -7,7 +7,7 @@ use super::transfer::{self, Row};
 use super::{Answer, allowed, charge};
 use crate::error::Fault;
 use neofn_gas::ledger::{Detail, Hold, KnownHold, Part, Purpose, Refused, Scope, TransferId, Written};
-use neofn_types::{Datoshi, UnixMillis};
+use neofn_types::{Caller, Datoshi, UnixMillis};
 use rusqlite::{Connection, params};
 
 fn find(conn: &Connection, id: TransferId) -> Result<Option<KnownHold>, Fault> {
@@ -64,7 +64,7 @@ fn insert(conn: &Connection, h: &Hold, amount: Datoshi, debit: &Found, credit: &
     let d = &h.detail;
     conn.prepare_cached(
         "INSERT INTO ledger_hold(id, purpose, debit, credit, amount, left, at, function, invocation, units, price, \
-         tx, party, note) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         tx, party, note, caller) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         h.id.0,
@@ -79,7 +79,8 @@ fn insert(conn: &Connection, h: &Hold, amount: Datoshi, debit: &Found, credit: &
         number(d.price),
         d.tx.map(|t| t.0),
         d.party.map(|p| p.0),
-        d.note
+        d.note,
+        d.caller.as_ref().map(Caller::as_str)
     ])?;
     Ok(())
 }

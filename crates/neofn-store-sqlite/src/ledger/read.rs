@@ -66,7 +66,7 @@ pub(super) fn transfer(conn: &Connection, id: TransferId) -> Result<Option<(Acco
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    let debit: String = row.get(14)?;
+    let debit: String = row.get(15)?;
     let debit = debit.parse().map_err(|_| Fault::Damaged("account"))?;
     Ok(Some((debit, line(row)?)))
 }

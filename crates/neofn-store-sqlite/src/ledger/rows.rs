@@ -1,13 +1,13 @@
 //! How transfers and holds become columns.
 
-use crate::codec::{fixed, nat};
+use crate::codec::{caller, fixed, nat};
 use crate::error::Fault;
 use neofn_gas::ledger::{Detail, HoldRow, Purpose, TransferId};
 use neofn_types::{Datoshi, Hash256, InvocationId, ScriptHash, UnixMillis};
 use rusqlite::Row;
 
 /// The columns of a [`Detail`], in this order in both tables.
-pub(super) const DETAIL: &str = "function, invocation, units, price, tx, party, note";
+pub(super) const DETAIL: &str = "function, invocation, units, price, tx, party, note, caller";
 
 pub(super) fn number(n: Option<u64>) -> Option<i64> {
     n.map(|n| i64::try_from(n).unwrap_or(i64::MAX))
@@ -42,12 +42,13 @@ pub(super) fn detail(row: &Row<'_>, first: usize) -> Result<Detail, Fault> {
         tx: maybe(row, first + 4)?.map(Hash256),
         party: maybe(row, first + 5)?.map(ScriptHash),
         note: row.get(first + 6)?,
+        caller: caller(row, first + 7)?,
     })
 }
 
 /// The columns of [`hold`]: hold `h`, accounts `d` and `c`.
 pub(super) const HOLD: &str = "SELECT h.id, h.purpose, d.name, c.name, h.amount, h.left, h.at, h.function, h.invocation, \
-     h.units, h.price, h.tx, h.party, h.note FROM ledger_hold h \
+     h.units, h.price, h.tx, h.party, h.note, h.caller FROM ledger_hold h \
      JOIN ledger_account d ON d.aid = h.debit JOIN ledger_account c ON c.aid = h.credit";
 
 pub(super) fn hold(row: &Row<'_>) -> Result<HoldRow, Fault> {

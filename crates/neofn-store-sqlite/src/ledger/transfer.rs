@@ -5,7 +5,7 @@ use super::rows::{self, number};
 use super::{Answer, allowed};
 use crate::error::Fault;
 use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Transfer, TransferId, Written};
-use neofn_types::{Datoshi, UnixMillis};
+use neofn_types::{Caller, Datoshi, UnixMillis};
 use rusqlite::{Connection, params};
 
 pub(super) fn known(conn: &Connection, id: TransferId) -> Result<Option<KnownTransfer>, Fault> {
@@ -61,7 +61,7 @@ pub(super) fn insert(conn: &Connection, row: &Row<'_>, debit: &Found, credit: &F
     let d = row.detail;
     conn.prepare_cached(
         "INSERT INTO ledger_transfer(id, purpose, debit, credit, amount, hold, at, function, invocation, units, \
-         price, tx, party, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         price, tx, party, note, caller) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         row.id.0,
@@ -77,7 +77,8 @@ pub(super) fn insert(conn: &Connection, row: &Row<'_>, debit: &Found, credit: &F
         number(d.price),
         d.tx.map(|t| t.0),
         d.party.map(|p| p.0),
-        d.note
+        d.note,
+        d.caller.as_ref().map(Caller::as_str)
     ])?;
     Ok(())
 }

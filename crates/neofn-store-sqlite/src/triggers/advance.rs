@@ -56,6 +56,7 @@ fn take(
                 key: delivery.trigger.function.clone(),
                 version: delivery.version,
                 origin: delivery.origin,
+                caller: Some(delivery.origin.trigger(delivery.trigger.name.as_str())),
                 event: delivery.event.clone(),
                 idempotency: None,
                 trace_id: delivery.trace_id,

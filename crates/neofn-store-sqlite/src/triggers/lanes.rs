@@ -151,11 +151,13 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
     } else {
         neofn_rows::joined(&taken.iter().map(|w| w.event.as_slice()).collect::<Vec<_>>())
     };
+    let origin = crate::codec::origin(head.origin)?;
     let new = NewInvocation {
         id: head.id,
         key: work.memory.state(lane.place)?.key.clone(),
         version: last.version,
-        origin: crate::codec::origin(head.origin)?,
+        origin,
+        caller: Some(origin.trigger(&lane.name)),
         event: event.into(),
         idempotency: None,
         trace_id: head.trace,

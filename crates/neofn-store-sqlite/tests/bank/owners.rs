@@ -348,7 +348,7 @@ fn credit_cannot_be_taken_out() {
         let all = (0..8).map(|n| {
             let bank = bank.clone();
             tokio::spawn(async move {
-                bank.withdraw(&"p2".parse().unwrap(), Datoshi(20), to, &format!("{n}"))
+                bank.withdraw(&"p2".parse().unwrap(), Datoshi(20), to, format!("{n}").as_str())
                     .await
                     .is_ok()
             })

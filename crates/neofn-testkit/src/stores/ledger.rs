@@ -10,7 +10,7 @@ use neofn_gas::ledger::{
 use neofn_gas::port::{HoldFilter, LedgerStore};
 use neofn_gas::{LeaseOptions, Purses, ReserveError};
 use neofn_registry::port::RegistryStore as _;
-use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
+use neofn_types::{Caller, Datoshi, Fence, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -273,7 +273,7 @@ pub async fn a_purse_spends_no_more_than_its_lease<H: Harness>() {
         if n % 5 == 0 {
             continue;
         }
-        let charge = reserved.settle(Units(7)).unwrap();
+        let charge = reserved.settle(Units(7), None).unwrap();
         let invocation = InvocationId::from_bytes([n; 16]);
         let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
         for answer in store.write(entries).await.unwrap() {
@@ -341,7 +341,7 @@ pub async fn a_purse_spends_no_more_than_its_lease<H: Harness>() {
     assert!(matches!(two, Err(ReserveError::Refused(Refused::Budget { .. }))));
     drop(one);
     let three = next.reserve(&key, Units(60)).await.unwrap();
-    assert!(three.settle(Units(9)).unwrap().closes);
+    assert!(three.settle(Units(9), None).unwrap().closes);
     let open = HoldFilter {
         purpose: Purpose::Lease,
         project: None,
@@ -445,7 +445,7 @@ pub async fn what_was_spent_is_charges_and_fees<H: Harness>() {
         for call in 0..calls {
             let invocation = InvocationId::from_bytes([u8::try_from(n * 8 + call).unwrap(); 16]);
             let reserved = purses.reserve(&key, Units(40)).await.unwrap();
-            let charge = reserved.settle(Units(7)).unwrap();
+            let charge = reserved.settle(Units(7), None).unwrap();
             let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
             for answer in store.write(entries).await.unwrap() {
                 assert_eq!(answer, Ok(Written::Now(Datoshi(7))));
@@ -527,6 +527,7 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
             units: 3,
             price: hold.price,
             closes: true,
+            caller: claim.caller.clone(),
         })
     };
     let ended = &claims[0];
@@ -569,10 +570,27 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
         units: 2,
         price: UnitPrice(9),
         closes: false,
+        caller: Some(Caller::new("account:N1")),
     });
     store.record(call.clone()).await.unwrap();
     assert!(matches!(store.record(call).await, Err(StoreError::Fenced)));
     assert_eq!(state().await, (84, 26));
+
+    // each line says who had it run: whoever queued it, also when a later attempt is charged, and whoever called
+    let filter = StatementFilter {
+        before: None,
+        since: None,
+        limit: 10,
+    };
+    let lines = money.statement(&project(1), filter).await.unwrap();
+    let charges = lines.iter().filter(|l| l.purpose == Purpose::Charge);
+    let who: Vec<_> = charges
+        .map(|l| l.detail.caller.as_ref().map(|c| c.as_str().to_owned()))
+        .collect();
+    let queuer = || Some("key:01 test".to_owned());
+    assert_eq!(who, [Some("account:N1".to_owned()), queuer(), queuer()]);
+    let kept = store.invocation(first.id).await.unwrap().unwrap();
+    assert_eq!(kept.caller, first.caller);
 
     // what waits when its function goes gets its money back
     let waiting = with_hold(queued(&f, 8), 50);
@@ -617,7 +635,7 @@ pub async fn of_a_shared_ledger_the_dead_give_back<H: Harness>() {
             .reserve(&key, Units(40))
             .await
             .unwrap()
-            .settle(Units(7))
+            .settle(Units(7), None)
             .unwrap();
     }
     assert_eq!(alive.others().await.unwrap(), [gone.process()].into());

@@ -15,8 +15,8 @@ use neofn_engine::port::{
 use neofn_registry::port::{Publish, RegistryStore};
 use neofn_registry::{ArtifactRef, VersionSpec};
 use neofn_types::{
-    Clock, Code, Digest, Entropy, Fence, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, UnitsBill,
-    UnixMillis, Version,
+    Caller, Clock, Code, Digest, Entropy, Fence, FunctionKey, Grants, InvocationId, Limits, RuntimeKind,
+    UnitsBill, UnixMillis, Version,
 };
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -103,6 +103,7 @@ pub fn queued(key: &FunctionKey, at: i64) -> NewInvocation {
         key: key.clone(),
         version: Version(1),
         origin: Origin::Async,
+        caller: Some(Caller::new("key:01 test")),
         event: Bytes::from_static(b"{\"n\":1}"),
         idempotency: None,
         trace_id: [7; 16],

@@ -107,13 +107,14 @@ fn statement(ui: &Ui, client: &Client, project: &ProjectName, args: &Statement) 
                 l.at,
                 l.purpose,
                 l.amount,
+                l.caller.unwrap_or_default(),
                 l.function.unwrap_or_default(),
                 l.units.map(grouped).unwrap_or_default(),
                 about,
             ]
         })
         .collect();
-    let head = ["TIME", "WHAT", "GAS", "FUNCTION", "UNITS", "ABOUT"];
+    let head = ["TIME", "WHAT", "GAS", "WHO", "FUNCTION", "UNITS", "ABOUT"];
     ui.out(&render::table(&head, &rows));
     Ok(())
 }
