@@ -3,7 +3,7 @@
 //! A challenge is bound to one account, domain and network, ends soon and is used once. Knows no wallet's byte layout:
 //! those are `neofn_chain::sign_in`'s.
 
-use neofn_types::{Entropy, ScriptHash, UnixMillis};
+use neofn_types::{Entropy, Scheme, ScriptHash, UnixMillis};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -54,36 +54,67 @@ impl FromStr for Nonce {
     }
 }
 
-/// The host that people see in their address bar, with a port where it is not the usual one.
+/// The host that people see in their address bar, with a port where it is not the usual one, and by which scheme it is
+/// served: https unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Domain(String);
+pub struct Domain {
+    host: String,
+    scheme: Scheme,
+}
 
 /// Text that is no domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a domain: host or host:port in lower-case ASCII, at most 255 characters")]
+#[error(
+    "{0:?} is not a domain: host or host:port in lower-case ASCII, at most 255 characters, or the same after https:// or http://"
+)]
 pub struct DomainParseError(pub String);
 
 impl Domain {
-    /// As text.
+    /// Host and port.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.host
+    }
+    /// As the store keeps it: reads back as the same.
+    #[must_use]
+    pub fn stored(&self) -> String {
+        match self.scheme {
+            Scheme::Https => self.host.clone(),
+            Scheme::Http => self.origin(),
+        }
+    }
+    /// With the scheme that people's browsers show.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.host)
+    }
+    /// The same host, served by this scheme.
+    #[must_use]
+    pub fn served_by(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
     }
 }
 impl FromStr for Domain {
     type Err = DomainParseError;
     fn from_str(s: &str) -> Result<Self, DomainParseError> {
+        let (scheme, host) = match s.strip_prefix("http://") {
+            Some(host) => (Scheme::Http, host),
+            None => (Scheme::Https, s.strip_prefix("https://").unwrap_or(s)),
+        };
         // wallets' SDKs corrupt what is not ASCII
         let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:[]".contains(&b);
-        if s.is_empty() || s.len() > 255 || !s.bytes().all(letters) {
+        if host.is_empty() || host.len() > 255 || !host.bytes().all(letters) {
             return Err(DomainParseError(s.chars().take(80).collect()));
         }
-        Ok(Self(s.to_owned()))
+        Ok(Self {
+            host: host.to_owned(),
+            scheme,
+        })
     }
 }
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.host)
     }
 }
 
@@ -147,9 +178,10 @@ impl ChallengeRecord {
         format!(
             "{domain} wants you to sign in with your Neo account:\n{address}\n\n\
              This signs you in to neofn. It costs nothing and sends no transaction.\n\n\
-             URI: https://{domain}\nVersion: 1\nChain ID: neo3:{network}\nNonce: {nonce}\n\
+             URI: {origin}\nVersion: 1\nChain ID: neo3:{network}\nNonce: {nonce}\n\
              Issued At: {issued}\nExpiration Time: {expires}",
             domain = self.domain,
+            origin = self.domain.origin(),
             address = self.account.to_address(),
             network = self.network,
             nonce = self.nonce,
@@ -195,12 +227,40 @@ mod tests {
              Issued At: 2023-11-14T22:13:20.123Z\nExpiration Time: 2023-11-14T22:18:20.123Z"
         );
         assert!(record.message().is_ascii());
+        // what is served in the clear says so, with the domain as it was; and after the store it is the same text
+        let plain = ChallengeRecord {
+            domain: "127.0.0.1:9000"
+                .parse::<Domain>()
+                .unwrap()
+                .served_by(Scheme::Http),
+            ..record.clone()
+        };
+        let text = plain.message();
+        assert!(text.starts_with("127.0.0.1:9000 wants you to sign in"), "{text}");
+        assert!(
+            text.contains("\nURI: http://127.0.0.1:9000\nVersion: 1\n"),
+            "{text}"
+        );
+        assert_eq!(plain.nep20().domain, "127.0.0.1:9000");
+        for domain in [&record.domain, &plain.domain] {
+            assert_eq!(domain.stored().parse::<Domain>().as_ref(), Ok(domain));
+        }
+        assert_eq!("https://neofn.example:9000".parse().as_ref(), Ok(&record.domain));
         assert_eq!(record.nep20().timestamp, 1_700_000_000);
         assert_eq!(Nonce::new(1 << 53), None);
         for bad in ["", "+1", "01", " 1", "1.0", "9007199254740992", "-1"] {
             assert!(bad.parse::<Nonce>().is_err(), "{bad}");
         }
-        for bad in ["", "a b", "A.example", "a\nb", "é.example", "a/b"] {
+        for bad in [
+            "",
+            "a b",
+            "A.example",
+            "a\nb",
+            "é.example",
+            "a/b",
+            "http://",
+            "ftp://a",
+        ] {
             assert!(bad.parse::<Domain>().is_err(), "{bad}");
         }
     }

@@ -221,7 +221,7 @@ impl Identity {
         let challenge = options.store.challenge(nonce).await.map_err(failed)?;
         let challenge = challenge
             // made before the node's settings changed, it is of another place
-            .filter(|c| c.domain == settings.domain && c.network == settings.network)
+            .filter(|c| c.domain.as_str() == settings.domain.as_str() && c.network == settings.network)
             .ok_or(SignInRefusal::ChallengeGone)?;
         let formats = match look(&challenge, account, proof, self.now(), settings.domainless)? {
             Looked::Proven { formats } => formats,

@@ -32,7 +32,7 @@ use neofn_runtime::port::Runtime;
 use neofn_runtime::{Pool, PoolOptions};
 use neofn_secrets::Vault;
 use neofn_tls::Protocol;
-use neofn_types::{Clock, Code, Entropy, Error};
+use neofn_types::{Clock, Code, Entropy, Error, Scheme};
 use neofn_wire::{JailView, RuntimeFile};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -171,6 +171,10 @@ impl Node {
             store: store.clone(),
             chain: port.clone(),
             clock: clock.clone(),
+            scheme: match tls {
+                Some(_) => Scheme::Https,
+                None => Scheme::Http,
+            },
         })
         .await?;
         for key in SHARED_KEYS {

@@ -7,11 +7,12 @@ use neofn_chain::model::VmState;
 use neofn_chain::port::{Caller, Chain};
 use neofn_chain::script::{CallFlags, ScriptBuilder};
 use neofn_chain::stack::StackItem;
+use neofn_identity::challenge::Domain;
 use neofn_identity::port::{ContractError, ContractVerifier, SessionStore};
 use neofn_identity::sign_in::Domainless;
 use neofn_identity::token::FileSeal;
 use neofn_identity::{Identity, IdentityOptions, SignInSettings};
-use neofn_types::{Clock, Code, Entropy, Error, ScriptHash};
+use neofn_types::{Clock, Code, Entropy, Error, Scheme, ScriptHash};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ const MAIN_NETWORK: u32 = 860_833_102;
 /// What an operator decides about who may do what.
 #[derive(Debug, Clone, Default)]
 pub struct AccessOptions {
-    /// What people see in their address bar; none: the address that the node listens on.
+    /// What people see in their address bar, as a host or with its scheme; none: the address that the node listens on.
     pub domain: Option<String>,
     /// Accounts that run this node.
     pub operators: Vec<ScriptHash>,
@@ -47,6 +48,8 @@ pub(crate) struct Footing<'a> {
     pub(crate) access: &'a AccessOptions,
     pub(crate) data: &'a Path,
     pub(crate) address: SocketAddr,
+    /// By which it serves.
+    pub(crate) scheme: Scheme,
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) chain: Option<Arc<dyn Chain>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -56,9 +59,12 @@ pub(crate) struct Footing<'a> {
 pub(crate) async fn open(on: Footing<'_>) -> Result<Identity, Error> {
     let wrong =
         |e: neofn_identity::challenge::DomainParseError| Error::new(Code::ConfigInvalid, e.to_string());
-    let domain = match &on.access.domain {
-        Some(domain) => domain.parse().map_err(wrong)?,
-        None => on.address.to_string().parse().map_err(wrong)?,
+    let own = on.address.to_string();
+    let named = on.access.domain.as_deref().unwrap_or(&own);
+    let domain: Domain = named.parse().map_err(wrong)?;
+    let domain = match named.contains("://") {
+        true => domain,
+        false => domain.served_by(on.scheme),
     };
     let network = on.chain.as_ref().map_or(MAIN_NETWORK, |chain| chain.network().0);
     let mut settings = SignInSettings::new(domain, network);

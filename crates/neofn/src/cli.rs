@@ -227,8 +227,8 @@ pub struct Up {
     /// Run functions although this machine cannot confine them; for code that you trust
     #[arg(long)]
     pub insecure_no_jail: bool,
-    /// What people see in their address bar and sign in to, such as neofn.example; else the address it listens on
-    #[arg(long, value_name = "HOST")]
+    /// What people see in their address bar and sign in to, such as https://neofn.example; else the address it listens on
+    #[arg(long, value_name = "ORIGIN")]
     pub domain: Option<String>,
     /// An account that runs this node; may be given again
     #[arg(long = "operator", value_name = "ADDRESS")]

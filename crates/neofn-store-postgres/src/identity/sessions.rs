@@ -44,7 +44,7 @@ pub(super) async fn put_challenge(
     let stored = sqlx::query("INSERT INTO challenge VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
         .bind(number(challenge.nonce)?)
         .bind(challenge.account.0.as_slice())
-        .bind(challenge.domain.as_str())
+        .bind(challenge.domain.stored())
         .bind(i64::from(challenge.network))
         .bind(challenge.issued_at.0)
         .bind(challenge.expires_at.0)

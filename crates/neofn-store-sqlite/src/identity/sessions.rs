@@ -42,7 +42,7 @@ pub(crate) fn put_challenge(
         .execute(params![
             number(challenge.nonce)?,
             challenge.account.0,
-            challenge.domain.as_str(),
+            challenge.domain.stored(),
             challenge.network,
             challenge.issued_at.0,
             challenge.expires_at.0
