@@ -9,8 +9,9 @@ mkdir -p "$cache"
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 # --- Debian packages -----------------------------------------------------------------------------------------------
+# softhsm2: a token in software for the tests of root keys on tokens
 # postgresql: a server for the tests that need one; they start their own. clang, lld, the wasm32 runtime library and wasi-libc build the JavaScript engine's guest
-packages=(gcc make git ca-certificates curl python3 python3-venv clang-22 lld-22 libclang-rt-22-dev-wasm32 wasi-libc postgresql)
+packages=(gcc make git ca-certificates curl python3 python3-venv clang-22 lld-22 libclang-rt-22-dev-wasm32 wasi-libc postgresql softhsm2)
 command -v node >/dev/null 2>&1 || packages+=(nodejs)
 command -v npm >/dev/null 2>&1 || packages+=(npm)
 # a test lints the units of deploy/systemd with it

@@ -12,7 +12,8 @@ use std::process::Command;
 const FLOORS: [&str; 9] = ["L0", "L1a", "L1b", "L2a", "L2b", "L2c", "L3", "L4", "L5"];
 
 /// Vendors and the crates that may name them.
-const VENDORS: [(&str, &[&str]); 15] = [
+const VENDORS: [(&str, &[&str]); 16] = [
+    ("cryptoki", &["neofn-kms-pkcs11"]),
     ("cedar-policy", &["neofn-identity"]),
     ("async-nats", &["neofn-bus-nats"]),
     ("rusqlite", &["neofn-store-sqlite"]),

@@ -265,7 +265,8 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        let (vault, root) = (self.vault()?, root(request)?);
+        let vault = self.vault()?;
+        let root = root(vault, request)?;
         self.note(who, "vault.unseal", None, "").await?;
         Ok(vault_view(&vault.unseal(&root).await?))
     }
@@ -276,7 +277,8 @@ impl Api {
         request: &RootKeyRequest,
     ) -> Result<VaultView, ApiError> {
         self.authorise_vault(who)?;
-        let (vault, root) = (self.vault()?, root(request)?);
+        let vault = self.vault()?;
+        let root = root(vault, request)?;
         self.note(who, "vault.rotate", None, "").await?;
         Ok(vault_view(&vault.rotate_root(&root).await?))
     }
@@ -401,8 +403,10 @@ fn settings(request: &SecretPut) -> Result<Settings, Error> {
     })
 }
 
-fn root(request: &RootKeyRequest) -> Result<RootSource, Error> {
+fn root(vault: &Vault, request: &RootKeyRequest) -> Result<RootSource, Error> {
     match (&request.passphrase, &request.key) {
+        (None, None) if request.configured => vault.service(),
+        _ if request.configured => Err(invalid("`configured` stands alone")),
         (Some(text), None) => Ok(RootSource::Passphrase(text.0.clone())),
         (None, Some(text)) => {
             let mut key = Zeroizing::new([0u8; 32]);
@@ -410,6 +414,6 @@ fn root(request: &RootKeyRequest) -> Result<RootSource, Error> {
                 .map_err(|_| invalid("`key` has 64 hexadecimal digits"))?;
             Ok(RootSource::Key(Key::new(*key)))
         }
-        _ => Err(invalid("either `passphrase` or `key`")),
+        _ => Err(invalid("one of `passphrase`, `key` and `configured`")),
     }
 }

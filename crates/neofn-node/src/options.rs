@@ -187,6 +187,14 @@ pub enum SecretsRoot {
     File(PathBuf),
     /// Nowhere yet: somebody unseals the vault.
     Sealed,
+    /// A key on a PKCS #11 token. As long as the stored root is a key, that is read from the file (none: the node's own), until
+    /// somebody moves it to the token.
+    Token {
+        /// Which, `pkcs11:…`.
+        uri: String,
+        /// Where the root is while it is a key.
+        before: Option<PathBuf>,
+    },
 }
 
 /// Settings of a node. Start from [`NodeOptions::new`] and change what differs.

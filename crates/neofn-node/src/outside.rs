@@ -4,8 +4,9 @@ use crate::files;
 use crate::options::{NodeOptions, SecretsRoot};
 use neofn_egress::{Broker, BrokerOptions, Reach, read_ca_file};
 use neofn_engine::Among;
-use neofn_secrets::port::SecretStore;
-use neofn_secrets::{Key, RootSource, Vault, VaultLimits, read_key_file};
+use neofn_kms_pkcs11::{Pkcs11Root, Pkcs11Uri};
+use neofn_secrets::port::{KeyWrap, SecretStore};
+use neofn_secrets::{Key, RootSource, Vault, VaultLimits, VaultStatus, read_key_file};
 use neofn_types::{Clock, Code, Entropy, Error};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,9 +36,20 @@ pub(crate) async fn vault(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Arc<Vault>, Error> {
-    let vault = Arc::new(Vault::new(store, clock, entropy.clone(), VaultLimits::default()));
+    let vault = Vault::new(store, clock, entropy.clone(), VaultLimits::default());
+    let vault = Arc::new(vault.with_service(service(&options.secrets_root, &entropy)?));
     let status = vault.status().await?;
     let source = match &options.secrets_root {
+        SecretsRoot::Token { .. } if matches!(status.root, None | Some("external")) => Some(vault.service()?),
+        SecretsRoot::Token { before, .. } if status.root == Some("key") => {
+            let path = before.clone().unwrap_or_else(|| data.join(NAME));
+            tracing::warn!(file = %path.display(), "the root of secrets is still a key in a file: `neofn secrets rotate-root --configured` moves it to the token");
+            match path.exists() {
+                true => Some(RootSource::Key(read_key_file(&path)?)),
+                false => None,
+            }
+        }
+        SecretsRoot::Token { .. } => None,
         SecretsRoot::Sealed => None,
         SecretsRoot::File(path) => Some(RootSource::Key(read_key_file(path)?)),
         SecretsRoot::Own if matches!(status.root, None | Some("key")) => {
@@ -56,7 +68,9 @@ pub(crate) async fn vault(
                 return Err(error.hint(SHARE));
             }
             // an operator who changed the root over the API unseals with the new one
-            Err(error) if error.code == Code::SecretRootWrong && options.secrets_root == SecretsRoot::Own => {
+            Err(error)
+                if error.code == Code::SecretRootWrong && may_have_moved(&options.secrets_root, &status) =>
+            {
                 tracing::warn!(%error, "secrets stay sealed");
             }
             Err(error) => return Err(error),
@@ -64,6 +78,30 @@ pub(crate) async fn vault(
         None => tracing::warn!("secrets are sealed: `neofn secrets unseal`"),
     }
     Ok(vault)
+}
+
+/// Whether the root is looked for where the node left it, so that an operator may have moved it since.
+fn may_have_moved(root: &SecretsRoot, status: &VaultStatus) -> bool {
+    match root {
+        SecretsRoot::Own => true,
+        // it came back from a token
+        SecretsRoot::Token { .. } => status.root == Some("key"),
+        SecretsRoot::File(_) | SecretsRoot::Sealed => false,
+    }
+}
+
+/// The key service of a root, if it has one. Nothing is asked of it yet.
+fn service(root: &SecretsRoot, entropy: &Arc<dyn Entropy>) -> Result<Option<Arc<dyn KeyWrap>>, Error> {
+    let SecretsRoot::Token { uri, .. } = root else {
+        return Ok(None);
+    };
+    let wrong = |e: neofn_kms_pkcs11::UriError| {
+        Error::new(Code::ConfigInvalid, format!("--secrets-root: {e}"))
+            .hint("pkcs11:token=LABEL;object=KEY?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/neofn/pin")
+    };
+    let uri: Pkcs11Uri = uri.parse().map_err(wrong)?;
+    let root = Pkcs11Root::new(uri, entropy.clone()).map_err(Error::internal)?;
+    Ok(Some(Arc::new(root)))
 }
 
 /// What nodes of one database must do.

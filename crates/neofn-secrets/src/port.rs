@@ -133,6 +133,9 @@ pub enum WrapError {
     /// Not wrapped by this key, or for something else.
     #[error("not wrapped by this key")]
     Wrong,
+    /// The service that holds the key is not set up for this; asking again will be refused again.
+    #[error("{0}")]
+    Refused(Box<neofn_types::Error>),
     /// The service that holds the key does not answer.
     #[error("key service unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

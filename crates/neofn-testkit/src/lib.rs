@@ -19,6 +19,7 @@ pub mod neo;
 mod node;
 mod pki;
 mod postgres;
+mod softhsm;
 #[cfg(feature = "stores")]
 pub mod stores;
 mod tools;
@@ -33,6 +34,7 @@ pub use neofn_chain::dev::Keep;
 pub use node::{NodeProcess, binary, descendants};
 pub use pki::{Authority, Signed};
 pub use postgres::Postgres;
+pub use softhsm::{TOKEN_PIN, import_key, pin_file, softhsm, with_tokens};
 pub use tools::tool;
 pub use wait::eventually;
 pub use worker::WorkerProcess;

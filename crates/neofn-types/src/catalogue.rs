@@ -522,6 +522,9 @@ catalogue! {
     SecretHost = "NF1110", 500, Never, "secret is not for this host",
         "A request names a secret that may not be sent to the request's host, or not without encryption.",
         "Add the host to the secret: `neofn secrets configure NAME --host HOST`; use https.";
+    SecretRootService = "NF1111", 503, Later, "the key service refuses the root key",
+        "The token or service that is to hold the root key is missing, does not take its PIN, or has no key of this name that may be used.",
+        "The message says which, and the hint what to do about it.";
 
     // NF12: requests to other hosts
     EgressAddress = "NF1201", 500, Never, "address is not public",

@@ -174,6 +174,9 @@ pub struct RootKeyRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub key: Option<SecretText>,
+    /// The key of the token that the node was started with (`--secrets-root`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub configured: bool,
 }
 
 /// Answer of GET `/api/v1/vault`, and of what changes it.

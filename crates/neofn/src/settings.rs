@@ -84,10 +84,19 @@ pub struct Settings {
         help_heading = "Secrets and other hosts"
     )]
     secrets_key_file: Option<PathBuf>,
+    /// The root key of secrets on a PKCS #11 token: pkcs11:token=…;object=…?module-path=/…/lib.so&pin-source=file:/…
+    #[arg(
+        long,
+        value_name = "URI",
+        env = "NEOFN_SECRETS_ROOT",
+        hide_env_values = true,
+        help_heading = "Secrets and other hosts"
+    )]
+    secrets_root: Option<String>,
     /// Start with sealed secrets; `neofn secrets unseal` opens them
     #[arg(
         long,
-        conflicts_with = "secrets_key_file",
+        conflicts_with_all = ["secrets_key_file", "secrets_root"],
         help_heading = "Secrets and other hosts"
     )]
     secrets_sealed: bool,
@@ -103,8 +112,13 @@ impl Settings {
         options.egress_allow = given(&self.egress_allow, &file.egress_allow);
         options.egress_ca = self.egress_ca.clone().or_else(|| file.egress_ca.clone());
         let key_file = self.secrets_key_file.as_ref().or(file.secrets_key_file.as_ref());
+        let token = self.secrets_root.as_ref().or(file.secrets_root.as_ref());
         options.secrets_root = match key_file {
             _ if self.secrets_sealed => SecretsRoot::Sealed,
+            before if let Some(uri) = token => SecretsRoot::Token {
+                uri: uri.clone(),
+                before: before.cloned(),
+            },
             Some(file) => SecretsRoot::File(file.clone()),
             None if file.secrets_sealed == Some(true) => SecretsRoot::Sealed,
             None => SecretsRoot::Own,

@@ -55,6 +55,10 @@ impl Vault {
         let key = match open.root.unwrap(&record.wrapped, &context).await {
             Ok(key) => key,
             Err(WrapError::Wrong) if self.root_moved(open).await? => {
+                // another node moved it to the service that this one has, too
+                if let Ok(service) = self.service() {
+                    self.unseal(&service).await?;
+                }
                 return Err(
                     Error::new(Code::SecretsSealed, "the root key is just being replaced")
                         .hint("Try again at once."),

@@ -19,6 +19,7 @@ pub use write::{SetSecret, Settings};
 use crate::envelope::EnvelopeError;
 use crate::key::Key;
 use crate::port::{KeyWrap, SecretStore, SecretStoreError, WrapError};
+use crate::root::RootSource;
 use neofn_types::{Clock, Code, Entropy, Error, ProjectName, SecretName};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     limits: VaultLimits,
+    /// The key service that the operator configured.
+    service: Option<Arc<dyn KeyWrap>>,
     open: RwLock<Option<Open>>,
 }
 
@@ -98,8 +101,22 @@ impl Vault {
             clock,
             entropy,
             limits,
+            service: None,
             open: RwLock::new(None),
         }
+    }
+    /// With a key service that can hold the root.
+    #[must_use]
+    pub fn with_service(self, service: Option<Arc<dyn KeyWrap>>) -> Self {
+        Self { service, ..self }
+    }
+    /// The root that the configured key service holds.
+    pub fn service(&self) -> Result<RootSource, Error> {
+        let service = self.service.clone().ok_or_else(|| {
+            Error::new(Code::SecretInvalid, "no key service is configured on this node")
+                .hint("Start it with `--secrets-root pkcs11:…`.")
+        })?;
+        Ok(RootSource::External(service))
     }
     fn opened(&self) -> Result<Open, Error> {
         self.open
@@ -125,6 +142,7 @@ fn wrap(error: WrapError) -> Error {
             Code::SecretDamaged,
             "a stored key does not open under the root key",
         ),
+        WrapError::Refused(error) => *error,
         WrapError::Unavailable(source) => Error::new(
             Code::SecretsSealed,
             "the key service that holds the root key does not answer",

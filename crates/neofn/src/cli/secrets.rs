@@ -134,4 +134,7 @@ pub struct RootKey {
     /// A passphrase instead of 64 hexadecimal digits
     #[arg(long)]
     pub passphrase: bool,
+    /// The key of the token that the node was started with (`--secrets-root`); nothing is asked for
+    #[arg(long, conflicts_with = "passphrase")]
+    pub configured: bool,
 }

@@ -206,12 +206,20 @@ fn rotate_root(global: &Global, ui: &Ui, args: &RootKey) -> Result<Exit, Failure
     let client = context::client(global)?;
     let exit = vault(ui, &client.rotate_vault(&root_key(ui, args, "new ")?)?);
     // it was read from there at the start, and is read again at the next one
-    ui.note("put the new key where the node reads it at its start (secrets.key in its data, or --secrets-key-file)");
+    if !args.configured {
+        ui.note("put the new key where the node reads it at its start (secrets.key in its data, or --secrets-key-file)");
+    }
     ui.note("keep the old one for as long as you keep backups that were made under it");
     Ok(exit)
 }
 
 fn root_key(ui: &Ui, args: &RootKey, which: &str) -> Result<RootKeyRequest, Failure> {
+    if args.configured {
+        return Ok(RootKeyRequest {
+            configured: true,
+            ..RootKeyRequest::default()
+        });
+    }
     let prompt = if args.passphrase {
         format!("{which}passphrase: ")
     } else {
@@ -227,7 +235,11 @@ fn root_key(ui: &Ui, args: &RootKey, which: &str) -> Result<RootKeyRequest, Fail
     } else {
         (None, Some(text))
     };
-    Ok(RootKeyRequest { passphrase, key })
+    Ok(RootKeyRequest {
+        passphrase,
+        key,
+        configured: false,
+    })
 }
 
 fn vault(ui: &Ui, view: &VaultView) -> Exit {

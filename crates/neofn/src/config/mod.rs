@@ -83,6 +83,8 @@ pub struct ConfigFile {
     pub egress_ca: Option<PathBuf>,
     /// `--secrets-key-file`
     pub secrets_key_file: Option<PathBuf>,
+    /// `--secrets-root`
+    pub secrets_root: Option<String>,
     /// `--secrets-sealed`
     pub secrets_sealed: Option<bool>,
     /// gRPC.
