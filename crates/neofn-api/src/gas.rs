@@ -122,6 +122,7 @@ impl Api {
             balance: state.balance.to_string(),
             held: state.held.to_string(),
             available: state.available().to_string(),
+            credit: state.credit.to_string(),
             price: bank.purses().price().0,
         })
     }

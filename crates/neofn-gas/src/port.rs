@@ -87,30 +87,6 @@ pub trait LedgerStore: Send + Sync + 'static {
     async fn hold(&self, id: TransferId) -> Result<Option<HoldRow>, LedgerError>;
     /// Holds; the open ones oldest first, all of them newest first.
     async fn holds(&self, filter: HoldFilter) -> Result<Vec<HoldRow>, LedgerError>;
-    /// What a project was given by the operator, less what was taken back.
-    async fn given(&self, project: &ProjectName) -> Result<Datoshi, LedgerError>;
-    /// What a project's calls and transactions have cost so far. The default reads its whole statement.
-    async fn spent(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
-        let account = Account::Project(project.clone());
-        let (mut sum, mut before) = (0i64, None);
-        loop {
-            let filter = StatementFilter {
-                before,
-                since: None,
-                limit: 1_000,
-            };
-            let lines = self.statement(&account, filter).await?;
-            let Some(last) = lines.last() else {
-                return Ok(Datoshi(sum));
-            };
-            before = Some(last.seq);
-            for line in lines.iter().filter(|l| l.amount < Datoshi::ZERO) {
-                if matches!(line.purpose, Purpose::Charge | Purpose::NetworkFee) {
-                    sum = sum.saturating_sub(line.amount.0);
-                }
-            }
-        }
-    }
     /// What was used.
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageLine>, LedgerError>;
     /// Sets a budget; what was spent of the one before it counts on.

@@ -340,6 +340,7 @@ pub const TABLES: &[Table] = &[
             ("held", Int),
             ("incoming", Int),
             ("opened_at", Int),
+            ("granted", Int),
         ],
     },
     Table {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_reply.sql"),
     include_str!("../migrations/0007_promise.sql"),
     include_str!("../migrations/0008_caller.sql"),
+    include_str!("../migrations/0009_credit.sql"),
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.

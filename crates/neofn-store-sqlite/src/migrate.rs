@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_reply.sql"),
     include_str!("../migrations/0010_promise.sql"),
     include_str!("../migrations/0011_caller.sql"),
+    include_str!("../migrations/0012_credit.sql"),
 ];
 
 /// The layout of this binary's database: how many migrations there are.

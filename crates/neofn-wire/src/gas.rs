@@ -15,6 +15,9 @@ pub struct GasView {
     pub held: String,
     /// What it can spend.
     pub available: String,
+    /// Of the balance, what the operator gave: it pays for calls and fees, first of all, and cannot be taken out.
+    #[serde(default)]
+    pub credit: String,
     /// Datoshi per million units; 0: calls cost nothing.
     pub price: u64,
 }

@@ -136,20 +136,8 @@ impl Bank {
             },
             ..detail
         };
-        // as with a withdrawal: what lies in the purse is the project's own, and credit does not leave
+        // as with a withdrawal: what lies in the purse may be the project's own, which alone leaves
         self.purses().forget(project).await?;
-        let _one = self.0.withdrawing.lock().await;
-        let (held, _) = self.open(Part::Gift, needs.managed).await?;
-        let missing = Datoshi(given.0.saturating_sub(sum(held.iter().map(|h| h.left))?.0));
-        let available = self.estate(project).await?.own;
-        if missing > available {
-            return Err(Refused::Insufficient {
-                account: own,
-                available,
-                needed: missing,
-            }
-            .into());
-        }
         let whose = (Purpose::Transfer, own);
         self.set_aside(Part::Gift, whose, needs.managed, given, &detail)
             .await

@@ -62,8 +62,6 @@ pub(crate) struct Shared {
     pub(crate) options: BankOptions,
     /// One activation at a time: between a look at a payment and what is written for it nobody else looks.
     pub(crate) active: tokio::sync::Mutex<()>,
-    /// One withdrawal at a time looks at what it may take.
-    pub(crate) withdrawing: tokio::sync::Mutex<()>,
 }
 
 impl Bank {
@@ -73,7 +71,6 @@ impl Bank {
         Self(Arc::new(Shared {
             options,
             active: tokio::sync::Mutex::default(),
-            withdrawing: tokio::sync::Mutex::default(),
         }))
     }
     /// What calls spend from.

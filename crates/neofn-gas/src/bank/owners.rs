@@ -101,15 +101,10 @@ impl Bank {
 
     /// What a project has, by where it came from.
     pub async fn estate(&self, project: &ProjectName) -> Result<Estate, BankError> {
-        let given = self.store().given(project).await?;
-        let spent = self.store().spent(project).await?;
         let state = self.balance(project).await?.state;
-        let available = state.available().max(Datoshi::ZERO);
-        let unspent = Datoshi(given.0.saturating_sub(spent.0)).max(Datoshi::ZERO);
-        let credit = unspent.min(available);
         Ok(Estate {
-            credit,
-            own: Datoshi(available.0.saturating_sub(credit.0)),
+            credit: state.credit.min(state.available()),
+            own: state.own(),
             held: state.held,
         })
     }

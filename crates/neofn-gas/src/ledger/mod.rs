@@ -18,5 +18,5 @@ pub use deposit::{Memo, MemoError, Movement, Routed, Routes, route};
 pub use entry::{Detail, Entry, Hold, Purpose, Refused, Transfer, TransferId, Written};
 pub use price::UnitPrice;
 pub use report::{HoldRow, StatementFilter, StatementLine, UsageFilter, UsageLine, statement_csv, usage_csv};
-pub use rules::{KnownHold, KnownTransfer, Part, Scope};
+pub use rules::{KnownHold, KnownTransfer, Part, Scope, Source};
 pub use state::{State, Totals};

@@ -38,6 +38,29 @@ pub struct KnownHold {
     pub function: Option<FunctionName>,
 }
 
+/// What money of an account goes for a purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// What the operator gave, and then its own.
+    CreditFirst,
+    /// What the operator gave alone.
+    Credit,
+    /// Its own alone.
+    Own,
+}
+
+impl Purpose {
+    /// Where money of this purpose is taken from: what is used up is paid by credit first, and credit does not leave.
+    #[must_use]
+    pub const fn taken_from(self) -> Source {
+        match self {
+            Self::Reclaim => Source::Credit,
+            Self::Withdrawal | Self::Transfer => Source::Own,
+            _ => Source::CreditFirst,
+        }
+    }
+}
+
 /// What one step takes out of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {

@@ -18,6 +18,7 @@ fn state(row: &PgRow, first: usize) -> Result<State, Fault> {
         balance: Datoshi(row.try_get(first)?),
         held: Datoshi(row.try_get(first + 1)?),
         incoming: Datoshi(row.try_get(first + 2)?),
+        credit: Datoshi(row.try_get(first + 3)?),
     })
 }
 fn named(row: &PgRow, column: usize) -> Result<Account, Fault> {
@@ -26,10 +27,11 @@ fn named(row: &PgRow, column: usize) -> Result<Account, Fault> {
 }
 
 pub(super) async fn find(conn: &mut PgConnection, account: &Account) -> Result<Found, Fault> {
-    let found = sqlx::query("SELECT aid, balance, held, incoming FROM ledger_account WHERE name = $1")
-        .bind(account.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let found =
+        sqlx::query("SELECT aid, balance, held, incoming, granted FROM ledger_account WHERE name = $1")
+            .bind(account.to_string())
+            .fetch_optional(conn)
+            .await?;
     let (aid, state) = match found {
         Some(row) => (Some(row.try_get(0)?), state(&row, 1)?),
         None => (None, State::default()),
@@ -42,7 +44,7 @@ pub(super) async fn find(conn: &mut PgConnection, account: &Account) -> Result<F
 }
 
 pub(super) async fn by_number(conn: &mut PgConnection, aid: i64) -> Result<Found, Fault> {
-    let row = sqlx::query("SELECT name, balance, held, incoming FROM ledger_account WHERE aid = $1")
+    let row = sqlx::query("SELECT name, balance, held, incoming, granted FROM ledger_account WHERE aid = $1")
         .bind(aid)
         .fetch_one(conn)
         .await?;
@@ -60,20 +62,24 @@ impl Found {
             balance,
             held,
             incoming,
+            credit,
         } = self.state;
         if let Some(aid) = self.aid {
-            sqlx::query("UPDATE ledger_account SET balance = $2, held = $3, incoming = $4 WHERE aid = $1")
+            sqlx::query(
+                "UPDATE ledger_account SET balance = $2, held = $3, incoming = $4, granted = $5 WHERE aid = $1",
+            )
                 .bind(aid)
                 .bind(balance.0)
                 .bind(held.0)
                 .bind(incoming.0)
+                .bind(credit.0)
                 .execute(conn)
                 .await?;
             return Ok(aid);
         }
         let aid = sqlx::query_scalar(
-            "INSERT INTO ledger_account(name, floor, balance, held, incoming, opened_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING aid",
+            "INSERT INTO ledger_account(name, floor, balance, held, incoming, opened_at, granted) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING aid",
         )
         .bind(self.account.to_string())
         .bind(self.account.floor())
@@ -81,6 +87,7 @@ impl Found {
         .bind(held.0)
         .bind(incoming.0)
         .bind(at.0)
+        .bind(credit.0)
         .fetch_one(conn)
         .await?;
         Ok(aid)
@@ -90,7 +97,7 @@ impl Found {
 macro_rules! accounts {
     ($rest:literal) => {
         concat!(
-            "SELECT name, balance, held, incoming, opened_at FROM ledger_account ",
+            "SELECT name, balance, held, incoming, granted, opened_at FROM ledger_account ",
             $rest
         )
     };
@@ -100,7 +107,7 @@ fn row(row: &PgRow) -> Result<AccountRow, Fault> {
     Ok(AccountRow {
         account: named(row, 0)?,
         state: state(row, 1)?,
-        opened_at: UnixMillis(row.try_get(4)?),
+        opened_at: UnixMillis(row.try_get(5)?),
     })
 }
 

@@ -151,7 +151,7 @@ fn budgeted() -> Vec<i64> {
 async fn spent_before(conn: &mut PgConnection, budget: &Budget, at: UnixMillis) -> Result<Datoshi, Fault> {
     let sum: i64 = sqlx::query_scalar(
         "SELECT least(coalesce(sum(t.amount), 0), 9223372036854775807)::bigint FROM ledger_transfer t \
-         JOIN ledger_account a ON a.aid = t.debit WHERE a.name = $1 AND t.hold IS NOT NULL AND t.purpose = ANY($4) \
+         JOIN ledger_account a ON a.aid = t.debit WHERE a.name = $1 AND t.purpose = ANY($4) \
          AND t.at >= $3 AND ($2 = '' OR t.function = $2)",
     )
     .bind(Account::Project(budget.project.clone()).to_string())

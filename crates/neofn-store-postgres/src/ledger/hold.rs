@@ -37,7 +37,7 @@ pub(super) async fn hold(conn: &mut PgConnection, h: &Hold) -> Answer<Written> {
     if let Some(known) = find(conn, h.id).await? {
         return Ok(known.again(h, debit.aid, credit.aid));
     }
-    let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.amount, h.at_least));
+    let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.purpose, (h.amount, h.at_least)));
     let mut budgets = match Scope::of(h.purpose, &h.debit, h.detail.function.as_ref()) {
         Some(scope) => budget::load(conn, &scope, h.at).await?,
         None => Vec::new(),
@@ -123,17 +123,17 @@ pub(super) async fn post(
         account::by_number(conn, open.credit)
             .await?
             .state
-            .credit(part.amount)
+            .credit(open.purpose, part.amount)
     );
     let (mut debit, mut credit) = allowed!(take(conn, &open, part.amount, part.at).await?);
     // cannot fail any more: the hold had set the amount aside
     debit.state = debit
         .state
-        .debit(&debit.account, part.amount)
+        .debit(&debit.account, open.purpose, part.amount)
         .map_err(|_| Fault::Damaged("hold"))?;
     credit.state = credit
         .state
-        .credit(part.amount)
+        .credit(open.purpose, part.amount)
         .map_err(|_| Fault::Damaged("hold"))?;
     let row = Row {
         id: part.id,

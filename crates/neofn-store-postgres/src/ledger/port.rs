@@ -10,7 +10,7 @@ use neofn_gas::ledger::{
     StatementLine, Totals, TransferId, UsageFilter, UsageLine, Written,
 };
 use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, RouteKind, Stepped};
-use neofn_types::{Datoshi, ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 
 type Answer<T> = Result<T, LedgerError>;
 
@@ -44,13 +44,6 @@ impl LedgerStore for PostgresStore {
     }
     async fn holds(&self, filter: HoldFilter) -> Answer<Vec<HoldRow>> {
         Ok(read!(self.pool, |conn| read::holds(conn, &filter))?)
-    }
-    async fn given(&self, project: &ProjectName) -> Answer<Datoshi> {
-        Ok(read!(self.pool, |conn| read::given(conn, project))?)
-    }
-    async fn spent(&self, project: &ProjectName) -> Answer<Datoshi> {
-        self.queue.barrier().await?;
-        Ok(read!(self.pool, |conn| read::spent(conn, project))?)
     }
     async fn usage(&self, filter: UsageFilter) -> Answer<Vec<UsageLine>> {
         self.queue.barrier().await?;

@@ -4,7 +4,7 @@ use super::account;
 use super::rows::{self, holds};
 use crate::error::Fault;
 use neofn_gas::ledger::{
-    Account, HoldRow, Purpose, StatementFilter, StatementLine, Totals, TransferId, UsageFilter, UsageLine,
+    Account, HoldRow, StatementFilter, StatementLine, Totals, TransferId, UsageFilter, UsageLine,
 };
 use neofn_gas::port::HoldFilter;
 use neofn_rows::{int, nat};
@@ -116,55 +116,6 @@ pub(super) async fn holds(conn: &mut PgConnection, filter: &HoldFilter) -> Resul
         .fetch_all(conn)
         .await?;
     rows.iter().map(rows::hold).collect()
-}
-
-pub(super) async fn given(conn: &mut PgConnection, project: &ProjectName) -> Result<Datoshi, Fault> {
-    let project = account::find(conn, &Account::Project(project.clone())).await?.aid;
-    let allocation = account::find(conn, &Account::Allocation).await?.aid;
-    let (Some(project), Some(allocation)) = (project, allocation) else {
-        return Ok(Datoshi::ZERO);
-    };
-    let [gave, refilled, took] =
-        [Purpose::Allocation, Purpose::Refill, Purpose::Reclaim].map(|p| i64::from(p.number()));
-    let sum: i64 = sqlx::query_scalar(
-        "SELECT greatest(least(coalesce(sum(CASE WHEN debit = $2 THEN amount ELSE -amount END), 0), \
-         9223372036854775807), -9223372036854775807)::bigint FROM ledger_transfer WHERE purpose IN (8, 9, 10) AND \
-         ((debit = $2 AND credit = $1 AND purpose IN ($3, $4)) OR (debit = $1 AND credit = $2 AND purpose = $5))",
-    )
-    .bind(project)
-    .bind(allocation)
-    .bind(gave)
-    .bind(refilled)
-    .bind(took)
-    .fetch_one(conn)
-    .await?;
-    Ok(Datoshi(sum))
-}
-
-/// Charges are summed up by the hour as they are written; fees are few.
-pub(super) async fn spent(conn: &mut PgConnection, project: &ProjectName) -> Result<Datoshi, Fault> {
-    let charged: i64 = sqlx::query_scalar(
-        "SELECT least(coalesce(sum(amount), 0), 9223372036854775807)::bigint FROM ledger_usage WHERE project = $1",
-    )
-    .bind(project.as_ref())
-    .fetch_one(&mut *conn)
-    .await?;
-    let own = account::find(conn, &Account::Project(project.clone())).await?.aid;
-    let transit = account::find(conn, &Account::Transit).await?.aid;
-    let (Some(own), Some(transit)) = (own, transit) else {
-        return Ok(Datoshi(charged));
-    };
-    // by what came into transit: a busy project has many more debits than the node has payments
-    let fees: i64 = sqlx::query_scalar(
-        "SELECT least(coalesce(sum(amount), 0), 9223372036854775807)::bigint FROM ledger_transfer \
-         WHERE credit = $1 AND debit + 0 = $2 AND purpose = $3",
-    )
-    .bind(transit)
-    .bind(own)
-    .bind(i64::from(Purpose::NetworkFee.number()))
-    .fetch_one(conn)
-    .await?;
-    Ok(Datoshi(charged.saturating_add(fees)))
 }
 
 pub(super) async fn usage(conn: &mut PgConnection, filter: &UsageFilter) -> Result<Vec<UsageLine>, Fault> {

@@ -1,10 +1,11 @@
 //! Money that moves at once.
 
 use super::account::{self, Found};
+use super::budget;
 use super::rows;
 use super::{Answer, allowed};
 use crate::error::Fault;
-use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Transfer, TransferId, Written};
+use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Scope, Transfer, TransferId, Written};
 use neofn_types::{Datoshi, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -31,8 +32,8 @@ pub(super) async fn transfer(conn: &mut PgConnection, t: &Transfer) -> Answer<Wr
     if let Some(known) = known(conn, t.id).await? {
         return Ok(known.again(t, debit.aid, credit.aid));
     }
-    debit.state = allowed!(debit.state.debit(&debit.account, t.amount));
-    credit.state = allowed!(credit.state.credit(t.amount));
+    debit.state = allowed!(debit.state.debit(&debit.account, t.purpose, t.amount));
+    credit.state = allowed!(credit.state.credit(t.purpose, t.amount));
     let row = Row {
         id: t.id,
         purpose: t.purpose,
@@ -42,6 +43,10 @@ pub(super) async fn transfer(conn: &mut PgConnection, t: &Transfer) -> Answer<Wr
         detail: &t.detail,
     };
     insert(conn, &row, &debit, &credit).await?;
+    // what was set aside by no hold is refused by no budget, and counts all the same
+    if let Some(scope) = Scope::of(t.purpose, &t.debit, t.detail.function.as_ref()) {
+        budget::spend(conn, &scope, t.amount, t.at).await?;
+    }
     Ok(Ok(Written::Now(t.amount)))
 }
 

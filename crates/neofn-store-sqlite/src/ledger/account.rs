@@ -17,12 +17,13 @@ pub(super) fn state(row: &Row<'_>, first: usize) -> Result<State, rusqlite::Erro
         balance: Datoshi(row.get(first)?),
         held: Datoshi(row.get(first + 1)?),
         incoming: Datoshi(row.get(first + 2)?),
+        credit: Datoshi(row.get(first + 3)?),
     })
 }
 
 pub(super) fn find(conn: &Connection, account: &Account) -> Result<Found, Fault> {
     let found = conn
-        .prepare_cached("SELECT aid, balance, held, incoming FROM ledger_account WHERE name = ?1")?
+        .prepare_cached("SELECT aid, balance, held, incoming, granted FROM ledger_account WHERE name = ?1")?
         .query_row([account.to_string()], |r| Ok((r.get(0)?, state(r, 1)?)))
         .optional()?;
     let (aid, state) = match found {
@@ -37,7 +38,7 @@ pub(super) fn find(conn: &Connection, account: &Account) -> Result<Found, Fault>
 }
 pub(super) fn by_number(conn: &Connection, aid: i64) -> Result<Found, Fault> {
     let (name, state): (String, State) = conn
-        .prepare_cached("SELECT name, balance, held, incoming FROM ledger_account WHERE aid = ?1")?
+        .prepare_cached("SELECT name, balance, held, incoming, granted FROM ledger_account WHERE aid = ?1")?
         .query_row([aid], |r| Ok((r.get(0)?, state(r, 1)?)))?;
     Ok(Found {
         account: name.parse().map_err(|_| Fault::Damaged("account"))?,
@@ -53,18 +54,19 @@ impl Found {
             balance,
             held,
             incoming,
+            credit,
         } = self.state;
         if let Some(aid) = self.aid {
             conn.prepare_cached(
-                "UPDATE ledger_account SET balance = ?2, held = ?3, incoming = ?4 WHERE aid = ?1",
+                "UPDATE ledger_account SET balance = ?2, held = ?3, incoming = ?4, granted = ?5 WHERE aid = ?1",
             )?
-            .execute([aid, balance.0, held.0, incoming.0])?;
+            .execute([aid, balance.0, held.0, incoming.0, credit.0])?;
             return Ok(aid);
         }
         let aid = conn
             .prepare_cached(
-                "INSERT INTO ledger_account(name, floor, balance, held, incoming, opened_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING aid",
+                "INSERT INTO ledger_account(name, floor, balance, held, incoming, opened_at, granted) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING aid",
             )?
             .query_row(
                 params![
@@ -73,7 +75,8 @@ impl Found {
                     balance.0,
                     held.0,
                     incoming.0,
-                    at.0
+                    at.0,
+                    credit.0
                 ],
                 |r| r.get(0),
             )?;
@@ -81,7 +84,7 @@ impl Found {
     }
 }
 
-const ROW: &str = "SELECT name, balance, held, incoming, opened_at FROM ledger_account";
+const ROW: &str = "SELECT name, balance, held, incoming, granted, opened_at FROM ledger_account";
 
 fn row(row: &Row<'_>) -> Result<AccountRow, Fault> {
     Ok(AccountRow {
@@ -90,7 +93,7 @@ fn row(row: &Row<'_>) -> Result<AccountRow, Fault> {
             .parse()
             .map_err(|_| Fault::Damaged("account"))?,
         state: state(row, 1)?,
-        opened_at: UnixMillis(row.get(4)?),
+        opened_at: UnixMillis(row.get(5)?),
     })
 }
 pub(super) fn read(conn: &Connection, account: &Account) -> Result<Option<AccountRow>, Fault> {

@@ -140,7 +140,7 @@ fn spent_before(conn: &Connection, budget: &Budget, at: UnixMillis) -> Result<Da
     let sum: i64 = conn
         .prepare_cached(&format!(
             "SELECT coalesce(sum(t.amount), 0) FROM ledger_transfer t JOIN ledger_account a ON a.aid = t.debit \
-             WHERE a.name = ?1 AND t.hold IS NOT NULL AND t.purpose IN ({}) AND t.at >= ?3 \
+             WHERE a.name = ?1 AND t.purpose IN ({}) AND t.at >= ?3 \
              AND (?2 = '' OR t.function = ?2)",
             budgeted()
         ))?

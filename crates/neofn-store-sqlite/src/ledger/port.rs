@@ -9,7 +9,7 @@ use neofn_gas::ledger::{
     StatementLine, Totals, TransferId, UsageFilter, UsageLine, Written,
 };
 use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, RouteKind, Stepped};
-use neofn_types::{Datoshi, ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 
 /// About what one entry carries.
 const ENTRY_BYTES: usize = 256;
@@ -57,14 +57,6 @@ impl LedgerStore for Store {
     }
     async fn holds(&self, filter: HoldFilter) -> Result<Vec<HoldRow>, LedgerError> {
         Ok(self.readers.read(move |conn| read::holds(conn, &filter)).await?)
-    }
-    async fn given(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
-        let project = project.clone();
-        Ok(self.readers.read(move |conn| read::given(conn, &project)).await?)
-    }
-    async fn spent(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
-        let project = project.clone();
-        Ok(self.read_after(move |conn| read::spent(conn, &project)).await?)
     }
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageLine>, LedgerError> {
         Ok(self.read_after(move |conn| read::usage(conn, &filter)).await?)

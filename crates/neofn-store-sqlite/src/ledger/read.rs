@@ -5,7 +5,7 @@ use super::rows::{self, DETAIL, HOLD};
 use crate::codec::{int, nat};
 use crate::error::Fault;
 use neofn_gas::ledger::{
-    Account, HoldRow, Purpose, StatementFilter, StatementLine, Totals, TransferId, UsageFilter, UsageLine,
+    Account, HoldRow, StatementFilter, StatementLine, Totals, TransferId, UsageFilter, UsageLine,
 };
 use neofn_gas::port::HoldFilter;
 use neofn_types::{Datoshi, ProjectName, UnixMillis};
@@ -97,46 +97,6 @@ pub(super) fn holds(conn: &Connection, filter: &HoldFilter) -> Result<Vec<HoldRo
         all.push(rows::hold(row)?);
     }
     Ok(all)
-}
-
-pub(super) fn given(conn: &Connection, project: &ProjectName) -> Result<Datoshi, Fault> {
-    let project = account::find(conn, &Account::Project(project.clone()))?.aid;
-    let allocation = account::find(conn, &Account::Allocation)?.aid;
-    let (Some(project), Some(allocation)) = (project, allocation) else {
-        return Ok(Datoshi::ZERO);
-    };
-    let sum = |debit: i64, credit: i64, purposes: [Purpose; 2]| -> Result<i64, Fault> {
-        let [a, b] = purposes.map(Purpose::number);
-        Ok(conn
-            .prepare_cached(
-                "SELECT coalesce(sum(amount), 0) FROM ledger_transfer \
-                 WHERE debit = ?1 AND credit = ?2 AND purpose IN (8, 9, 10) AND purpose IN (?3, ?4)",
-            )?
-            .query_row(params![debit, credit, a, b], |r| r.get(0))?)
-    };
-    let gave = sum(allocation, project, [Purpose::Allocation, Purpose::Refill])?;
-    let took = sum(project, allocation, [Purpose::Reclaim, Purpose::Reclaim])?;
-    Ok(Datoshi(gave.saturating_sub(took)))
-}
-
-/// Charges are summed up by the hour as they are written; fees are few.
-pub(super) fn spent(conn: &Connection, project: &ProjectName) -> Result<Datoshi, Fault> {
-    let charged: i64 = conn
-        .prepare_cached("SELECT coalesce(sum(amount), 0) FROM ledger_usage WHERE project = ?1")?
-        .query_row([project.as_ref()], |r| r.get(0))?;
-    let own = account::find(conn, &Account::Project(project.clone()))?.aid;
-    let transit = account::find(conn, &Account::Transit)?.aid;
-    let (Some(own), Some(transit)) = (own, transit) else {
-        return Ok(Datoshi(charged));
-    };
-    // by what came into transit: a busy project has many more debits than the node has payments
-    let fees: i64 = conn
-        .prepare_cached(
-            "SELECT coalesce(sum(amount), 0) FROM ledger_transfer \
-             WHERE credit = ?1 AND +debit = ?2 AND purpose = ?3",
-        )?
-        .query_row(params![transit, own, Purpose::NetworkFee.number()], |r| r.get(0))?;
-    Ok(Datoshi(charged.saturating_add(fees)))
 }
 
 pub(super) fn usage(conn: &Connection, filter: &UsageFilter) -> Result<Vec<UsageLine>, Fault> {

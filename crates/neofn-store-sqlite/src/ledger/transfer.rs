@@ -1,10 +1,11 @@
 //! Money that moves at once.
 
 use super::account::{self, Found};
+use super::budget;
 use super::rows::{self, number};
 use super::{Answer, allowed};
 use crate::error::Fault;
-use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Transfer, TransferId, Written};
+use neofn_gas::ledger::{Detail, KnownTransfer, Purpose, Scope, Transfer, TransferId, Written};
 use neofn_types::{Caller, Datoshi, UnixMillis};
 use rusqlite::{Connection, params};
 
@@ -31,8 +32,8 @@ pub(super) fn transfer(conn: &Connection, t: &Transfer) -> Answer<Written> {
     if let Some(known) = known(conn, t.id)? {
         return Ok(known.again(t, debit.aid, credit.aid));
     }
-    debit.state = allowed!(debit.state.debit(&debit.account, t.amount));
-    credit.state = allowed!(credit.state.credit(t.amount));
+    debit.state = allowed!(debit.state.debit(&debit.account, t.purpose, t.amount));
+    credit.state = allowed!(credit.state.credit(t.purpose, t.amount));
     let row = Row {
         id: t.id,
         purpose: t.purpose,
@@ -42,6 +43,10 @@ pub(super) fn transfer(conn: &Connection, t: &Transfer) -> Answer<Written> {
         detail: &t.detail,
     };
     insert(conn, &row, &debit, &credit)?;
+    // what was set aside by no hold is refused by no budget, and counts all the same
+    if let Some(scope) = Scope::of(t.purpose, &t.debit, t.detail.function.as_ref()) {
+        budget::spend(conn, &scope, t.amount, t.at)?;
+    }
     Ok(Ok(Written::Now(t.amount)))
 }
 

@@ -10,7 +10,7 @@ use neofn_gas::ledger::{
 use neofn_gas::port::{HoldFilter, LedgerStore};
 use neofn_gas::{LeaseOptions, Purses, ReserveError};
 use neofn_registry::port::RegistryStore as _;
-use neofn_types::{Caller, Datoshi, Fence, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
+use neofn_types::{Caller, Datoshi, Fence, FunctionKey, InvocationId, Units, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -404,23 +404,16 @@ pub async fn statements_page_backwards<H: Harness>() {
     }
 }
 
-/// What the caps of a project's free credit are measured by.
-pub async fn what_was_spent_is_charges_and_fees<H: Harness>() {
+/// Credit pays for what is used and never leaves, whatever asks at the same moment: the rule is the ledger's, in the
+/// transaction that writes.
+pub async fn credit_does_not_leave_whoever_asks<H: Harness>() {
     let harness = H::new();
     let opened = Arc::new(harness.open().await);
     let store = H::money(&opened);
-    let options = LeaseOptions {
-        size: Datoshi(1_000),
-        price: UnitPrice(1_000_000),
-    };
-    let purses = Purses::new(store.clone(), harness.clock(), &ENTROPY, options);
-    let name = |n: u64| -> ProjectName { format!("p{n}").parse().unwrap() };
-    let spent = async |n: u64| store.spent(&name(n)).await.unwrap();
-    assert_eq!(spent(1).await, Datoshi(0), "it has no account yet");
-    let fee = |n: u64, debit: Account, credit: Account, amount: i64| {
+    let moves = |n: u64, purpose, debit: Account, credit: Account, amount: i64| {
         Entry::Transfer(Transfer {
-            id: id("fee", n),
-            purpose: Purpose::NetworkFee,
+            id: id("moves", n),
+            purpose,
             debit,
             credit,
             amount: Datoshi(amount),
@@ -428,37 +421,87 @@ pub async fn what_was_spent_is_charges_and_fees<H: Harness>() {
             detail: Detail::default(),
         })
     };
-    let entries = vec![
-        transfer(id("t", 1), Account::Treasury, project(1), 10_000),
-        transfer(id("t", 2), Account::Treasury, project(2), 10_000),
-        // neither a charge nor a fee
-        transfer(id("t", 3), project(1), project(2), 500),
-        fee(1, project(1), Account::Transit, 30),
-        fee(2, project(2), Account::Transit, 9),
-        fee(3, project(1), Account::Transit, 12),
+    let leaves = |n: u64, purpose, amount: i64| {
+        Entry::Hold(Hold {
+            id: id("leaves", n),
+            purpose,
+            debit: project(1),
+            credit: Account::Transit,
+            amount: Datoshi(amount),
+            at_least: Datoshi(amount),
+            at: UnixMillis(1),
+            detail: Detail::default(),
+        })
+    };
+    // 60 of its own 100 were spent before it was given 50: that makes none of the credit its own
+    let first = vec![
+        transfer(id("t", 1), Account::Treasury, Account::Allocation, 1_000),
+        transfer(id("t", 2), Account::Treasury, project(1), 100),
+        moves(1, Purpose::Charge, project(1), Account::Fees, 60),
+        moves(2, Purpose::Allocation, Account::Allocation, project(1), 50),
     ];
-    for answer in store.write(entries).await.unwrap() {
+    for answer in store.write(first).await.unwrap() {
         assert!(answer.is_ok(), "{answer:?}");
     }
-    for (n, calls) in [(1, 3), (2, 1)] {
-        let key = FunctionKey::new(name(n), "f".parse().unwrap());
-        for call in 0..calls {
-            let invocation = InvocationId::from_bytes([u8::try_from(n * 8 + call).unwrap(); 16]);
-            let reserved = purses.reserve(&key, Units(40)).await.unwrap();
-            let charge = reserved.settle(Units(7), None).unwrap();
-            let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
-            for answer in store.write(entries).await.unwrap() {
-                assert_eq!(answer, Ok(Written::Now(Datoshi(7))));
+    let state = async || store.account(&project(1)).await.unwrap().unwrap().state;
+    let now = state().await;
+    assert_eq!((now.balance, now.credit, now.own()), (Datoshi(90), Datoshi(50), Datoshi(40)));
+    let refused = store.write(vec![leaves(1, Purpose::Withdrawal, 41)]).await.unwrap().remove(0);
+    let expected = Refused::Insufficient {
+        account: project(1),
+        available: Datoshi(40),
+        needed: Datoshi(41),
+    };
+    assert_eq!(refused, Err(expected));
+
+    // what is charged and taken back meanwhile is the credit, so exactly five times 7 of the 40 leave
+    let all = (100..160u64).map(|n| {
+        let store = store.clone();
+        let entry = match n % 5 {
+            0 | 1 => leaves(n, Purpose::Withdrawal, 7),
+            2 => leaves(n, Purpose::Transfer, 7),
+            3 => moves(n, Purpose::Charge, project(1), Account::Fees, 1),
+            _ => moves(n, Purpose::Reclaim, project(1), Account::Allocation, 3),
+        };
+        let hold = matches!(entry, Entry::Hold(_)).then(|| id("leaves", n));
+        tokio::spawn(async move {
+            let answer = store.write(vec![entry]).await.unwrap().remove(0);
+            match (hold, answer) {
+                (None, answer) => answer.map(|_| None).unwrap(),
+                (Some(hold), Ok(_)) => Some(hold),
+                (Some(_), Err(_)) => None,
             }
-        }
+        })
+    });
+    let mut held = Vec::new();
+    for one in all.collect::<Vec<_>>() {
+        held.extend(one.await.unwrap());
     }
-    let all = [spent(1).await, spent(2).await, spent(3).await];
-    assert_eq!(all, [Datoshi(3 * 7 + 42), Datoshi(7 + 9), Datoshi(0)]);
-    drop(purses);
+    assert_eq!(held.len(), 5);
+    let now = state().await;
+    let spent = 12 + 12 * 3;
+    assert_eq!((now.balance, now.held), (Datoshi(90 - spent), Datoshi(35)));
+    assert_eq!((now.credit, now.own()), (Datoshi(50 - spent), Datoshi(5)));
+    // more than the credit is not taken back, though the balance has it
+    let more = moves(3, Purpose::Reclaim, project(1), Account::Allocation, 3);
+    assert!(store.write(vec![more]).await.unwrap().remove(0).is_err());
+    // what leaves takes its fees along, and no credit; an account keeps what it has over a restart
+    for (n, hold) in held.into_iter().enumerate() {
+        let entry = Entry::Post {
+            id: id("gone", n as u64),
+            hold,
+            amount: Datoshi(7),
+            purpose: Purpose::NetworkFee,
+            at: UnixMillis(2),
+            detail: Detail::default(),
+        };
+        assert!(store.write(vec![entry]).await.unwrap().remove(0).is_ok());
+    }
+    let now = state().await;
+    assert_eq!((now.balance, now.credit, now.own()), (Datoshi(7), Datoshi(2), Datoshi(5)));
+    assert!(store.totals().await.unwrap().sound());
     drop(store);
-    if let Ok(store) = Arc::try_unwrap(opened) {
-        harness.stop(store).await;
-    }
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
 }
 
 /// What an invocation is accepted with, and what its attempts cost, is written with the invocation or not at all.

@@ -173,7 +173,7 @@ macro_rules! suite {
             budgets_stop_and_warn,
             a_purse_spends_no_more_than_its_lease,
             statements_page_backwards,
-            what_was_spent_is_charges_and_fees,
+            credit_does_not_leave_whoever_asks,
             an_end_and_its_charge_are_one,
             of_a_shared_ledger_the_dead_give_back,
         ]);

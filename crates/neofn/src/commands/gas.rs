@@ -57,6 +57,7 @@ fn balance(ui: &Ui, client: &Client, project: &ProjectName) -> Result<(), Failur
         row("balance", &gas.balance),
         row("set aside", &gas.held),
         row("to spend", &gas.available),
+        row("of it credit", &gas.credit),
     ];
     ui.out(&render::table(&["", "GAS"], &rows));
     let price = match gas.price {

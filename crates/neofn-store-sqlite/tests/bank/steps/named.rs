@@ -8,7 +8,7 @@ use neofn_gas::ledger::{
 };
 use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, RouteKind, Stepped};
 use neofn_store_sqlite::Store;
-use neofn_types::{Datoshi, ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -63,12 +63,6 @@ impl LedgerStore for Named {
     }
     async fn holds(&self, filter: HoldFilter) -> Result<Vec<HoldRow>, LedgerError> {
         self.store.holds(filter).await
-    }
-    async fn given(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
-        self.store.given(project).await
-    }
-    async fn spent(&self, project: &ProjectName) -> Result<Datoshi, LedgerError> {
-        self.store.spent(project).await
     }
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageLine>, LedgerError> {
         self.store.usage(filter).await
