@@ -58,6 +58,37 @@ impl Rates {
         let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
         limiter.take(of, now)
     }
+    fn look(&self, of: &[(Subject, Quota)], now: Duration) -> Result<(), Limited> {
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        limiter.look(of, now)
+    }
+    /// What a request of this caller about this project is counted under.
+    fn subjects(
+        &self,
+        who: &Principal,
+        address: Option<IpAddr>,
+        project: Option<&ProjectName>,
+    ) -> Vec<(Subject, Quota)> {
+        let mut of = Vec::with_capacity(2);
+        match who {
+            who if who.is_operator() => return of,
+            Principal::Anonymous => of.extend(address.map(|ip| (Subject::Peer(ip), self.limits.address))),
+            Principal::Key { id, .. } => of.push((Subject::Key(*id), self.limits.credential)),
+            Principal::Account(who) => of.push((Subject::Account(who.account), self.limits.credential)),
+        }
+        // strangers from outside count for a project, too: a public function is the project's to pay for
+        if let Some(project) = project.filter(|_| !of.is_empty()) {
+            of.push((Subject::Project(project.clone()), self.limits.project));
+        }
+        of
+    }
+    /// The same of a message of a bus, which names no address: what strangers send counts for the project alone.
+    fn subjects_of_message(&self, who: &Principal, project: &ProjectName) -> Vec<(Subject, Quota)> {
+        match who {
+            Principal::Anonymous => vec![(Subject::Project(project.clone()), self.limits.project)],
+            who => self.subjects(who, None, Some(project)),
+        }
+    }
 }
 
 /// A request too many: what the headers say, and the error.
@@ -104,32 +135,24 @@ impl Api {
         project: Option<&ProjectName>,
     ) -> Result<Option<Standing>, TooMany> {
         let rates = &self.inner.rates;
-        if who.is_operator() {
-            return Ok(None);
-        }
         let remote = remote.filter(|r| !r.here).map(|r| r.address);
-        let mut of = Vec::with_capacity(2);
-        match who {
-            Principal::Anonymous => of.extend(remote.map(|ip| (Subject::Peer(ip), rates.limits.address))),
-            Principal::Key { id, .. } => of.push((Subject::Key(*id), rates.limits.credential)),
-            Principal::Account(who) => of.push((Subject::Account(who.account), rates.limits.credential)),
-        }
-        // strangers from outside count for a project, too: a public function is the project's to pay for
-        if let Some(project) = project.filter(|_| !of.is_empty()) {
-            of.push((Subject::Project(project.clone()), rates.limits.project));
-        }
+        let of = rates.subjects(who, remote, project);
         Ok(rates.take(&of, self.inner.clock.monotonic())?)
     }
 
     /// Counts a message of a bus, which names no address. What strangers send counts for the project that it is about.
     pub fn count_message(&self, who: &Principal, project: &ProjectName) -> Result<(), TooMany> {
-        if *who == Principal::Anonymous {
-            let rates = &self.inner.rates;
-            let of = [(Subject::Project(project.clone()), rates.limits.project)];
-            rates.take(&of, self.inner.clock.monotonic())?;
-            return Ok(());
-        }
-        self.count_request(who, None, Some(project)).map(drop)
+        let rates = &self.inner.rates;
+        let of = rates.subjects_of_message(who, project);
+        rates.take(&of, self.inner.clock.monotonic())?;
+        Ok(())
+    }
+    /// Whether a message would be counted without being too many. For one that goes into a queue, where it is counted when
+    /// it is taken out.
+    pub fn look_at_message(&self, who: &Principal, project: &ProjectName) -> Result<(), TooMany> {
+        let rates = &self.inner.rates;
+        let of = rates.subjects_of_message(who, project);
+        Ok(rates.look(&of, self.inner.clock.monotonic())?)
     }
 
     /// Counts an attempt to sign in.

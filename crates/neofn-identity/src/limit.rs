@@ -108,6 +108,9 @@ pub struct Limited {
     pub retry_after_s: u64,
 }
 
+/// Buckets as they would be, and the tightest.
+type Weighed = (Vec<(Subject, Duration)>, Option<Standing>);
+
 /// The buckets. Each is the time at which it will be full again (the generic cell rate algorithm).
 #[derive(Debug, Default)]
 pub struct Limiter {
@@ -119,6 +122,17 @@ pub struct Limiter {
 impl Limiter {
     /// Takes one request from each bucket, or from none when one of them is empty. Answers the tightest.
     pub fn take(&mut self, of: &[(Subject, Quota)], now: Duration) -> Result<Option<Standing>, Limited> {
+        let (after, tightest) = self.weigh(of, now)?;
+        self.full_at.extend(after);
+        Ok(tightest)
+    }
+    /// Whether one request could be taken from each now. Takes nothing.
+    pub fn look(&mut self, of: &[(Subject, Quota)], now: Duration) -> Result<(), Limited> {
+        self.weigh(of, now).map(drop)
+    }
+
+    /// What the buckets would be after one request from each, and the tightest of them.
+    fn weigh(&mut self, of: &[(Subject, Quota)], now: Duration) -> Result<Weighed, Limited> {
         let mut after = Vec::with_capacity(of.len());
         let mut tightest: Option<Standing> = None;
         for (subject, quota) in of {
@@ -154,8 +168,7 @@ impl Limiter {
             }
             after.push((subject, then));
         }
-        self.full_at.extend(after);
-        Ok(tightest)
+        Ok((after, tightest))
     }
 
     /// Where a subject is counted: under its own name when there is room.
@@ -235,6 +248,17 @@ mod tests {
             limiter.take(&[(project, TEN)], now).unwrap().unwrap().remaining,
             7
         );
+    }
+
+    #[test]
+    fn a_look_takes_nothing() {
+        let mut limiter = Limiter::default();
+        let one = [(peer("192.0.2.1"), Quota { requests: 1, ..TEN })];
+        for _ in 0..3 {
+            assert_eq!(limiter.look(&one, Duration::ZERO), Ok(()));
+        }
+        assert!(limiter.take(&one, Duration::ZERO).is_ok());
+        assert_eq!(limiter.look(&one, Duration::ZERO).unwrap_err().retry_after_s, 60);
     }
 
     #[test]

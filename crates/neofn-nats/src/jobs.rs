@@ -3,6 +3,9 @@
 //! A message stays in its queue until the store has what it asked for, and no longer: a node that dies in between leaves it to
 //! the next one, and the message's id keeps that from running it twice. How an invocation ends is not waited for here, or one
 //! function that fails for hours would keep all others' messages from being taken; see [`crate::teller`].
+//!
+//! Messages are counted against rate limits here, whoever put them into the queue. One too many was accepted all the same: it
+//! is not refused but waits, and comes again when there is room.
 
 use crate::answer;
 use crate::request::{self, Address};
@@ -73,6 +76,7 @@ impl Jobs {
     ) -> Result<(), ApiError> {
         let address = address?;
         let who = self.api.principal(message.get("authorization")).await?;
+        self.api.count_message(&who, &address.key.project)?;
         // its own namespace: a key that the same client sends over HTTP is another one
         let key = format!("nats:{}", Digest::of(token.as_bytes()));
         let call = request::call(message, Some(&key), self.api.entropy())?;
@@ -96,7 +100,7 @@ impl Jobs {
     async fn refuse(&self, delivery: Box<dyn Delivery>, token: &str, error: &ApiError) {
         if is_for_later(error) {
             tracing::debug!(token, error = error.chain(), "a message waits");
-            return put_back(delivery).await;
+            return put_back(delivery, error.retry_after_s()).await;
         }
         tracing::warn!(
             token,
@@ -115,7 +119,7 @@ impl Jobs {
         if let Err(error) = told.await {
             // it is delivered again, refused again, and said then
             tracing::warn!(%error, token, "a refusal is not said yet");
-            return put_back(delivery).await;
+            return put_back(delivery, None).await;
         }
         if let Err(error) = delivery.give_up(&reason).await {
             tracing::debug!(%error, token, "a message comes again");
@@ -226,12 +230,14 @@ fn letter(delivery: &dyn Delivery, token: &str, reason: &str) -> DeadLetter {
     }
 }
 
-async fn put_back(delivery: Box<dyn Delivery>) {
+/// `after_s`: when it may work.
+async fn put_back(delivery: Box<dyn Delivery>, after_s: Option<u32>) {
     let (least, most) = AGAIN;
+    let least = least.max(Duration::from_secs(after_s.unwrap_or(0).into()));
     let doublings = u32::try_from(delivery.attempt().saturating_sub(1))
         .unwrap_or(u32::MAX)
         .min(6);
-    let delay = least.saturating_mul(1 << doublings).min(most);
+    let delay = least.saturating_mul(1 << doublings).min(most.max(least));
     if let Err(error) = delivery.later(delay).await {
         tracing::debug!(%error, "a message comes again after its patience");
     }

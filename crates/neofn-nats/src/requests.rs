@@ -201,12 +201,16 @@ impl Shared {
         let address = Address::read(&received.subject)?;
         let message = &received.message;
         let who = api.principal(message.get("authorization")).await?;
-        api.count_message(&who, &address.key.project)?;
-        api.speaks(&who, &address.key, address.runtime).await?;
         let later = message
             .get("neofn-mode")
             .is_some_and(|mode| mode.eq_ignore_ascii_case("async"));
-        if received.reply.is_none() || later {
+        let queued = received.reply.is_none() || later;
+        match queued {
+            true => api.look_at_message(&who, &address.key.project)?,
+            false => api.count_message(&who, &address.key.project)?,
+        }
+        api.speaks(&who, &address.key, address.runtime).await?;
+        if queued {
             return self.queue(&address, message).await;
         }
         let call = neofn_api::Call {

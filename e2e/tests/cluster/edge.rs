@@ -249,6 +249,57 @@ fn the_node_is_found_and_says_how_it_is() {
 }
 
 #[test]
+fn what_is_in_a_queue_waits_for_its_rate_and_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start();
+    let config = dir.path().join("cluster.toml");
+    // one in three seconds, twenty of them at once
+    let text = format!(
+        "[nats]\nurl = {:?}\nworkers = \"embedded\"\n[rates]\nkey = 20\nproject = 1000\n",
+        nats.url()
+    );
+    std::fs::write(&config, text).unwrap();
+    let args = ["--config", config.to_str().unwrap()];
+    let node = NodeProcess::start_in(&dir.path().join("data"), &args);
+    deploy(&node, "demo", "hello", HELLO, json!({}));
+    let made = node
+        .http()
+        .post("/api/v1/keys/demo", &json!({"name": "k", "scopes": ["invoke"]}));
+    let key = made.expect(201).json()["key"].as_str().unwrap().to_owned();
+    let mut client = Client::connect(&nats);
+    client.send(json!({"do": "subscribe", "subject": "function.result.>"}));
+    let headers = |id: usize| json!({"Authorization": format!("Bearer {key}"), "Nats-Msg-Id": format!("demo.hello.n{id}")});
+    let begun = std::time::Instant::now();
+    for id in 0..22 {
+        let job = json!({"do": "js", "subject": "jobs.js.demo.hello", "data": "{}", "headers": headers(id)});
+        let ack = client.send(job);
+        assert_eq!(ack["stream"], "JOBS", "{ack}");
+    }
+    // all of them run, each once, and none is told that it was too many
+    let mut ended = std::collections::BTreeSet::new();
+    while ended.len() < 22 {
+        let said = client.send(json!({"do": "next", "subject": "function.result.>", "timeout": 60}));
+        assert_eq!(said["body"]["success"], true, "{said}");
+        ended.insert(said["subject"].as_str().unwrap().to_owned());
+    }
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(3), "the last two waited");
+    // who asks to be queued when there is no room is told at once
+    let mut asked = 0;
+    let refused = loop {
+        asked += 1;
+        assert!(asked < 100, "there is always room");
+        let mut headers = headers(100 + asked);
+        headers["Neofn-Mode"] = json!("async");
+        let answer = client.request("function.js.demo.hello", "{}", headers);
+        if answer["body"]["status"] != "queued" {
+            break answer;
+        }
+    };
+    assert_eq!(refused["body"]["code"], "NF0407", "{refused}");
+    assert!(refused["headers"]["Retry-After"].is_string(), "{refused}");
+}
+
+#[test]
 fn requests_are_counted_as_over_http() {
     let dir = tempfile::tempdir().unwrap();
     let nats = NatsServer::start();
