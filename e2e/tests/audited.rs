@@ -35,6 +35,7 @@ const TABLE: &[(&str, &str, Leaves)] = &[
         Nothing("a session goes on; a token that comes twice ends it, with an entry"),
     ),
     ("post", "/api/v1/projects", Entry("project.create")),
+    ("delete", "/api/v1/projects/{project}", Entry("project.delete")),
     (
         "post",
         "/api/functions/projects/{project}",
@@ -231,6 +232,15 @@ impl World {
             _ => THIRD,
         };
         let filled = path
+            // of its own, that was just made
+            .replace(
+                "/projects/{project}",
+                if method == "delete" {
+                    "/projects/another"
+                } else {
+                    "/projects/shop"
+                },
+            )
             .replace("{project}", "shop")
             .replace("{function}", "hello")
             .replace("{trigger}", "ping")

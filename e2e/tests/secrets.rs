@@ -374,6 +374,81 @@ fn a_value_goes_only_where_it_may() {
     assert_eq!(world.server.connections(), 1);
 }
 
+/// Whoever deletes a project leaves nothing that opens.
+#[test]
+fn a_deleted_project_leaves_nothing_that_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let node = NodeProcess::start_in(&data, &[]);
+    let owner = support::people::Person::sign_in(&node, 1);
+    let _ = owner
+        .http
+        .post("/api/v1/projects", &json!({"name": "shop"}))
+        .expect(201);
+    let source = "export const handler = async (_, ctx) => ctx.kv.put('k', 1);";
+    let hello = json!({"function_name": "hello", "source": source, "allow": {"kv": true}});
+    let _ = owner.http.deploy_with("shop", hello).expect(201);
+    let _ = owner.http.invoke("shop", "hello", &Value::Null).expect(200);
+    let put = |name: &str| {
+        let path = format!("/api/v1/secrets/shop/{name}");
+        owner
+            .http
+            .send("PUT", &path, json!({"value": CANARY}).to_string().as_bytes(), &[])
+            .expect(200)
+    };
+    let _ = (put("ONE"), put("TWO"));
+    let key = json!({"name": "ci", "scopes": ["read"]});
+    let key = owner.http.post("/api/v1/keys/shop", &key).expect(201).json();
+    let robot = neofn_testkit::Http::new(node.url(), key["key"].as_str());
+    let _ = robot.get("/api/v1/functions/shop/hello").expect(200);
+
+    // not by a key, not while it has a function, and never the default one
+    assert_eq!(robot.delete("/api/v1/projects/shop").status, 403);
+    let refused = owner.http.delete("/api/v1/projects/shop").expect(409);
+    assert_eq!(refused.code(), "NF0323", "{refused:?}");
+    assert_eq!(node.http().delete("/api/v1/projects/default").status, 422);
+    let gone = owner
+        .http
+        .delete("/api/v1/projects/shop?force=true")
+        .expect(200)
+        .json();
+    assert_eq!(
+        gone,
+        json!({"success": true, "functions": 1, "secrets": 2, "keys_revoked": 1})
+    );
+
+    // nobody is in it, its keys are none, and it is not there for anybody
+    assert_eq!(owner.http.get("/api/v1/functions/shop/hello").status, 404);
+    assert_eq!(owner.http.delete("/api/v1/projects/shop").status, 404);
+    assert_eq!(robot.get("/auth/whoami").status, 401);
+    let listed = node.http().get("/api/v1/projects").expect(200);
+    assert!(!listed.body.contains("shop"), "{listed:?}");
+    assert_eq!(
+        node.http().delete("/api/v1/projects/shop").expect(404).code(),
+        "NF0316"
+    );
+    // nobody gets its name, neither by asking for it nor by deploying into it
+    let other = support::people::Person::sign_in(&node, 2);
+    let taken = other
+        .http
+        .post("/api/v1/projects", &json!({"name": "shop"}))
+        .expect(409);
+    assert_eq!(taken.code(), "NF0411");
+    let again = node
+        .http()
+        .deploy("shop", "hello", "export const handler = () => 1;");
+    assert_eq!(again.expect(409).code(), "NF0324");
+    let acts = node.http().get("/api/v1/audit?limit=1000").expect(200).body;
+    assert!(acts.contains("\"project.delete\""), "{acts}");
+
+    // after a crash it is the same, and the envelopes and keys are gone from the database
+    node.kill_hard();
+    let node = NodeProcess::start_in(&data, &[]);
+    assert_eq!(node.http().delete("/api/v1/projects/shop").status, 404);
+    assert!(!node.http().get("/api/v1/secrets/shop").body.contains("ONE"));
+    clean_disk(&data);
+}
+
 #[test]
 fn versions_outlive_a_crash_and_what_is_destroyed_is_gone() {
     let world = world();

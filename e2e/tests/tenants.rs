@@ -41,8 +41,9 @@ enum Power {
     Secrets,
     Money,
     Manage,
+    Own,
 }
-use Power::{Deploy, Invoke, Manage, Money, Operate, Read, Secrets};
+use Power::{Deploy, Invoke, Manage, Money, Operate, Own, Read, Secrets};
 
 const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/health", Open),
@@ -56,6 +57,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("get", "/.well-known/jwks.json", Open),
     ("get", "/api/v1/projects", SignedIn),
     ("post", "/api/v1/projects", Need::Person),
+    ("delete", "/api/v1/projects/{project}", In(Own)),
     ("get", "/api/v1/members/{project}", In(Read)),
     ("put", "/api/v1/members/{project}/{address}", In(Manage)),
     ("delete", "/api/v1/members/{project}/{address}", In(Manage)),
@@ -218,8 +220,10 @@ impl Is {
             Self::Nobody | Self::Stranger | Self::StrangeKey => false,
             Self::Viewer | Self::ReadKey => power == Read,
             Self::Operator | Self::Guest => matches!(power, Read | Invoke | Operate),
-            Self::Developer => !matches!(power, Money | Manage),
-            Self::Admin | Self::Owner | Self::FullKey | Self::NodeKey => true,
+            Self::Developer => !matches!(power, Money | Manage | Own),
+            // who may give all other rights may not end it all
+            Self::Admin | Self::FullKey => power != Own,
+            Self::Owner | Self::NodeKey => true,
         }
     }
     /// 0: served. Else the status of the refusal.
@@ -501,7 +505,8 @@ fn matrix(world: &World) {
     // what ends everything comes last
     let mut table = TABLE.to_vec();
     table.sort_by_key(|(_, path, _)| match *path {
-        "/auth/logout" => 3,
+        "/auth/logout" => 4,
+        "/api/v1/projects/{project}" => 3,
         path if path.ends_with("/seal") => 2,
         // an account that ends gives nobody credit any more
         path if path.ends_with("/close") => 2,

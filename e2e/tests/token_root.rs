@@ -27,13 +27,21 @@ fn deploy(node: &NodeProcess) {
     let _ = node.http().deploy_with("default", request).expect(201);
 }
 fn works(node: &NodeProcess) {
-    let run = node.http().invoke("default", "read", &json!(null)).expect(200).json();
+    let run = node
+        .http()
+        .invoke("default", "read", &json!(null))
+        .expect(200)
+        .json();
     assert_eq!(run["result"], VALUE.len(), "{run}");
 }
 fn vault(node: &NodeProcess) -> (bool, String, u64) {
     let seen = node.http().get("/api/v1/vault").expect(200).json();
     let root = seen["root"].as_str().unwrap_or_default().to_owned();
-    (seen["sealed"].as_bool().unwrap(), root, seen["generation"].as_u64().unwrap())
+    (
+        seen["sealed"].as_bool().unwrap(),
+        root,
+        seen["generation"].as_u64().unwrap(),
+    )
 }
 fn at(sealed: bool, root: &str, generation: u64) -> (bool, String, u64) {
     (sealed, root.to_owned(), generation)
@@ -48,7 +56,9 @@ fn a_root_on_a_token_outlives_the_node_and_never_leaves_it() {
         let node = NodeProcess::start_in(&data, &more);
         assert_eq!(vault(&node), at(false, "external", 1));
         let cli = Cli::new(dir, &node);
-        let _ = cli.fed(&["secrets", "set", "API_KEY"], VALUE.as_bytes()).expect(0);
+        let _ = cli
+            .fed(&["secrets", "set", "API_KEY"], VALUE.as_bytes())
+            .expect(0);
         deploy(&node);
         works(&node);
         assert!(!data.join("secrets.key").exists(), "no root beside the database");
@@ -108,7 +118,9 @@ fn a_root_moves_from_a_file_to_a_token_and_back() {
         let (data, uri) = (dir.join("data"), uri(&pin));
         let node = NodeProcess::start_in(&data, &[]);
         let cli = Cli::new(dir, &node);
-        let _ = cli.fed(&["secrets", "set", "API_KEY"], VALUE.as_bytes()).expect(0);
+        let _ = cli
+            .fed(&["secrets", "set", "API_KEY"], VALUE.as_bytes())
+            .expect(0);
         deploy(&node);
         let none = cli.run(&["secrets", "rotate-root", "--configured"]);
         assert!(none.stderr.contains("--secrets-root"), "{none:?}");
@@ -118,7 +130,9 @@ fn a_root_moves_from_a_file_to_a_token_and_back() {
         let node = NodeProcess::start_in(&data, &more);
         assert_eq!(vault(&node), at(false, "key", 1));
         works(&node);
-        let _ = Cli::new(dir, &node).run(&["secrets", "rotate-root", "--configured"]).expect(0);
+        let _ = Cli::new(dir, &node)
+            .run(&["secrets", "rotate-root", "--configured"])
+            .expect(0);
         assert_eq!(vault(&node), at(false, "external", 2));
         works(&node);
         node.kill_hard();
@@ -129,7 +143,9 @@ fn a_root_moves_from_a_file_to_a_token_and_back() {
 
         // and back: the token is not needed any more
         let key = "4d".repeat(32);
-        let _ = Cli::new(dir, &node).fed(&["secrets", "rotate-root"], key.as_bytes()).expect(0);
+        let _ = Cli::new(dir, &node)
+            .fed(&["secrets", "rotate-root"], key.as_bytes())
+            .expect(0);
         assert_eq!(vault(&node), at(false, "key", 3));
         node.kill_hard();
         std::fs::remove_dir_all(dir.join("tokens")).unwrap();
@@ -161,7 +177,9 @@ fn gateways_of_one_database_share_a_token() {
         };
         let one = start("one", &a);
         let cli = Cli::new(dir, &one);
-        let _ = cli.fed(&["secrets", "set", "API_KEY"], VALUE.as_bytes()).expect(0);
+        let _ = cli
+            .fed(&["secrets", "set", "API_KEY"], VALUE.as_bytes())
+            .expect(0);
         deploy(&one);
         // what nodes of a database share beside the token
         std::fs::create_dir(dir.join("two")).unwrap();

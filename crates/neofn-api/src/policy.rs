@@ -154,6 +154,8 @@ actions! {
     ListProjects: AnyKey;
     /// Make a project.
     CreateProject: Person;
+    /// Delete a project, with all that it has.
+    DeleteProject: Member(Own);
     /// See who is in a project.
     ListMembers: Member(Read);
     /// Give and take roles.
@@ -286,9 +288,11 @@ mod tests {
         };
         for action in Action::ALL {
             let viewer = |power| if power == Power::Read { 200 } else { 403 };
+            // no key owns a project
+            let key = |power| if power == Power::Own { 403 } else { 200 };
             let (closed, open) = match action.rule() {
                 Rule::Member(power) => {
-                    let seen = [401, 404, 404, 200, 200, viewer(power), 200];
+                    let seen = [401, 404, 404, key(power), 200, viewer(power), 200];
                     (seen, seen)
                 }
                 Rule::PublicOrMember => ([401, 404, 404, 200, 200, 403, 200], [200; 7]),

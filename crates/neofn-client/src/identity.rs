@@ -6,8 +6,8 @@ use crate::transport::{Call, Client};
 use neofn_types::{FunctionName, ProjectName};
 use neofn_wire::{
     ChallengeRequest, ChallengeView, Deleted, KeyCreated, KeyList, KeyRequest, LoggedOut, LoginRequest,
-    MemberChanged, MemberList, MemberRequest, ProjectList, ProjectRequest, ProjectView, RefreshRequest,
-    TokensView, WhoAmI,
+    MemberChanged, MemberList, MemberRequest, ProjectDeleted, ProjectList, ProjectRequest, ProjectView,
+    RefreshRequest, TokensView, WhoAmI,
 };
 
 impl Client {
@@ -48,6 +48,11 @@ impl Client {
             name: name.to_string(),
         })?;
         self.call(&Call::send("POST", "/api/v1/projects".to_owned(), &body))
+    }
+    /// Deletes a project.
+    pub fn delete_project(&self, name: &ProjectName, force: bool) -> Result<ProjectDeleted, Error> {
+        let query = if force { "?force=true" } else { "" };
+        self.call(&Call::delete(format!("/api/v1/projects/{name}{query}")))
     }
     /// Who is in a project.
     pub fn members(&self, project: &ProjectName) -> Result<MemberList, Error> {

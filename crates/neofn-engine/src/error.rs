@@ -82,6 +82,7 @@ pub(crate) fn unstored(stored: StoredFailure) -> RunFailure {
 pub(crate) fn of_registry(error: RegistryStoreError) -> Error {
     match error {
         RegistryStoreError::FunctionNotFound => Code::FunctionNotFound.into(),
+        RegistryStoreError::ProjectEnded => Code::ProjectEnded.into(),
         RegistryStoreError::VersionNotFound => Code::VersionNotFound.into(),
         RegistryStoreError::ArtifactDamaged(_) => Error::new(
             Code::StoreFailed,

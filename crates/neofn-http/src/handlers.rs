@@ -15,6 +15,7 @@ pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod node;
+pub(crate) mod projects;
 pub(crate) mod secrets;
 pub(crate) mod signer;
 pub(crate) mod transactions;

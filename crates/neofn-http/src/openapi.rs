@@ -2,7 +2,7 @@
 
 use crate::handlers::{
     audit, auth, backup, books, chain, events, functions, gas, invocations, invoke, logs, members, node,
-    secrets, signer, transactions, triggers,
+    projects, secrets, signer, transactions, triggers,
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         auth::challenge, auth::login, auth::refresh, auth::logout, auth::whoami, auth::jwks,
-        members::projects, members::create_project, members::members, members::set_member, members::remove_member,
+        members::projects, members::create_project, projects::delete, members::members, members::set_member, members::remove_member,
         members::keys, members::create_key, members::revoke_key,
         invoke::invoke, invoke::estimate, invocations::read, invocations::list, invocations::replay, logs::logs,
         functions::deploy, functions::list, functions::read, functions::change, functions::remove,

@@ -3,7 +3,7 @@
 use crate::extract::Peer;
 use crate::handlers::{
     audit, auth, backup, books, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs,
-    members, node, secrets, signer, transactions, triggers,
+    members, node, projects, secrets, signer, transactions, triggers,
 };
 use crate::metrics::HttpCounters;
 use crate::problem::{self, Refusal};
@@ -120,6 +120,7 @@ endpoints! {
     get    "/.well-known/jwks.json" SignIn auth::jwks;
     get    "/api/v1/projects" ListProjects members::projects;
     post   "/api/v1/projects" CreateProject members::create_project;
+    delete "/api/v1/projects/{project}" DeleteProject projects::delete;
     get    "/api/v1/members/{project}" ListMembers members::members;
     put    "/api/v1/members/{project}/{address}" ManageMembers members::set_member;
     delete "/api/v1/members/{project}/{address}" ManageMembers members::remove_member;

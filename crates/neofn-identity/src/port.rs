@@ -230,6 +230,34 @@ pub struct RemoveMember {
     pub audit: AuditEntry,
 }
 
+/// Ends a project that has no functions.
+#[derive(Debug, Clone)]
+pub struct EndProject {
+    /// Which.
+    pub name: ProjectName,
+    /// When.
+    pub at: UnixMillis,
+    /// What to write down.
+    pub audit: AuditEntry,
+}
+
+/// What became of a project that was to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its secrets with their keys are destroyed, its data is gone, its keys are revoked and nobody is in it; of it are left the
+    /// name, which nobody gets again, the ledger and the audit log.
+    Done {
+        /// How many secrets it had.
+        secrets: u32,
+        /// How many valid keys.
+        keys_revoked: u32,
+    },
+    /// There is none of this name.
+    Missing,
+    /// It has functions.
+    NotEmpty,
+}
+
 /// What became of a change of members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
@@ -251,15 +279,17 @@ pub enum Changed {
 /// Storage of projects, of who is what in them, and of their keys.
 #[async_trait]
 pub trait MemberStore: Send + Sync + 'static {
-    /// Makes a project.
+    /// Makes a project. The name of one that ended exists, too.
     async fn create_project(&self, create: CreateProject) -> Result<Created, IdentityStoreError>;
-    /// Projects by name: an account's own, or all.
+    /// Projects by name, without those that ended: an account's own, or all.
     async fn projects(
         &self,
         of: Option<ScriptHash>,
         after: Option<ProjectName>,
         limit: u32,
     ) -> Result<Vec<ProjectRecord>, IdentityStoreError>;
+    /// Ends a project, all of it in one transaction.
+    async fn end_project(&self, end: EndProject) -> Result<Ended, IdentityStoreError>;
     /// Gives a role.
     async fn set_member(&self, set: SetMember) -> Result<Changed, IdentityStoreError>;
     /// Takes a role, and with one in the whole project also the keys that the member made there.

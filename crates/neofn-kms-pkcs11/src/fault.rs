@@ -46,7 +46,9 @@ impl Fault {
     /// What a call on a session says.
     pub(crate) fn of(error: Ck) -> Self {
         match &error {
-            Ck::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => Self::PinWrong,
+            Ck::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => {
+                Self::PinWrong
+            }
             Ck::Pkcs11(RvError::PinLocked | RvError::PinExpired, _) => Self::PinLocked,
             _ => Self::Gone(error),
         }
@@ -99,9 +101,11 @@ impl From<Fault> for WrapError {
     fn from(fault: Fault) -> Self {
         match (&fault, fault.cure()) {
             (Fault::NotOurs, _) => Self::Wrong,
-            (_, Some(cure)) => {
-                Self::Refused(Box::new(Error::new(Code::SecretRootService, fault.to_string()).hint(cure).because(fault)))
-            }
+            (_, Some(cure)) => Self::Refused(Box::new(
+                Error::new(Code::SecretRootService, fault.to_string())
+                    .hint(cure)
+                    .because(fault),
+            )),
             (_, None) => Self::Unavailable(Box::new(fault)),
         }
     }

@@ -35,6 +35,7 @@ impl Module {
     }
     /// Nobody who opens this library from now on gets what is loaded: it does not answer any more.
     pub(crate) fn forget(self: &Arc<Self>) {
-        OPEN.lock().retain(|_, open| !std::ptr::eq(open.as_ptr(), Arc::as_ptr(self)));
+        OPEN.lock()
+            .retain(|_, open| !std::ptr::eq(open.as_ptr(), Arc::as_ptr(self)));
     }
 }

@@ -50,7 +50,10 @@ impl Token {
         let session = module.0.open_ro_session(slot).map_err(Fault::of)?;
         // an application is logged in to a token, not a session: another key of the same token may have done it
         let state = session.get_session_info().map_err(Fault::of)?.session_state();
-        if !matches!(state, cryptoki::session::SessionState::RoUser | cryptoki::session::SessionState::RwUser) {
+        if !matches!(
+            state,
+            cryptoki::session::SessionState::RoUser | cryptoki::session::SessionState::RwUser
+        ) {
             let info = module.0.get_token_info(slot).map_err(Fault::of)?;
             if info.user_pin_locked() {
                 return Err(Fault::PinLocked);
@@ -99,7 +102,9 @@ fn slot(module: &Module, uri: &Pkcs11Uri) -> Result<Slot, Fault> {
     let mut found = Vec::new();
     for slot in module.0.get_slots_with_initialized_token().map_err(Fault::of)? {
         // a token that is pulled out just now is none of those that are looked for
-        let Ok(info) = module.0.get_token_info(slot) else { continue };
+        let Ok(info) = module.0.get_token_info(slot) else {
+            continue;
+        };
         if is(&uri.token, info.label())
             && is(&uri.serial, info.serial_number())
             && is(&uri.manufacturer, info.manufacturer_id())
@@ -116,8 +121,15 @@ fn slot(module: &Module, uri: &Pkcs11Uri) -> Result<Slot, Fault> {
 }
 
 fn key(session: &Session, uri: &Pkcs11Uri) -> Result<ObjectHandle, Fault> {
-    let mut like = vec![Attribute::Class(ObjectClass::SECRET_KEY), Attribute::KeyType(KeyType::AES)];
-    like.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
+    let mut like = vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+    ];
+    like.extend(
+        uri.object
+            .as_ref()
+            .map(|label| Attribute::Label(label.clone().into_bytes())),
+    );
     like.extend(uri.id.as_ref().map(|id| Attribute::Id(id.clone())));
     let found = session.find_objects(&like).map_err(Fault::of)?;
     let key = match found.as_slice() {
@@ -147,7 +159,11 @@ fn key(session: &Session, uri: &Pkcs11Uri) -> Result<ObjectHandle, Fault> {
 fn pin(path: &Path) -> Result<AuthPin, Fault> {
     let bad = |why: String| Fault::PinFile(path.to_owned(), why);
     let file = std::fs::File::open(path).map_err(|e| bad(e.to_string()))?;
-    let mode = file.metadata().map_err(|e| bad(e.to_string()))?.permissions().mode();
+    let mode = file
+        .metadata()
+        .map_err(|e| bad(e.to_string()))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
         return Err(bad(format!("others may use it (mode {:03o})", mode & 0o777)));
     }

@@ -44,7 +44,9 @@ pub enum UriError {
     #[error("a root on a token is written pkcs11:token=…;object=…?module-path=/…/lib.so&pin-source=file:/…")]
     Scheme,
     /// Something that is not understood.
-    #[error("{0:?} is no attribute that is understood here: token, serial, manufacturer, model, object, id, type, module-path and pin-source are")]
+    #[error(
+        "{0:?} is no attribute that is understood here: token, serial, manufacturer, model, object, id, type, module-path and pin-source are"
+    )]
     Unknown(String),
     /// The same twice.
     #[error("`{0}` stands there twice")]
@@ -127,14 +129,22 @@ impl Parts {
     fn path(&mut self, name: &str, value: &str) -> Result<(), UriError> {
         match name {
             "token" => put("token", &mut self.token, text("token", decoded("token", value)?)?),
-            "serial" => put("serial", &mut self.serial, text("serial", decoded("serial", value)?)?),
+            "serial" => put(
+                "serial",
+                &mut self.serial,
+                text("serial", decoded("serial", value)?)?,
+            ),
             "manufacturer" => put(
                 "manufacturer",
                 &mut self.manufacturer,
                 text("manufacturer", decoded("manufacturer", value)?)?,
             ),
             "model" => put("model", &mut self.model, text("model", decoded("model", value)?)?),
-            "object" => put("object", &mut self.object, text("object", decoded("object", value)?)?),
+            "object" => put(
+                "object",
+                &mut self.object,
+                text("object", decoded("object", value)?)?,
+            ),
             "id" => put("id", &mut self.id, decoded("id", value)?),
             "type" => put("type", &mut self.kind, text("type", decoded("type", value)?)?),
             other => Err(unknown(other)),
@@ -163,16 +173,28 @@ impl Parts {
             return Err(missing("type", "is secret-key"));
         }
         if self.token.is_none() && self.serial.is_none() {
-            return Err(missing("token", "is missing, and so is `serial`: one of them says which token"));
+            return Err(missing(
+                "token",
+                "is missing, and so is `serial`: one of them says which token",
+            ));
         }
         if self.object.is_none() && self.id.as_ref().is_none_or(Vec::is_empty) {
-            return Err(missing("object", "is missing, and so is `id`: one of them says which key"));
+            return Err(missing(
+                "object",
+                "is missing, and so is `id`: one of them says which key",
+            ));
         }
         let module = self.module.ok_or_else(|| {
-            missing("module-path", "is missing: which library speaks to the token, such as /usr/lib/softhsm/libsofthsm2.so")
+            missing(
+                "module-path",
+                "is missing: which library speaks to the token, such as /usr/lib/softhsm/libsofthsm2.so",
+            )
         })?;
         let pin = self.pin.ok_or_else(|| {
-            missing("pin-source", "is missing: which file holds the PIN, such as pin-source=file:/etc/neofn/pin")
+            missing(
+                "pin-source",
+                "is missing: which file holds the PIN, such as pin-source=file:/etc/neofn/pin",
+            )
         })?;
         Ok(Pkcs11Uri {
             token: self.token,
@@ -270,7 +292,10 @@ mod tests {
     fn what_is_not_understood_is_refused() {
         let with = |from: &str, to: &str| WHOLE.replace(from, to).parse::<Pkcs11Uri>();
         assert_eq!(with("pkcs11:", "pkcs12:"), Err(UriError::Scheme));
-        assert_eq!(with("object=", "objct="), Err(UriError::Unknown("objct".to_owned())));
+        assert_eq!(
+            with("object=", "objct="),
+            Err(UriError::Unknown("objct".to_owned()))
+        );
         assert_eq!(with("object=root", "token=x"), Err(UriError::Twice("token")));
         for (from, to) in [
             ("token=My%20token;", ""),

@@ -15,6 +15,9 @@ pub enum RegistryStoreError {
     /// No such version.
     #[error("version not found")]
     VersionNotFound,
+    /// The project was deleted; its name is not used again.
+    #[error("project ended")]
+    ProjectEnded,
     /// A blob whose digest is not what it was asked for, or is missing.
     #[error("artifact {0} is missing or damaged")]
     ArtifactDamaged(Digest),
@@ -65,7 +68,7 @@ pub struct Page<T> {
 /// Storage of functions, versions and artifacts.
 #[async_trait]
 pub trait RegistryStore: Send + Sync + 'static {
-    /// Makes project, function and version as needed and moves `live`. When a version with the same digest
+    /// Makes project, function and version as needed and moves `live`; `ProjectEnded` in one that was deleted. When a version with the same digest
     /// exists, `live` moves to that one and no version is made; when it is live already, nothing changes.
     async fn publish(&self, publish: Publish) -> Result<Published, RegistryStoreError>;
     /// A function.
@@ -77,7 +80,7 @@ pub trait RegistryStore: Send + Sync + 'static {
         after: Option<&FunctionName>,
         limit: u32,
     ) -> Result<Vec<FunctionRecord>, RegistryStoreError>;
-    /// Whether the project exists.
+    /// Whether the project exists; one that ended does not.
     async fn project_exists(&self, project: &ProjectName) -> Result<bool, RegistryStoreError>;
     /// The projects by name.
     async fn projects(&self) -> Result<Vec<ProjectName>, RegistryStoreError>;

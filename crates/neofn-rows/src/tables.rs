@@ -54,6 +54,7 @@ pub const TABLES: &[Table] = &[
             ("kv_revision", Int),
             ("kv_keys", Int),
             ("kv_bytes", Int),
+            ("ended_at", Int),
             ("created_at", Int),
         ],
     },

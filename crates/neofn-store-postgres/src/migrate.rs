@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_promise.sql"),
     include_str!("../migrations/0008_caller.sql"),
     include_str!("../migrations/0009_credit.sql"),
+    include_str!("../migrations/0010_ended_project.sql"),
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.

@@ -68,7 +68,7 @@ pub(crate) async fn functions(
 
 pub(crate) async fn project_exists(conn: &mut PgConnection, project: &ProjectName) -> Result<bool, Fault> {
     Ok(
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM project WHERE name = $1)")
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM project WHERE name = $1 AND ended_at IS NULL)")
             .bind(project.as_ref())
             .fetch_one(conn)
             .await?,
@@ -76,9 +76,10 @@ pub(crate) async fn project_exists(conn: &mut PgConnection, project: &ProjectNam
 }
 
 pub(crate) async fn projects(conn: &mut PgConnection) -> Result<Vec<ProjectName>, Fault> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM project ORDER BY name")
-        .fetch_all(conn)
-        .await?;
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM project WHERE ended_at IS NULL ORDER BY name")
+            .fetch_all(conn)
+            .await?;
     names
         .iter()
         .map(|name| name.parse().map_err(|_| Fault::Damaged("name")))
@@ -156,7 +157,10 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Fault> {
 
 pub(crate) async fn publish(conn: &mut PgConnection, publish: &Publish) -> Answer<Published> {
     let key = &publish.key;
-    let created = create(conn, publish).await?;
+    let created = match create(conn, publish).await? {
+        Ok(created) => created,
+        Err(refused) => return Ok(Err(refused)),
+    };
     let (place, before) = hold(conn, key).await?.ok_or(Fault::Damaged("function"))?;
     let same: Option<i64> =
         sqlx::query_scalar("SELECT version FROM version WHERE pid = $1 AND fid = $2 AND digest = $3")
@@ -185,17 +189,25 @@ pub(crate) async fn publish(conn: &mut PgConnection, publish: &Publish) -> Answe
 }
 
 /// Makes project and function unless they are there; whether the function is new.
-async fn create(conn: &mut PgConnection, publish: &Publish) -> Result<bool, Fault> {
+async fn create(conn: &mut PgConnection, publish: &Publish) -> Answer<bool> {
     let key = &publish.key;
     // asked first: an insert that finds its row uses up a number each time
     if function(conn, key).await?.is_some() {
-        return Ok(false);
+        return Ok(Ok(false));
     }
     sqlx::query("INSERT INTO project(name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(key.project.as_ref())
         .bind(publish.at.0)
         .execute(&mut *conn)
         .await?;
+    // held, so that it does not end while it gets a function
+    let ended: Option<i64> = sqlx::query_scalar("SELECT ended_at FROM project WHERE name = $1 FOR SHARE")
+        .bind(key.project.as_ref())
+        .fetch_one(&mut *conn)
+        .await?;
+    if ended.is_some() {
+        return Ok(Err(RegistryStoreError::ProjectEnded));
+    }
     let made = sqlx::query(
         "INSERT INTO function(pid, name, id, live, active, created_at, updated_at) \
          VALUES ((SELECT pid FROM project WHERE name = $1), $2, $3, 1, true, $4, $4) ON CONFLICT DO NOTHING",
@@ -206,7 +218,7 @@ async fn create(conn: &mut PgConnection, publish: &Publish) -> Result<bool, Faul
     .bind(publish.at.0)
     .execute(conn)
     .await?;
-    Ok(made.rows_affected() == 1)
+    Ok(Ok(made.rows_affected() == 1))
 }
 
 async fn add_version(conn: &mut PgConnection, place: Place, publish: &Publish) -> Result<u32, Fault> {

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0010_promise.sql"),
     include_str!("../migrations/0011_caller.sql"),
     include_str!("../migrations/0012_credit.sql"),
+    include_str!("../migrations/0013_ended_project.sql"),
 ];
 
 /// The layout of this binary's database: how many migrations there are.

@@ -64,12 +64,13 @@ pub(crate) fn functions(
 
 pub(crate) fn project_exists(conn: &Connection, project: &ProjectName) -> Result<bool, Fault> {
     Ok(conn
-        .prepare_cached("SELECT 1 FROM project WHERE name = ?1")?
+        .prepare_cached("SELECT 1 FROM project WHERE name = ?1 AND ended_at IS NULL")?
         .exists([project.as_ref()])?)
 }
 
 pub(crate) fn projects(conn: &Connection) -> Result<Vec<ProjectName>, Fault> {
-    let mut statement = conn.prepare_cached("SELECT name FROM project ORDER BY name")?;
+    let mut statement =
+        conn.prepare_cached("SELECT name FROM project WHERE ended_at IS NULL ORDER BY name")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -154,6 +155,7 @@ pub(crate) fn publish(work: &mut Work<'_>, publish: &Publish) -> Answer<Publishe
     let created = found.is_none();
     let (place, live) = match &found {
         Some((place, record)) => (*place, Some(record.live)),
+        None if has_ended(work.conn, &key.project)? => return Ok(Err(RegistryStoreError::ProjectEnded)),
         None => (create(work, publish)?, None),
     };
     let same: Option<u32> = work
@@ -177,6 +179,12 @@ pub(crate) fn publish(work: &mut Work<'_>, publish: &Publish) -> Answer<Publishe
         created,
         unchanged,
     }))
+}
+
+fn has_ended(conn: &Connection, project: &ProjectName) -> Result<bool, Fault> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM project WHERE name = ?1 AND ended_at IS NOT NULL")?
+        .exists([project.as_ref()])?)
 }
 
 fn create(work: &mut Work<'_>, publish: &Publish) -> Result<Place, Fault> {

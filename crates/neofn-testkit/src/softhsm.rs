@@ -11,7 +11,10 @@ pub const TOKEN_PIN: &str = "648219";
 /// SoftHSM's library.
 #[must_use]
 pub fn softhsm() -> PathBuf {
-    let places = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
+    let places = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+    ];
     let found = places.iter().map(PathBuf::from).find(|p| p.exists());
     found.expect("SoftHSM: run `make setup`")
 }
@@ -41,7 +44,10 @@ pub fn with_tokens(name: &str, test: impl FnOnce(&Path)) {
     std::fs::write(&conf, text).expect("SoftHSM's configuration");
     for label in ["vault", "spare"] {
         let init = ["--init-token", "--free", "--label", label];
-        util(&conf, &[&init[..], &["--pin", TOKEN_PIN, "--so-pin", "12345678"]].concat());
+        util(
+            &conf,
+            &[&init[..], &["--pin", TOKEN_PIN, "--so-pin", "12345678"]].concat(),
+        );
     }
     let child = Command::new(std::env::current_exe().expect("the test's own path"))
         .args(["--exact", name, "--nocapture"])

@@ -295,6 +295,12 @@ catalogue! {
     FunctionInUse = "NF0322", 409, Never, "other functions call it",
         "The live versions of other functions name it in `ctx.invoke`; they would fail without it.",
         "Delete or change them first (`neofn dependencies NAME` lists them), or delete it all the same: `neofn delete NAME --force`, `?force=true`.";
+    ProjectNotEmpty = "NF0323", 409, Never, "project still has something",
+        "A project with functions, or with money that can be sent to its owner, is not deleted.",
+        "Delete its functions, or add `--force` (`?force=true`); send its money out: `neofn gas close ADDRESS --project NAME`. What is set aside comes free when what is under way has ended.";
+    ProjectEnded = "NF0324", 409, Never, "project was deleted",
+        "There was a project of this name. Its statements and the audit log go by it, so it is not used again.",
+        "Choose another name.";
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",

@@ -201,6 +201,19 @@ pub struct MemberList {
     pub members: Vec<MemberView>,
 }
 
+/// Answer of DELETE `/api/v1/projects/{project}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectDeleted {
+    /// Always true.
+    pub success: bool,
+    /// Functions that went with it.
+    pub functions: u32,
+    /// Secrets that were destroyed; the keys that they were under are, too.
+    pub secrets: u32,
+    /// Keys that are revoked now.
+    pub keys_revoked: u32,
+}
+
 /// Answer of a change of members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberChanged {

@@ -36,8 +36,8 @@ pub use gas::{
 };
 pub use identity::{
     ChallengeRequest, ChallengeView, KeyCreated, KeyList, KeyRequest, KeyView, LoggedOut, LoginRequest,
-    MemberChanged, MemberList, MemberRequest, MemberView, ProjectList, ProjectRequest, ProjectView,
-    RefreshRequest, RoleView, SignerProof, TokensView, WhoAmI,
+    MemberChanged, MemberList, MemberRequest, MemberView, ProjectDeleted, ProjectList, ProjectRequest,
+    ProjectView, RefreshRequest, RoleView, SignerProof, TokensView, WhoAmI,
 };
 pub use invocation::{
     Accepted, InvocationList, InvocationView, InvokeAnswer, LogEvent, LogList, ReplayRequest, ReplayResponse,

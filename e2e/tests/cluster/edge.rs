@@ -282,7 +282,10 @@ fn what_is_in_a_queue_waits_for_its_rate_and_is_not_lost() {
         assert_eq!(said["body"]["success"], true, "{said}");
         ended.insert(said["subject"].as_str().unwrap().to_owned());
     }
-    assert!(begun.elapsed() >= std::time::Duration::from_secs(3), "the last two waited");
+    assert!(
+        begun.elapsed() >= std::time::Duration::from_secs(3),
+        "the last two waited"
+    );
     // who asks to be queued when there is no room is told at once
     let mut asked = 0;
     let refused = loop {

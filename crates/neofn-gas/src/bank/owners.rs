@@ -109,6 +109,12 @@ impl Bank {
         })
     }
 
+    /// Whether so much is more than sending it may cost; without a chain nothing can be sent.
+    #[must_use]
+    pub fn can_be_sent(&self, own: Datoshi) -> bool {
+        self.0.options.treasury.is_some() && own > self.0.options.withdrawal_fee_max
+    }
+
     /// Takes back what is left of given credit, once for a name; what a project paid in itself stays its own.
     pub async fn reclaim(&self, project: &ProjectName, name: &str) -> Result<Datoshi, BankError> {
         self.purses().forget(project).await?;
@@ -137,7 +143,7 @@ impl Bank {
         let fees = self.0.options.withdrawal_fee_max;
         let own = self.estate(project).await?.own;
         let amount = Datoshi(own.0.saturating_sub(fees.0));
-        if to.is_none() && sent.is_none() && amount > Datoshi::ZERO {
+        if to.is_none() && sent.is_none() && self.can_be_sent(own) {
             return Err(BankError::Request(format!(
                 "{own} GAS are the project's own: say where they go"
             )));

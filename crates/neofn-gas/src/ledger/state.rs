@@ -174,8 +174,14 @@ mod tests {
         assert!(s.debit(&shop(), Purpose::Charge, Datoshi(4)).is_err());
         assert!(s.hold(&shop(), Datoshi(4)).is_err());
         assert!(s.debit(&shop(), Purpose::Charge, Datoshi(3)).is_ok());
-        assert_eq!(s.hold_up_to(&shop(), Purpose::Lease, (Datoshi(9), Datoshi(2))), Ok(Datoshi(3)));
-        assert!(s.hold_up_to(&shop(), Purpose::Lease, (Datoshi(9), Datoshi(4))).is_err());
+        assert_eq!(
+            s.hold_up_to(&shop(), Purpose::Lease, (Datoshi(9), Datoshi(2))),
+            Ok(Datoshi(3))
+        );
+        assert!(
+            s.hold_up_to(&shop(), Purpose::Lease, (Datoshi(9), Datoshi(4)))
+                .is_err()
+        );
         assert!(s.unhold(Datoshi(8)).is_err());
     }
 
@@ -191,7 +197,10 @@ mod tests {
             Account::Allocation,
             Account::Operator,
         ] {
-            assert!(s.debit(&account, Purpose::Funding, Datoshi(1)).is_err(), "{account}");
+            assert!(
+                s.debit(&account, Purpose::Funding, Datoshi(1)).is_err(),
+                "{account}"
+            );
         }
         assert!(
             s.debit(&Account::Treasury, Purpose::Deposit, Datoshi(i64::MAX))
@@ -207,12 +216,18 @@ mod tests {
         let spent = s.debit(&shop(), Purpose::Charge, Datoshi(8)).unwrap();
         // what was spent before it was given does not make it its own
         let s = spent.credit(Purpose::Refill, Datoshi(5)).unwrap();
-        assert_eq!((s.credit, s.own(), s.available()), (Datoshi(5), Datoshi(2), Datoshi(7)));
+        assert_eq!(
+            (s.credit, s.own(), s.available()),
+            (Datoshi(5), Datoshi(2), Datoshi(7))
+        );
         for purpose in [Purpose::Withdrawal, Purpose::Transfer] {
             assert!(s.hold_up_to(&shop(), purpose, (Datoshi(3), Datoshi(3))).is_err());
             assert!(s.hold_up_to(&shop(), purpose, (Datoshi(2), Datoshi(2))).is_ok());
         }
-        assert!(s.hold_up_to(&shop(), Purpose::NetworkFee, (Datoshi(7), Datoshi(7))).is_ok());
+        assert!(
+            s.hold_up_to(&shop(), Purpose::NetworkFee, (Datoshi(7), Datoshi(7)))
+                .is_ok()
+        );
         // fees of what leaves are its own money, too: the hold's purpose says so
         let sent = s.hold(&shop(), Datoshi(2)).unwrap();
         assert_eq!(sent.own(), Datoshi(0));

@@ -5,7 +5,8 @@ use super::{account, audit, hold_project, keys, optional, parsed};
 use crate::error::Fault;
 use neofn_identity::Role;
 use neofn_identity::port::{
-    Ceiling, Changed, CreateProject, Created, MemberRecord, ProjectRecord, RemoveMember, SetMember,
+    Ceiling, Changed, CreateProject, Created, EndProject, Ended, MemberRecord, ProjectRecord, RemoveMember,
+    SetMember,
 };
 use neofn_types::{FunctionName, ProjectName, ScriptHash, UnixMillis};
 use sqlx::Row as _;
@@ -71,6 +72,43 @@ struct Member<'a> {
     by: &'a str,
 }
 
+pub(super) async fn end_project(conn: &mut PgConnection, end: &EndProject) -> Result<Ended, Fault> {
+    // a function that is being made holds the row, too: whoever is second sees what the first has done
+    let pid: Option<i64> =
+        sqlx::query_scalar("SELECT pid FROM project WHERE name = $1 AND ended_at IS NULL FOR UPDATE")
+            .bind(end.name.as_ref())
+            .fetch_optional(&mut *conn)
+            .await?;
+    let Some(pid) = pid else {
+        return Ok(Ended::Missing);
+    };
+    let functions: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM function WHERE pid = $1)")
+        .bind(pid)
+        .fetch_one(&mut *conn)
+        .await?;
+    if functions {
+        return Ok(Ended::NotEmpty);
+    }
+    for sql in [
+        "DELETE FROM member WHERE pid = $1",
+        "DELETE FROM kv WHERE pid = $1",
+    ] {
+        sqlx::query(sql).bind(pid).execute(&mut *conn).await?;
+    }
+    sqlx::query("UPDATE project SET ended_at = $2, kv_keys = 0, kv_bytes = 0 WHERE pid = $1")
+        .bind(pid)
+        .bind(end.at.0)
+        .execute(&mut *conn)
+        .await?;
+    let secrets = crate::secrets::remove_project(conn, &end.name).await?;
+    let keys_revoked = keys::revoke_all(conn, &end.name, end.at).await?;
+    audit::append(conn, &end.audit).await?;
+    Ok(Ended::Done {
+        secrets,
+        keys_revoked,
+    })
+}
+
 async fn put(conn: &mut PgConnection, member: Member<'_>) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO member VALUES ($1, $2, $3, $4, $5, $6) \
@@ -97,7 +135,7 @@ pub(super) async fn projects(
     let rows = sqlx::query(
         "SELECT p.name, p.created_at, m.role FROM project p \
          LEFT JOIN member m ON m.pid = p.pid AND m.fid = 0 AND m.account = $1 \
-         WHERE ($1::bytea IS NULL OR m.role IS NOT NULL) AND p.name > $2 ORDER BY p.name LIMIT $3",
+         WHERE ($1::bytea IS NULL OR m.role IS NOT NULL) AND p.name > $2 AND p.ended_at IS NULL ORDER BY p.name LIMIT $3",
     )
     .bind(of.map(|a| a.0.to_vec()))
     .bind(after.map_or("", AsRef::as_ref))

@@ -18,7 +18,7 @@ fn account(row: &PgRow, column: usize) -> Result<ScriptHash, Fault> {
 /// A project, whose members and keys nobody else changes until this transaction ends.
 async fn hold_project(conn: &mut PgConnection, project: &ProjectName) -> Result<Option<i64>, Fault> {
     Ok(
-        sqlx::query_scalar("SELECT pid FROM project WHERE name = $1 FOR NO KEY UPDATE")
+        sqlx::query_scalar("SELECT pid FROM project WHERE name = $1 AND ended_at IS NULL FOR NO KEY UPDATE")
             .bind(project.as_ref())
             .fetch_optional(conn)
             .await?,

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Changed, CreateProject, Created, IdentityStore, IdentityStoreError, MemberRecord,
-    MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember,
-    SignIn,
+    AuditStore, Changed, CreateProject, Created, EndProject, Ended, IdentityStore, IdentityStoreError,
+    MemberRecord, MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord,
+    SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{KeyId, KeyRecord, Membership, SessionId};
@@ -81,6 +81,9 @@ impl MemberStore for PostgresStore {
         Ok(transact!(self.pool, |conn| members::create_project(
             conn, &create
         ))?)
+    }
+    async fn end_project(&self, end: EndProject) -> Result<Ended, IdentityStoreError> {
+        Ok(transact!(self.pool, |conn| members::end_project(conn, &end))?)
     }
     async fn projects(
         &self,

@@ -37,7 +37,11 @@ pub(super) async fn hold(conn: &mut PgConnection, h: &Hold) -> Answer<Written> {
     if let Some(known) = find(conn, h.id).await? {
         return Ok(known.again(h, debit.aid, credit.aid));
     }
-    let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.purpose, (h.amount, h.at_least)));
+    let mut amount = allowed!(
+        debit
+            .state
+            .hold_up_to(&debit.account, h.purpose, (h.amount, h.at_least))
+    );
     let mut budgets = match Scope::of(h.purpose, &h.debit, h.detail.function.as_ref()) {
         Some(scope) => budget::load(conn, &scope, h.at).await?,
         None => Vec::new(),

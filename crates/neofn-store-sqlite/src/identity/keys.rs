@@ -122,6 +122,17 @@ pub(super) fn revoke_of_member(
     Ok(u32::try_from(changed).unwrap_or(u32::MAX))
 }
 
+/// Revokes every key of a project; how many were valid.
+pub(super) fn revoke_all(conn: &Connection, project: &ProjectName, at: UnixMillis) -> Result<u32, Fault> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE api_key SET revoked_at = ?2 WHERE scope = ?1 AND revoked_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > ?2)",
+        )?
+        .execute(params![scope_text(&Scope::Project(project.clone()))?, at.0])?;
+    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
+}
+
 fn scope_text(scope: &Scope) -> Result<String, Fault> {
     serde_json::to_string(scope).map_err(|_| Fault::Misuse("a scope that cannot be encoded"))
 }

@@ -5,7 +5,8 @@ use super::{account, audit, keys, project_id, text};
 use crate::error::Fault;
 use neofn_identity::Role;
 use neofn_identity::port::{
-    Ceiling, Changed, CreateProject, Created, MemberRecord, ProjectRecord, RemoveMember, SetMember,
+    Ceiling, Changed, CreateProject, Created, EndProject, Ended, MemberRecord, ProjectRecord, RemoveMember,
+    SetMember,
 };
 use neofn_types::{FunctionName, ProjectName, ScriptHash, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -14,7 +15,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 const WHOLE: i64 = 0;
 
 pub(crate) fn create_project(conn: &Connection, create: &CreateProject) -> Result<Created, Fault> {
-    if project_id(conn, &create.name)?.is_some() {
+    // one that ended keeps its name, too
+    let taken = conn
+        .prepare_cached("SELECT 1 FROM project WHERE name = ?1")?
+        .exists([create.name.as_ref()])?;
+    if taken {
         return Ok(Created::Exists);
     }
     if let Some(owner) = create.owner {
@@ -40,6 +45,33 @@ pub(crate) fn create_project(conn: &Connection, create: &CreateProject) -> Resul
     }
     audit::append(conn, &create.audit)?;
     Ok(Created::Done)
+}
+
+pub(crate) fn end_project(conn: &Connection, end: &EndProject) -> Result<Ended, Fault> {
+    let Some(pid) = project_id(conn, &end.name)? else {
+        return Ok(Ended::Missing);
+    };
+    let functions = conn
+        .prepare_cached("SELECT 1 FROM function WHERE pid = ?1")?
+        .exists([pid])?;
+    if functions {
+        return Ok(Ended::NotEmpty);
+    }
+    for sql in [
+        "DELETE FROM member WHERE pid = ?1",
+        "DELETE FROM kv WHERE pid = ?1",
+    ] {
+        conn.prepare_cached(sql)?.execute([pid])?;
+    }
+    conn.prepare_cached("UPDATE project SET ended_at = ?2, kv_keys = 0, kv_bytes = 0 WHERE pid = ?1")?
+        .execute([pid, end.at.0])?;
+    let secrets = crate::secrets::remove_project(conn, &end.name)?;
+    let keys_revoked = keys::revoke_all(conn, &end.name, end.at)?;
+    audit::append(conn, &end.audit)?;
+    Ok(Ended::Done {
+        secrets,
+        keys_revoked,
+    })
 }
 
 fn put(
@@ -68,7 +100,7 @@ pub(crate) fn projects(
     let mut statement = conn.prepare_cached(
         "SELECT p.name, p.created_at, m.role FROM project p \
          LEFT JOIN member m ON m.pid = p.pid AND m.fid = 0 AND m.account = ?1 \
-         WHERE (?1 IS NULL OR m.role IS NOT NULL) AND p.name > ?2 ORDER BY p.name LIMIT ?3",
+         WHERE (?1 IS NULL OR m.role IS NOT NULL) AND p.name > ?2 AND p.ended_at IS NULL ORDER BY p.name LIMIT ?3",
     )?;
     let after = after.map_or("", AsRef::as_ref);
     let mut rows = statement.query(params![of.map(|a| a.0), after, limit])?;

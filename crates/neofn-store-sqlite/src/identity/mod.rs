@@ -22,7 +22,7 @@ fn text<T: std::str::FromStr>(row: &Row<'_>, column: usize, what: &'static str) 
 
 fn project_id(conn: &Connection, project: &ProjectName) -> Result<Option<i64>, Fault> {
     Ok(conn
-        .prepare_cached("SELECT pid FROM project WHERE name = ?1")?
+        .prepare_cached("SELECT pid FROM project WHERE name = ?1 AND ended_at IS NULL")?
         .query_row([project.as_ref()], |row| row.get(0))
         .optional()?)
 }

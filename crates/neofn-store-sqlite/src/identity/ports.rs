@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Changed, CreateProject, Created, IdentityStore, IdentityStoreError, MemberRecord,
-    MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember,
-    SignIn,
+    AuditStore, Changed, CreateProject, Created, EndProject, Ended, IdentityStore, IdentityStoreError,
+    MemberRecord, MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord,
+    SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{KeyId, KeyRecord, Membership, SessionId};
@@ -102,6 +102,12 @@ impl MemberStore for Store {
         Ok(self
             .queue
             .call(0, move |work| members::create_project(work.conn, &create))
+            .await?)
+    }
+    async fn end_project(&self, end: EndProject) -> Result<Ended, IdentityStoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| members::end_project(work.conn, &end))
             .await?)
     }
     async fn projects(

@@ -40,7 +40,11 @@ pub(super) fn hold(conn: &Connection, h: &Hold) -> Answer<Written> {
         return Ok(known.again(h, debit.aid, credit.aid));
     }
     let function = h.detail.function.as_ref();
-    let mut amount = allowed!(debit.state.hold_up_to(&debit.account, h.purpose, (h.amount, h.at_least)));
+    let mut amount = allowed!(
+        debit
+            .state
+            .hold_up_to(&debit.account, h.purpose, (h.amount, h.at_least))
+    );
     let scope = Scope::of(h.purpose, &h.debit, function);
     let mut budgets = match &scope {
         Some(scope) => budget::load(conn, scope, h.at)?,
@@ -113,7 +117,11 @@ pub(super) fn post(conn: &Connection, part: &Part, purpose: Purpose, detail: &De
         return Ok(Err(Refused::NoHold(part.hold)));
     };
     // what a debit beyond the floor, or a credit beyond the range, would refuse is refused before `take` writes
-    allowed!(account::by_number(conn, open.credit)?.state.credit(open.purpose, part.amount));
+    allowed!(
+        account::by_number(conn, open.credit)?
+            .state
+            .credit(open.purpose, part.amount)
+    );
     let (mut debit, mut credit) = allowed!(take(conn, &open, part.amount, part.at)?);
     // cannot fail any more: the hold had set the amount aside
     debit.state = debit

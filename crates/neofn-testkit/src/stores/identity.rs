@@ -5,12 +5,12 @@ use crate::stores::support::{deploy, key as function};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Ceiling, Changed, CreateProject, Created, IdentityStore, MemberStore, Put, RemoveMember,
-    Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
+    AuditStore, Ceiling, Changed, CreateProject, Created, EndProject, Ended, IdentityStore, MemberStore, Put,
+    RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{ApiKey, KeyRecord, Membership, Powers, Role, Scope, SessionId};
-use neofn_registry::port::RegistryStore;
+use neofn_registry::port::{RegistryStore, RegistryStoreError};
 use neofn_types::{FunctionName, ProjectName, ScriptHash, UnixMillis};
 use std::sync::Arc;
 
@@ -612,6 +612,73 @@ pub async fn who_leaves_takes_their_keys_along<H: Harness>() {
         .map(|k| k.id.0[0])
         .collect();
     assert_eq!(valid, [1, 4]);
+    harness.stop(store).await;
+}
+
+/// Nothing of a project that ended is anybody's, and nobody gets its name.
+pub async fn a_project_that_ended_is_nobodys<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    assert_eq!(create(&store, "demo", Some(1)).await, Created::Done);
+    assert_eq!(create(&store, "stays", Some(1)).await, Created::Done);
+    let hello = function("demo", "hello");
+    deploy(&store, &hello).await;
+    let make = |n: u8, of: &str| {
+        KeyRecord::new(
+            &ApiKey::new([n; 8], [n; 24]),
+            Scope::Project(of.parse().unwrap()),
+            UnixMillis(1),
+        )
+    };
+    for key in [make(1, "demo"), make(2, "stays")] {
+        store.add_key(key).await.unwrap();
+    }
+    let end = |name: &str| EndProject {
+        name: name.parse().unwrap(),
+        at: UnixMillis(9),
+        audit: act(9, "project.delete").within(&project(name)),
+    };
+    let acts = async || store.entries(None, 0, 100).await.unwrap().len();
+    let before = acts().await;
+    assert_eq!(store.end_project(end("demo")).await.unwrap(), Ended::NotEmpty);
+    assert_eq!(store.end_project(end("none")).await.unwrap(), Ended::Missing);
+    assert_eq!(acts().await, before, "nothing was done");
+    store.delete_function(&hello).await.unwrap();
+    let done = Ended::Done {
+        secrets: 0,
+        keys_revoked: 1,
+    };
+    assert_eq!(store.end_project(end("demo")).await.unwrap(), done);
+    assert_eq!(store.end_project(end("demo")).await.unwrap(), Ended::Missing);
+    assert_eq!(acts().await, before + 1);
+
+    harness.stop(store).await;
+    let store = harness.open().await;
+    assert!(!store.project_exists(&project("demo")).await.unwrap());
+    assert_eq!(RegistryStore::projects(&store).await.unwrap(), [project("stays")]);
+    for of in [None, Some(account(1))] {
+        let names: Vec<_> = MemberStore::projects(&store, of, None, 9).await.unwrap();
+        assert_eq!(
+            names.iter().map(|p| p.name.clone()).collect::<Vec<_>>(),
+            [project("stays")]
+        );
+    }
+    assert!(store.members(project("demo")).await.unwrap().is_empty());
+    let valid = |key: Option<KeyRecord>| key.unwrap().valid_at(UnixMillis(10));
+    assert!(!valid(store.key(make(1, "demo").id).await.unwrap()));
+    assert!(valid(store.key(make(2, "stays").id).await.unwrap()));
+    assert_eq!(create(&store, "demo", Some(2)).await, Created::Exists);
+    assert_eq!(
+        set(&store, "demo", None, 2, Role::Owner, Ceiling::Owners).await,
+        Changed::Missing
+    );
+    let again = store
+        .publish(crate::stores::support::publish_of(&hello, "two", 10))
+        .await;
+    assert!(
+        matches!(again, Err(RegistryStoreError::ProjectEnded)),
+        "{again:?}"
+    );
     harness.stop(store).await;
 }
 

@@ -445,8 +445,15 @@ pub async fn credit_does_not_leave_whoever_asks<H: Harness>() {
     }
     let state = async || store.account(&project(1)).await.unwrap().unwrap().state;
     let now = state().await;
-    assert_eq!((now.balance, now.credit, now.own()), (Datoshi(90), Datoshi(50), Datoshi(40)));
-    let refused = store.write(vec![leaves(1, Purpose::Withdrawal, 41)]).await.unwrap().remove(0);
+    assert_eq!(
+        (now.balance, now.credit, now.own()),
+        (Datoshi(90), Datoshi(50), Datoshi(40))
+    );
+    let refused = store
+        .write(vec![leaves(1, Purpose::Withdrawal, 41)])
+        .await
+        .unwrap()
+        .remove(0);
     let expected = Refused::Insufficient {
         account: project(1),
         available: Datoshi(40),
@@ -498,7 +505,10 @@ pub async fn credit_does_not_leave_whoever_asks<H: Harness>() {
         assert!(store.write(vec![entry]).await.unwrap().remove(0).is_ok());
     }
     let now = state().await;
-    assert_eq!((now.balance, now.credit, now.own()), (Datoshi(7), Datoshi(2), Datoshi(5)));
+    assert_eq!(
+        (now.balance, now.credit, now.own()),
+        (Datoshi(7), Datoshi(2), Datoshi(5))
+    );
     assert!(store.totals().await.unwrap().sound());
     drop(store);
     harness.stop(Arc::into_inner(opened).unwrap()).await;

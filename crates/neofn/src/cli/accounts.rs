@@ -25,6 +25,18 @@ pub enum Projects {
     Create(CreateProject),
     /// List your projects
     Ls,
+    /// Delete a project for good: its data, its secrets and their keys; its name is not used again
+    Delete(DeleteProject),
+}
+
+/// `neofn projects delete`
+#[derive(Debug, Args)]
+pub struct DeleteProject {
+    /// Its name
+    pub name: ProjectName,
+    /// Its functions, too
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `neofn projects create`

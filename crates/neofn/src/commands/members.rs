@@ -29,6 +29,19 @@ pub fn projects(global: &Global, ui: &Ui, args: &Projects) -> Result<Exit, Failu
                 ui.say(Tone::Good, &format!("made project {}", project.name));
             }
         }
+        Projects::Delete(args) => {
+            let gone = client.delete_project(&args.name, args.force)?;
+            if ui.json {
+                ui.document(&gone);
+            } else {
+                let (secrets, keys) = (gone.secrets, gone.keys_revoked);
+                let text = format!(
+                    "deleted project {}: {secrets} secrets destroyed, {keys} keys revoked",
+                    args.name
+                );
+                ui.say(Tone::Good, &text);
+            }
+        }
         Projects::Ls => {
             let mut list = client.projects(&Page::default())?;
             while let Some(cursor) = list.next.take().filter(|_| list.projects.len() < LISTED_MAX) {
