@@ -161,6 +161,16 @@ impl Members {
         }
     }
 
+    /// Where runs of `function` go first, as long as it has a core for them.
+    pub(crate) fn home(&self, function: &str, engine: &Digest) -> Option<String> {
+        let able = self.0.iter().filter(|(_, m)| {
+            let seat = &m.beat.seat;
+            seat.role == Role::Worker && seat.protocol == PROTOCOL && !m.beat.draining && m.has(engine)
+        });
+        let home = able.max_by_key(|(id, _)| weight(function, id))?;
+        Some(home.0.clone())
+    }
+
     /// Why no worker could ever run what needs `engine`, although there are some; none when one could.
     pub(crate) fn misfits(&self, engine: (RuntimeKind, Digest)) -> Option<String> {
         let mut why = None;
@@ -243,6 +253,8 @@ mod tests {
     fn a_function_has_a_home_and_overflows_to_the_least_loaded() {
         let mut members = three();
         let home = members.choose("p/f", &engine(), &[]).unwrap().0;
+        assert_eq!(members.home("p/f", &engine()), Some(home.clone()));
+        assert_eq!(members.home("p/f", &Digest::of(b"another")), None);
         assert_eq!(
             members.choose("p/f", &engine(), &[]).unwrap().0,
             home,

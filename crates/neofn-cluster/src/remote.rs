@@ -15,7 +15,7 @@ use neofn_bus::{BusError, Message};
 use neofn_runtime::port::{
     Artifact, Completed, Failure, Held, Job, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
-use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind};
+use neofn_types::{Clock, Code, Digest, Entropy, FunctionKey, RuntimeKind};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -136,6 +136,13 @@ impl RemoteRuntime {
     #[must_use]
     pub fn beat(&self) -> Beat {
         self.inner.beat()
+    }
+
+    /// The worker to which runs of a function go first; none: none has the engine.
+    #[must_use]
+    pub fn home(&self, key: &FunctionKey, kind: RuntimeKind) -> Option<String> {
+        let engine = self.inner.engine(kind);
+        self.inner.members.lock().home(&key.to_string(), &engine)
     }
 
     /// Waits until there is a worker.

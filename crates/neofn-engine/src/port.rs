@@ -502,6 +502,21 @@ pub struct Totals {
     pub running: u64,
 }
 
+/// What a function has in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// Whose.
+    pub key: FunctionKey,
+    /// Due, and not claimed.
+    pub waiting: u64,
+    /// To be tried again at a time that has not come.
+    pub later: u64,
+    /// Claimed, by whichever node.
+    pub running: u64,
+    /// Since when the one waits that has waited longest; none: none does.
+    pub oldest: Option<UnixMillis>,
+}
+
 /// Invocations: queue, history, and what they wrote.
 #[async_trait]
 pub trait InvocationStore: Send + Sync + 'static {
@@ -535,6 +550,9 @@ pub trait InvocationStore: Send + Sync + 'static {
     /// Puts claims whose lease ended back to `Queued` (async) or `Failed` with `SandboxLost` (keyed sync);
     /// answers how many.
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError>;
+    /// Functions with anything in the queue, at most `limit`: first those whose work has waited longest, then by name. Reads
+    /// the whole queue: for people who look, and not for every run.
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError>;
     /// When the next queued invocation is due, if there is one.
     async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError>;
     /// One invocation.
@@ -615,6 +633,8 @@ pub trait LeaseStore: Send + Sync + 'static {
     ) -> Result<Lease, StoreError>;
     /// Gives a lease back; nothing happens when it is another's by now.
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+    /// The leases that hold, by name.
+    async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError>;
     /// Forgets the leases whose names begin so and that ended before `before`; answers how many. The next fence of such a
     /// name is the first one again, so it must be one whose fences nobody compares.
     async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError>;

@@ -75,6 +75,29 @@ pub(crate) async fn give(conn: &mut PgConnection, name: &str, holder: &str) -> R
     Ok(())
 }
 
+/// Those that hold, by name.
+pub(crate) async fn all(
+    conn: &mut PgConnection,
+    now: UnixMillis,
+    time: LeaseTime,
+) -> Result<Vec<(String, Lease)>, Fault> {
+    let ahead = time.ahead(conn, now).await?;
+    let rows = sqlx::query("SELECT name, holder, fence, until FROM lease WHERE until > $1 ORDER BY name")
+        .bind(now.0.saturating_add(ahead))
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let lease = Lease {
+                holder: row.try_get(1)?,
+                fence: Fence(nat(row.try_get(2)?)),
+                until: UnixMillis(row.try_get::<i64, _>(3)?.saturating_sub(ahead)),
+            };
+            Ok((row.try_get(0)?, lease))
+        })
+        .collect()
+}
+
 /// One statement: a lease that is renewed meanwhile is looked at again, and stays.
 pub(crate) async fn forget(conn: &mut PgConnection, prefix: &str, before: UnixMillis) -> Result<u64, Fault> {
     let gone = sqlx::query("DELETE FROM lease WHERE starts_with(name, $1) AND until < $2")

@@ -6,6 +6,7 @@
 
 mod admit;
 mod auditlog;
+mod backlog;
 mod batch;
 mod blobs;
 mod claim;

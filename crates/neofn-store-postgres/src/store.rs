@@ -7,15 +7,15 @@ use crate::error::Fault;
 use crate::open::PostgresStore;
 use crate::queue::{Done, Op, RecordOp};
 use crate::{
-    admit, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers,
+    admit, backlog, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record,
+    Admitted, Backlog, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry,
+    KvStore, Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record,
     Replayable, Reply, ReplyStore, Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
@@ -119,6 +119,10 @@ impl InvocationStore for PostgresStore {
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
         Ok(transact!(self.pool, |conn| claim::requeue_expired(conn, now))?)
     }
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| backlog::read(conn, now, limit))?)
+    }
     async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
         self.queue.check_open()?;
         Ok(read!(self.pool, |conn| claim::next_due(conn))?)
@@ -182,6 +186,9 @@ impl LeaseStore for PostgresStore {
     }
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
         Ok(read!(self.pool, |conn| lease::give(conn, name, holder))?)
+    }
+    async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError> {
+        Ok(read!(self.pool, |conn| lease::all(conn, now, self.lease_time))?)
     }
     async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
         Ok(read!(self.pool, |conn| lease::forget(conn, prefix, before))?)

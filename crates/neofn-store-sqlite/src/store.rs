@@ -5,15 +5,15 @@ use crate::codec::Encoded;
 use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
-use crate::{history, kv, lease, promise, prune, registry, reply, transactions, triggers};
+use crate::{backlog, history, kv, lease, promise, prune, registry, reply, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable, Reply,
-    ReplyStore, Retention, Rooms, StoreError, Totals,
+    Admitted, Backlog, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry,
+    KvStore, Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable,
+    Reply, ReplyStore, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -132,6 +132,11 @@ impl InvocationStore for Store {
             .await?;
         Ok(count)
     }
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError> {
+        Ok(self
+            .read_after(move |conn| backlog::read(conn, now, limit))
+            .await?)
+    }
     async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
         // no barrier: whatever changes the queue is answered after the board is, and a dispatcher that asks often
         // must not wait for the history of others
@@ -186,6 +191,9 @@ impl LeaseStore for Store {
             .queue
             .call(0, move |work| lease::give(work.conn, &name, &holder))
             .await?)
+    }
+    async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError> {
+        Ok(self.read_after(move |conn| lease::all(conn, now)).await?)
     }
     async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
         let prefix = prefix.to_owned();

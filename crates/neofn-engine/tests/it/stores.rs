@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, NewInvocation, Record,
-    Replayable, Retention, Rooms, StoreError, Totals,
+    Admitted, Backlog, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, NewInvocation,
+    Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
@@ -188,6 +188,9 @@ impl InvocationStore for Switched {
     }
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
         self.store.requeue_expired(now).await
+    }
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError> {
+        self.store.backlog(now, limit).await
     }
     async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
         self.store.next_due().await

@@ -2,7 +2,7 @@
 
 use super::Harness;
 use crate::stores::support::*;
-use neofn_engine::port::{InvocationStore, Outcome, Status, StoreError};
+use neofn_engine::port::{Backlog, InvocationStore, Outcome, Status, StoreError};
 use neofn_types::FunctionKey;
 use neofn_types::{Attempt, Fence, InvocationId, UnixMillis};
 use proptest::prelude::*;
@@ -408,6 +408,47 @@ pub async fn next_due_follows_the_queue<H: Harness>() {
             .unwrap();
     }
     assert_eq!(store.next_due().await.unwrap(), None);
+    harness.stop(store).await;
+}
+
+pub async fn what_waits_is_told_by_function<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let [f, g, h] = ["f", "g", "h"].map(|name| key("demo", name));
+    for function in [&f, &g, &h] {
+        deploy(&store, function).await;
+    }
+    let told = async |now, limit| store.backlog(UnixMillis(now), limit).await.unwrap();
+    assert_eq!(told(0, 10).await, []);
+    for (function, at) in [(&g, 20), (&f, 30), (&f, 40), (&f, 50)] {
+        store.admit(queued(function, at)).await.unwrap();
+    }
+    let row = |function: &neofn_types::FunctionKey, [waiting, later, running], oldest: Option<i64>| Backlog {
+        key: function.clone(),
+        waiting,
+        later,
+        running,
+        oldest: oldest.map(UnixMillis),
+    };
+    assert_eq!(
+        told(45, 10).await,
+        [row(&g, [1, 0, 0], Some(20)), row(&f, [2, 1, 0], Some(30))],
+        "who has waited longest comes first"
+    );
+    assert_eq!(told(45, 1).await, [row(&g, [1, 0, 0], Some(20))]);
+    store
+        .claim(UnixMillis(45), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        told(45, 10).await,
+        [row(&f, [1, 1, 1], Some(40)), row(&g, [0, 0, 1], None)],
+        "what runs does not wait"
+    );
+    let sync = keyed(&h, 45, "k", "b", claimed());
+    store.admit(sync).await.unwrap();
+    let last = told(45, 10).await.pop();
+    assert_eq!(last, Some(row(&h, [0, 0, 1], None)), "a caller runs it at once");
     harness.stop(store).await;
 }
 

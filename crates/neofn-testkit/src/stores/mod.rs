@@ -106,6 +106,7 @@ macro_rules! suite {
             a_full_queue_refuses,
             a_retry_waits_for_its_time,
             next_due_follows_the_queue,
+            what_waits_is_told_by_function,
             a_restart_gives_up_every_claim,
             fences_hold_under_any_schedule,
         ]);
@@ -189,6 +190,7 @@ macro_rules! suite {
         $crate::suite!(@each $harness, leases: [
             a_lease_has_one_holder,
             leases_that_ended_long_ago_are_forgotten,
+            the_leases_that_hold_are_listed,
             of_many_that_ask_at_once_one_gets_it,
         ]);
         $crate::suite!(@each $harness, replies: [
