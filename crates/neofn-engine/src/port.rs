@@ -517,7 +517,8 @@ pub struct Backlog {
     pub oldest: Option<UnixMillis>,
 }
 
-/// Invocations: queue, history, and what they wrote.
+/// Invocations: queue, history, and what they wrote. Times come and go by the asker's clock; a store that several nodes share
+/// keeps claims and what is due by its own, so that no node's clock decides over another's work.
 #[async_trait]
 pub trait InvocationStore: Send + Sync + 'static {
     /// Writes down an invocation before it runs; durable when it returns.
@@ -534,11 +535,12 @@ pub trait InvocationStore: Send + Sync + 'static {
     ) -> Result<Vec<Claimed>, StoreError>;
     /// Puts back claims that never ran: their attempt does not count. Those that are lost are passed over.
     async fn release(&self, held: &[(InvocationId, Fence)]) -> Result<(), StoreError>;
-    /// Keeps claims alive; answers those that are lost.
+    /// Keeps claims alive for so long from now; answers those that are lost.
     async fn renew(
         &self,
         held: &[(InvocationId, Fence)],
-        until: UnixMillis,
+        now: UnixMillis,
+        lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError>;
     /// Ends an attempt; durable when it returns. `Fenced` when another attempt owns it: nothing is written.
     async fn finish(&self, finish: Finish) -> Result<(), StoreError>;
@@ -553,8 +555,8 @@ pub trait InvocationStore: Send + Sync + 'static {
     /// Functions with anything in the queue, at most `limit`: first those whose work has waited longest, then by name. Reads
     /// the whole queue: for people who look, and not for every run.
     async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError>;
-    /// When the next queued invocation is due, if there is one.
-    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError>;
+    /// When the next queued invocation is due, if there is one, by the clock that says `now`.
+    async fn next_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
     /// One invocation.
     async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError>;
     /// The invocations of a function, newest first.

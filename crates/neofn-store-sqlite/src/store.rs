@@ -79,9 +79,10 @@ impl InvocationStore for Store {
     async fn renew(
         &self,
         held: &[(InvocationId, Fence)],
-        until: UnixMillis,
+        now: UnixMillis,
+        lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError> {
-        let held = held.to_vec();
+        let (held, until) = (held.to_vec(), now.plus(lease));
         self.queue
             .call(0, move |work| invocations::renew(work, &held, until))
             .await?
@@ -137,7 +138,7 @@ impl InvocationStore for Store {
             .read_after(move |conn| backlog::read(conn, now, limit))
             .await?)
     }
-    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
+    async fn next_due(&self, _: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         // no barrier: whatever changes the queue is answered after the board is, and a dispatcher that asks often
         // must not wait for the history of others
         self.queue.check_open()?;

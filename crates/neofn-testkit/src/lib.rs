@@ -24,6 +24,7 @@ pub mod stores;
 mod tools;
 mod wait;
 mod worker;
+mod wrong_clock;
 
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
@@ -36,3 +37,4 @@ pub use postgres::Postgres;
 pub use tools::tool;
 pub use wait::eventually;
 pub use worker::WorkerProcess;
+pub use wrong_clock::WrongClock;
