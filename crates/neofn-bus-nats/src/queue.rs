@@ -98,8 +98,12 @@ impl JobQueue for NatsQueue {
                 .unwrap_or(BusError::Unavailable(why)),
             error => error,
         };
-        let sent = self.context.send_publish(subject.to_owned(), publish).await;
-        let ack = sent.map_err(failed)?.await.map_err(failed)?;
+        let part = format!("\"{subject}\"");
+        let stored = async {
+            let sent = self.context.send_publish(subject.to_owned(), publish).await;
+            sent.map_err(failed)?.await.map_err(failed)
+        };
+        let ack = self.denied.unless_refused(&part, stored).await?;
         Ok(Pushed {
             sequence: ack.sequence,
             duplicate: ack.duplicate,
@@ -139,10 +143,16 @@ impl JobQueue for NatsQueue {
     async fn depth(&self) -> Result<Depth, BusError> {
         let consumer = self.consumer().await?;
         let info = consumer.cached_info();
+        let (waiting, taken) = (info.num_pending, u64::try_from(info.num_ack_pending).unwrap_or(0));
+        // what is done leaves the stream a moment after it leaves the consumer
+        let oldest = match (waiting, taken) {
+            (0, 0) => None,
+            _ => self.oldest().await?,
+        };
         Ok(Depth {
-            waiting: info.num_pending,
-            taken: u64::try_from(info.num_ack_pending).unwrap_or(0),
-            oldest: self.oldest().await?,
+            waiting,
+            taken,
+            oldest,
         })
     }
 

@@ -75,7 +75,7 @@ impl Clustered {
             lease: lease.to_string().into(),
         });
         self.edge = Some(edge.await?);
-        Ok(())
+        self.nats.check_subscriptions().await
     }
 
     /// Where its servers are.
