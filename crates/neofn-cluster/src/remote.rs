@@ -177,13 +177,14 @@ impl RemoteRuntime {
 struct OnWorker {
     inner: Arc<Inner>,
     worker: String,
+    gone: CancellationToken,
     call: CallId,
     ended: bool,
 }
 
 impl Drop for OnWorker {
     fn drop(&mut self) {
-        self.inner.members.lock().ended(&self.worker);
+        self.inner.members.lock().ended(&self.worker, &self.gone);
         self.inner.room.notify_one();
         self.inner.open.close(&self.call);
         self.inner.running.fetch_sub(1, Ordering::AcqRel);
@@ -402,6 +403,7 @@ impl Inner {
             let mut there = OnWorker {
                 inner: self.clone(),
                 worker,
+                gone: gone.clone(),
                 call: run.call,
                 ended: false,
             };
@@ -509,7 +511,7 @@ impl Inner {
                 answer = asked => answer,
                 () = gone.cancelled() => Err(BusError::NoResponders(worker.clone())),
             };
-            self.members.lock().ended(&worker);
+            self.members.lock().ended(&worker, &gone);
             match answer.and_then(|m| wire::read::<Made>(&m.payload)) {
                 Ok(Made::Artifact { digest, engine, logs }) => {
                     let found = self.options.artifacts.get(digest).await.map_err(unavailable)?;

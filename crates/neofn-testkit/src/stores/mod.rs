@@ -16,6 +16,7 @@ pub mod history;
 pub mod identity;
 pub mod keyed;
 pub mod kv;
+pub mod lanes;
 pub mod leases;
 pub mod ledger;
 pub mod promises;
@@ -167,6 +168,9 @@ macro_rules! suite {
             cron_runs_are_handled_once,
             a_chain_that_begins_anew_has_new_events,
             a_deleted_function_takes_its_triggers_along,
+        ]);
+        $crate::suite!(@each $harness, lanes: [
+            a_lane_runs_one_at_a_time_under_any_schedule,
         ]);
         $crate::suite!(@each $harness, ledger: [
             a_group_keeps_what_is_allowed,
