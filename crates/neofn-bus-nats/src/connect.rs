@@ -157,7 +157,7 @@ impl Nats {
         let mark = self.denied.mark();
         let made = async {
             streams::ensure(&context, settings, replicas).await?;
-            Ok::<_, Error>(NatsKv::open(&context, streams::LEASES).await?)
+            NatsKv::open(&context, streams::LEASES).await
         };
         let leases = tokio::select! {
             biased;

@@ -74,7 +74,7 @@ fn a_gateway_that_is_an_hour_ahead_takes_nothing_and_keeps_nothing() {
     );
 
     // what it accepted and had in hand is free when it dies, as any other node's; so is what it led
-    right.http().get("/health").expect(200);
+    let _ = right.http().get("/health").expect(200);
     let mut left = Vec::new();
     for n in 0..12 {
         let name = format!("left{n}");

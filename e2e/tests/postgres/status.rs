@@ -132,7 +132,7 @@ fn a_function_whose_queue_is_full_is_said_and_messages_wait() {
     let request = json!({"function_name": "f", "source": "export const handler = () => 1", "public": true});
     let _ = node.deploy_with("demo", request).expect(201);
     // as many as may wait, for a time that does not come
-    postgres.sql(
+    let _ = postgres.sql(
         "postgres",
         "INSERT INTO queue SELECT f.pid, f.fid, 9e15::bigint, decode(lpad(to_hex(n), 32, '0'), 'hex'), 0, 0, 0, false, NULL \
          FROM function f, generate_series(1, 10000) n WHERE f.name = 'f'",
@@ -165,7 +165,7 @@ fn a_function_whose_queue_is_full_is_said_and_messages_wait() {
         called.status, 200,
         "who waits is served beside a full queue: {called:?}"
     );
-    postgres.sql("postgres", "DELETE FROM queue WHERE run_at = 9e15::bigint");
+    let _ = postgres.sql("postgres", "DELETE FROM queue WHERE run_at = 9e15::bigint");
     let said = client.send(json!({"do": "next", "subject": "function.result.>", "timeout": 60}));
     assert_eq!(
         (&said["subject"], &said["body"]["status"]),

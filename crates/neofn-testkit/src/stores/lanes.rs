@@ -36,7 +36,7 @@ impl Dice {
     }
 }
 
-pub async fn a_lane_runs_one_at_a_time_under_any_schedule<H: Harness>() {
+pub async fn a_lane_runs_one_at_a_time_under_any_schedule<H: Harness + 'static>() {
     // what places stand on is there once for all cases
     let _stays = H::new();
     let of = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
@@ -45,8 +45,8 @@ pub async fn a_lane_runs_one_at_a_time_under_any_schedule<H: Harness>() {
         None => 0..of("NEOFN_SIM_SEEDS").unwrap_or(u64::from(H::cases(12))),
     };
     for seed in seeds {
-        println!("repeat with NEOFN_SIM_SEED={seed}");
-        simulate::<H>(seed).await;
+        let run = tokio::spawn(simulate::<H>(seed)).await;
+        assert!(run.is_ok(), "repeat with NEOFN_SIM_SEED={seed}");
     }
 }
 
@@ -190,7 +190,7 @@ impl<H: Harness> World<H> {
     }
 }
 
-async fn simulate<H: Harness>(seed: u64) {
+async fn simulate<H: Harness + 'static>(seed: u64) {
     let (harness, store, f, trigger) = ready::<H>().await;
     let mut world = World {
         harness,
