@@ -4,10 +4,14 @@
 mod client;
 #[path = "cluster/edge.rs"]
 mod edge;
+#[path = "cluster/events.rs"]
+mod events;
 #[path = "cluster/faults.rs"]
 mod faults;
 #[path = "cluster/kills.rs"]
 mod kills;
+#[path = "cluster/permissions.rs"]
+mod permissions;
 
 use neofn_testkit::{NatsServer, NodeProcess, WorkerProcess, eventually};
 use serde_json::{Value, json};

@@ -5,6 +5,8 @@
 mod backup;
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "postgres/clocks.rs"]
+mod clocks;
 #[path = "postgres/keys.rs"]
 mod keys;
 #[path = "postgres/kills.rs"]
@@ -13,6 +15,8 @@ mod kills;
 mod messages;
 #[path = "postgres/rolling.rs"]
 mod rolling;
+#[path = "postgres/status.rs"]
+mod status;
 
 use keys::share_keys;
 use neofn_testkit::{Http, NodeProcess, Postgres, binary, eventually};

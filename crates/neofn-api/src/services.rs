@@ -4,11 +4,14 @@ use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::{Action, Target};
 use async_trait::async_trait;
-use neofn_engine::FunctionState;
+use neofn_engine::{FunctionState, Lane};
 use neofn_identity::Principal;
-use neofn_types::{Code, Error, FunctionKey, ProjectName, RuntimeKind, Version};
-use neofn_wire::{Catalogue, DeadMessage, FunctionService, PlaceView, ServiceList};
+use neofn_types::{Code, Error, FunctionKey, ProjectName, RuntimeKind, UnixMillis, Version};
+use neofn_wire::{
+    Catalogue, DeadMessage, FunctionService, LagView, LaneView, LeaseView, PlaceView, ServiceList,
+};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A version that is to be run somewhere.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub trait Services: Send + Sync + 'static {
     async fn list(&self) -> Result<ServiceList, Error>;
     /// The nodes that run each of these.
     fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>>;
+    /// The worker that gets a function's runs first; none where this node runs them itself, and without one.
+    fn home(&self, key: &FunctionKey, runtime: RuntimeKind) -> Option<String>;
     /// Whether functions are invoked over NATS, too.
     fn has_nats(&self) -> bool;
     /// Whether workers run everything that this node is asked for.
@@ -38,6 +43,13 @@ pub trait Services: Send + Sync + 'static {
     fn is_cut_off(&self) -> bool;
     /// Messages of a project that could never work, newest first.
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error>;
+}
+
+/// Functions with work that are listed.
+const LANES_MAX: u32 = 50;
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Api {
@@ -51,14 +63,70 @@ impl Api {
     /// The nodes that are there.
     pub async fn services(&self, who: &Principal) -> Result<ServiceList, ApiError> {
         self.authorise(who, Action::ListServices, Target::Node { loopback: false })?;
-        match self.inner.services.get() {
-            Some(services) => Ok(services.list().await?),
-            None => Ok(ServiceList {
-                nodes: Vec::new(),
-                queues: Vec::new(),
-                nats: None,
-                connected: None,
-            }),
+        let services = self.inner.services.get();
+        let mut list = match services {
+            Some(services) => services.list().await?,
+            None => ServiceList::default(),
+        };
+        // who is there is known without the store, and asked for most when that does not answer
+        match self.work().await {
+            Ok((leases, lanes, lag)) => {
+                list.leases = leases;
+                list.lanes = lanes;
+                list.lag = Some(lag);
+            }
+            Err(error) => tracing::warn!(%error, "what waits is not known"),
+        }
+        Ok(list)
+    }
+
+    /// Who leads, what waits, and how far behind it is.
+    async fn work(&self) -> Result<(Vec<LeaseView>, Vec<LaneView>, LagView), Error> {
+        let engine = self.engine();
+        let now = self.inner.clock.now();
+        let leases = engine.leases().await?;
+        // those with a slash are names of processes, of which each has its own
+        let duties = leases.into_iter().filter(|(name, _)| !name.contains('/'));
+        let leases = duties.map(|(name, lease)| LeaseView {
+            name,
+            left_ms: millis(lease.until.since(now)),
+            until: lease.until.to_iso8601(),
+            holder: lease.holder,
+            fence: lease.fence.0,
+        });
+        let lanes: Vec<LaneView> = engine
+            .lanes(LANES_MAX)
+            .await?
+            .into_iter()
+            .map(|lane| self.lane(lane, now))
+            .collect();
+        let totals = engine.totals().await?;
+        let lag = LagView {
+            queued: totals.queued,
+            running: totals.running,
+            // the first lane is the one whose work has waited longest
+            oldest_ms: lanes.first().and_then(|lane| lane.oldest_ms),
+            blocks: engine.blocks_behind().await?,
+        };
+        Ok((leases.collect(), lanes, lag))
+    }
+
+    fn lane(&self, lane: Lane, now: UnixMillis) -> LaneView {
+        let Lane {
+            backlog,
+            runtime,
+            waits,
+        } = lane;
+        let services = self.inner.services.get();
+        LaneView {
+            home: services.and_then(|s| s.home(&backlog.key, runtime?)),
+            project: backlog.key.project.to_string(),
+            function: backlog.key.function.to_string(),
+            waiting: backlog.waiting,
+            later: backlog.later,
+            running: backlog.running,
+            oldest_ms: backlog.oldest.map(|at| millis(now.since(at))),
+            waits: waits.map(crate::waits::view),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Bytes by their SHA-256, in the object store.
 
-use crate::failure::unavailable;
+use crate::failure::{FailureLog, unavailable};
 use crate::streams::ARTIFACTS;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, ObjectStore};
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use neofn_bus::BusError;
 use neofn_bus::port::Blobs;
 use neofn_types::Digest;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
@@ -25,13 +26,15 @@ const LAST_LOOK: Duration = Duration::from_millis(640);
 /// See [`Blobs`]. The bucket is looked up when it is first needed: a worker may be there before the first gateway.
 pub(crate) struct NatsBlobs {
     context: Context,
+    denied: Arc<FailureLog>,
     store: OnceCell<ObjectStore>,
 }
 
 impl NatsBlobs {
-    pub(crate) fn new(context: Context) -> Self {
+    pub(crate) fn new(context: Context, denied: Arc<FailureLog>) -> Self {
         Self {
             context,
+            denied,
             store: OnceCell::new(),
         }
     }
@@ -46,16 +49,33 @@ impl NatsBlobs {
     }
 }
 
+/// In each subject of the bucket.
+const BUCKET: &str = "artifacts";
+
 #[async_trait]
 impl Blobs for NatsBlobs {
     async fn has(&self, digest: Digest) -> Result<bool, BusError> {
+        self.denied.unless_refused(BUCKET, self.find(digest)).await
+    }
+    async fn put(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError> {
+        self.denied
+            .unless_refused(BUCKET, self.write(digest, bytes))
+            .await
+    }
+    async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
+        self.denied.unless_refused(BUCKET, self.read(digest)).await
+    }
+}
+
+impl NatsBlobs {
+    async fn find(&self, digest: Digest) -> Result<bool, BusError> {
         match self.store().await?.info(digest.to_string()).await {
             Ok(info) => Ok(!info.deleted),
             Err(e) if e.kind() == InfoErrorKind::NotFound => Ok(false),
             Err(e) => Err(unavailable(e)),
         }
     }
-    async fn put(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError> {
+    async fn write(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError> {
         let name = digest.to_string();
         // what is there already stays: to write it again would take away the pieces that somebody may be reading, which is
         // more than a worker may do
@@ -70,7 +90,7 @@ impl Blobs for NatsBlobs {
         let put = self.store().await?.put(name.as_str(), &mut reader).await;
         put.map(|_| ()).map_err(unavailable)
     }
-    async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
+    async fn read(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
         let store = self.store().await?;
         let mut pause = FIRST_LOOK;
         let object = loop {

@@ -2,7 +2,7 @@
 
 use crate::blobs::NatsBlobs;
 use crate::dead::NatsDead;
-use crate::failure::FailureLog;
+use crate::failure::{FailureLog, unavailable};
 use crate::kv::NatsKv;
 use crate::queue::NatsQueue;
 use crate::results::NatsResults;
@@ -10,6 +10,7 @@ use crate::rpc::NatsRpc;
 use crate::streams::{self, StreamSettings};
 use async_nats::jetstream::{self, ContextBuilder};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use futures_util::StreamExt as _;
 use neofn_bus::Bus;
 use neofn_bus::port::{Blobs, Rpc};
 use neofn_types::{Code, Error};
@@ -24,6 +25,8 @@ const PING: Duration = Duration::from_secs(5);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Of JetStream's own requests; an election takes up to six seconds.
 const JETSTREAM_WITHIN: Duration = Duration::from_secs(8);
+/// Until a refusal that came is known.
+const REFUSAL_TOLD: Duration = Duration::from_millis(20);
 /// For what is still to be sent when a node goes.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// Between two tries to reach a server: at the least, and at the most.
@@ -140,7 +143,7 @@ impl Nats {
     /// The compiled forms, which a gateway has made room for.
     #[must_use]
     pub fn artifacts(&self) -> Arc<dyn Blobs> {
-        Arc::new(NatsBlobs::new(self.jetstream()))
+        Arc::new(NatsBlobs::new(self.jetstream(), self.denied.clone()))
     }
 
     /// Everything, with the streams and buckets made or checked. While a cluster elects its leader this waits.
@@ -151,7 +154,16 @@ impl Nats {
             None if self.client.server_info().cluster.is_some() => 3,
             None => 1,
         };
-        streams::ensure(&context, settings, replicas).await?;
+        let mark = self.denied.mark();
+        let made = async {
+            streams::ensure(&context, settings, replicas).await?;
+            NatsKv::open(&context, streams::LEASES).await
+        };
+        let leases = tokio::select! {
+            biased;
+            made = made => made?,
+            error = self.denied.refused(mark, "$js.api.") => return Err(error.into()),
+        };
         Ok(Bus {
             rpc: self.rpc(),
             jobs: Arc::new(NatsQueue::new(
@@ -166,9 +178,25 @@ impl Nats {
             )),
             results: Arc::new(NatsResults::new(context.clone())),
             dead: Arc::new(NatsDead::new(context.clone())),
-            leases: Arc::new(NatsKv::open(&context, streams::LEASES).await?),
+            leases: Arc::new(leases),
             artifacts: self.artifacts(),
         })
+    }
+
+    /// Whether the server lets us hear what was subscribed to so far (NF1604 otherwise). It refuses beside everything else, and
+    /// who does not hear is not asked: it would be there, and of no use.
+    pub async fn check_subscriptions(&self) -> Result<(), Error> {
+        // ending a subscription takes a round trip, and refusals of earlier ones come before its end
+        let inbox = self.client.new_inbox();
+        let mut probe = self.client.subscribe(inbox).await.map_err(unavailable)?;
+        probe.drain().await.map_err(unavailable)?;
+        let ended = async { while probe.next().await.is_some() {} };
+        let _ = tokio::time::timeout(FLUSH_WITHIN, ended).await;
+        // told by a task of the client's own, which may be a moment behind
+        tokio::time::sleep(REFUSAL_TOLD).await;
+        self.denied
+            .of_subscription()
+            .map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Sends what is still to be sent, as far as somebody takes it within two seconds: without a connection nobody would,

@@ -6,7 +6,7 @@ use crate::streams::{ACK_WAIT, CONSUMER};
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, AckKind};
+use async_nats::jetstream::{self, AckKind, stream};
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _};
 use neofn_bus::port::{Delivery, Depth, JobQueue, Pushed};
@@ -48,6 +48,22 @@ impl NatsQueue {
             .map_err(unavailable)
     }
 
+    /// How long the first message of the stream has been there: what is done is gone from it.
+    async fn oldest(&self) -> Result<Option<Duration>, BusError> {
+        let subject = format!("STREAM.INFO.{}", self.stream);
+        let mut answer: serde_json::Value = self.context.request(subject, &()).await.map_err(unavailable)?;
+        // the server says what time it is beside its answer, and the client's type has no place for that but this one, which is
+        // read in the same form: nobody else's clock then plays a part
+        if let (Some(now), Some(answer)) = (answer.get("ts").cloned(), answer.as_object_mut()) {
+            answer.insert("created".to_owned(), now);
+        }
+        let info: stream::Info = serde_json::from_value(answer).map_err(unavailable)?;
+        if info.state.messages == 0 {
+            return Ok(None);
+        }
+        Ok(Duration::try_from(info.created - info.state.first_timestamp).ok())
+    }
+
     async fn open(&self) -> Result<pull::Stream, BusError> {
         self.consumer()
             .await?
@@ -82,8 +98,12 @@ impl JobQueue for NatsQueue {
                 .unwrap_or(BusError::Unavailable(why)),
             error => error,
         };
-        let sent = self.context.send_publish(subject.to_owned(), publish).await;
-        let ack = sent.map_err(failed)?.await.map_err(failed)?;
+        let part = format!("\"{subject}\"");
+        let stored = async {
+            let sent = self.context.send_publish(subject.to_owned(), publish).await;
+            sent.map_err(failed)?.await.map_err(failed)
+        };
+        let ack = self.denied.unless_refused(&part, stored).await?;
         Ok(Pushed {
             sequence: ack.sequence,
             duplicate: ack.duplicate,
@@ -123,9 +143,16 @@ impl JobQueue for NatsQueue {
     async fn depth(&self) -> Result<Depth, BusError> {
         let consumer = self.consumer().await?;
         let info = consumer.cached_info();
+        let (waiting, taken) = (info.num_pending, u64::try_from(info.num_ack_pending).unwrap_or(0));
+        // what is done leaves the stream a moment after it leaves the consumer
+        let oldest = match (waiting, taken) {
+            (0, 0) => None,
+            _ => self.oldest().await?,
+        };
         Ok(Depth {
-            waiting: info.num_pending,
-            taken: u64::try_from(info.num_ack_pending).unwrap_or(0),
+            waiting,
+            taken,
+            oldest,
         })
     }
 

@@ -50,11 +50,17 @@ impl Rpc for NatsRpc {
         }
         let request = request.payload(message.payload);
         let mark = self.denied.mark();
-        match self.client.send_request(subject.to_owned(), request).await {
+        let part = format!("\"{subject}\"");
+        let answer = tokio::select! {
+            biased;
+            answer = self.client.send_request(subject.to_owned(), request) => answer,
+            // it comes beside the request, which would merely run out of time
+            error = self.denied.refused(mark, &part) => return Err(error),
+        };
+        match answer {
             Ok(answer) => Ok(headers::from_nats(answer.headers.as_ref(), answer.payload)),
             Err(error) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => BusError::NoResponders(subject.to_owned()),
-                // a refusal comes beside the request, which then merely runs out of time
                 RequestErrorKind::TimedOut => self
                     .denied
                     .since(mark, subject)

@@ -6,7 +6,7 @@
     reason = "a suite that does not hold stops loudly; it is compiled for tests alone"
 )]
 
-use crate::port::{Bus, DeadLetter, Delivery, Kv, LETTER_BYTES_MAX};
+use crate::port::{Bus, DeadLetter, Delivery, Depth, Kv, LETTER_BYTES_MAX};
 use crate::{BusError, Message};
 use bytes::Bytes;
 use neofn_types::Digest;
@@ -154,7 +154,7 @@ async fn queue_delivers_until_done(bus: &Bus) {
     );
     third.done().await.unwrap();
     let depth = bus.jobs.depth().await.unwrap();
-    assert_eq!((depth.waiting, depth.taken), (0, 0), "done is gone");
+    assert_eq!(depth, Depth::default(), "done is gone");
 }
 
 async fn queue_takes_an_id_once(bus: &Bus) {

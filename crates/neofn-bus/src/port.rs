@@ -83,6 +83,9 @@ pub struct Depth {
     pub waiting: u64,
     /// Messages that somebody works on.
     pub taken: u64,
+    /// How long the oldest of all these has been there, by the clock of whoever keeps the queue; none: it is empty, or that
+    /// is not known.
+    pub oldest: Option<Duration>,
 }
 
 /// A durable queue: what it took is delivered at least once, to one of those who pull, until it is done.

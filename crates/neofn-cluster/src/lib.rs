@@ -3,6 +3,8 @@
 //! Stands on the ports of `neofn-bus`; knows no NATS, no storage and no edge. What is here may be lost at any moment
 //! without losing an invocation: those are in the store, and a run whose worker went away is tried again.
 
+#[cfg(test)]
+mod affinity;
 mod beat;
 mod host;
 mod members;

@@ -155,10 +155,21 @@ impl Members {
         Some((id, member.gone.clone()))
     }
 
-    pub(crate) fn ended(&mut self, id: &str) {
-        if let Some(member) = self.0.get_mut(id) {
+    /// A run that was counted at `id` is over. One whose worker was lost counts no more, whoever has the name by now.
+    pub(crate) fn ended(&mut self, id: &str, gone: &CancellationToken) {
+        if let Some(member) = self.0.get_mut(id).filter(|_| !gone.is_cancelled()) {
             member.ours = member.ours.saturating_sub(1);
         }
+    }
+
+    /// Where runs of `function` go first, as long as it has a core for them.
+    pub(crate) fn home(&self, function: &str, engine: &Digest) -> Option<String> {
+        let able = self.0.iter().filter(|(_, m)| {
+            let seat = &m.beat.seat;
+            seat.role == Role::Worker && seat.protocol == PROTOCOL && !m.beat.draining && m.has(engine)
+        });
+        let home = able.max_by_key(|(id, _)| weight(function, id))?;
+        Some(home.0.clone())
     }
 
     /// Why no worker could ever run what needs `engine`, although there are some; none when one could.
@@ -185,7 +196,7 @@ impl Members {
 }
 
 /// Rendezvous hashing: each function has an order of workers of its own, which others' coming and going leaves alone.
-fn weight(function: &str, node: &str) -> u64 {
+pub(crate) fn weight(function: &str, node: &str) -> u64 {
     // FNV-1a, then a finaliser: neighbouring names must not have neighbouring weights
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in function.bytes().chain([0]).chain(node.bytes()) {
@@ -243,6 +254,8 @@ mod tests {
     fn a_function_has_a_home_and_overflows_to_the_least_loaded() {
         let mut members = three();
         let home = members.choose("p/f", &engine(), &[]).unwrap().0;
+        assert_eq!(members.home("p/f", &engine()), Some(home.clone()));
+        assert_eq!(members.home("p/f", &Digest::of(b"another")), None);
         assert_eq!(
             members.choose("p/f", &engine(), &[]).unwrap().0,
             home,
@@ -252,12 +265,13 @@ mod tests {
             members.choose("p/f", &engine(), &[]).unwrap().0,
             members.choose("p/f", &engine(), &[]).unwrap().0,
         );
+        let there = CancellationToken::new();
         assert!(
             second != home && third != home && second != third,
             "{home} {second} {third}"
         );
         for id in [&home, &home, &second, &third] {
-            members.ended(id);
+            members.ended(id, &there);
         }
         assert_eq!(
             members.choose("p/f", &engine(), &[]).unwrap().0,
@@ -278,8 +292,8 @@ mod tests {
         let mut homes = HashMap::new();
         for n in 0..300 {
             let name = format!("p/f{n}");
-            let id = members.choose(&name, &engine(), &[]).unwrap().0;
-            members.ended(&id);
+            let (id, gone) = members.choose(&name, &engine(), &[]).unwrap();
+            members.ended(&id, &gone);
             homes.insert(name, id);
         }
         for id in ["a", "b", "c"] {
@@ -288,8 +302,8 @@ mod tests {
         }
         members.lose("b");
         for (name, home) in homes.iter().filter(|(_, h)| *h != "b") {
-            let id = members.choose(name, &engine(), &[]).unwrap().0;
-            members.ended(&id);
+            let (id, gone) = members.choose(name, &engine(), &[]).unwrap();
+            members.ended(&id, &gone);
             assert_eq!(id, *home, "the others stay at home");
         }
     }

@@ -15,7 +15,7 @@ use neofn_bus::{BusError, Message};
 use neofn_runtime::port::{
     Artifact, Completed, Failure, Held, Job, Prepare, PrepareError, Runtime, RuntimeStatus,
 };
-use neofn_types::{Clock, Code, Digest, Entropy, RuntimeKind};
+use neofn_types::{Clock, Code, Digest, Entropy, FunctionKey, RuntimeKind};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -138,6 +138,13 @@ impl RemoteRuntime {
         self.inner.beat()
     }
 
+    /// The worker to which runs of a function go first; none: none has the engine.
+    #[must_use]
+    pub fn home(&self, key: &FunctionKey, kind: RuntimeKind) -> Option<String> {
+        let engine = self.inner.engine(kind);
+        self.inner.members.lock().home(&key.to_string(), &engine)
+    }
+
     /// Waits until there is a worker.
     pub async fn wait_for_worker(&self, within: Duration) -> bool {
         let there = async {
@@ -170,13 +177,14 @@ impl RemoteRuntime {
 struct OnWorker {
     inner: Arc<Inner>,
     worker: String,
+    gone: CancellationToken,
     call: CallId,
     ended: bool,
 }
 
 impl Drop for OnWorker {
     fn drop(&mut self) {
-        self.inner.members.lock().ended(&self.worker);
+        self.inner.members.lock().ended(&self.worker, &self.gone);
         self.inner.room.notify_one();
         self.inner.open.close(&self.call);
         self.inner.running.fetch_sub(1, Ordering::AcqRel);
@@ -395,6 +403,7 @@ impl Inner {
             let mut there = OnWorker {
                 inner: self.clone(),
                 worker,
+                gone: gone.clone(),
                 call: run.call,
                 ended: false,
             };
@@ -502,7 +511,7 @@ impl Inner {
                 answer = asked => answer,
                 () = gone.cancelled() => Err(BusError::NoResponders(worker.clone())),
             };
-            self.members.lock().ended(&worker);
+            self.members.lock().ended(&worker, &gone);
             match answer.and_then(|m| wire::read::<Made>(&m.payload)) {
                 Ok(Made::Artifact { digest, engine, logs }) => {
                     let found = self.options.artifacts.get(digest).await.map_err(unavailable)?;

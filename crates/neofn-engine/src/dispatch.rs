@@ -211,7 +211,7 @@ impl Reconciler for Dispatcher {
         let due = loop {
             report.did += self.start();
             // a look at memory in most stores; a claim is a transaction
-            let due = self.inner.ports.invocations.next_due().await.ok().flatten();
+            let due = self.inner.ports.invocations.next_due(now).await.ok().flatten();
             if due.is_none_or(|due| due > now) {
                 break due;
             }

@@ -2,12 +2,13 @@
 
 use crate::cache::Cache;
 use crate::error::of_registry;
+use crate::explain::Lane;
 use crate::follow::Followers;
 use crate::gate::Gate;
 use crate::lead::{Among, Leading};
 use crate::manage::Changes;
 use crate::neo::Manifests;
-use crate::port::{InvocationFilter, InvocationRecord, Totals};
+use crate::port::{InvocationFilter, InvocationRecord, Lease, Totals};
 use crate::queue::HeldClaims;
 use crate::recorder::Recorder;
 use crate::request::{Bundle, Callers, Deploy, DeployError, Deployed, Enqueued, Invoke, Invoked, Replayed};
@@ -67,11 +68,6 @@ pub(crate) struct Inner {
     pub(crate) draining: AtomicBool,
 }
 
-/// A name that no other node has.
-fn holder(options: &EngineOptions) -> String {
-    InvocationId::generate(options.clock.now(), &*options.entropy).to_string()
-}
-
 /// A function with its live version.
 pub type FunctionState = (FunctionRecord, VersionRecord);
 
@@ -101,7 +97,7 @@ impl Engine {
                 ports.leases.clone(),
                 options.clock.clone(),
                 "triggers",
-                holder(&options),
+                options.node.clone(),
                 match ports.neighbours {
                     Some(_) => Among::Others,
                     None => Among::Nobody,
@@ -339,6 +335,21 @@ impl Engine {
     /// Counts that survive a restart. Sees every call that was answered before.
     pub async fn totals(&self) -> Result<Totals, Error> {
         self.inner.totals().await
+    }
+    /// Functions with anything in the queue, at most `limit`: first those whose work has waited longest.
+    pub async fn lanes(&self, limit: u32) -> Result<Vec<Lane>, Error> {
+        self.inner.lanes(limit).await
+    }
+    /// What only one node does at a time, by name, and which node that is.
+    pub async fn leases(&self) -> Result<Vec<(String, Lease)>, Error> {
+        let now = self.inner.options.clock.now();
+        let leases = self.inner.ports.leases.leases(now);
+        leases.await.map_err(crate::error::of_store)
+    }
+    /// How many blocks of its chain no trigger was matched against yet, whichever node reads it; none without a chain, or
+    /// before its first block was read.
+    pub async fn blocks_behind(&self) -> Result<Option<u64>, Error> {
+        self.inner.blocks_behind().await
     }
     /// Counters since the start.
     #[must_use]

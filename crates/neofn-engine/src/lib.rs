@@ -37,7 +37,7 @@ mod stats;
 pub mod triggers;
 
 pub use engine::{Engine, FunctionState};
-pub use explain::Waits;
+pub use explain::{Lane, Waits};
 pub use follow::{Follow, Followed, LogEntry};
 pub use lead::{Among, Leading};
 pub use neo::contract_value;

@@ -10,7 +10,7 @@ use neofn_gas::Purses;
 use neofn_registry::port::RegistryStore;
 use neofn_runtime::port::{JobLimits, Runtime};
 use neofn_sched::{Backoff, Caps};
-use neofn_types::{Clock, Entropy, Limits};
+use neofn_types::{Clock, Entropy, InvocationId, Limits};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
+    /// This node's name, of which there is no other: leases are held under it.
+    pub node: String,
     /// The most that a version may ask for.
     pub limits_max: Limits,
     /// Sizes and counts of a run.
@@ -72,6 +74,7 @@ impl EngineOptions {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         Self {
+            node: InvocationId::generate(clock.now(), &*entropy).to_string(),
             clock,
             entropy,
             limits_max: Limits {

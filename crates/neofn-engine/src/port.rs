@@ -518,7 +518,23 @@ pub struct Totals {
     pub running: u64,
 }
 
-/// Invocations: queue, history, and what they wrote.
+/// What a function has in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// Whose.
+    pub key: FunctionKey,
+    /// Due, and not claimed.
+    pub waiting: u64,
+    /// To be tried again at a time that has not come.
+    pub later: u64,
+    /// Claimed, by whichever node.
+    pub running: u64,
+    /// Since when the one waits that has waited longest; none: none does.
+    pub oldest: Option<UnixMillis>,
+}
+
+/// Invocations: queue, history, and what they wrote. Times come and go by the asker's clock; a store that several nodes share
+/// keeps claims and what is due by its own, so that no node's clock decides over another's work.
 #[async_trait]
 pub trait InvocationStore: Send + Sync + 'static {
     /// Writes down an invocation before it runs; durable when it returns.
@@ -535,11 +551,12 @@ pub trait InvocationStore: Send + Sync + 'static {
     ) -> Result<Vec<Claimed>, StoreError>;
     /// Puts back claims that never ran: their attempt does not count. Those that are lost are passed over.
     async fn release(&self, held: &[(InvocationId, Fence)]) -> Result<(), StoreError>;
-    /// Keeps claims alive; answers those that are lost.
+    /// Keeps claims alive for so long from now; answers those that are lost.
     async fn renew(
         &self,
         held: &[(InvocationId, Fence)],
-        until: UnixMillis,
+        now: UnixMillis,
+        lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError>;
     /// Ends an attempt; durable when it returns. `Fenced` when another attempt owns it: nothing is written.
     async fn finish(&self, finish: Finish) -> Result<(), StoreError>;
@@ -551,8 +568,11 @@ pub trait InvocationStore: Send + Sync + 'static {
     /// Puts claims whose lease ended back to `Queued` (async) or `Failed` with `SandboxLost` (keyed sync);
     /// answers how many.
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError>;
-    /// When the next queued invocation is due, if there is one.
-    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError>;
+    /// Functions with anything in the queue, at most `limit`: first those whose work has waited longest, then by name. Reads
+    /// the whole queue: for people who look, and not for every run.
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError>;
+    /// When the next queued invocation is due, if there is one, by the clock that says `now`.
+    async fn next_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
     /// One invocation.
     async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError>;
     /// The invocations of a function, newest first.
@@ -631,6 +651,8 @@ pub trait LeaseStore: Send + Sync + 'static {
     ) -> Result<Lease, StoreError>;
     /// Gives a lease back; nothing happens when it is another's by now.
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+    /// The leases that hold, by name.
+    async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError>;
     /// Forgets the leases whose names begin so and that ended before `before`; answers how many. The next fence of such a
     /// name is the first one again, so it must be one whose fences nobody compares.
     async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError>;

@@ -193,8 +193,8 @@ impl Reconciler for Leases {
         let held = inner.held.list();
         let mut report = Report::default();
         if !held.is_empty() {
-            let until = now.plus(inner.options.lease);
-            match inner.ports.invocations.renew(&held, until).await {
+            let lease = inner.options.lease;
+            match inner.ports.invocations.renew(&held, now, lease).await {
                 Ok(lost) if lost.is_empty() => {}
                 // their ends will be refused by the fence; nothing else is to be done
                 Ok(lost) => tracing::debug!(?lost, "claims ended or lost"),

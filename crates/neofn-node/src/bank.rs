@@ -62,6 +62,8 @@ pub(crate) struct OpenBank {
 pub(crate) struct Footing<'a> {
     pub(crate) choice: BankChoice,
     pub(crate) storage: &'a Storage,
+    /// This node's name.
+    pub(crate) node: &'a str,
     pub(crate) chain: Option<(Arc<dyn Chain>, Transactions)>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -117,7 +119,7 @@ impl OpenBank {
         let keeper = Keeper {
             bank: bank.clone(),
             store,
-            leading: on.storage.leading("bank", &on.clock, &*on.entropy),
+            leading: on.storage.leading("bank", &on.clock, on.node),
             chain: on.chain.map(|(chain, _)| chain),
             lock: on.lock,
             audit: on.audit,

@@ -10,7 +10,7 @@ use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, wa
 use neofn_jail::Tier;
 use neofn_nats::{NatsEdge, NatsEdgeOptions};
 use neofn_runtime::port::Runtime;
-use neofn_types::{Clock, Code, Entropy, Error, ProjectName, UnixMillis};
+use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, ProjectName, RuntimeKind, UnixMillis};
 use neofn_wire::{DeadMessage, NodeView, PlaceView, QueueView, ServiceList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl Clustered {
             lease: lease.to_string().into(),
         });
         self.edge = Some(edge.await?);
-        Ok(())
+        self.nats.check_subscriptions().await
     }
 
     /// Where its servers are.
@@ -238,9 +238,7 @@ impl Services for Seen {
         let Some((remote, bus, url)) = &self.cluster else {
             return Ok(ServiceList {
                 nodes: vec![view(&self.own(), None)],
-                queues: Vec::new(),
-                nats: None,
-                connected: None,
+                ..ServiceList::default()
             });
         };
         let mut nodes: Vec<NodeView> = remote
@@ -257,6 +255,7 @@ impl Services for Seen {
                     name: name.to_owned(),
                     waiting: depth.waiting,
                     taken: depth.taken,
+                    oldest_ms: depth.oldest.and_then(|age| u64::try_from(age.as_millis()).ok()),
                 }),
                 Err(error) => tracing::warn!(%error, name, "depth of a queue not known"),
             }
@@ -266,6 +265,7 @@ impl Services for Seen {
             queues,
             nats: Some(url.clone()),
             connected: Some(bus.rpc.is_connected()),
+            ..ServiceList::default()
         })
     }
 
@@ -300,6 +300,11 @@ impl Services for Seen {
                 places
             })
             .collect()
+    }
+
+    fn home(&self, key: &FunctionKey, runtime: RuntimeKind) -> Option<String> {
+        let (remote, _, _) = self.cluster.as_ref().filter(|_| self.needs_workers)?;
+        remote.home(key, runtime)
     }
 
     fn has_nats(&self) -> bool {

@@ -112,6 +112,7 @@ impl Node {
                     data: &data,
                     chain: chain.clone(),
                     storage: &storage,
+                    node: &seat.id,
                     clock: clock.clone(),
                     entropy: entropy.clone(),
                     lock: lock.clone(),
@@ -128,6 +129,7 @@ impl Node {
                 let on = bank::Footing {
                     choice,
                     storage: &storage,
+                    node: &seat.id,
                     chain: port.clone().zip(sending),
                     clock: clock.clone(),
                     entropy: entropy.clone(),
@@ -196,13 +198,14 @@ impl Node {
             chain: port,
             writer: payments.as_ref().map(Payments::writer),
             purses: bank.as_ref().map(|b| b.bank.purses().clone()),
+            node: seat.id.clone(),
             acts: Arc::new(audit::Acts::new(log.clone(), clock.clone())),
         };
         let (engine, service) = engine(&options, &clock, &entropy, &storage, &runtime, compiler, beyond);
         let [going, closing, gone] = std::array::from_fn(|_| CancellationToken::new());
         let service = tokio::spawn(service.run(gone.clone().cancelled_owned()));
         tokio::spawn(sign_in::keep(accounts.clone(), gone.clone()));
-        let auditing = storage.leading("audit", &clock, &*entropy);
+        let auditing = storage.leading("audit", &clock, &seat.id);
         tokio::spawn(audit::keep(
             log.clone(),
             auditing,
@@ -445,6 +448,8 @@ struct Beyond {
     writer: Option<Arc<dyn ChainWriter>>,
     /// What calls are paid from.
     purses: Option<Purses>,
+    /// This node's name.
+    node: String,
     acts: Arc<dyn ActLog>,
 }
 
@@ -462,6 +467,7 @@ fn engine(
     engine.retention = options.retention;
     engine.kv_quota = options.kv_quota;
     engine.chain.anew = options.chain.begins_anew();
+    engine.node = beyond.node;
     let store = &storage.store;
     let ports = Ports {
         registry: store.clone(),

@@ -52,6 +52,8 @@ pub(crate) struct Footing<'a> {
     pub(crate) data: &'a Path,
     pub(crate) chain: Arc<dyn Chain>,
     pub(crate) storage: &'a Storage,
+    /// This node's name.
+    pub(crate) node: &'a str,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lock: SignerLock,
@@ -122,7 +124,7 @@ impl Payments {
             clock: on.clock.clone(),
             entropy: on.entropy.clone(),
         });
-        let leading = on.storage.leading("transactions", &on.clock, &*on.entropy);
+        let leading = on.storage.leading("transactions", &on.clock, on.node);
         let stop = CancellationToken::new();
         let (running, stopped) = (transactions.clone(), stop.clone());
         let runner = tokio::spawn(async move { follow(running, leading, stopped).await });

@@ -13,7 +13,7 @@ use neofn_registry::port::RegistryStore;
 use neofn_secrets::port::SecretStore;
 use neofn_store_postgres::PostgresStore;
 use neofn_store_sqlite::{DirLock, Store};
-use neofn_types::{Clock, Digest, Entropy, Error, InvocationId};
+use neofn_types::{Clock, Digest, Error};
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -113,15 +113,9 @@ impl Storage {
             None => Among::Nobody,
         }
     }
-    /// What only one of the nodes of this store does at a time.
-    pub(crate) fn leading(
-        &self,
-        name: &'static str,
-        clock: &Arc<dyn Clock>,
-        entropy: &dyn Entropy,
-    ) -> Leading {
-        let holder = InvocationId::generate(clock.now(), entropy).to_string();
-        Leading::new(self.store.clone(), clock.clone(), name, holder, self.among())
+    /// What only one of the nodes of this store does at a time; `node` is this one's name.
+    pub(crate) fn leading(&self, name: &'static str, clock: &Arc<dyn Clock>, node: &str) -> Leading {
+        Leading::new(self.store.clone(), clock.clone(), name, node, self.among())
     }
 
     /// Refuses a node whose directory lacks a key that the other nodes of its database have, or has another: it would

@@ -66,6 +66,7 @@ impl WorkerNode {
             clock,
         })
         .await?;
+        nats.check_subscriptions().await?;
         tracing::info!(id = worker.beat().seat.id, nats = nats.url(), jail = %tier, "ready");
         if options.insecure_no_jail {
             tracing::warn!("running without the confinement that tenants' code needs: --insecure-no-jail");

@@ -7,6 +7,7 @@ use crate::history;
 use crate::ledger;
 use crate::queue::{Done, Load, Loads, Op, Verdict};
 use crate::rows::{Place, find, fixed, id};
+use crate::time::now;
 use neofn_engine::port::{Admitted, NewInvocation, Start, StoreError};
 use neofn_gas::ledger::Entry;
 use neofn_rows::{int, nat, nat32, origin_number};
@@ -141,15 +142,17 @@ pub(crate) async fn insert(
     if pids.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "WITH new AS (INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, \
-         created_at, trace, event, caller) SELECT pid, fid, id, version, origin, 0, 0, 0, false, at, at, trace, event, \
-         caller FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], \
-         $7::bytea[], $8::bytea[], $9::text[]) AS n(pid, fid, id, version, origin, at, trace, event, caller) ON CONFLICT DO NOTHING \
+         created_at, trace, event, caller) SELECT pid, fid, id, version, origin, 0, 0, 0, false, ",
+        now!("at"),
+        ", at, trace, event, caller \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], \
+         $8::bytea[], $9::text[]) AS n(pid, fid, id, version, origin, at, trace, event, caller) ON CONFLICT DO NOTHING \
          RETURNING pid, fid, id, run_at) \
          INSERT INTO queue(pid, fid, run_at, id, state, attempt, fence, waits) \
-         SELECT pid, fid, run_at, id, 0, 0, 0, false FROM new RETURNING id",
-    )
+         SELECT pid, fid, run_at, id, 0, 0, 0, false FROM new RETURNING id"
+    ))
     .bind(pids)
     .bind(fids)
     .bind(ids)
@@ -258,11 +261,12 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
         }
         return Ok(Err(StoreError::Unpaid(refused)));
     }
-    let inserted = sqlx::query(
+    let inserted = sqlx::query(concat!(
         "INSERT INTO invocation(pid, fid, id, version, origin, status, attempt, fence, rearm, run_at, created_at, \
-         idem, trace, event, caller) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, false, $6, $6, $7, $8, $9, $10) \
-         ON CONFLICT DO NOTHING",
-    )
+         idem, trace, event, caller) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, false, ",
+        now!("$6"),
+        ", $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
+    ))
     .bind(place.pid)
     .bind(place.fid)
     .bind(new.id.as_bytes().as_slice())
@@ -284,7 +288,7 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
             None
         }
         Start::Claimed { lease } => {
-            enter(conn, place, new, new.id, Some((1, Fence(1), new.at.plus(lease)))).await?;
+            enter(conn, place, new, new.id, Some((1, Fence(1), lease))).await?;
             Some(Fence(1))
         }
     };
@@ -297,24 +301,31 @@ async fn enter(
     place: Place,
     new: &NewInvocation,
     id: InvocationId,
-    held: Option<(u32, Fence, UnixMillis)>,
+    held: Option<(u32, Fence, Duration)>,
 ) -> Result<(), Fault> {
-    let (attempt, fence, until) = match held {
-        Some((attempt, fence, until)) => (i64::from(attempt), int(fence.0), Some(until.0)),
-        None => (0, 0, None),
+    let (attempt, fence) = match held {
+        Some((attempt, fence, _)) => (i64::from(attempt), int(fence.0)),
+        None => (0, 0),
     };
-    sqlx::query("INSERT INTO queue VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-        .bind(place.pid)
-        .bind(place.fid)
-        .bind(new.at.0)
-        .bind(id.as_bytes().as_slice())
-        .bind(i64::from(held.is_some()))
-        .bind(attempt)
-        .bind(fence)
-        .bind(held.is_some())
-        .bind(until)
-        .execute(conn)
-        .await?;
+    let lease = held.map(|(_, _, lease)| i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+    sqlx::query(concat!(
+        "INSERT INTO queue VALUES ($1, $2, ",
+        now!("$3"),
+        ", $4, $5, $6, $7, $8, ",
+        now!("$3"),
+        " + $9)"
+    ))
+    .bind(place.pid)
+    .bind(place.fid)
+    .bind(new.at.0)
+    .bind(id.as_bytes().as_slice())
+    .bind(i64::from(held.is_some()))
+    .bind(attempt)
+    .bind(fence)
+    .bind(held.is_some())
+    .bind(lease)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -425,10 +436,11 @@ async fn replay_or_rearm(
     let fence = Fence(nat(row.try_get(1)?).saturating_add(1));
     let mut counts = Counts::default();
     counts.resumed(place, row.try_get(2)?);
-    sqlx::query(
-        "UPDATE invocation SET status = 0, rearm = false, finished_at = NULL, detail = NULL, run_at = $4, \
-         version = $5, trace = $6, caller = $7 WHERE pid = $1 AND fid = $2 AND id = $3",
-    )
+    sqlx::query(concat!(
+        "UPDATE invocation SET status = 0, rearm = false, finished_at = NULL, detail = NULL, run_at = ",
+        now!("$4"),
+        ", version = $5, trace = $6, caller = $7 WHERE pid = $1 AND fid = $2 AND id = $3"
+    ))
     .bind(place.pid)
     .bind(place.fid)
     .bind(first.as_bytes().as_slice())
@@ -438,14 +450,7 @@ async fn replay_or_rearm(
     .bind(new.caller.as_ref().map(Caller::as_str))
     .execute(&mut *conn)
     .await?;
-    enter(
-        conn,
-        place,
-        new,
-        first,
-        Some((attempt, fence, new.at.plus(lease))),
-    )
-    .await?;
+    enter(conn, place, new, first, Some((attempt, fence, lease))).await?;
     counts.write(conn).await?;
     Ok(Ok(Admitted::Rearmed {
         id: first,

@@ -5,6 +5,7 @@ use crate::batch::Counts;
 use crate::error::Fault;
 use crate::ledger;
 use crate::rows::{Place, caller, fixed, id, key, with_bytes};
+use crate::time::{self, now};
 use neofn_engine::port::{Claimed, Rooms};
 use neofn_gas::ledger::TransferId;
 use neofn_rows::{FAILED, int, interrupted, nat, nat32, origin};
@@ -16,23 +17,25 @@ use std::time::Duration;
 
 /// Walks from function to function over the index on what waits, so that its cost does not depend on how much waits.
 macro_rules! heads {
-    ($rest:literal) => {
+    ($($rest:tt)*) => {
         concat!(
             "WITH RECURSIVE head AS (\
              (SELECT pid, fid, run_at, id FROM queue WHERE state = 0 ORDER BY pid, fid, run_at, id LIMIT 1) \
              UNION ALL SELECT next.pid, next.fid, next.run_at, next.id FROM head CROSS JOIN LATERAL (\
              SELECT pid, fid, run_at, id FROM queue WHERE state = 0 AND (pid, fid) > (head.pid, head.fid) \
              ORDER BY pid, fid, run_at, id LIMIT 1) AS next) ",
-            $rest
+            $($rest)*
         )
     };
 }
 
-/// When the next waiting invocation is due.
-pub(crate) async fn next_due(conn: &mut PgConnection) -> Result<Option<UnixMillis>, Fault> {
-    let at: Option<i64> = sqlx::query_scalar(heads!("SELECT min(run_at) FROM head"))
-        .fetch_one(conn)
-        .await?;
+/// When the next waiting invocation is due, in the asker's time.
+pub(crate) async fn next_due(conn: &mut PgConnection, now: UnixMillis) -> Result<Option<UnixMillis>, Fault> {
+    let at: Option<i64> =
+        sqlx::query_scalar(heads!("SELECT min(run_at) - (", now!("$1"), " - $1) FROM head"))
+            .bind(now.0)
+            .fetch_one(conn)
+            .await?;
     Ok(at.map(UnixMillis))
 }
 
@@ -47,15 +50,19 @@ pub(crate) struct Wanted<'a> {
 pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result<Vec<Claimed>, Fault> {
     // the oldest `limit` invocations belong to the functions with the oldest `limit` heads, full ones left out
     let heads = sqlx::query(heads!(
-        "SELECT h.pid, h.fid, p.name, f.name FROM head h JOIN function f ON f.pid = h.pid AND f.fid = h.fid \
-         JOIN project p ON p.pid = h.pid WHERE h.run_at <= $1 ORDER BY h.run_at, h.id"
+        "SELECT h.pid, h.fid, p.name, f.name, c.now FROM (SELECT ",
+        now!("$1"),
+        " AS now) c CROSS JOIN head h JOIN function f ON f.pid = h.pid AND f.fid = h.fid \
+         JOIN project p ON p.pid = h.pid WHERE h.run_at <= c.now ORDER BY h.run_at, h.id"
     ))
     .bind(wanted.now.0)
     .fetch_all(&mut *conn)
     .await?;
     let (mut pids, mut fids, mut room): (Vec<i64>, Vec<i64>, Vec<i64>) = Default::default();
     let mut keys = HashMap::new();
+    let mut now = wanted.now;
     for row in &heads {
+        now = UnixMillis(row.try_get(4)?);
         let (place, key) = (Place::at(row, 0)?, key(row, 2)?);
         let free = wanted.rooms.of(&key).min(wanted.limit);
         if free > 0 && u32::try_from(pids.len()).is_ok_and(|n| n < wanted.limit) {
@@ -84,11 +91,12 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
     .bind(pids)
     .bind(fids)
     .bind(room)
-    .bind(wanted.now.0)
+    .bind(now.0)
     .bind(i64::from(wanted.limit))
-    .bind(wanted.now.plus(wanted.lease).0)
+    .bind(now.plus(wanted.lease).0)
     .fetch_all(&mut *conn)
     .await?;
+    let ahead = now.0.saturating_sub(wanted.now.0);
     let ids = rows.iter().map(|row| id(row, 1)).collect::<Result<Vec<_>, _>>()?;
     let holds = ledger::open_holds(conn, ids.into_iter()).await?;
     rows.iter()
@@ -102,7 +110,8 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
                 attempt: Attempt(nat32(row.try_get(2)?)),
                 fence: Fence(nat(row.try_get(3)?)),
                 version: Version(nat32(row.try_get(4)?)),
-                created_at: UnixMillis(row.try_get(5)?),
+                // its age is measured by the asker
+                created_at: UnixMillis(row.try_get::<i64, _>(5)?.saturating_sub(ahead)),
                 trace_id: fixed(row, 6, "trace id")?,
                 event: row.try_get::<Vec<u8>, _>(7)?.into(),
                 origin: origin(row.try_get(8)?)?,
@@ -140,9 +149,11 @@ pub(crate) async fn release(conn: &mut PgConnection, held: &[(InvocationId, Fenc
 pub(crate) async fn renew(
     conn: &mut PgConnection,
     held: &[(InvocationId, Fence)],
-    until: UnixMillis,
+    now: UnixMillis,
+    lease: Duration,
 ) -> Result<Vec<InvocationId>, Fault> {
     let (ids, fences) = columns(held);
+    let until = time::of(conn, now).await?.plus(lease);
     let rows = sqlx::query(
         "UPDATE queue q SET lease_until = $3 FROM unnest($1::bytea[], $2::bigint[]) AS n(id, fence) \
          WHERE q.id = n.id AND q.fence = n.fence AND q.state = 1 RETURNING q.id",
@@ -161,14 +172,16 @@ pub(crate) async fn renew(
         .collect())
 }
 
-/// Ends every claim whose lease has ended: back to the queue, or failed when its caller is gone.
-pub(crate) async fn requeue_expired(conn: &mut PgConnection, now: UnixMillis) -> Result<u32, Fault> {
+/// Ends every claim whose lease has ended: back to the queue, or failed when its caller is gone. Answers how many, and by how
+/// many milliseconds the database's clock is ahead of the asker's.
+pub(crate) async fn requeue_expired(conn: &mut PgConnection, now: UnixMillis) -> Result<(u32, i64), Fault> {
+    let ended = time::of(conn, now).await?;
     let requeued = sqlx::query(
         "UPDATE queue q SET state = 0, lease_until = NULL FROM (SELECT pid, fid, id FROM queue \
          WHERE state = 1 AND lease_until <= $1 AND NOT waits FOR UPDATE SKIP LOCKED) AS lost \
          WHERE q.pid = lost.pid AND q.fid = lost.fid AND q.id = lost.id",
     )
-    .bind(now.0)
+    .bind(ended.0)
     .execute(&mut *conn)
     .await?
     .rows_affected();
@@ -177,7 +190,7 @@ pub(crate) async fn requeue_expired(conn: &mut PgConnection, now: UnixMillis) ->
          FOR UPDATE SKIP LOCKED) AS lost WHERE q.pid = lost.pid AND q.fid = lost.fid AND q.id = lost.id \
          RETURNING q.pid, q.fid, q.id, q.attempt, q.fence",
     )
-    .bind(now.0)
+    .bind(ended.0)
     .fetch_all(&mut *conn)
     .await?;
     let mut counts = Counts::default();
@@ -205,5 +218,6 @@ pub(crate) async fn requeue_expired(conn: &mut PgConnection, now: UnixMillis) ->
     let lost = usize::try_from(requeued)
         .unwrap_or(usize::MAX)
         .saturating_add(waiting.len());
-    Ok(u32::try_from(lost).unwrap_or(u32::MAX))
+    let ahead = ended.0.saturating_sub(now.0);
+    Ok((u32::try_from(lost).unwrap_or(u32::MAX), ahead))
 }

@@ -5,7 +5,7 @@ use crate::batch::{Due, Group};
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id, parsed, with_bytes};
-use crate::{kv, promise, triggers};
+use crate::{kv, promise, time, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
 use neofn_rows::{Encoded, LIVE, SUCCEEDED, nat, nat32, result, status_of};
 use neofn_types::{Fence, FunctionName, InvocationId};
@@ -49,7 +49,7 @@ pub(crate) async fn many<'a>(
             .filter(|c| c.fence == finish.fence)
             .cloned();
         let verdict = match claim {
-            None => gone(group, finish).await?,
+            None => gone(group, finish, encoded).await?,
             Some(claim) if matches!(finish.outcome, Outcome::Retry { .. }) => {
                 if claim.waits {
                     Err(Fault::Misuse("a retry of a synchronous invocation").into())
@@ -119,12 +119,13 @@ async fn lock(
 }
 
 /// There is no such claim. When this command was tried before, that may be its own doing.
-async fn gone(group: &mut Group<'_>, finish: &Finish) -> Result<Verdict, Fault> {
+async fn gone(group: &mut Group<'_>, finish: &Finish, encoded: &Encoded) -> Result<Verdict, Fault> {
     let found = sqlx::query(
-        "SELECT i.status, i.fence, i.rearm, i.run_at FROM invocation i \
+        "SELECT i.status, i.fence, i.rearm, coalesce(i.recording = $2, false) FROM invocation i \
          JOIN function f ON f.pid = i.pid AND f.fid = i.fid WHERE i.id = $1",
     )
     .bind(finish.id.as_bytes().as_slice())
+    .bind(&encoded.recording)
     .fetch_optional(&mut *group.conn)
     .await?;
     let Some(row) = found else {
@@ -132,7 +133,8 @@ async fn gone(group: &mut Group<'_>, finish: &Finish) -> Result<Verdict, Fault> 
     };
     let (status, fence, rearm): (i64, i64, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let ours = match finish.outcome {
-        Outcome::Retry { at, .. } => status == LIVE && row.try_get::<i64, _>(3)? == at.0,
+        // each attempt has a seed of its own, so that no other wrote this
+        Outcome::Retry { .. } => status == LIVE && row.try_get(3)?,
         _ => status_of(finish) == Some(status) && nat(fence) == finish.fence.0 && !rearm,
     };
     Ok(if group.again && ours {
@@ -148,13 +150,14 @@ async fn retry(conn: &mut PgConnection, tried: &[(Claim, &Finish, &Encoded)]) ->
         let Outcome::Retry { at, .. } = finish.outcome else {
             continue;
         };
+        let run_at = at.0.saturating_add(time::ahead(conn, finish.at).await?);
         sqlx::query(
             "UPDATE queue SET state = 0, run_at = $4, lease_until = NULL WHERE pid = $1 AND fid = $2 AND id = $3",
         )
         .bind(claim.place.pid)
         .bind(claim.place.fid)
         .bind(finish.id.as_bytes().as_slice())
-        .bind(at.0)
+        .bind(run_at)
         .execute(&mut *conn)
         .await?;
         sqlx::query(
@@ -163,7 +166,7 @@ async fn retry(conn: &mut PgConnection, tried: &[(Claim, &Finish, &Encoded)]) ->
         .bind(claim.place.pid)
         .bind(claim.place.fid)
         .bind(finish.id.as_bytes().as_slice())
-        .bind(at.0)
+        .bind(run_at)
         .bind(&encoded.detail)
         .bind(&encoded.recording)
         .execute(&mut *conn)

@@ -4,6 +4,7 @@
 use crate::admit::Answer;
 use crate::error::Fault;
 use crate::rows::text;
+use crate::time;
 use neofn_engine::port::{Finish, KvEntry, StoreError};
 use neofn_rows::kv::{Keys, Space, Touched, exceeds, key_of, less, live, measure, rewritten, size};
 use neofn_rows::{int, nat};
@@ -160,6 +161,7 @@ fn sum(gone: &[PgRow]) -> Result<(u64, u64), Fault> {
 
 /// Removes expired entries of every namespace.
 pub(crate) async fn sweep(conn: &mut PgConnection, now: UnixMillis, limit: u32) -> Result<u32, Fault> {
+    let now = time::of(conn, now).await?;
     let rows = sqlx::query(
         "SELECT DISTINCT pid FROM (SELECT pid FROM kv WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) k \
          ORDER BY pid",

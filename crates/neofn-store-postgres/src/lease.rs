@@ -1,37 +1,12 @@
 //! Who does what only one node may do at a time.
 
 use crate::error::Fault;
+use crate::time;
 use neofn_engine::port::Lease;
 use neofn_rows::nat;
 use neofn_types::{Fence, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
-
-/// Whose clock says when a lease ends. What a store is asked and what it answers is in the asker's time either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LeaseTime {
-    /// The database's, which all nodes share: one whose own clock is an hour ahead holds a lease no longer than others.
-    #[default]
-    Database,
-    /// The asker's: for tests that make their own time.
-    Asker,
-}
-
-impl LeaseTime {
-    /// How far it is ahead of the asker's.
-    async fn ahead(self, conn: &mut PgConnection, now: UnixMillis) -> Result<i64, Fault> {
-        match self {
-            Self::Asker => Ok(0),
-            Self::Database => {
-                let at: i64 =
-                    sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-                        .fetch_one(conn)
-                        .await?;
-                Ok(at.saturating_sub(now.0))
-            }
-        }
-    }
-}
 
 /// Takes or renews a lease that is free, has ended, or is the holder's own; answers whose it is.
 pub(crate) async fn take(
@@ -40,9 +15,8 @@ pub(crate) async fn take(
     holder: &str,
     now: UnixMillis,
     until: UnixMillis,
-    time: LeaseTime,
 ) -> Result<Lease, Fault> {
-    let ahead = time.ahead(conn, now).await?;
+    let ahead = time::ahead(conn, now).await?;
     sqlx::query(
         "INSERT INTO lease AS l VALUES ($1, $2, 1, $4) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, \
          fence = l.fence + CASE WHEN l.holder = excluded.holder AND l.until > $3 THEN 0 ELSE 1 END, \
@@ -73,6 +47,25 @@ pub(crate) async fn give(conn: &mut PgConnection, name: &str, holder: &str) -> R
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Those that hold, by name.
+pub(crate) async fn all(conn: &mut PgConnection, now: UnixMillis) -> Result<Vec<(String, Lease)>, Fault> {
+    let ahead = time::ahead(conn, now).await?;
+    let rows = sqlx::query("SELECT name, holder, fence, until FROM lease WHERE until > $1 ORDER BY name")
+        .bind(now.0.saturating_add(ahead))
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let lease = Lease {
+                holder: row.try_get(1)?,
+                fence: Fence(nat(row.try_get(2)?)),
+                until: UnixMillis(row.try_get::<i64, _>(3)?.saturating_sub(ahead)),
+            };
+            Ok((row.try_get(0)?, lease))
+        })
+        .collect()
 }
 
 /// One statement: a lease that is renewed meanwhile is looked at again, and stays.

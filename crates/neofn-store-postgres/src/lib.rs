@@ -6,6 +6,7 @@
 
 mod admit;
 mod auditlog;
+mod backlog;
 mod batch;
 mod blobs;
 mod claim;
@@ -32,10 +33,11 @@ mod rows;
 mod secret_store;
 mod secrets;
 mod store;
+mod time;
 mod transactions;
 mod triggers;
 
 pub use error::Fault;
 pub use import::Import;
-pub use lease::LeaseTime;
 pub use open::{PostgresStore, StoreOptions};
+pub use time::TimeOf;

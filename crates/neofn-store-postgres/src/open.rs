@@ -2,8 +2,8 @@
 
 use crate::conn::ACQUIRE;
 use crate::error::Fault;
-use crate::lease::LeaseTime;
 use crate::queue::Queue;
+use crate::time::{Skew, TimeOf};
 use crate::{batch, migrate, news};
 use neofn_engine::port::News;
 use neofn_types::{Clock, Code, Error};
@@ -23,8 +23,8 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Most connections of this node.
     pub connections_max: u32,
-    /// Whose clock says when a lease ends.
-    pub lease_time: LeaseTime,
+    /// Whose clock says when a lease ends, and what is due.
+    pub time_of: TimeOf,
     /// Transactions that write results and history at the same time; fewer than `connections_max`.
     pub writers: u32,
 }
@@ -38,7 +38,7 @@ impl StoreOptions {
             password: None,
             clock,
             connections_max: 16,
-            lease_time: LeaseTime::default(),
+            time_of: TimeOf::default(),
             writers: 4,
         }
     }
@@ -61,6 +61,7 @@ impl StoreOptions {
             ("client_min_messages", "warning"),
             ("lock_timeout", "10s"),
             ("statement_timeout", "60s"),
+            self.time_of.setting(),
         ]);
         Ok(PgPoolOptions::new()
             .max_connections(self.connections_max.max(2))
@@ -76,7 +77,7 @@ pub struct PostgresStore {
     pub(crate) pool: PgPool,
     pub(crate) queue: Queue,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) lease_time: LeaseTime,
+    pub(crate) skew: Skew,
     /// Other nodes are to look at the queue.
     pub(crate) waits: Arc<Notify>,
     pub(crate) news: Mutex<mpsc::Receiver<News>>,
@@ -120,7 +121,7 @@ impl PostgresStore {
             pool,
             queue,
             clock: options.clock,
-            lease_time: options.lease_time,
+            skew: Skew::default(),
             waits,
             news: Mutex::new(news),
             tasks,

@@ -4,6 +4,7 @@
 use crate::batch::Counts;
 use crate::error::Fault;
 use crate::rows::{Place, with_bytes};
+use crate::time;
 use neofn_engine::port::Retention;
 use neofn_rows::nat;
 use neofn_types::UnixMillis;
@@ -37,6 +38,8 @@ pub(crate) async fn prune(
     if !ours {
         return Ok(0);
     }
+    // a node that is years ahead would forget everything
+    let now = time::of(conn, now).await?;
     let before = |age: std::time::Duration| {
         now.0
             .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))

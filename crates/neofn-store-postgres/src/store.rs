@@ -7,15 +7,15 @@ use crate::error::Fault;
 use crate::open::PostgresStore;
 use crate::queue::{Done, Op, RecordOp};
 use crate::{
-    admit, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers,
+    admit, backlog, blobs, claim, history, kv, lease, promise, prune, registry, reply, transactions, triggers,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record,
+    Admitted, Backlog, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry,
+    KvStore, Lease, LeaseStore, NamedRequest, Neighbours, NewInvocation, News, Promise, PromiseStore, Record,
     Replayable, Reply, ReplyStore, Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
@@ -83,9 +83,10 @@ impl InvocationStore for PostgresStore {
     async fn renew(
         &self,
         held: &[(InvocationId, Fence)],
-        until: UnixMillis,
+        now: UnixMillis,
+        lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError> {
-        Ok(read!(self.pool, |conn| claim::renew(conn, held, until))?)
+        Ok(read!(self.pool, |conn| claim::renew(conn, held, now, lease))?)
     }
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
         let encoded = Encoded::of(&finish).map_err(Fault::from)?;
@@ -117,11 +118,17 @@ impl InvocationStore for PostgresStore {
         Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
     }
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
-        Ok(transact!(self.pool, |conn| claim::requeue_expired(conn, now))?)
+        let (requeued, ahead) = transact!(self.pool, |conn| claim::requeue_expired(conn, now))?;
+        self.skew.note(ahead);
+        Ok(requeued)
     }
-    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError> {
+        self.queue.barrier().await?;
+        Ok(read!(self.pool, |conn| backlog::read(conn, now, limit))?)
+    }
+    async fn next_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         self.queue.check_open()?;
-        Ok(read!(self.pool, |conn| claim::next_due(conn))?)
+        Ok(read!(self.pool, |conn| claim::next_due(conn, now))?)
     }
     async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError> {
         self.queue.barrier().await?;
@@ -172,16 +179,14 @@ impl LeaseStore for PostgresStore {
         until: UnixMillis,
     ) -> Result<Lease, StoreError> {
         Ok(transact!(self.pool, |conn| lease::take(
-            conn,
-            name,
-            holder,
-            now,
-            until,
-            self.lease_time
+            conn, name, holder, now, until
         ))?)
     }
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
         Ok(read!(self.pool, |conn| lease::give(conn, name, holder))?)
+    }
+    async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError> {
+        Ok(read!(self.pool, |conn| lease::all(conn, now))?)
     }
     async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
         Ok(read!(self.pool, |conn| lease::forget(conn, prefix, before))?)

@@ -1,14 +1,20 @@
 //! The PostgreSQL store against the suite of the ports, on a real server.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
-use neofn_engine::port::{InvocationStore as _, LeaseStore as _};
-use neofn_store_postgres::{LeaseTime, PostgresStore, StoreOptions};
+use neofn_engine::port::{InvocationStore as _, LeaseStore as _, Outcome, Retention, Rooms, Start};
+use neofn_store_postgres::{PostgresStore, StoreOptions, TimeOf};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::Harness as _;
-use neofn_testkit::stores::support::TestClock;
+use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, queued};
 use neofn_types::UnixMillis;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// The server of this process as long as somebody uses it, and how many databases it has had.
 static SERVER: Mutex<(Weak<Postgres>, u32)> = Mutex::new((Weak::new(), 0));
@@ -54,7 +60,7 @@ impl neofn_testkit::stores::Harness for Server {
     }
     async fn open(&self) -> PostgresStore {
         let options = StoreOptions {
-            lease_time: LeaseTime::Asker,
+            time_of: TimeOf::Asker,
             ..StoreOptions::new(&self.url, self.clock())
         };
         let store = PostgresStore::open(options).await.unwrap();
@@ -105,6 +111,92 @@ async fn a_node_whose_clock_is_wrong_holds_a_lease_no_longer() {
     assert_eq!(take("behind", now - HOUR, 60_000).await.holder, "behind");
     assert_eq!(take("right", now, 60_000).await.holder, "behind");
     server.stop(store).await;
+}
+
+/// Nor do they decide whose a claim is, or what is due: a node whose clock is wrong takes no work that another runs, and keeps
+/// none from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_wrong_neither_steals_work_nor_holds_it_up() {
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(300);
+    let server = Server::new();
+    let store = PostgresStore::open(StoreOptions::new(&server.url, server.clock()))
+        .await
+        .unwrap();
+    let (now, hour) = (1_800_000_000_000, 3_600_000);
+    let [ahead, right, behind] = [now + hour, now, now - hour].map(UnixMillis);
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    let claim = async |now, lease| {
+        let claims = store.claim(now, lease, 10, &Rooms::default()).await.unwrap();
+        assert!(claims.len() <= 1, "{claims:?}");
+        claims.into_iter().next()
+    };
+    let requeue = async |now| store.requeue_expired(now).await.unwrap();
+    let renew = async |held, now, lease| store.renew(&[held], now, lease).await.unwrap();
+
+    // what one that is ahead accepts is due for all others, too
+    store.admit(queued(&f, ahead.0)).await.unwrap();
+    for now in [ahead, right, behind] {
+        let due = store.next_due(now).await.unwrap().unwrap();
+        assert!(due <= now, "due at {due:?} for one whose clock says {now:?}");
+        let told = store.backlog(now, 1).await.unwrap();
+        let waits = told[0].oldest.map(|since| now.since(since));
+        assert!(told[0].waiting == 1 && waits < Some(LONG), "{told:?}");
+    }
+    let mine = claim(right, LONG).await.expect("it is due");
+    // and what runs stays whose it is, whoever looks, and whoever says that he goes on
+    for now in [ahead, behind, right] {
+        assert_eq!(requeue(now).await, 0, "{now:?}");
+        assert!(claim(now, LONG).await.is_none(), "{now:?}");
+        assert!(renew((mine.id, mine.fence), now, LONG).await.is_empty());
+    }
+    // tried again after a moment of the one that ran it, for all of them
+    let later = Outcome::Retry {
+        at: UnixMillis(ahead.0 + 50),
+        failure: failure(),
+    };
+    let failed = finish(mine.id, mine.fence, later, ahead.0);
+    store.finish(failed).await.unwrap();
+    let again = soon(async || claim(behind, SHORT).await).await;
+    assert_eq!((again.id, again.attempt.0), (mine.id, 2));
+    assert!(
+        behind.since(again.created_at) < Duration::from_secs(2 * 3_600),
+        "its age is told in the asker's time"
+    );
+    // one that is ahead goes on with it and dies: it is free as soon as any other's would be
+    assert!(renew((again.id, again.fence), ahead, SHORT).await.is_empty());
+    soon(async || (requeue(right).await == 1).then_some(())).await;
+    let third = claim(ahead, SHORT).await.expect("it is free");
+    soon(async || (requeue(behind).await == 1).then_some(())).await;
+    let stale = finish(third.id, third.fence, ok(), ahead.0);
+    assert_eq!(claim(right, LONG).await.expect("free again").id, mine.id);
+    assert!(store.finish(stale).await.is_err(), "the fence holds");
+    // a caller's own run is not taken from one that is behind
+    let called = keyed(&f, behind.0, "k", "b", Start::Claimed { lease: LONG });
+    store.admit(called).await.unwrap();
+    assert_eq!(requeue(right).await, 0);
+    assert_eq!(requeue(ahead).await, 0);
+    // and history is as old as the database says
+    assert_eq!(
+        store
+            .prune(Retention::default(), UnixMillis(i64::MAX / 2), 100)
+            .await
+            .unwrap(),
+        0
+    );
+    server.stop(store).await;
+}
+
+async fn soon<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < until, "not soon");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 neofn_testkit::suite!(Server);

@@ -38,6 +38,21 @@ pub(crate) fn give(conn: &Connection, name: &str, holder: &str) -> Result<(), Fa
     Ok(())
 }
 
+/// Those that hold, by name.
+pub(crate) fn all(conn: &Connection, now: UnixMillis) -> Result<Vec<(String, Lease)>, Fault> {
+    let mut statement =
+        conn.prepare_cached("SELECT name, holder, fence, until FROM lease WHERE until > ?1 ORDER BY name")?;
+    let rows = statement.query_map([now.0], |row| {
+        let lease = Lease {
+            holder: row.get(1)?,
+            fence: Fence(nat(row.get(2)?)),
+            until: UnixMillis(row.get(3)?),
+        };
+        Ok((row.get(0)?, lease))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 pub(crate) fn forget(conn: &Connection, prefix: &str, before: UnixMillis) -> Result<u64, Fault> {
     let gone = conn
         .prepare_cached("DELETE FROM lease WHERE substr(name, 1, length(?1)) = ?1 AND until < ?2")?

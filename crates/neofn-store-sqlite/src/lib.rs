@@ -5,6 +5,7 @@
 //! connections of their own beside it. Knows no scheduling, no policy and no runtime.
 
 mod auditlog;
+mod backlog;
 mod blobs;
 mod codec;
 mod error;

@@ -5,15 +5,15 @@ use crate::codec::Encoded;
 use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
-use crate::{history, kv, lease, promise, prune, registry, reply, transactions, triggers};
+use crate::{backlog, history, kv, lease, promise, prune, registry, reply, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry, KvStore,
-    Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable, Reply,
-    ReplyStore, Retention, Rooms, StoreError, Totals,
+    Admitted, Backlog, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry,
+    KvStore, Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable,
+    Reply, ReplyStore, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -79,9 +79,10 @@ impl InvocationStore for Store {
     async fn renew(
         &self,
         held: &[(InvocationId, Fence)],
-        until: UnixMillis,
+        now: UnixMillis,
+        lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError> {
-        let held = held.to_vec();
+        let (held, until) = (held.to_vec(), now.plus(lease));
         self.queue
             .call(0, move |work| invocations::renew(work, &held, until))
             .await?
@@ -132,7 +133,12 @@ impl InvocationStore for Store {
             .await?;
         Ok(count)
     }
-    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError> {
+        Ok(self
+            .read_after(move |conn| backlog::read(conn, now, limit))
+            .await?)
+    }
+    async fn next_due(&self, _: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         // no barrier: whatever changes the queue is answered after the board is, and a dispatcher that asks often
         // must not wait for the history of others
         self.queue.check_open()?;
@@ -186,6 +192,9 @@ impl LeaseStore for Store {
             .queue
             .call(0, move |work| lease::give(work.conn, &name, &holder))
             .await?)
+    }
+    async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError> {
+        Ok(self.read_after(move |conn| lease::all(conn, now)).await?)
     }
     async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
         let prefix = prefix.to_owned();

@@ -25,6 +25,7 @@ pub mod stores;
 mod tools;
 mod wait;
 mod worker;
+mod wrong_clock;
 
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
@@ -38,3 +39,4 @@ pub use softhsm::{TOKEN_PIN, import_key, pin_file, softhsm, with_tokens};
 pub use tools::tool;
 pub use wait::eventually;
 pub use worker::WorkerProcess;
+pub use wrong_clock::WrongClock;

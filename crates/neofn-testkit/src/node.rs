@@ -1,6 +1,6 @@
 //! A node as a process: started on a free port, ended with the test.
 
-use crate::{Http, eventually};
+use crate::{Http, WrongClock, eventually};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -55,7 +55,18 @@ impl NodeProcess {
 
     /// As `start_in`; `Err` with its standard error when it ends instead of becoming ready.
     pub fn try_start_in(data: &Path, more: &[&str]) -> Result<Self, String> {
-        let mut child = Self::spawn(data, more);
+        Self::try_start_by(data, more, None)
+    }
+
+    /// As `start_in`, by a clock that the test sets.
+    #[must_use]
+    pub fn start_by(clock: &WrongClock, data: &Path, more: &[&str]) -> Self {
+        Self::try_start_by(data, more, Some(clock))
+            .unwrap_or_else(|stderr| panic!("the node did not become ready:\n{stderr}"))
+    }
+
+    fn try_start_by(data: &Path, more: &[&str], clock: Option<&WrongClock>) -> Result<Self, String> {
+        let mut child = Self::spawn(data, more, clock);
         let stderr = Arc::new(Mutex::new(String::new()));
         collect(child.stderr.take().expect("stderr"), Arc::clone(&stderr));
         let mut line = String::new();
@@ -92,7 +103,7 @@ impl NodeProcess {
 
     /// Starts one and kills it after this long, ready or not.
     pub fn kill_after(data: &Path, more: &[&str], time: Duration) {
-        let mut child = Self::spawn(data, more);
+        let mut child = Self::spawn(data, more, None);
         // what it says is read by nobody
         drop((child.stdout.take(), child.stderr.take()));
         std::thread::sleep(time);
@@ -165,7 +176,7 @@ impl NodeProcess {
         status.code()
     }
 
-    fn spawn(data: &Path, more: &[&str]) -> Child {
+    fn spawn(data: &Path, more: &[&str], clock: Option<&WrongClock>) -> Child {
         let state = data.join("state-home");
         std::fs::create_dir_all(&state).expect("make the state directory");
         Command::new(binary())
@@ -173,6 +184,7 @@ impl NodeProcess {
             .arg(data)
             .args(more)
             .env("XDG_STATE_HOME", &state)
+            .envs(clock.map(WrongClock::env).into_iter().flatten())
             .env_remove("NEOFN_URL")
             .env_remove("NEOFN_API_KEY")
             .stdin(Stdio::null())

@@ -1,7 +1,7 @@
 //! A worker as a process: started, killed or ended with the test.
 
 use crate::node::{collect, signal};
-use crate::{binary, eventually};
+use crate::{WrongClock, binary, eventually};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -28,9 +28,19 @@ impl WorkerProcess {
     }
     /// `Err` with its standard error when it ends instead of becoming ready.
     pub fn try_start(nats: &str, more: &[&str]) -> Result<Self, String> {
+        Self::try_start_by(nats, more, None)
+    }
+    /// As [`WorkerProcess::start`], by a clock that the test sets.
+    #[must_use]
+    pub fn start_by(clock: &WrongClock, nats: &str) -> Self {
+        Self::try_start_by(nats, &["--children", "1"], Some(clock))
+            .unwrap_or_else(|stderr| panic!("the worker did not become ready:\n{stderr}"))
+    }
+    fn try_start_by(nats: &str, more: &[&str], clock: Option<&WrongClock>) -> Result<Self, String> {
         let mut child = Command::new(binary())
             .args(["worker", "--json", "--nats", nats])
             .args(more)
+            .envs(clock.map(WrongClock::env).into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

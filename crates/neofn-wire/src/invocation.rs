@@ -117,7 +117,7 @@ pub struct InvocationView {
 }
 
 /// Why a queued invocation does not run yet.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitView {
     /// `not_before`, `disabled`, `turn`, `function_limit`, `project_limit`, `queue_limit`, `node_limit`,
     /// `paused` or `draining`.

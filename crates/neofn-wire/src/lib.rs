@@ -51,7 +51,9 @@ pub use secret::{
     RootKeyRequest, RotationView, SecretDone, SecretList, SecretPut, SecretRollback, SecretText,
     SecretVersionList, SecretVersionView, SecretVersions, SecretView, SecretsRewrapped, VaultView,
 };
-pub use service::{Catalogue, FunctionService, NodeView, PlaceView, QueueView, ServiceList};
+pub use service::{
+    Catalogue, FunctionService, LagView, LaneView, LeaseView, NodeView, PlaceView, QueueView, ServiceList,
+};
 pub use signer::{
     CallRule, KeyImport, PolicyView, SignatureList, SignatureView, SignerAccountView, SignerView,
 };

@@ -1,15 +1,25 @@
 //! The nodes of a cluster, and what waits between them.
 
+use crate::WaitView;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// GET `/api/v1/services`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ServiceList {
     /// The nodes that this one knows to be there, itself among them.
     pub nodes: Vec<NodeView>,
     /// Messages on their way into the store; none without NATS.
     pub queues: Vec<QueueView>,
+    /// What only one node does at a time, and which one that is.
+    #[serde(default)]
+    pub leases: Vec<LeaseView>,
+    /// Functions with accepted work, those first whose work has waited longest; at most fifty.
+    #[serde(default)]
+    pub lanes: Vec<LaneView>,
+    /// How far behind all of it is; absent from a node that cannot read its store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<LagView>,
     /// The first NATS server; absent on a node without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nats: Option<String>,
@@ -60,6 +70,61 @@ pub struct NodeView {
     pub insecure: bool,
 }
 
+/// What only one node does at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeaseView {
+    /// `triggers` (reads the chain, makes the runs of time), `transactions` (follows them), `bank`, `audit`.
+    pub name: String,
+    /// The id of the node that does it.
+    pub holder: String,
+    /// Until when, unless it is renewed; another node takes it then.
+    pub until: String,
+    /// How long that is, in milliseconds.
+    pub left_ms: u64,
+    /// Grows each time that it changes hands.
+    pub fence: u64,
+}
+
+/// A function's accepted work. Its lane is the order in which its name's hash has the workers: its home gets a run while a
+/// core is free there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LaneView {
+    /// Its project.
+    pub project: String,
+    /// Its name.
+    pub function: String,
+    /// Due, and not begun.
+    pub waiting: u64,
+    /// To be tried again at a later time.
+    pub later: u64,
+    /// Being run, whichever gateway had it.
+    pub running: u64,
+    /// How long the oldest of those that wait has waited, in milliseconds; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
+    /// The worker that gets its runs first; absent where the gateway runs functions itself, and without a worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+    /// What holds those that wait back on the gateway that was asked; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<WaitView>,
+}
+
+/// How far behind everything is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LagView {
+    /// Accepted work that has not begun, that which is to be tried again later too.
+    pub queued: u64,
+    /// Work that is being run.
+    pub running: u64,
+    /// How long the work that has waited longest has waited, in milliseconds; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
+    /// Blocks of the chain that no trigger was matched against yet; absent without a chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u64>,
+}
+
 /// Messages that wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueView {
@@ -69,6 +134,9 @@ pub struct QueueView {
     pub waiting: u64,
     /// A gateway works on them.
     pub taken: u64,
+    /// How long the oldest of all these has been there, in milliseconds; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
 }
 
 /// GET `/api/v1/services/{project}`: a page of its functions, by name.

@@ -20,12 +20,16 @@ impl Client {
     }
     /// By addresses, separated by commas.
     pub fn connect_to(url: &str) -> Self {
+        Self::connect_as(url, "_INBOX")
+    }
+    /// With an inbox of its own.
+    pub fn connect_as(url: &str, inbox: &str) -> Self {
         let library = neofn_testkit::neo::tools().join(format!("nats-py-{VERSION}"));
         assert!(library.is_dir(), "{} is missing: make setup", library.display());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/nats_client.py");
         let mut child = Command::new("python3")
             .arg(script)
-            .arg(url)
+            .args([url, inbox])
             .env("PYTHONPATH", library)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())

@@ -1,10 +1,11 @@
 """A NATS client that neofn's authors did not write: nats-py. Reads commands as JSON lines, answers JSON lines."""
-import asyncio, json, sys
+import asyncio, base64, json, sys
 import nats
 from nats.errors import NoRespondersError, TimeoutError as NatsTimeout
 
-async def main(url):
-    nc = await nats.connect(url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.2)
+async def main(url, inbox):
+    nc = await nats.connect(
+        url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.2, inbox_prefix=inbox.encode())
     js = nc.jetstream()
     results, subs = {}, {}
     loop = asyncio.get_running_loop()
@@ -18,7 +19,7 @@ async def main(url):
 
     async def one(cmd):
         do = cmd["do"]
-        data = cmd.get("data", "").encode()
+        data = base64.b64decode(cmd["data64"]) if "data64" in cmd else cmd.get("data", "").encode()
         headers = cmd.get("headers") or None
         try:
             if do == "request":
@@ -72,4 +73,4 @@ async def main(url):
         print(json.dumps(await one(json.loads(line))), flush=True)
     await nc.close()
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:3]))

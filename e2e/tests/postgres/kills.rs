@@ -119,6 +119,8 @@ pub struct History {
     pub next: AtomicUsize,
     pub good: AtomicUsize,
     pub again: AtomicUsize,
+    /// Before each further asynchronous one, for those who are not to outrun the workers.
+    pub pause: Duration,
 }
 
 /// Sends numbers until there are enough and `stop` is set; each until it is accepted, with a key, by either gateway.
@@ -146,6 +148,7 @@ pub fn send(gateways: &Gateways<'_>, history: &History, stop: &AtomicBool, least
             }
         });
         history.accepted.lock().unwrap().insert(n, id);
+        std::thread::sleep(history.pause);
     }
 }
 

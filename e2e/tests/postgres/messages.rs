@@ -40,6 +40,7 @@ pub fn send(nats: &str, key: &str, history: &History, sent: &Sent, stop: &Atomic
             taken.then_some(())
         });
         sent.lock().unwrap().push(n);
+        std::thread::sleep(history.pause);
     }
 }
 

@@ -1,12 +1,15 @@
-//! A rolling upgrade: each worker and each gateway gets SIGTERM and a successor, one after another, while calls come in.
-//! Nothing that was accepted is lost, and whoever waits for an answer gets it or is told to try again.
+//! A rolling upgrade: each worker and each gateway gets SIGTERM and a successor, one after another, while calls come in
+//! over HTTP and as messages. Nothing that was accepted is lost, each message has its end said once, and whoever waits for an
+//! answer gets it or is told to try again.
 
 use crate::kills::{self, ALL_ENDED, Gateways, History, MOVED, READ, SOON, WORK};
+use crate::messages;
 use neofn_testkit::{NatsServer, Postgres, WorkerProcess, eventually};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Long enough that some are always under way.
 const PLAIN: &str =
@@ -69,21 +72,42 @@ fn a_rolling_upgrade_loses_nothing() {
         let _ = gateways.any().deploy_with("demo", request).expect(201);
     }
 
-    let (history, calls, stop) = (History::default(), Calls::default(), AtomicBool::new(false));
+    let history = History {
+        pause: Duration::from_millis(200),
+        ..History::default()
+    };
+    let (calls, stop) = (Calls::default(), AtomicBool::new(false));
+    let (sent, url) = (messages::Sent::default(), nats.url());
+    // keys of all gateways are good at each of them
+    let key = gateways.nodes.lock().unwrap()[0]
+        .as_ref()
+        .unwrap()
+        .key()
+        .to_owned();
     std::thread::scope(|scope| {
         let clients = [
             scope.spawn(|| kills::send(&gateways, &history, &stop, 0)),
+            scope.spawn(|| messages::send(&url, &key, &history, &sent, &stop, 0)),
             scope.spawn(|| call(&gateways, &calls, &stop)),
             scope.spawn(|| call(&gateways, &calls, &stop)),
         ];
         let accepted = || history.accepted.lock().unwrap().len();
+        let by_message = || sent.lock().unwrap().len();
         let goes_on = || {
-            let (before, good) = (accepted(), calls.good.load(Ordering::Relaxed));
+            let (before, good, messages) = (accepted(), calls.good.load(Ordering::Relaxed), by_message());
             eventually("work goes on", ALL_ENDED, || {
-                let on = accepted() >= before + 20 && calls.good.load(Ordering::Relaxed) >= good + 10;
+                let on = accepted() >= before + 5
+                    && by_message() >= messages + 5
+                    && calls.good.load(Ordering::Relaxed) >= good + 10;
                 assert!(!clients.iter().any(|c| c.is_finished()), "a client failed");
                 on.then_some(())
             });
+            println!(
+                "{} by HTTP, {} by message, {} called",
+                accepted(),
+                by_message(),
+                calls.good.load(Ordering::Relaxed)
+            );
         };
         goes_on();
         for _ in 0..workers.len() {
@@ -111,6 +135,7 @@ fn a_rolling_upgrade_loses_nothing() {
         }
         stop.store(true, Ordering::Relaxed);
     });
+    messages::check(&nats, &history, &sent);
     kills::check(&gateways, &history, &postgres);
     println!("told to try again: {:?}", calls.again);
     let sql = |sql: &str| postgres.sql("postgres", sql);

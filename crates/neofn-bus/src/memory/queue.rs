@@ -103,6 +103,8 @@ impl JobQueue for MemoryQueue {
         Ok(Depth {
             waiting: state.waiting.len() as u64,
             taken: state.taken,
+            // nothing here knows the time
+            oldest: None,
         })
     }
     fn patience(&self) -> Duration {

@@ -46,6 +46,16 @@ impl Inner {
         })
     }
 
+    /// By the cursor in the store, which every node sees: the one that this node remembers moves only while it leads.
+    pub(crate) async fn blocks_behind(&self) -> Result<Option<u64>, Error> {
+        let Some(chain) = self.ports.chain.as_ref() else {
+            return Ok(None);
+        };
+        let cursor = self.ports.triggers.chain_cursor(chain.network().0).await;
+        let cursor = cursor.map_err(of_store)?;
+        Ok(cursor.map(|cursor| (chain.head().height + 1).saturating_sub(cursor.next)))
+    }
+
     fn armed(&self, id: &TriggerId) -> Result<Arc<Armed>, Error> {
         let found = self.triggers.set().get(id).cloned();
         found.ok_or_else(|| Error::new(Code::TriggerNotFound, format!("there is no trigger {id}")))

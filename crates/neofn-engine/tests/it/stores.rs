@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_engine::port::{
-    Admitted, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, NewInvocation, Record,
-    Replayable, Retention, Rooms, StoreError, Totals,
+    Admitted, Backlog, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, NewInvocation,
+    Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
@@ -155,9 +155,10 @@ impl InvocationStore for Switched {
     async fn renew(
         &self,
         held: &[(InvocationId, Fence)],
-        until: UnixMillis,
+        now: UnixMillis,
+        lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError> {
-        self.store.renew(held, until).await
+        self.store.renew(held, now, lease).await
     }
     async fn finish(&self, finish: Finish) -> Result<(), StoreError> {
         let failing = |n: u32| n.checked_sub(1);
@@ -189,8 +190,11 @@ impl InvocationStore for Switched {
     async fn requeue_expired(&self, now: UnixMillis) -> Result<u32, StoreError> {
         self.store.requeue_expired(now).await
     }
-    async fn next_due(&self) -> Result<Option<UnixMillis>, StoreError> {
-        self.store.next_due().await
+    async fn backlog(&self, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, StoreError> {
+        self.store.backlog(now, limit).await
+    }
+    async fn next_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
+        self.store.next_due(now).await
     }
     async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationRecord>, StoreError> {
         self.store.invocation(id).await

@@ -1,10 +1,13 @@
 //! Several schedulers on one queue, driven by a seed through crashes, lost claims, late ends, duplicates, jumps of
-//! the clock and slow nodes. What must hold, always: no cap is passed, nothing ends twice, and once the trouble
-//! stops, everything accepted has ended.
+//! the clock and slow nodes, while instances come and go as the load asks for. What must hold, always: no cap is passed,
+//! nothing ends twice, there are never fewer instances than the minimum wanted nor more than the maximum, and what was wanted
+//! is given up only after a calm; and once the trouble stops, everything accepted has ended, and the minimum is left.
 //!
 //! `NEOFN_SIM_SEED=42 cargo test -p neofn-sched` repeats one seed, `NEOFN_SIM_SEEDS=100000` runs many.
 
-use neofn_sched::{Backoff, BreakerRule, Caps, Go, Health, Next, Scheduler, Share, Wait};
+use neofn_sched::{
+    Backoff, BreakerRule, Caps, Go, Health, Load, Next, Scale, ScaleRule, Scheduler, Share, Wait,
+};
 use neofn_types::{Attempt, Retry, UnixMillis};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +20,7 @@ const BREAKER: BreakerRule = BreakerRule {
 const SEEDS_IN_CI: u64 = 300;
 const LEASE_MS: i64 = 30_000;
 const AGE_MAX_MS: i64 = 3_600_000;
+const CALM_MS: i64 = 60_000;
 
 /// SplitMix64: small, and the same everywhere.
 struct Dice(u64);
@@ -68,8 +72,72 @@ struct Run {
     claim: Claim,
     project: u64,
     function: u64,
+    began_at: i64,
     ends_at: i64,
     share: Share,
+}
+
+/// What makes instances: follows what is wanted, as an orchestrator of containers does.
+struct Fleet {
+    scale: Scale,
+    rule: ScaleRule,
+    /// Runs at once of an instance.
+    each: u32,
+    ended: u64,
+    spent: Duration,
+    wanted: u32,
+    /// When it was last raised, or began anew; of the monotonic clock.
+    raised_at: i64,
+}
+
+impl Fleet {
+    fn new(dice: &mut Dice, each: u32) -> Self {
+        let (min, more) = (1 + dice.below(2) as u32, dice.below(3) as u32);
+        let rule = ScaleRule {
+            min: min * each,
+            max: (min + more) * each,
+            calm: Duration::from_millis(CALM_MS as u64),
+            ..ScaleRule::default()
+        };
+        Self {
+            scale: Scale::new(rule),
+            rule,
+            each,
+            ended: 0,
+            spent: Duration::ZERO,
+            wanted: rule.min,
+            raised_at: 0,
+        }
+    }
+    /// The one that looks died; its successor knows nothing.
+    fn begin_anew(&mut self, mono: i64) {
+        self.scale = Scale::new(self.rule);
+        (self.wanted, self.raised_at) = (self.rule.min, mono);
+        (self.ended, self.spent) = (0, Duration::ZERO);
+    }
+    /// How many instances there should be.
+    fn look(&mut self, waiting: u64, mono: i64) -> usize {
+        let load = Load {
+            waiting,
+            ended: self.ended,
+            spent: self.spent,
+        };
+        let now = Duration::from_millis(u64::try_from(mono).expect("it does not go back"));
+        let wanted = self.scale.look(load, now);
+        assert!(
+            (self.rule.min..=self.rule.max).contains(&wanted),
+            "{wanted} wanted"
+        );
+        if wanted > self.wanted {
+            self.raised_at = mono;
+        }
+        if wanted < self.wanted {
+            let calm = mono - self.raised_at;
+            assert!(calm >= CALM_MS, "given up {calm} ms after it was wanted");
+        }
+        self.wanted = wanted;
+        wanted.div_ceil(self.each) as usize
+    }
 }
 
 struct Node {
@@ -82,6 +150,9 @@ struct Node {
 struct World {
     dice: Dice,
     now: i64,
+    /// Goes on whatever happens to `now`.
+    mono: i64,
+    fleet: Fleet,
     caps: Caps,
     concurrency: BTreeMap<u64, u32>,
     rows: Vec<Row>,
@@ -98,20 +169,47 @@ impl World {
             queue: 1 + dice.below(6) as u32,
         };
         let concurrency = (0..6).map(|f| (f, 1 + dice.below(4) as u32)).collect();
-        let nodes = (0..1 + dice.below(3)).map(|_| None).collect();
+        let fleet = Fleet::new(&mut dice, caps.queue);
+        let nodes = (0..fleet.rule.max / caps.queue).map(|_| None).collect();
         let mut world = Self {
             dice,
             now: 1_000_000,
+            mono: 0,
+            fleet,
             caps,
             concurrency,
             rows: Vec::new(),
             nodes,
             backoff: Backoff::default(),
         };
-        for n in 0..world.nodes.len() {
-            world.boot(n);
-        }
+        world.follow();
         world
+    }
+    /// Time goes by.
+    fn pass(&mut self, ms: i64) {
+        self.now += ms;
+        self.mono += ms;
+    }
+    fn instances(&self) -> usize {
+        self.nodes.iter().flatten().count()
+    }
+    /// As many instances as are wanted: new ones begin, and those that are too many go in order.
+    fn follow(&mut self) {
+        let waiting = self
+            .rows
+            .iter()
+            .filter(|r| matches!(r.state, State::Queued { .. }));
+        let wanted = self.fleet.look(waiting.count() as u64, self.mono);
+        for n in 0..self.nodes.len() {
+            let there = self.instances();
+            if there < wanted && self.nodes[n].is_none() {
+                self.boot(n);
+            } else if there > wanted && self.nodes[n].is_some() {
+                self.drain(n);
+                self.nodes[n] = None;
+            }
+        }
+        assert_eq!(self.instances(), wanted);
     }
     fn boot(&mut self, n: usize) {
         self.nodes[n] = Some(Node {
@@ -177,6 +275,7 @@ impl World {
                         claim,
                         project: row.project,
                         function: row.function,
+                        began_at: self.mono,
                         ends_at: self.now + self.dice.below(40_000) as i64,
                         share: Share::Queue,
                     });
@@ -213,6 +312,7 @@ impl World {
                 },
                 project,
                 function,
+                began_at: self.mono,
                 ends_at: self.now + self.dice.below(5_000) as i64,
                 share,
             });
@@ -256,6 +356,10 @@ impl World {
         let (over, on): (Vec<Run>, Vec<Run>) = node.runs.into_iter().partition(|r| r.ends_at <= self.now);
         node.runs = on;
         for run in over {
+            let took =
+                Duration::from_millis(u64::try_from(self.mono - run.began_at).expect("it does not go back"));
+            self.fleet.ended += 1;
+            self.fleet.spent += took;
             node.scheduler.give_back(&run.project, &run.function, run.share);
             if run.share == Share::Queue {
                 let health = self.end(run.claim, false);
@@ -295,9 +399,9 @@ impl World {
     }
     fn trouble(&mut self) {
         let n = self.dice.below(self.nodes.len() as u64) as usize;
-        match self.dice.below(24) {
+        match self.dice.below(26) {
             0 => self.nodes[n] = None, // kill -9: claims and runs are gone, the rows know nothing of it
-            1 | 2 if self.nodes[n].is_none() => self.boot(n),
+            1 | 2 => self.follow(),
             3 => {
                 if let Some(node) = &mut self.nodes[n] {
                     node.stuck = !node.stuck;
@@ -313,7 +417,12 @@ impl World {
             12..=14 => self.call(n),
             15..=18 => self.dispatch(n),
             19..=21 => self.work(n),
-            _ => self.now += self.dice.below(3_000) as i64,
+            22 if self.dice.one_in(8) => self.fleet.begin_anew(self.mono),
+            23 => self.pass(20_000),
+            _ => {
+                let ms = self.dice.below(3_000) as i64;
+                self.pass(ms);
+            }
         }
     }
     fn check(&self) {
@@ -338,16 +447,19 @@ impl World {
             }
         }
     }
-    /// No more trouble: time passes and nodes work.
+    /// No more trouble: time passes, nodes work, and there are as many as are wanted.
     fn settle(&mut self) {
-        for n in 0..self.nodes.len() {
-            self.boot(n);
+        for node in self.nodes.iter_mut().flatten() {
+            node.stuck = false;
         }
+        let mut most = 0;
         for _ in 0..4_000 {
             if self.rows.iter().all(|r| r.state == State::Ended) {
                 break;
             }
-            self.now += 5_000;
+            self.pass(5_000);
+            self.follow();
+            most = most.max(self.instances());
             for n in 0..self.nodes.len() {
                 self.work(n);
                 self.dispatch(n);
@@ -357,9 +469,17 @@ impl World {
         for row in &self.rows {
             assert_eq!((row.state, row.ends), (State::Ended, 1), "lost: {row:?}");
         }
-        for node in self.nodes.iter_mut().flatten() {
-            node.runs.clear();
+        // twice the calm: one to see that less would have done, one more for what ended last
+        let min = (self.fleet.rule.min / self.fleet.each) as usize;
+        for _ in 0..=2 * CALM_MS / 5_000 + 10 {
+            self.pass(5_000);
+            for n in 0..self.nodes.len() {
+                self.work(n);
+            }
+            self.follow();
         }
+        assert_eq!(self.instances(), min, "idle instances stay");
+        assert!(most >= min);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::admit::Answer;
 use crate::batch::Counts;
 use crate::error::Fault;
 use crate::rows::{Place, with_bytes};
+use crate::time;
 use neofn_engine::port::StoreError;
 use neofn_engine::triggers::port::Redo;
 use neofn_rows::{DEAD, FAILED, LIVE};
@@ -33,6 +34,7 @@ pub(crate) async fn redo(
     match redo {
         Redo::Drop => set_failed(conn, place, id).await?,
         Redo::Retry => {
+            let at = time::of(conn, at).await?;
             // the newest code: the reason for trying again is that it was mended
             sqlx::query(
                 "UPDATE invocation SET status = $4, attempt = 0, run_at = $5, finished_at = NULL, result = NULL, \

@@ -2,7 +2,7 @@
 
 use super::Harness;
 use crate::stores::support::*;
-use neofn_engine::port::{InvocationStore, Outcome, Status, StoreError};
+use neofn_engine::port::{Backlog, InvocationStore, Outcome, Status, StoreError};
 use neofn_types::FunctionKey;
 use neofn_types::{Attempt, Fence, InvocationId, UnixMillis};
 use proptest::prelude::*;
@@ -274,7 +274,10 @@ pub async fn renewing_keeps_a_claim_and_tells_lost_ones<H: Harness>() {
         (c[2].id, Fence(c[2].fence.0 + 1)),
         (unknown, Fence(1)),
     ];
-    let lost = store.renew(&held, UnixMillis(5000)).await.unwrap();
+    let lost = store
+        .renew(&held, UnixMillis(4000), Duration::from_millis(1000))
+        .await
+        .unwrap();
     assert_eq!(lost, [c[1].id, c[2].id, unknown]);
     assert_eq!(store.requeue_expired(UnixMillis(4999)).await.unwrap(), 1);
     assert_eq!(
@@ -396,18 +399,64 @@ pub async fn next_due_follows_the_queue<H: Harness>() {
     let (f, g) = (key("demo", "f"), key("demo", "g"));
     deploy(&store, &f).await;
     deploy(&store, &g).await;
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(UnixMillis(0)).await.unwrap(), None);
     store.admit(queued(&f, 20)).await.unwrap();
     store.admit(queued(&g, 30)).await.unwrap();
     store.admit(queued(&f, 10)).await.unwrap();
     for expected in [10, 20, 30] {
-        assert_eq!(store.next_due().await.unwrap(), Some(UnixMillis(expected)));
+        assert_eq!(
+            store.next_due(UnixMillis(0)).await.unwrap(),
+            Some(UnixMillis(expected))
+        );
         store
             .claim(UnixMillis(100), LEASE, 1, &Rooms::default())
             .await
             .unwrap();
     }
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(UnixMillis(0)).await.unwrap(), None);
+    harness.stop(store).await;
+}
+
+pub async fn what_waits_is_told_by_function<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let [f, g, h] = ["f", "g", "h"].map(|name| key("demo", name));
+    for function in [&f, &g, &h] {
+        deploy(&store, function).await;
+    }
+    let told = async |now, limit| store.backlog(UnixMillis(now), limit).await.unwrap();
+    assert_eq!(told(0, 10).await, []);
+    for (function, at) in [(&g, 20), (&f, 30), (&f, 40), (&f, 50)] {
+        store.admit(queued(function, at)).await.unwrap();
+    }
+    let row = |function: &neofn_types::FunctionKey,
+               [waiting, later, running]: [u64; 3],
+               oldest: Option<i64>| Backlog {
+        key: function.clone(),
+        waiting,
+        later,
+        running,
+        oldest: oldest.map(UnixMillis),
+    };
+    assert_eq!(
+        told(45, 10).await,
+        [row(&g, [1, 0, 0], Some(20)), row(&f, [2, 1, 0], Some(30))],
+        "who has waited longest comes first"
+    );
+    assert_eq!(told(45, 1).await, [row(&g, [1, 0, 0], Some(20))]);
+    store
+        .claim(UnixMillis(45), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        told(45, 10).await,
+        [row(&f, [1, 1, 1], Some(40)), row(&g, [0, 0, 1], None)],
+        "what runs does not wait"
+    );
+    let sync = keyed(&h, 45, "k", "b", claimed());
+    store.admit(sync).await.unwrap();
+    let last = told(45, 10).await.pop();
+    assert_eq!(last, Some(row(&h, [0, 0, 1], None)), "a caller runs it at once");
     harness.stop(store).await;
 }
 
@@ -437,7 +486,7 @@ pub async fn a_restart_gives_up_every_claim<H: Harness>() {
     let store = harness.open().await;
     let after = store.totals().await.unwrap();
     assert_eq!((after.queued, after.running, after.failed), (5, 0, 1));
-    assert_eq!(store.next_due().await.unwrap(), Some(UnixMillis(1)));
+    assert_eq!(store.next_due(UnixMillis(0)).await.unwrap(), Some(UnixMillis(1)));
     let found = store.invocation(sync.id).await.unwrap().unwrap();
     assert_eq!(found.status, Status::Failed);
     if H::CLAIMS_END_WITH_THE_STORE {

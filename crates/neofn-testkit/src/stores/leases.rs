@@ -89,6 +89,29 @@ pub async fn leases_that_ended_long_ago_are_forgotten<H: Harness>() {
     harness.stop(store).await;
 }
 
+pub async fn the_leases_that_hold_are_listed<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let held = async |now| store.leases(UnixMillis(now)).await.unwrap();
+    assert_eq!(held(0).await, []);
+    for (name, holder, until) in [("triggers", "a", 10), ("audit", "b", 20), ("bank", "a", 30)] {
+        let _ = store
+            .take_lease(name, holder, UnixMillis(0), UnixMillis(until))
+            .await
+            .unwrap();
+    }
+    store.give_lease("bank", "a").await.unwrap();
+    let named = |name: &str, lease| (name.to_owned(), lease);
+    let audit = named("audit", lease("b", 1, 20));
+    assert_eq!(
+        held(9).await,
+        [audit.clone(), named("triggers", lease("a", 1, 10))]
+    );
+    assert_eq!(held(10).await, [audit], "one has ended at its last moment");
+    assert_eq!(held(20).await, []);
+    harness.stop(store).await;
+}
+
 pub async fn of_many_that_ask_at_once_one_gets_it<H: Harness>() {
     let harness = H::new();
     let store = std::sync::Arc::new(harness.open().await);

@@ -16,6 +16,7 @@ pub mod history;
 pub mod identity;
 pub mod keyed;
 pub mod kv;
+pub mod lanes;
 pub mod leases;
 pub mod ledger;
 pub mod promises;
@@ -106,6 +107,7 @@ macro_rules! suite {
             a_full_queue_refuses,
             a_retry_waits_for_its_time,
             next_due_follows_the_queue,
+            what_waits_is_told_by_function,
             a_restart_gives_up_every_claim,
             fences_hold_under_any_schedule,
         ]);
@@ -167,6 +169,9 @@ macro_rules! suite {
             a_chain_that_begins_anew_has_new_events,
             a_deleted_function_takes_its_triggers_along,
         ]);
+        $crate::suite!(@each $harness, lanes: [
+            a_lane_runs_one_at_a_time_under_any_schedule,
+        ]);
         $crate::suite!(@each $harness, ledger: [
             a_group_keeps_what_is_allowed,
             holds_end_once,
@@ -189,6 +194,7 @@ macro_rules! suite {
         $crate::suite!(@each $harness, leases: [
             a_lease_has_one_holder,
             leases_that_ended_long_ago_are_forgotten,
+            the_leases_that_hold_are_listed,
             of_many_that_ask_at_once_one_gets_it,
         ]);
         $crate::suite!(@each $harness, replies: [

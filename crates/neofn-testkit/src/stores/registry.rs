@@ -212,7 +212,7 @@ pub async fn deleting_takes_everything_along<H: Harness>() {
         store.record(record(&f, 7)).await,
         Err(StoreError::NotFound)
     ));
-    assert_eq!(store.next_due().await.unwrap(), Some(UnixMillis(9)));
+    assert_eq!(store.next_due(UnixMillis(0)).await.unwrap(), Some(UnixMillis(9)));
     let totals = store.totals().await.unwrap();
     assert_eq!((totals.total, totals.queued, totals.running), (1, 1, 0));
     assert_eq!(store.requeue_expired(UnixMillis(i64::MAX)).await.unwrap(), 0);

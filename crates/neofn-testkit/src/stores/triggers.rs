@@ -45,7 +45,7 @@ pub fn delivery(id: &TriggerId, event: &str, height: u64) -> Delivery {
         hold: None,
     }
 }
-fn held(id: &TriggerId, event: &str, lane: &str) -> Delivery {
+pub fn held(id: &TriggerId, event: &str, lane: &str) -> Delivery {
     let hold = Hold {
         lane: lane.to_owned(),
         ordered: true,
@@ -71,7 +71,7 @@ pub fn main_advance(from: u64, to: u64, joining: &[TriggerId], deliveries: Vec<D
         at: UnixMillis(100),
     }
 }
-async fn rows(store: &impl AnyStore, key: &FunctionKey) -> Vec<neofn_engine::port::InvocationRecord> {
+pub async fn rows(store: &impl AnyStore, key: &FunctionKey) -> Vec<neofn_engine::port::InvocationRecord> {
     let filter = InvocationFilter {
         limit: 1_000,
         ..Default::default()
@@ -82,7 +82,7 @@ async fn position(store: &impl AnyStore, id: &TriggerId) -> Option<u64> {
     let states = store.trigger_states().await.unwrap();
     states.into_iter().find(|s| s.id == *id).unwrap().position
 }
-async fn ready<H: Harness>() -> (H, H::Store, FunctionKey, TriggerId) {
+pub async fn ready<H: Harness>() -> (H, H::Store, FunctionKey, TriggerId) {
     let harness = H::new();
     let store = harness.open().await;
     let f = key("demo", "f");
@@ -94,7 +94,7 @@ async fn ready<H: Harness>() -> (H, H::Store, FunctionKey, TriggerId) {
     register(&store, &id, 10).await;
     (harness, store, f, id)
 }
-fn deliver(deliveries: Vec<Delivery>) -> Deliver {
+pub fn deliver(deliveries: Vec<Delivery>) -> Deliver {
     Deliver {
         cron: None,
         deliveries,

@@ -23,10 +23,15 @@ fn words(invocation: &InvocationView) -> String {
         invocation.id, invocation.project, invocation.function, invocation.status
     );
     match &invocation.waits {
-        Some(waits) => format!("{head}\nwaits: {}{}", waits.message, numbers(waits)),
+        Some(waits) => format!("{head}\nwaits: {}", why(waits)),
         None if invocation.status == "queued" => format!("{head}\nnothing holds it any more"),
         None => format!("{head}\nit does not wait"),
     }
+}
+
+/// Why it waits, with the numbers.
+pub(super) fn why(waits: &WaitView) -> String {
+    format!("{}{}", waits.message, numbers(waits))
 }
 
 fn numbers(waits: &WaitView) -> String {

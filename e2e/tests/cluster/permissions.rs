@@ -1,0 +1,301 @@
+//! Whole processes under the permissions that we publish: they are enough for everything that a cluster does, and what is
+//! missing is said as NF1604 instead of running out of time.
+
+use crate::client::Client;
+use crate::{SOON, deploy, wait_for_workers};
+use neofn_testkit::{Http, NatsConfig, NatsServer, NodeProcess, WorkerProcess, binary, eventually};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::Command;
+
+const CLIENT: &str = "user: demo, password: secret";
+
+/// A server with the published users; those of gateway and worker have their keys in files, the client has a password, because
+/// a client that we did not write brings no keys along.
+struct Published {
+    nats: NatsServer,
+    dir: tempfile::TempDir,
+}
+
+impl Published {
+    /// With something else in the place of `from`, which must be there.
+    fn but(changes: &[(&str, &str)]) -> Self {
+        let published = include_str!("../../../deploy/nats/nats.conf");
+        let (_, users) = published.split_once("authorization {").expect("users");
+        let mut more = format!("authorization {{{users}").replace("nkey: $NEOFN_CLIENT_NKEY", CLIENT);
+        for (from, to) in changes {
+            assert!(more.contains(from), "{from} is no longer published");
+            more = more.replace(from, to);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for role in ["gateway", "worker"] {
+            let pair = nkeys::KeyPair::new_user();
+            let name = format!("$NEOFN_{}_NKEY", role.to_uppercase());
+            more = more.replace(&name, &pair.public_key());
+            std::fs::write(dir.path().join(format!("{role}.nk")), pair.seed().unwrap()).unwrap();
+        }
+        let config = NatsConfig {
+            more,
+            ..NatsConfig::default()
+        };
+        Self {
+            nats: NatsServer::start_with(1, &config),
+            dir,
+        }
+    }
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+    fn gateway(&self) -> Result<NodeProcess, String> {
+        let config = self.file("cluster.toml");
+        let text = format!(
+            "[nats]\nurl = \"{}\"\nnkey_file = \"gateway.nk\"\nworkers = \"remote\"\n",
+            self.nats.url()
+        );
+        std::fs::write(&config, text).unwrap();
+        NodeProcess::try_start_in(&self.file("data"), &["--config", config.to_str().unwrap()])
+    }
+    fn worker(&self, name: &str) -> Result<WorkerProcess, String> {
+        let seed = self.file("worker.nk");
+        let args = [
+            "--children",
+            "1",
+            "--name",
+            name,
+            "--nkey",
+            seed.to_str().unwrap(),
+        ];
+        WorkerProcess::try_start(&self.nats.url(), &args)
+    }
+    fn client(&self) -> Client {
+        let url = self.nats.url().replace("nats://", "nats://demo:secret@");
+        Client::connect_as(&url, "_INBOX.demo")
+    }
+}
+
+const HELLO: &str = "export async function handler(e, ctx) {
+  await ctx.kv.put('seen', e.name);
+  const again = e.deep ? null : await ctx.invoke('hello', { name: 'inner', deep: true });
+  return { name: e.name, kept: await ctx.kv.get('seen'), again: again?.name };
+}";
+
+#[test]
+fn a_whole_cluster_keeps_to_what_is_published() {
+    let published = Published::but(&[]);
+    let gateway = published.gateway().unwrap();
+    let worker = published.worker("w1").unwrap();
+    wait_for_workers(&gateway, 1);
+    // bytes of versions, snapshots, runs, host calls, calls of calls
+    deploy(
+        &gateway,
+        "demo",
+        "hello",
+        HELLO,
+        json!({"public": true, "allow": {"kv": true}}),
+    );
+    let wanted = json!({"name": "Neo", "kept": "Neo", "again": "inner"});
+    let answer = gateway
+        .http()
+        .invoke("demo", "hello", &json!({"name": "Neo"}))
+        .expect(200);
+    assert_eq!(answer.json()["result"], wanted);
+    let later = gateway.http().post(
+        "/api/v1/functions/demo/hello?mode=async",
+        &json!({"name": "later"}),
+    );
+    let id = later.expect(202).json()["invocationId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    ends(&gateway.http(), &id);
+    // a run that is given up is cancelled there
+    let endless = "export const handler = () => { for (;;) {} }";
+    deploy(
+        &gateway,
+        "demo",
+        "endless",
+        endless,
+        json!({"limits": {"time": "1s"}}),
+    );
+    let answer = gateway.http().invoke("demo", "endless", &json!(null));
+    assert_eq!(answer.status, 504, "{answer:?}");
+
+    // a client of one project: requests, messages, results, the nodes' own endpoints
+    let mut client = published.client();
+    assert_eq!(
+        client.send(json!({"do": "subscribe", "subject": "function.result.demo.>"})),
+        json!({})
+    );
+    let answer = client.request("function.js.demo.hello", r#"{"name":"Neo"}"#, json!({}));
+    assert_eq!(answer["body"]["result"], wanted, "{answer}");
+    let sent = client.request(
+        "function.js.demo.hello",
+        r#"{"name":"sent"}"#,
+        json!({"Neofn-Mode": "async", "Nats-Msg-Id": "a"}),
+    );
+    assert_eq!(sent["body"]["status"], "queued", "{sent}");
+    let put = json!({"do": "js", "subject": "jobs.js.demo.hello", "data": "{\"name\":\"put\"}",
+        "headers": {"Nats-Msg-Id": "demo.hello.b"}});
+    assert_eq!(client.send(put)["stream"], "JOBS");
+    let poison = json!({"do": "js", "subject": "jobs.js.demo.hello", "data": "no JSON", "headers": {"Nats-Msg-Id": "demo.hello.c"}});
+    assert_eq!(client.send(poison)["stream"], "JOBS");
+    let event = json!({"do": "js", "subject": "events.demo", "data": "{}", "headers": {"Nats-Msg-Id": "d"}});
+    assert_eq!(client.send(event)["stream"], "EVENTS");
+    let mut said = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let result = client.send(json!({"do": "next", "subject": "function.result.demo.>", "timeout": 30}));
+        said.insert(
+            result["subject"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{result}"))
+                .to_owned(),
+        );
+    }
+    let names =
+        ["events.d", "hello.a", "hello.b", "hello.c"].map(|name| format!("function.result.demo.{name}"));
+    assert_eq!(said, names.into_iter().collect());
+    let id = client.request("$SRV.INFO.neofn", "", json!({}))["body"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for endpoint in ["health", "status"] {
+        let answer = client.request(&format!("function.{endpoint}.{id}"), "", json!({}));
+        assert!(answer["body"].is_object(), "{answer}");
+    }
+    let letters = gateway
+        .http()
+        .get("/api/v1/deadletters?project=demo")
+        .expect(200)
+        .json();
+    assert_eq!(letters["messages"].as_array().map(Vec::len), Some(2), "{letters}");
+    let services = gateway.http().get("/api/v1/services").expect(200).json();
+    assert_eq!(services["queues"].as_array().map(Vec::len), Some(2), "{services}");
+
+    // a worker that comes under its name again, and both go in order
+    assert_eq!(worker.terminate(), Some(0));
+    let worker = published.worker("w1").unwrap();
+    eventually("it is there again", SOON, || {
+        (gateway
+            .http()
+            .invoke("demo", "hello", &json!({"name": "x"}))
+            .status
+            == 200)
+            .then_some(())
+    });
+    assert_eq!(worker.terminate(), Some(0));
+    assert_eq!(gateway.terminate(), Some(0));
+    let log = published.nats.log(0);
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("Violation")).collect();
+    assert!(
+        refused.is_empty(),
+        "something that is used is not published: {refused:#?}"
+    );
+}
+
+fn ends(http: &Http, id: &str) {
+    eventually("it ends", SOON, || {
+        let status = http.get(&format!("/api/v1/invocations/{id}")).json()["status"].clone();
+        assert!(status != "failed" && status != "dead", "{status}");
+        (status == "succeeded").then_some(())
+    });
+}
+
+/// Within this time, and not when a run, or JetStream, would have run out of it.
+const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[test]
+fn a_permission_that_is_missing_is_said() {
+    // at the start: who may not make streams, or hear what he is there for, does not come up
+    let refused = |published: Published, who: &str| {
+        let (out, subject) = match who {
+            "gateway" => (published.gateway().err(), "$js.api."),
+            _ => (published.worker("w1").err(), "neofn.worker."),
+        };
+        let stderr = out.unwrap_or_else(|| panic!("the {who} came up"));
+        assert!(stderr.contains("NF1604") && stderr.contains(subject), "{stderr}");
+    };
+    refused(Published::but(&[("\"$JS.>\", \"$KV", "\"$KV")]), "gateway");
+    refused(
+        Published::but(&[("subscribe: [\"neofn.worker.w1.*\", ", "subscribe: [")]),
+        "worker",
+    );
+
+    // while it runs: the sender of a message, and whoever waits for a run, are told what is missing
+    let published = Published::but(&[(
+        "[\"neofn.>\", \"jobs.>\"",
+        "[\"neofn.beat.>\", \"neofn.who\", \"neofn.worker.*.prepare\"",
+    )]);
+    let gateway = published.gateway().unwrap();
+    let worker = published.worker("w1").unwrap();
+    wait_for_workers(&gateway, 1);
+    deploy(
+        &gateway,
+        "demo",
+        "hello",
+        HELLO,
+        json!({"public": true, "allow": {"kv": true}}),
+    );
+    let begun = std::time::Instant::now();
+    let answer = gateway.http().invoke("demo", "hello", &json!({"name": "Neo"}));
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (503, &json!("NF1604")),
+        "{answer:?}"
+    );
+    assert!(answer.body.contains("neofn.worker.w1.run"), "{answer:?}");
+    let mut client = published.client();
+    let sent = client.request("function.js.demo.hello", "{}", json!({"Neofn-Mode": "async"}));
+    assert_eq!(
+        (&sent["body"]["status"], &sent["body"]["code"]),
+        (&json!(503), &json!("NF1604")),
+        "{sent}"
+    );
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    assert!(
+        gateway
+            .stderr()
+            .contains("NATS refuses something that this role needs"),
+        "{}",
+        gateway.stderr()
+    );
+    let explained = Command::new(binary())
+        .args(["explain", "NF1604"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&explained.stdout).contains("permissions of each role"));
+    drop(worker);
+
+    // a worker that may not ask its gateway: what a function asked for fails, and says why
+    let published = Published::but(&[("\"neofn.host.*.*\", ", "")]);
+    let gateway = published.gateway().unwrap();
+    let _worker = published.worker("w1").unwrap();
+    wait_for_workers(&gateway, 1);
+    deploy(
+        &gateway,
+        "demo",
+        "hello",
+        HELLO,
+        json!({"public": true, "allow": {"kv": true}}),
+    );
+    let begun = std::time::Instant::now();
+    let answer = gateway.http().invoke("demo", "hello", &json!({"name": "Neo"}));
+    assert!(
+        answer.status >= 500 && answer.body.contains("neofn.host."),
+        "{answer:?}"
+    );
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_worker_under_another_name_is_refused() {
+    let published = Published::but(&[]);
+    let _gateway = published.gateway().unwrap();
+    let stderr = published
+        .worker("w2")
+        .err()
+        .expect("the name of another worker's permissions");
+    assert!(
+        stderr.contains("NF1604") && stderr.contains("neofn.worker.w2"),
+        "{stderr}"
+    );
+}
