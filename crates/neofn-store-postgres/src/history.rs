@@ -43,7 +43,7 @@ pub(crate) async fn replayable(
     id: InvocationId,
 ) -> Result<Option<Replayable>, Fault> {
     let row = sqlx::query(invocations!(
-        ", i.event, i.recording",
+        ", i.event, i.recording, i.caller",
         "WHERE i.id = $1 AND i.status >= 2 AND i.recording IS NOT NULL"
     ))
     .bind(id.as_bytes().as_slice())
@@ -51,7 +51,10 @@ pub(crate) async fn replayable(
     .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Replayable {
-        record: record(&row)?,
+        record: InvocationRecord {
+            caller: caller(&row, 18)?,
+            ..record(&row)?
+        },
         event: row.try_get::<Vec<u8>, _>(16)?.into(),
         recording: unpack_recording(row.try_get(17)?)?,
     }))

@@ -56,7 +56,7 @@ pub(crate) fn by_id(conn: &Connection, id: InvocationId) -> Result<Option<Invoca
 pub(crate) fn replayable(conn: &Connection, id: InvocationId) -> Result<Option<Replayable>, Fault> {
     let mut statement = conn.prepare_cached(concat!(
         columns!(),
-        ", i.event, i.recording",
+        ", i.event, i.recording, i.caller",
         from_invocation!(),
         " WHERE i.id = ?1 AND i.status >= 2 AND i.recording IS NOT NULL"
     ))?;
@@ -65,7 +65,10 @@ pub(crate) fn replayable(conn: &Connection, id: InvocationId) -> Result<Option<R
         return Ok(None);
     };
     Ok(Some(Replayable {
-        record: record(row)?,
+        record: InvocationRecord {
+            caller: caller(row, 17)?,
+            ..record(row)?
+        },
         event: row.get::<_, Vec<u8>>(15)?.into(),
         recording: unpack_recording(&row.get::<_, Vec<u8>>(16)?)?,
     }))
