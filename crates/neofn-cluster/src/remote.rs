@@ -173,21 +173,32 @@ impl RemoteRuntime {
     }
 }
 
-/// A run on a worker: counted there, and cancelled there when nobody waits for it any more.
-struct OnWorker {
+/// A worker that was chosen: it counts as busier until this is dropped.
+struct Chosen {
     inner: Arc<Inner>,
-    worker: String,
+    id: String,
     gone: CancellationToken,
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.inner.members.lock().ended(&self.id, &self.gone);
+        self.inner.room.notify_one();
+    }
+}
+
+/// A run on a worker: cancelled there when nobody waits for it any more.
+struct OnWorker {
+    worker: Chosen,
     call: CallId,
     ended: bool,
 }
 
 impl Drop for OnWorker {
     fn drop(&mut self) {
-        self.inner.members.lock().ended(&self.worker, &self.gone);
-        self.inner.room.notify_one();
-        self.inner.open.close(&self.call);
-        self.inner.running.fetch_sub(1, Ordering::AcqRel);
+        let inner = &self.worker.inner;
+        inner.open.close(&self.call);
+        inner.running.fetch_sub(1, Ordering::AcqRel);
         if self.ended {
             return;
         }
@@ -201,8 +212,8 @@ impl Drop for OnWorker {
 impl OnWorker {
     /// Tells the worker that nobody wants the run to go on.
     fn cancel(&self) -> impl Future<Output = ()> + Send + 'static {
-        let rpc = self.inner.options.rpc.clone();
-        let subject = wire::worker(&self.worker, "cancel");
+        let rpc = self.worker.inner.options.rpc.clone();
+        let subject = wire::worker(&self.worker.id, "cancel");
         let call = Bytes::copy_from_slice(&self.call);
         async move {
             if let Err(error) = rpc.publish(&subject, Message::new(call)).await {
@@ -304,14 +315,16 @@ impl Inner {
         engine: &Digest,
         without: &[String],
         within: Duration,
-    ) -> Option<(String, CancellationToken)> {
+    ) -> Option<Chosen> {
         let found = async {
             loop {
                 let room = self.room.notified();
                 tokio::pin!(room);
                 room.as_mut().enable();
-                if let Some(found) = self.members.lock().choose(function, engine, without) {
-                    return found;
+                let chosen = self.members.lock().choose(function, engine, without);
+                if let Some((id, gone)) = chosen {
+                    let inner = self.clone();
+                    return Chosen { inner, id, gone };
                 }
                 room.await;
             }
@@ -386,7 +399,7 @@ impl Inner {
             let found = self
                 .worker(&function, &run.engine, &without, left.min(patience))
                 .await;
-            let Some((worker, gone)) = found else {
+            let Some(worker) = found else {
                 if !without.is_empty() && past() < WAIT_MAX.min(job.time) {
                     without.clear();
                     continue;
@@ -400,10 +413,9 @@ impl Inner {
             run.time_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             self.open.open(run.call, job.host.clone(), job.limits);
             self.running.fetch_add(1, Ordering::AcqRel);
+            let gone = worker.gone.clone();
             let mut there = OnWorker {
-                inner: self.clone(),
                 worker,
-                gone: gone.clone(),
                 call: run.call,
                 ended: false,
             };
@@ -417,7 +429,7 @@ impl Inner {
                 );
                 return Err(failure(Code::BusMessageTooLarge, text));
             }
-            let subject = wire::worker(&there.worker, "run");
+            let subject = wire::worker(&there.worker.id, "run");
             let request =
                 self.options
                     .rpc
@@ -439,7 +451,7 @@ impl Inner {
             };
             match self.read(answer, &mut there)? {
                 Some(completed) => return Ok(completed),
-                None => without.push(there.worker.clone()),
+                None => without.push(there.worker.id.clone()),
             }
         }
     }
@@ -467,12 +479,12 @@ impl Inner {
             }
             Ok(Ran::Busy(Busy::Draining | Busy::Full)) => Ok(None),
             Err(BusError::NoResponders(_)) => {
-                self.lose(&there.worker, "nobody listens");
+                self.lose(&there.worker.id, "nobody listens");
                 Ok(None)
             }
             Err(error @ BusError::Denied(_)) => Err(failure(Code::BusDenied, error.to_string())),
             Err(error) => {
-                tracing::warn!(%error, worker = there.worker, "a run is lost");
+                tracing::warn!(%error, worker = there.worker.id, "a run is lost");
                 Err(lost())
             }
         }
@@ -497,11 +509,10 @@ impl Inner {
         let message = wire::write(&make).map_err(unavailable)?;
         let mut without = Vec::new();
         for _ in 0..TRIES {
-            let Some((worker, gone)) = self.worker(&code.to_string(), &engine, &without, WAIT_MAX).await
-            else {
+            let Some(worker) = self.worker(&code.to_string(), &engine, &without, WAIT_MAX).await else {
                 break;
             };
-            let subject = wire::worker(&worker, "prepare");
+            let subject = wire::worker(&worker.id, "prepare");
             let asked = self.options.rpc.request(
                 &subject,
                 Message::new(message.clone()),
@@ -509,9 +520,8 @@ impl Inner {
             );
             let answer = tokio::select! {
                 answer = asked => answer,
-                () = gone.cancelled() => Err(BusError::NoResponders(worker.clone())),
+                () = worker.gone.cancelled() => Err(BusError::NoResponders(worker.id.clone())),
             };
-            self.members.lock().ended(&worker, &gone);
             match answer.and_then(|m| wire::read::<Made>(&m.payload)) {
                 Ok(Made::Artifact { digest, engine, logs }) => {
                     let found = self.options.artifacts.get(digest).await.map_err(unavailable)?;
@@ -533,7 +543,7 @@ impl Inner {
                 Ok(Made::Refused(failure)) => return Err(PrepareError::Refused(failure)),
                 // preparing has no effects: another worker may try
                 Ok(Made::Busy(_) | Made::Unavailable(_)) | Err(BusError::NoResponders(_)) => {
-                    without.push(worker)
+                    without.push(worker.id.clone());
                 }
                 Err(error) => return Err(unavailable(error)),
             }

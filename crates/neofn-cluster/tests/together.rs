@@ -66,6 +66,10 @@ impl Runtime for Echo {
     }
     async fn prepare(&self, request: Prepare) -> Result<(Artifact, Vec<String>), PrepareError> {
         let bytes = request.code;
+        if &bytes[..] == b"wait" {
+            self.began.notify_one();
+            std::future::pending::<()>().await;
+        }
         let artifact = Artifact {
             digest: Digest::of(&bytes),
             engine: engine(),
@@ -386,6 +390,31 @@ async fn a_caller_who_leaves_ends_the_run() {
         .await
         .unwrap();
     assert!(worker.drain(SOON).await, "nothing is left running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_nobody_waits_for_keeps_no_worker_busy() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (_worker, echo) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let ours = || remote.nodes().iter().map(|m| m.ours).sum::<u32>();
+    let preparing = remote.clone();
+    let task = tokio::spawn(async move {
+        let request = Prepare {
+            kind: RuntimeKind::Js,
+            code: Bytes::from_static(b"wait"),
+            memory_bytes: 1,
+            time: SOON,
+            fuel: 1,
+        };
+        preparing.prepare(request).await
+    });
+    echo.began.notified().await;
+    assert_eq!(ours(), 1);
+    task.abort();
+    assert!(task.await.is_err());
+    assert_eq!(ours(), 0);
 }
 
 #[tokio::test(start_paused = true)]
