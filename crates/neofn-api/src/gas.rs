@@ -353,7 +353,7 @@ impl Api {
             Err(BankError::NoTreasury) => None,
             Err(error) => return Err(failed(error)),
         };
-        let agrees = chain.is_none_or(|seen| !seen.comparable() || seen.chain == seen.ledger);
+        let agrees = chain.is_none_or(|seen| !seen.comparable() || seen.sound());
         Ok(ReconcileView {
             sound: totals.sound() && agrees,
             sum: Datoshi(totals.balance).to_string(),

@@ -200,6 +200,10 @@ pub enum PaymentError {
 pub trait Treasury: Send + Sync + 'static {
     /// Which network.
     fn network(&self) -> u32;
+    /// Whether payments are signed at all at this time; else why not. A signer that nothing holds back always is.
+    fn ready(&self) -> Result<(), PaymentError> {
+        Ok(())
+    }
     /// The account that pays and is paid; none while there is none.
     async fn account(&self) -> Result<Option<ScriptHash>, PaymentError>;
     /// The GAS that accounts have, and the height of which that is true.

@@ -132,9 +132,7 @@ impl Bank {
         asked: impl Into<Asked<'_>>,
     ) -> Result<Withdrawal, BankError> {
         let Asked { name, by } = asked.into();
-        if self.0.options.treasury.is_none() {
-            return Err(BankError::NoTreasury);
-        }
+        let treasury = self.0.options.treasury.as_ref().ok_or(BankError::NoTreasury)?;
         if amount <= Datoshi::ZERO {
             return Err(BankError::Request(
                 "a withdrawal is of more than nothing".to_owned(),
@@ -153,6 +151,10 @@ impl Bank {
         let all = amount.checked_add(fees).ok_or(crate::ledger::Refused::Overflow)?;
         let id = withdrawal_id(project, name);
         let at = self.0.options.clock.now();
+        // before anything is set aside: what cannot be signed would only keep the money from its owner
+        if self.store().hold(id).await?.is_none() {
+            treasury.ready()?;
+        }
         // the ledger lets nothing but the project's own money out
         let hold = Hold {
             id,

@@ -186,6 +186,7 @@ macro_rules! suite {
             fees_that_were_given_back_are_set_aside_anew,
             what_a_transaction_gives_away_is_its_projects,
             tokens_stay_unless_they_are_named,
+            what_left_by_no_payment_is_seen_and_written_off,
         ]);
         $crate::suite!(@each $harness, audit: [
             what_is_appended_is_proved_and_anchored,
