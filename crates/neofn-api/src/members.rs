@@ -334,13 +334,9 @@ impl Api {
         }));
         self.allowed(&would_be, project)
     }
+    /// See [`crate::policy::powers`].
     fn allowed(&self, who: &Principal, project: &ProjectName) -> Powers {
-        let allows = |p: &Power| {
-            self.inner
-                .policies
-                .allows(who, p.as_str(), Resource::Project(project))
-        };
-        Power::ALL.iter().copied().filter(allows).collect()
+        crate::policy::powers(&self.inner.policies, who, project)
     }
 
     fn may_give(&self, who: &Principal, project: &ProjectName, powers: Powers) -> Result<(), Error> {

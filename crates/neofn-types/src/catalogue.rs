@@ -276,7 +276,7 @@ catalogue! {
         "See the Allow header.";
     ProjectNotFound = "NF0316", 404, Never, "project not found",
         "There is no such project, or these credentials may not see it.",
-        "A first deployment creates a project.";
+        "People make projects with `neofn projects create NAME`; an operator's first deployment makes its project.";
     BadParameter = "NF0317", 400, Never, "invalid parameter",
         "A query parameter or a header could not be understood.",
         "The message names it and what is allowed.";

@@ -114,7 +114,17 @@ impl Policies {
     }
     /// With the `.cedar` files of a directory.
     pub fn load(actions: &[ActionDecl], dir: &Path) -> Result<Self, PolicyError> {
-        Self::with(actions, &load::read(dir)?)
+        let files = load::read(dir)?;
+        let policies = Self::with(actions, &files)?;
+        for file in &files {
+            let own = format!("{}#", file.name);
+            let count = policies.set.policies().filter(|p| p.id().to_string().starts_with(&own));
+            tracing::info!(file = file.name, policies = count.count(), "policies in force");
+        }
+        if files.is_empty() {
+            tracing::warn!(dir = %dir.display(), "no `.cedar` file is there: the built-in policies alone are in force");
+        }
+        Ok(policies)
     }
     /// With these files.
     pub fn with(actions: &[ActionDecl], files: &[PolicyFile]) -> Result<Self, PolicyError> {

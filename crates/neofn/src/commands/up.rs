@@ -38,6 +38,7 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
         filter.map_or("info", String::as_str),
     )?;
     let options = options(args, file)?;
+    neofn_node::keep_memory_private()?;
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
     runtime.shutdown_timeout(ABANDON);
