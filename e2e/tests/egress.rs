@@ -202,7 +202,11 @@ fn an_estimate_sends_nothing() {
     let urls = json!({"urls": [format!("http://127.0.0.1:{}/", outer.port)]});
     let path = "/api/v1/functions/demo/try/estimate";
     let _ = node.http().post(path, &urls).expect(200);
-    assert_eq!(outer.connections(), 0, "nobody pays for an estimate, so it reaches nobody");
+    assert_eq!(
+        outer.connections(),
+        0,
+        "nobody pays for an estimate, so it reaches nobody"
+    );
     let called = node.http().invoke("demo", "try", &urls).expect(200).json();
     assert_eq!(called["result"][0][2], "here");
     assert_eq!(outer.connections(), 1);
@@ -213,7 +217,10 @@ fn an_estimate_sends_nothing() {
 fn a_node_leaves_no_core() {
     let node = NodeProcess::start();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).unwrap();
-    let core = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
+    let core = limits
+        .lines()
+        .find(|l| l.starts_with("Max core file size"))
+        .unwrap();
     let figures: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
     assert_eq!(figures, ["0", "0"], "{core}");
 }

@@ -142,7 +142,10 @@ mod tests {
             (1 << 20, "1048576 bytes (1 MiB)"),
             (1_500, "1500 bytes"),
         ] {
-            assert_eq!(too_large(bytes).message, format!("the body is larger than {told}"));
+            assert_eq!(
+                too_large(bytes).message,
+                format!("the body is larger than {told}")
+            );
         }
     }
     use proptest::prelude::*;

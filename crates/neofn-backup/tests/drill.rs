@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use neofn_backup::{
-    BackupError, Heads, Identity, Known, MARK_FILE, RestoreMark, Rollback, SeenHeads, Source, create, restore,
-    verify,
+    BackupError, Heads, Identity, Known, MARK_FILE, RestoreMark, Rollback, SeenHeads, Source, create,
+    restore, verify,
 };
 use neofn_types::UnixMillis;
 use std::path::{Path, PathBuf};

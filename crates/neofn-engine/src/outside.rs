@@ -302,8 +302,7 @@ impl Outside {
             // what another host gets is an effect that nobody can discard, and nobody pays for this run
             return Err((
                 Code::Denied,
-                "fetch: an estimate sends nothing to other hosts; invoke the function instead"
-                    .to_owned(),
+                "fetch: an estimate sends nothing to other hosts; invoke the function instead".to_owned(),
             ));
         }
         let broker = self.broker.as_deref().ok_or_else(|| {

@@ -36,7 +36,10 @@ mod tests {
         assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);
         // what it starts is itself again: it may look at its own files of /proc
         let child = std::process::Command::new("/bin/sh")
-            .args(["-c", "ulimit -c; cat /proc/self/limits > /dev/null && ls /proc/self/fd > /dev/null"])
+            .args([
+                "-c",
+                "ulimit -c; cat /proc/self/limits > /dev/null && ls /proc/self/fd > /dev/null",
+            ])
             .output()
             .unwrap();
         assert!(child.status.success());

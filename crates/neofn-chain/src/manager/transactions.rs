@@ -330,7 +330,9 @@ impl Shared {
             let fact = match step {
                 Step::Done | Step::Wait => return Ok(record),
                 // while nothing is signed at all, what was never signed stays as it is: it is no failure of its own
-                Step::Sign | Step::Renew | Step::GiveUp if record.raw.is_none() && self.signer.ready().is_err() => {
+                Step::Sign | Step::Renew | Step::GiveUp
+                    if record.raw.is_none() && self.signer.ready().is_err() =>
+                {
                     return Ok(record);
                 }
                 Step::Sign => Fact::Signed(self.sign(&record).await?),

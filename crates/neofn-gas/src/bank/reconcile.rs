@@ -205,8 +205,14 @@ mod tests {
         // a theft while a smaller payment is on its way
         assert_eq!(seen(-50, 2, 9).stray(), Datoshi(-41));
         assert!(!seen(-50, 2, 9).sound());
-        let behind = Reconciled { next: 9, ..seen(0, 0, 0) };
-        let differs = Reconciled { chain: Datoshi(49), ..seen(0, 0, 0) };
+        let behind = Reconciled {
+            next: 9,
+            ..seen(0, 0, 0)
+        };
+        let differs = Reconciled {
+            chain: Datoshi(49),
+            ..seen(0, 0, 0)
+        };
         assert!(!behind.sound() && !differs.sound());
         assert_eq!(differs.missing(), Datoshi(-1));
     }

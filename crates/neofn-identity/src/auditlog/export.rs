@@ -349,7 +349,12 @@ mod tests {
         assert_eq!(whole.is_of(&note(7, 3, whole.root)), Ok(()));
         // the backup may be newer than the export
         assert_eq!(whole.is_of(&note(7, 9, [1; 32])), Ok(()));
-        for other in [note(8, 3, whole.root), note(7, 3, [1; 32]), note(7, 2, whole.root), String::new()] {
+        for other in [
+            note(8, 3, whole.root),
+            note(7, 3, [1; 32]),
+            note(7, 2, whole.root),
+            String::new(),
+        ] {
             assert!(whole.is_of(&other).is_err(), "{other}");
         }
     }

@@ -98,7 +98,9 @@ pub(super) fn read(dir: &Path) -> Result<Vec<PolicyFile>, PolicyError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| wrong(dir, e))?.path();
-        let Some(extension) = path.extension() else { continue };
+        let Some(extension) = path.extension() else {
+            continue;
+        };
         if extension == "cedar" {
             paths.push(path);
         } else if extension.eq_ignore_ascii_case("cedar") {

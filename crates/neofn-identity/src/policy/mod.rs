@@ -118,7 +118,10 @@ impl Policies {
         let policies = Self::with(actions, &files)?;
         for file in &files {
             let own = format!("{}#", file.name);
-            let count = policies.set.policies().filter(|p| p.id().to_string().starts_with(&own));
+            let count = policies
+                .set
+                .policies()
+                .filter(|p| p.id().to_string().starts_with(&own));
             tracing::info!(file = file.name, policies = count.count(), "policies in force");
         }
         if files.is_empty() {

@@ -78,7 +78,9 @@ impl Found {
         let mut all = Vec::new();
         let mut next = Unescaped::of(bytes);
         while let Some(text) = next {
-            next = (all.len() + 1 < escaped::DEPTH_MAX).then(|| text.deeper()).flatten();
+            next = (all.len() + 1 < escaped::DEPTH_MAX)
+                .then(|| text.deeper())
+                .flatten();
             all.push(text);
         }
         all
@@ -178,7 +180,13 @@ impl Scrubber {
         let part = found.part_at_end(bytes).or_else(|| {
             let read = found.read.as_ref()?;
             // the last escape may itself be cut
-            let whole = bytes.len() - bytes.iter().rev().take(2).position(|b| *b == b'%').map_or(0, |n| n + 1);
+            let whole = bytes.len()
+                - bytes
+                    .iter()
+                    .rev()
+                    .take(2)
+                    .position(|b| *b == b'%')
+                    .map_or(0, |n| n + 1);
             found.unescaped(bytes.get(..whole)?).iter().find_map(|text| {
                 let (at, name) = read.part_at_end(&text.bytes)?;
                 Some((text.place(at..at).start, name))

@@ -394,14 +394,21 @@ pub async fn what_left_by_no_payment_is_seen_and_written_off<H: Harness>() {
         assert!(bank.reconcile().await.unwrap().settled());
 
         // asked for before the signer was locked, and not signed
-        bank.withdraw(&shop(), Datoshi(100), THEIRS, "before").await.unwrap();
+        bank.withdraw(&shop(), Datoshi(100), THEIRS, "before")
+            .await
+            .unwrap();
         assert_eq!(scene.project().await, (1_000, 890));
         scene.treasury.locked.store(true, Ordering::SeqCst);
         let refused = bank.withdraw(&shop(), Datoshi(100), THEIRS, "after").await;
-        assert!(matches!(refused, Err(BankError::Payment(PaymentError::Later(_)))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(BankError::Payment(PaymentError::Later(_)))),
+            "{refused:?}"
+        );
         assert_eq!(scene.project().await, (1_000, 890), "nothing was set aside");
         // asked again, the one that there is
-        bank.withdraw(&shop(), Datoshi(100), THEIRS, "before").await.unwrap();
+        bank.withdraw(&shop(), Datoshi(100), THEIRS, "before")
+            .await
+            .unwrap();
         let report = bank.activate().await.unwrap();
         assert_eq!((report.open, report.ended, report.failed), (1, 0, 0));
 
@@ -416,7 +423,10 @@ pub async fn what_left_by_no_payment_is_seen_and_written_off<H: Harness>() {
         bank.cover(&needs(1, 60, 0)).await.unwrap();
         scene.ends([1; 16], PaymentState::Waiting { tx: Some(TX) }, 0);
         let seen = bank.reconcile().await.unwrap();
-        assert_eq!((seen.signed, seen.held, seen.stray()), (1, Datoshi(60), Datoshi(0)));
+        assert_eq!(
+            (seen.signed, seen.held, seen.stray()),
+            (1, Datoshi(60), Datoshi(0))
+        );
         assert!(bank.write_off("w").await.is_err());
         scene.ends([1; 16], PaymentState::Never, 0);
         bank.activate().await.unwrap();

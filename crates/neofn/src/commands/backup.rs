@@ -126,9 +126,7 @@ impl Known for KnownLog {
 /// A file that is not there is no damaged backup, and no full disk.
 fn readable(file: &Path) -> Result<(), Failure> {
     let opened = std::fs::File::open(file);
-    opened
-        .map(drop)
-        .map_err(|e| Failure::file(file, "read", &e))
+    opened.map(drop).map_err(|e| Failure::file(file, "read", &e))
 }
 
 fn restore(ui: &Ui, args: &BackupRestore) -> Result<(), Failure> {
