@@ -185,7 +185,7 @@ mod tests {
     fn what_strangers_wrote_stays_in_its_cell() {
         let rows = [vec!["a\nb  1000 GAS".to_owned(), "\u{1b}[2J\u{202e}é".to_owned()]];
         let shown = table(&["MEMO", "MORE"], &rows);
-        let expected = "MEMO             MORE\na\\nb  1000 GAS  \\u{1b}[2J\\u{202e}é";
+        let expected = "MEMO            MORE\na\\nb  1000 GAS  \\u{1b}[2J\\u{202e}é";
         assert_eq!(shown, expected);
     }
 
