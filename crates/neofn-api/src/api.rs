@@ -237,18 +237,28 @@ impl Api {
         who: &Principal,
         action: Action,
         key: &FunctionKey,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Caller, ApiError> {
         let target = |public| Target::Function {
             key,
             hidden_as: Code::FunctionNotFound,
             public,
         };
         let Err(refused) = self.authorise(who, action, target(false)) else {
-            return Ok(());
+            return Ok(Caller::Ours);
         };
         if self.engine().is_public_to_strangers(key).await? {
-            return Ok(self.authorise(who, action, target(true))?);
+            self.authorise(who, action, target(true))?;
+            return Ok(Caller::Stranger);
         }
         Err(refused.into())
     }
+}
+
+/// Whose call was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Of somebody who may.
+    Ours,
+    /// Of anybody, as the function is public.
+    Stranger,
 }

@@ -1,6 +1,6 @@
 //! Use cases about runs: invoking, queueing, looking back, following, replaying.
 
-use crate::api::Api;
+use crate::api::{Api, Caller};
 use crate::error::{ApiError, FailedRun};
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
@@ -31,6 +31,8 @@ pub struct Call {
     pub fingerprint: Option<Digest>,
     /// The caller's trace, or a new one.
     pub trace: TraceContext,
+    /// Whether it comes from a program on the same machine; those are not counted.
+    pub here: bool,
 }
 
 /// Which invocations to list.
@@ -67,14 +69,14 @@ impl Api {
         call: Call,
         given_up: CancellationToken,
     ) -> Result<Invoked, ApiError> {
-        self.authorise_call(who, Action::Invoke, &key).await?;
+        self.let_in(who, Action::Invoke, &key, &call).await?;
         let invoke = checked(who, key, call, Origin::Sync)?;
         succeeded(self.engine().invoke_until(invoke, given_up).await?)
     }
 
     /// Writes a call down for later.
     pub async fn enqueue(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Accepted, ApiError> {
-        self.authorise_call(who, Action::Invoke, &key).await?;
+        self.let_in(who, Action::Invoke, &key, &call).await?;
         let queued = self
             .engine()
             .enqueue(checked(who, key, call, Origin::Async)?)
@@ -83,6 +85,20 @@ impl Api {
             invocation_id: queued.id.to_string(),
             status: view::status(queued.status).to_owned(),
         })
+    }
+
+    async fn let_in(
+        &self,
+        who: &Principal,
+        action: Action,
+        key: &FunctionKey,
+        call: &Call,
+    ) -> Result<(), ApiError> {
+        let caller = self.authorise_call(who, action, key).await?;
+        if caller == Caller::Stranger && !call.here {
+            self.count_stranger(&key.project)?;
+        }
+        Ok(())
     }
 
     /// Whether a function's own HTTP endpoint takes a request and may be called, and whether anybody may: then its
@@ -127,7 +143,7 @@ impl Api {
         key: FunctionKey,
         call: Call,
     ) -> Result<Invoked, ApiError> {
-        self.may_call_endpoint(who, &key).await?;
+        self.let_in(who, Action::Endpoint, &key, &call).await?;
         let run = self
             .engine()
             .invoke(checked(who, key, call, Origin::Http)?)
@@ -372,14 +388,19 @@ pub(crate) fn check_key(text: &str) -> Result<(), Error> {
     Err(Error::new(Code::BadParameter, message))
 }
 
+/// The name of a call: its caller's own. What one named, another neither gets the answer of nor stands in the way of.
+fn named(who: &Principal, text: &str) -> Result<String, Error> {
+    check_key(text)?;
+    let digest = Digest::of_parts(&[b"neofn/call", who.actor().as_bytes(), text.as_bytes()]);
+    Ok(digest.to_string())
+}
+
 fn checked(who: &Principal, key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error> {
-    if let Some(text) = &call.idempotency_key {
-        check_key(text)?;
-    }
+    let idempotency = call.idempotency_key.map(|text| named(who, &text)).transpose()?;
     Ok(Invoke {
         key,
         event: json::event(call.body)?,
-        idempotency: call.idempotency_key,
+        idempotency,
         fingerprint: call.fingerprint,
         trace: call.trace,
         origin,

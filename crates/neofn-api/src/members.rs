@@ -114,7 +114,7 @@ impl Api {
         };
         match self.inner.members.create_project(create).await.map_err(failed)? {
             Created::Done => {}
-            Created::Exists | Created::Missing => return Err(Code::ProjectExists.into()),
+            Created::Exists | Created::Missing | Created::ParentGone => return Err(Code::ProjectExists.into()),
             Created::TooMany => return Err(too_many(OWNED_MAX, "projects of one account").into()),
         }
         self.inner.accounts.forget();
@@ -251,16 +251,29 @@ impl Api {
             )
             .into());
         }
-        self.may_give(who, project, powers)?;
         let now = self.inner.clock.now();
         let key = self.inner.accounts.new_key();
+        let parent = match who {
+            Principal::Key { id, .. } => {
+                let parent = self.inner.auth.record(*id).await?;
+                Some(parent.ok_or(Code::Unauthenticated)?)
+            }
+            _ => None,
+        };
+        let asked = request.expires_in.map(|s| end(now, s)).transpose()?;
+        let ends = [asked, parent.as_ref().and_then(|parent| parent.expires_at)];
         let record = KeyRecord {
             powers,
             name: request.name.clone(),
-            created_by: who.account(),
-            expires_at: request.expires_in.map(|s| end(now, s)).transpose()?,
+            // whoever made the key that makes keys made those, too
+            created_by: who
+                .account()
+                .or_else(|| parent.as_ref().and_then(|parent| parent.created_by)),
+            expires_at: ends.into_iter().flatten().min(),
+            parent: parent.map(|parent| parent.id),
             ..KeyRecord::new(&key, Scope::Project(project.clone()), now)
         };
+        self.may_give(who, project, powers)?;
         let audit = self
             .act(who, project, "key.create", &record.id.to_string())
             .detail(format!("scopes: {powers}"));
@@ -273,6 +286,7 @@ impl Api {
             Created::Done => {}
             Created::Missing => return Err(Code::ProjectNotFound.into()),
             Created::TooMany => return Err(too_many(KEYS_MAX, "valid keys of a project").into()),
+            Created::ParentGone => return Err(Code::Unauthenticated.into()),
             Created::Exists => return Err(Error::internal("a key of this id exists").into()),
         }
         self.inner.auth.forget();
@@ -388,6 +402,7 @@ fn key_view(key: &KeyRecord) -> KeyView {
         scopes: key.powers.iter().map(|p| p.to_string()).collect(),
         created_at: key.created_at.to_iso8601(),
         created_by: key.created_by.map(|a| a.to_address()),
+        parent: key.parent.map(|id| id.to_string()),
         expires_at: key.expires_at.map(UnixMillis::to_iso8601),
         revoked_at: key.revoked_at.map(UnixMillis::to_iso8601),
     }

@@ -258,6 +258,7 @@ mod tests {
             scope,
             powers,
             name: String::new(),
+            maker: None,
         }
     }
     fn person(project: &str, role: Role) -> Principal {

@@ -24,6 +24,12 @@ pub trait IdentityStore: Send + Sync + 'static {
     async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError>;
     /// All keys, oldest first.
     async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError>;
+    /// What an account is in a project now, and for which of its functions.
+    async fn roles(
+        &self,
+        account: ScriptHash,
+        project: ProjectName,
+    ) -> Result<Vec<Membership>, IdentityStoreError>;
 }
 
 /// What became of a new challenge.
@@ -155,6 +161,8 @@ pub enum Created {
     Missing,
     /// There are as many as there may be.
     TooMany,
+    /// The key that it was made with is not valid any more.
+    ParentGone,
 }
 
 /// A project as it is listed.
@@ -296,7 +304,7 @@ pub trait MemberStore: Send + Sync + 'static {
     async fn remove_member(&self, remove: RemoveMember) -> Result<Changed, IdentityStoreError>;
     /// Who is in a project.
     async fn members(&self, project: ProjectName) -> Result<Vec<MemberRecord>, IdentityStoreError>;
-    /// Adds a key of a project, unless it has `keys_max` valid ones.
+    /// Adds a key of a project, unless it has `keys_max` valid ones, or the key that it was made with is no valid one.
     async fn create_key(
         &self,
         key: KeyRecord,
@@ -305,7 +313,7 @@ pub trait MemberStore: Send + Sync + 'static {
     ) -> Result<Created, IdentityStoreError>;
     /// A project's keys, oldest first; revoked ones too.
     async fn project_keys(&self, project: ProjectName) -> Result<Vec<KeyRecord>, IdentityStoreError>;
-    /// Revokes a key of this project; whether there was a valid one.
+    /// Revokes a key of this project and all that were made with it; whether there was a valid one.
     async fn revoke_key(
         &self,
         project: ProjectName,

@@ -70,7 +70,7 @@ impl SignInSettings {
             session_ttl: day * 30,
             key_period: day * 30,
             key_early: day,
-            domainless: Domainless::Accept,
+            domainless: Domainless::Refuse,
             operators: BTreeSet::new(),
         }
     }
@@ -369,7 +369,7 @@ impl Identity {
             Arc::new(SignedIn {
                 account: session.account,
                 session: id,
-                operator: self.settings().operators.contains(&session.account),
+                operator: self.is_operator(session.account),
                 memberships,
             })
         });
@@ -379,6 +379,12 @@ impl Identity {
         }
         cache.insert(id, (asked, who.clone()));
         Ok(who)
+    }
+
+    /// Whether an account is among the node's operators.
+    #[must_use]
+    pub fn is_operator(&self, account: ScriptHash) -> bool {
+        self.settings().operators.contains(&account)
     }
 
     /// Looks every session up anew: somebody's roles have changed.

@@ -154,6 +154,7 @@ pub const TABLES: &[Table] = &[
             ("powers", Text),
             ("name", FreeText),
             ("created_by", Bytes),
+            ("parent", Bytes),
         ],
     },
     Table {

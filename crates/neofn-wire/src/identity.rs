@@ -247,9 +247,12 @@ pub struct KeyView {
     pub scopes: Vec<String>,
     /// When it was made.
     pub created_at: String,
-    /// Who made it.
+    /// Who made it, or the key that it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+    /// The key that it was made with; it is revoked with that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,

@@ -194,6 +194,10 @@ impl Drop for World {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(Policies::built_in(Action::DECLARED).unwrap(), RateLimits::default()).await
+    }
+
+    pub async fn with(policies: Policies, rates: RateLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
         let entropy = Arc::new(Counting(AtomicU64::new(1)));
@@ -256,8 +260,8 @@ impl World {
             identity: store.clone(),
             accounts,
             members: store.clone(),
-            policies: Policies::built_in(Action::DECLARED).unwrap(),
-            rates: RateLimits::default(),
+            policies,
+            rates,
             proxies: Proxies::default(),
             vault: None,
             clock: clock.clone(),

@@ -147,9 +147,16 @@ impl Policies {
     pub fn schema(&self) -> &str {
         &self.schema_text
     }
-    /// Whether the caller may do this. What cannot be asked at all is denied.
+    /// Whether the caller may do this. What cannot be asked at all is denied. A key may what whoever made it may too, now: what
+    /// is taken from a person is taken from their keys.
     #[must_use]
     pub fn allows(&self, who: &Principal, action: &'static str, on: Resource<'_>) -> bool {
+        self.allows_alone(who, action, on)
+            && who
+                .maker()
+                .is_none_or(|maker| self.allows_alone(&maker, action, on))
+    }
+    fn allows_alone(&self, who: &Principal, action: &'static str, on: Resource<'_>) -> bool {
         let question = Question::new(who, action, on);
         if let Some(known) = self.memo.read().get(&question) {
             return *known;

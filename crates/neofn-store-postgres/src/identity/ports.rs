@@ -30,6 +30,13 @@ impl IdentityStore for PostgresStore {
     async fn keys(&self) -> Answer<Vec<KeyRecord>> {
         Ok(read!(self.pool, |conn| keys::keys(conn))?)
     }
+    async fn roles(&self, account: ScriptHash, project: ProjectName) -> Answer<Vec<Membership>> {
+        Ok(read!(self.pool, |conn| sessions::roles(
+            conn,
+            account,
+            Some(&project)
+        ))?)
+    }
 }
 
 #[async_trait]

@@ -26,6 +26,16 @@ impl IdentityStore for Store {
     async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
         Ok(self.readers.read(keys::keys).await?)
     }
+    async fn roles(
+        &self,
+        account: ScriptHash,
+        project: ProjectName,
+    ) -> Result<Vec<Membership>, IdentityStoreError> {
+        Ok(self
+            .readers
+            .read(move |conn| sessions::roles(conn, account, Some(&project)))
+            .await?)
+    }
 }
 
 #[async_trait]

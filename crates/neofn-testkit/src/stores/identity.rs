@@ -9,7 +9,7 @@ use neofn_identity::port::{
     RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
-use neofn_identity::{ApiKey, KeyRecord, Membership, Powers, Role, Scope, SessionId};
+use neofn_identity::{ApiKey, KeyId, KeyRecord, Membership, Powers, Role, Scope, SessionId};
 use neofn_registry::port::{RegistryStore, RegistryStoreError};
 use neofn_types::{FunctionName, ProjectName, ScriptHash, UnixMillis};
 use std::sync::Arc;
@@ -612,6 +612,59 @@ pub async fn who_leaves_takes_their_keys_along<H: Harness>() {
         .map(|k| k.id.0[0])
         .collect();
     assert_eq!(valid, [1, 4]);
+    harness.stop(store).await;
+}
+
+pub async fn keys_of_keys_end_with_them<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    create(&store, "shop", Some(1)).await;
+    let make = async |n: u8, parent: Option<u8>| {
+        let key = KeyRecord {
+            parent: parent.map(|n| KeyId([n; 8])),
+            expires_at: None,
+            ..project_key(n, "shop", 1)
+        };
+        let made = store.create_key(key.clone(), 10, act(6, "key.create")).await;
+        (made.unwrap(), key)
+    };
+    for (n, parent) in [(1, None), (2, Some(1)), (3, Some(2)), (4, None), (5, Some(4))] {
+        let (made, key) = make(n, parent).await;
+        assert_eq!(made, Created::Done);
+        assert_eq!(store.key(key.id).await.unwrap(), Some(key));
+    }
+    assert_eq!(
+        make(6, Some(9)).await.0,
+        Created::ParentGone,
+        "there never was one"
+    );
+    let audit = act(8, "key.revoke");
+    let revoked = store.revoke_key(project("shop"), KeyId([1; 8]), UnixMillis(8), audit);
+    assert!(revoked.await.unwrap());
+    let valid: Vec<u8> = store
+        .project_keys(project("shop"))
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|k| k.valid_at(UnixMillis(8)))
+        .map(|k| k.id.0[0])
+        .collect();
+    assert_eq!(valid, [4, 5], "of another one");
+    let late = KeyRecord {
+        parent: Some(KeyId([2; 8])),
+        created_at: UnixMillis(9),
+        ..project_key(7, "shop", 1)
+    };
+    let late = store.create_key(late, 10, act(9, "key.create")).await.unwrap();
+    assert_eq!(late, Created::ParentGone, "a key that is revoked makes none");
+    // what an account is, as keys that it made are asked for it
+    let roles = async |who, name| -> Vec<Role> {
+        let roles = store.roles(account(who), project(name)).await.unwrap();
+        roles.into_iter().map(|m| m.role).collect()
+    };
+    assert_eq!(roles(1, "shop").await, [Role::Owner]);
+    assert_eq!(roles(1, "bank").await, []);
+    assert_eq!(roles(2, "shop").await, []);
     harness.stop(store).await;
 }
 
