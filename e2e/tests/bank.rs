@@ -409,6 +409,29 @@ fn a_functions_transactions_are_paid_by_whom_was_agreed() {
 
     // sponsored: the operator's, and the project sees its charges alone
     let cli = Cli::new(dir.path(), &node);
+    // for what does not exist nothing is agreed: whoever makes it later would have it
+    for (method, path, body, code) in [
+        (
+            "PUT",
+            "/api/v1/gas/ghost/refill",
+            r#"{"below":"1","to":"5"}"#,
+            "NF0316",
+        ),
+        (
+            "PUT",
+            "/api/v1/gas/shop/limits",
+            r#"{"function":"nope","period":"day","limit":"1"}"#,
+            "NF0301",
+        ),
+    ] {
+        let answer = node.http().send(
+            method,
+            path,
+            body.as_bytes(),
+            &[("content-type", "application/json")],
+        );
+        assert_eq!(answer.expect(404).code(), code, "{path}");
+    }
     let _ = cli
         .run(&["gas", "refill", "--sponsor", "true", "--project", "shop"])
         .expect(0);

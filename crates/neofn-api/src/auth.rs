@@ -29,6 +29,19 @@ struct Known {
     maker: Option<Arc<SignedIn>>,
 }
 
+impl Known {
+    fn principal(self) -> Principal {
+        let Self { key, maker } = self;
+        Principal::Key {
+            id: key.id,
+            scope: key.scope,
+            powers: key.powers,
+            name: key.name,
+            maker,
+        }
+    }
+}
+
 impl Authenticator {
     /// Over a store.
     #[must_use]
@@ -50,25 +63,35 @@ impl Authenticator {
         let Ok(key) = token.parse::<ApiKey>() else {
             return self.accounts.principal(token).await;
         };
-        let record = match self.cached(key.id) {
-            Some(record) => record,
-            None => self.look_up(key.id).await?,
+        let known = self.known(key.id).await?;
+        Ok(known
+            .filter(|known| key.matches(&known.key.hash))
+            .map_or(Principal::Anonymous, Known::principal))
+    }
+
+    /// Who somebody is by now who was let in earlier: their roles may have changed, and their key or session ended.
+    pub(crate) async fn again(&self, who: &Principal) -> Result<Principal, Error> {
+        Ok(match who {
+            Principal::Anonymous => Principal::Anonymous,
+            Principal::Key { id, .. } => {
+                let known = self.known(*id).await?;
+                known.map_or(Principal::Anonymous, Known::principal)
+            }
+            Principal::Account(person) => {
+                let person = self.accounts.person(person.session).await?;
+                person.map_or(Principal::Anonymous, Principal::Account)
+            }
+        })
+    }
+
+    /// A key that is valid now.
+    async fn known(&self, id: KeyId) -> Result<Option<Known>, Error> {
+        let known = match self.cached(id) {
+            Some(known) => known,
+            None => self.look_up(id).await?,
         };
         let now = self.clock.now();
-        Ok(match record {
-            Some(Known { key: record, maker })
-                if key.matches(&record.hash) && record.valid_at(now) =>
-            {
-                Principal::Key {
-                    id: record.id,
-                    scope: record.scope,
-                    powers: record.powers,
-                    name: record.name,
-                    maker,
-                }
-            }
-            _ => Principal::Anonymous,
-        })
+        Ok(known.filter(|known| known.key.valid_at(now)))
     }
 
     /// Looks every key up anew: some have changed.
@@ -159,11 +182,7 @@ mod tests {
         async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
             Ok(self.rows.lock().unwrap().clone())
         }
-        async fn roles(
-            &self,
-            _: ScriptHash,
-            _: ProjectName,
-        ) -> Result<Vec<Membership>, IdentityStoreError> {
+        async fn roles(&self, _: ScriptHash, _: ProjectName) -> Result<Vec<Membership>, IdentityStoreError> {
             Ok(Vec::new())
         }
     }

@@ -270,6 +270,8 @@ impl Api {
                 &own
             }
         };
+        // what cannot be is no act: the log is not there to be filled with refusals
+        bank.check_withdrawal(project, sum, name).await.map_err(failed)?;
         // before the money is set aside: what was done must not be without its entry
         let entry = self.act(who, project, "gas.withdraw", &to.to_address());
         self.log(entry.detail(format!("{sum} GAS, {name}"))).await?;

@@ -24,8 +24,8 @@ use neofn_wire::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most projects that one account may own, members of a project, valid keys of a project.
-const OWNED_MAX: u32 = 100;
+/// Most projects that one account may make, for ever; members of a project, valid keys of a project.
+const MADE_MAX: u32 = 100;
 const MEMBERS_MAX: u32 = 1_000;
 const KEYS_MAX: u32 = 100;
 /// Longest name of a key.
@@ -108,14 +108,16 @@ impl Api {
         let create = CreateProject {
             name: name.clone(),
             owner: who.account(),
-            owned_max: OWNED_MAX,
+            made_max: MADE_MAX,
             at: now,
             audit: self.act(who, &name, "project.create", name.as_str()),
         };
         match self.inner.members.create_project(create).await.map_err(failed)? {
             Created::Done => {}
-            Created::Exists | Created::Missing | Created::ParentGone => return Err(Code::ProjectExists.into()),
-            Created::TooMany => return Err(too_many(OWNED_MAX, "projects of one account").into()),
+            Created::Exists | Created::Missing | Created::ParentGone => {
+                return Err(Code::ProjectExists.into());
+            }
+            Created::TooMany => return Err(too_many(MADE_MAX, "projects that one account makes").into()),
         }
         self.inner.accounts.forget();
         self.first_credit(&name).await;
@@ -162,6 +164,7 @@ impl Api {
             function,
             account,
             role,
+            by: who.account(),
             ceiling: self.ceiling(who, project),
             members_max: MEMBERS_MAX,
             at: self.inner.clock.now(),
@@ -186,6 +189,7 @@ impl Api {
             project: project.clone(),
             function: function(of_function)?,
             account,
+            by: who.account(),
             ceiling: self.ceiling(who, project),
             at: self.inner.clock.now(),
             audit: self.act(who, project, "member.remove", &account.to_address()),
@@ -392,6 +396,7 @@ fn member_view(member: MemberRecord) -> MemberView {
         function: member.function.map(|f| f.to_string()),
         added_at: member.added_at.to_iso8601(),
         added_by: member.added_by,
+        invited: !member.accepted,
     }
 }
 

@@ -70,6 +70,8 @@ actions! {
     Deploy: Member(Deploy);
     /// Change a function.
     Patch: Member(Deploy);
+    /// Switch a function on or off, and nothing else.
+    Switch: Member(Operate);
     /// Remove a function.
     Delete: Member(Deploy);
     /// See a function.
@@ -128,6 +130,8 @@ actions! {
     OperateBank: Operator;
     /// Read the audit log, and prove it.
     ReadAudit: Operator;
+    /// Read what of the audit log is about one project.
+    ReadProjectAudit: Member(Manage);
     /// Make a backup of the node.
     MakeBackup: Operator;
     /// See secrets, without their values.

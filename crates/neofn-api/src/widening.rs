@@ -35,7 +35,13 @@ pub(crate) fn wider(live: &Grants, asked: &Grants) -> Vec<Wider> {
     let mut plain = Vec::new();
     plain.extend((asked.kv && !live.kv).then_some("kv"));
     plain.extend((asked.chain.reads() && !live.chain.reads()).then_some("chain"));
-    plain.extend(asked.net.iter().any(|net| !live.net.contains(net)).then_some("net"));
+    plain.extend(
+        asked
+            .net
+            .iter()
+            .any(|net| !live.net.contains(net))
+            .then_some("net"),
+    );
     let chain = pays.then(|| Wider {
         what: "chain.write".to_owned(),
         needs: Action::ManageGas,

@@ -127,6 +127,10 @@ pub trait LedgerStore: Send + Sync + 'static {
 pub trait Projects: Send + Sync + 'static {
     /// Whether there is one of this name.
     async fn exists(&self, project: &ProjectName) -> Result<bool, LedgerError>;
+    /// The person who made it; none where an operator's key did.
+    async fn maker(&self, _project: &ProjectName) -> Result<Option<ScriptHash>, LedgerError> {
+        Ok(None)
+    }
 }
 
 /// GAS to be sent, once.

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Answer, World};
 use http::Request;
-use neofn_api::{Action, RateLimits};
+use neofn_api::{Action, FiredQuery, LogQuery, LogStep, RateLimits};
 use neofn_chain::key::PrivateKey;
 use neofn_chain::sign_in::canonical;
 use neofn_identity::limit::Quota;
@@ -54,10 +54,7 @@ async fn shop(world: &World) -> (String, String) {
     let (owner, admin) = (person(world, 1).await, person(world, 2).await);
     let made = post(world, &owner, "/api/v1/projects", json!({"name": "shop"})).await;
     assert_eq!(made.status, 201);
-    assert_eq!(
-        role(world, &owner, 2, json!({"role": "admin"})).await.status,
-        200
-    );
+    assert_eq!(role(world, &owner, 2, json!({"role": "admin"})).await.status, 200);
     (owner, admin)
 }
 fn hello(more: Value) -> Value {
@@ -166,7 +163,10 @@ async fn the_right_to_deploy_opens_no_secret() {
     let guest = person(&world, 4).await;
     let given = json!({"role": "developer", "function": "hello"});
     assert_eq!(role(&world, &owner, 4, given).await.status, 200);
-    for more in [&secret, &json!({"allow": {"kv": true, "net": ["https://example.org"]}})] {
+    for more in [
+        &secret,
+        &json!({"allow": {"kv": true, "net": ["https://example.org"]}}),
+    ] {
         let path = "/api/functions/shop/hello";
         let answer = world.call(Some(&guest), "PATCH", path, more.to_string()).await;
         assert_eq!(answer.status, 403, "{}", answer.text());
@@ -235,12 +235,7 @@ async fn strangers_use_up_no_projects_quota_and_see_none() {
     }
     assert_eq!(anonymous().await, (429, true));
     let answer = world
-        .call(
-            Some(&world.stranger),
-            "POST",
-            "/api/v1/functions/demo/open",
-            "{}",
-        )
+        .call(Some(&world.stranger), "POST", "/api/v1/functions/demo/open", "{}")
         .await;
     assert_eq!(answer.status, 429);
     assert!(policy(&answer).contains("key"), "{}", policy(&answer));
@@ -274,4 +269,149 @@ async fn a_name_of_a_call_is_its_callers_own() {
     assert_eq!(call(Some(&world.member), "2").await.0, 409);
     assert_eq!(call(Some(&world.stranger), "1").await, (200, false));
     assert_eq!(call(None, "2").await, (200, false));
+}
+
+#[tokio::test]
+async fn strangers_see_no_inside_of_a_run() {
+    let world = World::new().await;
+    let open = "/api/v1/functions/demo/open";
+    for (key, sees) in [
+        (None, false),
+        (Some(&world.stranger), false),
+        (Some(&world.member), true),
+    ] {
+        let key = key.map(String::as_str);
+        let good = world.call(key, "POST", open, "{}").await;
+        assert_eq!(good.status, 200);
+        assert_eq!(good.text().contains("[LOG] hello"), sees, "{}", good.text());
+        let failed = world.call(key, "POST", open, r#"{"fail":"NF0203"}"#).await;
+        let said = failed.json();
+        // what happened and which run it was is for everybody
+        assert_eq!(said["code"], "NF0203");
+        assert!(said["invocationId"].is_string() && said["message"].is_string());
+        assert_eq!(failed.text().contains("[LOG] hello"), sees, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn operators_switch_and_nothing_else_and_managers_read_what_was_done() {
+    let world = World::new().await;
+    let (owner, admin) = shop(&world).await;
+    assert_eq!(post(&world, &owner, DEPLOY, hello(json!({}))).await.status, 201);
+    assert_eq!(
+        role(&world, &owner, 3, json!({"role": "operator"})).await.status,
+        200
+    );
+    let operator = person(&world, 3).await;
+    let patch = async |body: &str| {
+        let path = "/api/functions/shop/hello";
+        let answer = world.call(Some(&operator), "PATCH", path, body.to_owned()).await;
+        answer.status.as_u16()
+    };
+    assert_eq!(patch(r#"{"is_active":false}"#).await, 200);
+    assert_eq!(patch(r#"{"is_active":true}"#).await, 200);
+    for more in [
+        "{}",
+        r#"{"public":true}"#,
+        r#"{"is_active":true,"source":"theirs"}"#,
+    ] {
+        assert_eq!(patch(more).await, 403, "{more}");
+    }
+    let audit = async |token: &str, query: &str| {
+        let path = format!("/api/v1/audit{query}");
+        world.call(Some(token), "GET", &path, "").await
+    };
+    let seen = audit(&admin, "?project=shop").await;
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    let entries = seen.json()["entries"].as_array().unwrap().clone();
+    assert!(entries.iter().any(|e| e["action"] == "function.change"));
+    assert!(entries.iter().all(|e| e["project"] == "shop"), "{entries:?}");
+    assert_eq!(audit(&admin, "").await.status, 403);
+    assert_eq!(audit(&admin, "?project=demo").await.status, 404);
+    assert_eq!(audit(&operator, "?project=shop").await.status, 403);
+}
+
+#[tokio::test]
+async fn streams_end_with_the_right_to_them() {
+    let world = World::new().await;
+    let (owner, admin) = shop(&world).await;
+    assert_eq!(post(&world, &owner, DEPLOY, hello(json!({}))).await.status, 201);
+    let (key, view) = made(&world, &admin, json!(["read", "invoke"])).await;
+    let who = async |token: &str| {
+        world
+            .api
+            .principal(Some(&format!("Bearer {token}")))
+            .await
+            .unwrap()
+    };
+    let function = neofn_api::function_key("shop", "hello").unwrap();
+    let query = || LogQuery {
+        limit: Some(0),
+        after: None,
+    };
+    let follow = async |token: &str| {
+        world
+            .api
+            .follow(&who(token).await, &function, query())
+            .await
+            .unwrap()
+    };
+    let run = async || {
+        let answer = post(&world, &owner, "/api/v1/functions/shop/hello", json!({})).await;
+        assert_eq!(answer.status, 200);
+    };
+    let mut of_key = follow(&key).await;
+    let mut of_admin = follow(&admin).await;
+    let mut of_owner = follow(&owner).await;
+    let project = function.project.clone();
+    let events = async |token: &str| {
+        let query = FiredQuery::default();
+        world
+            .api
+            .follow_events(&who(token).await, &project, query)
+            .await
+            .unwrap()
+    };
+    let mut events = events(&key).await;
+    run().await;
+    for stream in [&mut of_key, &mut of_admin, &mut of_owner] {
+        assert!(matches!(stream.next().await, Some(LogStep::Entry(_))));
+    }
+    let path = format!("/api/v1/keys/shop/{}", view["id"].as_str().unwrap());
+    assert_eq!(world.call(Some(&owner), "DELETE", &path, "").await.status, 200);
+    let path = format!("/api/v1/members/shop/{}", address(2));
+    assert_eq!(world.call(Some(&owner), "DELETE", &path, "").await.status, 200);
+    world.clock.pass(6);
+    run().await;
+    assert!(of_key.next().await.is_none());
+    assert!(of_admin.next().await.is_none());
+    assert!(matches!(of_owner.next().await, Some(LogStep::Entry(_))));
+    assert!(events.next().await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_to_those_alone_who_may_ask() {
+    let world = World::new().await;
+    let (owner, admin) = shop(&world).await;
+    let send = async |token: &str, path: &str, body: Value| {
+        let request = Request::post(path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("idempotency-key", "once");
+        world
+            .send(request.body(axum::body::Body::from(body.to_string())).unwrap())
+            .await
+    };
+    let deploy = async || send(&admin, DEPLOY, hello(json!({}))).await;
+    assert_eq!(deploy().await.status, 201);
+    let again = deploy().await;
+    assert_eq!(again.status, 201);
+    let left = |answer: &Answer| -> u32 {
+        let shown = answer.headers["ratelimit"].to_str().unwrap();
+        shown.split([';', '=']).nth(2).unwrap().parse().unwrap()
+    };
+    assert_eq!(left(&deploy().await) + 1, left(&again), "it is counted, too");
+    let path = format!("/api/v1/members/shop/{}", address(2));
+    assert_eq!(world.call(Some(&owner), "DELETE", &path, "").await.status, 200);
+    let refused = deploy().await;
+    assert_eq!(refused.status, 404, "{}", refused.text());
 }

@@ -142,8 +142,8 @@ pub struct CreateProject {
     pub name: ProjectName,
     /// Its first owner; none when an operator's key makes it.
     pub owner: Option<ScriptHash>,
-    /// Most projects that one account may own.
-    pub owned_max: u32,
+    /// Most projects that one account may make, those that ended too.
+    pub made_max: u32,
     /// When.
     pub at: UnixMillis,
     /// What to write down.
@@ -189,6 +189,8 @@ pub struct MemberRecord {
     pub added_at: UnixMillis,
     /// Who added them.
     pub added_by: String,
+    /// Whether they took it on; not so for owners whom others made, until they act as one.
+    pub accepted: bool,
 }
 
 /// How far the one who changes members may go.
@@ -211,6 +213,8 @@ pub struct SetMember {
     pub account: ScriptHash,
     /// What.
     pub role: Role,
+    /// Who does this, when it is a person: an owner who acts took it on.
+    pub by: Option<ScriptHash>,
     /// How far this may go.
     pub ceiling: Ceiling,
     /// Most members of a project.
@@ -230,6 +234,8 @@ pub struct RemoveMember {
     pub function: Option<FunctionName>,
     /// Who.
     pub account: ScriptHash,
+    /// Who does this, when it is a person: an owner who acts took it on.
+    pub by: Option<ScriptHash>,
     /// How far this may go.
     pub ceiling: Ceiling,
     /// When.
@@ -298,7 +304,9 @@ pub trait MemberStore: Send + Sync + 'static {
     ) -> Result<Vec<ProjectRecord>, IdentityStoreError>;
     /// Ends a project, all of it in one transaction.
     async fn end_project(&self, end: EndProject) -> Result<Ended, IdentityStoreError>;
-    /// Gives a role.
+    /// Who made a project; none when no person did, or there is none.
+    async fn maker(&self, project: ProjectName) -> Result<Option<ScriptHash>, IdentityStoreError>;
+    /// Gives a role. An owner whom somebody else made is not counted as one before they act as one.
     async fn set_member(&self, set: SetMember) -> Result<Changed, IdentityStoreError>;
     /// Takes a role, and with one in the whole project also the keys that the member made there.
     async fn remove_member(&self, remove: RemoveMember) -> Result<Changed, IdentityStoreError>;

@@ -344,13 +344,19 @@ impl Identity {
         let (Some(account), Some(session)) = (claims.account(), claims.session()) else {
             return Ok(Principal::Anonymous);
         };
-        let who = match self.cached(session) {
-            Some(who) => who,
-            None => self.look_up(session).await?,
-        };
-        Ok(who
+        Ok(self
+            .person(session)
+            .await?
             .filter(|who| who.account == account)
             .map_or(Principal::Anonymous, Principal::Account))
+    }
+
+    /// Whose a session is, with their roles as they are now, or were some seconds ago; nobody's when it has ended.
+    pub async fn person(&self, session: SessionId) -> Result<Option<Arc<SignedIn>>, Error> {
+        match self.cached(session) {
+            Some(who) => Ok(who),
+            None => self.look_up(session).await,
+        }
     }
 
     fn cached(&self, id: SessionId) -> Option<Option<Arc<SignedIn>>> {

@@ -16,8 +16,9 @@ use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses, Reconciled};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::AuditStore;
 use neofn_identity::auditlog::{AuditLog, AuditLogError, Head};
+use neofn_identity::port::MemberStore;
 use neofn_registry::port::RegistryStore;
-use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName};
+use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -77,6 +78,10 @@ struct Registered(Arc<dyn AnyStore>);
 impl Projects for Registered {
     async fn exists(&self, project: &ProjectName) -> Result<bool, LedgerError> {
         let found = self.0.project_exists(project).await;
+        found.map_err(|e| LedgerError(Box::new(e)))
+    }
+    async fn maker(&self, project: &ProjectName) -> Result<Option<ScriptHash>, LedgerError> {
+        let found = MemberStore::maker(&*self.0, project.clone()).await;
         found.map_err(|e| LedgerError(Box::new(e)))
     }
 }

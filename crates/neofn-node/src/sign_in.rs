@@ -12,7 +12,7 @@ use neofn_identity::port::{ContractError, ContractVerifier, SessionStore};
 use neofn_identity::sign_in::Domainless;
 use neofn_identity::token::FileSeal;
 use neofn_identity::{Identity, IdentityOptions, SignInSettings};
-use neofn_types::{Clock, Code, Entropy, Error, Scheme, ScriptHash};
+use neofn_types::{Clock, Code, Digest, Entropy, Error, Scheme, ScriptHash};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -99,6 +99,12 @@ pub(crate) async fn keep(identity: Identity, gone: CancellationToken) {
             tracing::error!(error = %e, "the signing keys of access tokens could not be looked after");
         }
     }
+}
+
+/// Under which bodies with secrets are told apart: from the key that all nodes of a cluster agree on.
+pub(crate) fn fingerprint_key(data: &Path) -> Result<[u8; 32], Error> {
+    let key = seal_key(data)?;
+    Ok(Digest::of_parts(&[b"neofn/fingerprints/v1", &*key]).0)
 }
 
 fn seal_key(data: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {

@@ -192,6 +192,9 @@ pub struct MemberView {
     pub added_at: String,
     /// Who added them.
     pub added_by: String,
+    /// An owner whom others made, and who did nothing as one yet: not counted as an owner of the project.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invited: bool,
 }
 
 /// Answer of GET `/api/v1/members/{project}`.

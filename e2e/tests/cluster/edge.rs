@@ -33,7 +33,9 @@ fn nats_py_invokes_functions() {
         (&json!(true), &json!("Neo")),
         "{answer}"
     );
-    assert_eq!(body["logs"], json!(["[LOG] hi"]));
+    assert_eq!(body["logs"], json!([]), "strangers see nothing of the inside");
+    let answer = client.request("function.js.hello", "{}", key.clone());
+    assert_eq!(answer["body"]["logs"], json!(["[LOG] hi"]));
     let http = node
         .http()
         .post("/api/v1/functions/default/hello", &json!({"name": "Neo"}))

@@ -105,6 +105,9 @@ impl MemberStore for PostgresStore {
             limit
         ))?)
     }
+    async fn maker(&self, project: ProjectName) -> Answer<Option<ScriptHash>> {
+        Ok(read!(self.pool, |conn| members::maker(conn, &project))?)
+    }
     async fn set_member(&self, set: SetMember) -> Answer<Changed> {
         Ok(transact!(self.pool, |conn| members::set(conn, &set))?)
     }

@@ -9,8 +9,7 @@ use neofn_identity::{KeyId, KeyRecord, Scope};
 use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
-const COLUMNS: &str =
-    "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by, \
+const COLUMNS: &str = "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by, \
      parent FROM api_key";
 
 pub(crate) fn add(conn: &Connection, key: &KeyRecord) -> Result<(), Fault> {

@@ -130,6 +130,12 @@ impl MemberStore for Store {
             .read_after(move |conn| members::projects(conn, of, after.as_ref(), limit))
             .await?)
     }
+    async fn maker(&self, project: ProjectName) -> Result<Option<ScriptHash>, IdentityStoreError> {
+        Ok(self
+            .readers
+            .read(move |conn| members::maker(conn, &project))
+            .await?)
+    }
     async fn set_member(&self, set: SetMember) -> Result<Changed, IdentityStoreError> {
         Ok(self
             .queue

@@ -232,6 +232,7 @@ macro_rules! suite {
             keys_of_a_project_are_bounded_and_revoked,
             who_leaves_takes_their_keys_along,
             keys_of_keys_end_with_them,
+            nobody_becomes_the_last_owner_unasked,
             a_project_that_ended_is_nobodys,
             the_audit_log_has_every_act_in_order,
         ]);
