@@ -409,6 +409,29 @@ fn a_functions_transactions_are_paid_by_whom_was_agreed() {
 
     // sponsored: the operator's, and the project sees its charges alone
     let cli = Cli::new(dir.path(), &node);
+    // for what does not exist nothing is agreed: whoever makes it later would have it
+    for (method, path, body, code) in [
+        (
+            "PUT",
+            "/api/v1/gas/ghost/refill",
+            r#"{"below":"1","to":"5"}"#,
+            "NF0316",
+        ),
+        (
+            "PUT",
+            "/api/v1/gas/shop/limits",
+            r#"{"function":"nope","period":"day","limit":"1"}"#,
+            "NF0301",
+        ),
+    ] {
+        let answer = node.http().send(
+            method,
+            path,
+            body.as_bytes(),
+            &[("content-type", "application/json")],
+        );
+        assert_eq!(answer.expect(404).code(), code, "{path}");
+    }
     let _ = cli
         .run(&["gas", "refill", "--sponsor", "true", "--project", "shop"])
         .expect(0);
@@ -782,6 +805,22 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let _ = cli
         .run(&["backup", "verify", &backup, "--identity", &identity])
         .expect(0);
+    // a changed bit is damage, and a file that is not there is neither that nor a full disk
+    let mut bytes = std::fs::read(&backup).expect("the backup");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let broken = dir.path().join("broken.age");
+    std::fs::write(&broken, bytes).expect("write");
+    for (file, code) in [(broken, "NF1403"), (dir.path().join("none.age"), "none.age")] {
+        let file = file.display().to_string();
+        let refused = cli.run(&["backup", "verify", &file, "--identity", &identity]);
+        assert_ne!(refused.code, 0);
+        assert!(
+            refused.stderr.contains(code) && !refused.stderr.contains("NF0902"),
+            "{}",
+            refused.stderr
+        );
+    }
     // things go on: the backup knows less from here
     let _ = cli
         .run(&["gas", "limits", "6", "--period", "month", "--project", "shop"])
@@ -807,6 +846,27 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
 
     let restored = dir.path().join("restored");
     let to = restored.display().to_string();
+    // a header is of this log and says nothing of it
+    let header = dir.path().join("header.jsonl");
+    std::fs::write(&header, export.lines().next().expect("a header")).expect("write");
+    let header = header.display().to_string();
+    let refused = cli.run(&[
+        "backup",
+        "restore",
+        &backup,
+        "--identity",
+        &identity,
+        "--data",
+        &to,
+        "--known",
+        &header,
+    ]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("NF1402"),
+        "{}",
+        refused.stderr
+    );
+    assert_ne!(cli.run(&["audit", "verify", &header, "--key", &key]).code, 0);
     let known = later.display().to_string();
     let restore = |more: &[&str]| {
         let args = [
@@ -885,6 +945,15 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
         "agreement alone does not unlock it"
     );
     assert!(node.stderr().contains("--accept-rollback"), "{}", node.stderr());
+    // what cannot be signed sets nothing aside
+    let held = gas(&node, "shop")["held"].clone();
+    let asked = json!({"amount": "0.01", "to": neo.accounts()[2].address});
+    let refused = node
+        .http()
+        .post("/api/v1/gas/shop/withdrawals", &asked)
+        .expect(503);
+    assert_eq!(refused.code(), "NF1306");
+    assert_eq!(gas(&node, "shop")["held"], held);
     assert_eq!(node.terminate(), Some(0));
 }
 

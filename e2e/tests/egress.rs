@@ -192,3 +192,35 @@ fn a_redirect_leads_no_further_than_a_request_would() {
     assert_eq!(outer.connections(), targets.len());
     assert_eq!((inner.connections(), six.connections()), (0, 0));
 }
+
+#[test]
+fn an_estimate_sends_nothing() {
+    let outer = Server::plain("127.0.0.1", |_| ok("here"));
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeProcess::start_in(&dir.path().join("data"), &["--egress-allow", "127.0.0.1/32"]);
+    deploy(&node, "try", &[outer.port]);
+    let urls = json!({"urls": [format!("http://127.0.0.1:{}/", outer.port)]});
+    let path = "/api/v1/functions/demo/try/estimate";
+    let _ = node.http().post(path, &urls).expect(200);
+    assert_eq!(
+        outer.connections(),
+        0,
+        "nobody pays for an estimate, so it reaches nobody"
+    );
+    let called = node.http().invoke("demo", "try", &urls).expect(200).json();
+    assert_eq!(called["result"][0][2], "here");
+    assert_eq!(outer.connections(), 1);
+}
+
+/// What a core would hold of a node: its root key, its sessions, the values of secrets on their way.
+#[test]
+fn a_node_leaves_no_core() {
+    let node = NodeProcess::start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|l| l.starts_with("Max core file size"))
+        .unwrap();
+    let figures: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(figures, ["0", "0"], "{core}");
+}

@@ -14,8 +14,8 @@ use neofn_wire::{
     TokensView, WhoAmI,
 };
 
-/// Longest salt that is looked at; wallets use 32 digits.
-const SALT_BYTES_MAX: usize = 128;
+/// What wallets put before a message: so many hex digits. Anything longer or freer would let another text end in ours.
+const SALT_DIGITS: usize = 32;
 /// Longest script of an account with several keys: sixteen of them need 565 bytes.
 const SCRIPT_BYTES_MAX: usize = 1_024;
 
@@ -168,8 +168,9 @@ fn proof(request: LoginRequest) -> Result<Proof, Error> {
 }
 
 fn signed(proof: &SignerProof) -> Result<Signed, Error> {
-    if proof.salt.as_ref().is_some_and(|s| s.len() > SALT_BYTES_MAX) {
-        return Err(invalid("salt", &format!("at most {SALT_BYTES_MAX} characters")));
+    let salted = |salt: &String| salt.len() == SALT_DIGITS && salt.bytes().all(|b| b.is_ascii_hexdigit());
+    if !proof.salt.as_ref().is_none_or(salted) {
+        return Err(invalid("salt", &format!("{SALT_DIGITS} hex digits")));
     }
     let public_key = bytes(&proof.pubkey, "pubkey", 33)?;
     let text = &proof.signature;

@@ -57,6 +57,8 @@ pub struct ApiOptions {
     pub audit: AuditLog,
     /// Remembers requests that name themselves.
     pub replies: Arc<dyn ReplyStore>,
+    /// Under which bodies that hold secrets are remembered; the same on every node of a cluster.
+    pub fingerprint_key: [u8; 32],
     /// Remembers who is to be told how an invocation ended.
     pub promises: Arc<dyn PromiseStore>,
     /// Makes backups; none where there is nothing to back up.
@@ -117,6 +119,7 @@ pub(crate) struct Inner {
     pub(crate) bank: Option<Bank>,
     pub(crate) audit: AuditLog,
     pub(crate) replies: Arc<dyn ReplyStore>,
+    pub(crate) fingerprint_key: [u8; 32],
     pub(crate) promises: Arc<dyn PromiseStore>,
     pub(crate) backups: Option<Arc<dyn Backups>>,
     pub(crate) facts: NodeFacts,
@@ -148,6 +151,7 @@ impl Api {
                 bank: options.bank,
                 audit: options.audit,
                 replies: options.replies,
+                fingerprint_key: options.fingerprint_key,
                 promises: options.promises,
                 backups: options.backups,
                 facts: options.facts,
@@ -160,6 +164,11 @@ impl Api {
     /// Who sends this `Authorization` header.
     pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
         self.inner.auth.principal(authorization).await
+    }
+
+    /// Who somebody is by now, for what lasts longer than a request.
+    pub(crate) async fn again(&self, who: &Principal) -> Result<Principal, Error> {
+        self.inner.auth.again(who).await
     }
 
     /// Randomness for trace ids.
@@ -237,18 +246,28 @@ impl Api {
         who: &Principal,
         action: Action,
         key: &FunctionKey,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Caller, ApiError> {
         let target = |public| Target::Function {
             key,
             hidden_as: Code::FunctionNotFound,
             public,
         };
         let Err(refused) = self.authorise(who, action, target(false)) else {
-            return Ok(());
+            return Ok(Caller::Ours);
         };
         if self.engine().is_public_to_strangers(key).await? {
-            return Ok(self.authorise(who, action, target(true))?);
+            self.authorise(who, action, target(true))?;
+            return Ok(Caller::Stranger);
         }
         Err(refused.into())
     }
+}
+
+/// Whose call was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Of somebody who may.
+    Ours,
+    /// Of anybody, as the function is public.
+    Stranger,
 }

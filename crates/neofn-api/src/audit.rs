@@ -45,7 +45,7 @@ impl Api {
         self.authorise(who, Action::ReadAudit, Target::Node { loopback: false })
     }
 
-    /// Entries, newest first; of one project, or all.
+    /// Entries, newest first; of one project, for those who manage it, or all.
     pub async fn audit(
         &self,
         who: &Principal,
@@ -53,7 +53,10 @@ impl Api {
         limit: Option<u32>,
         cursor: Option<&str>,
     ) -> Result<AuditList, ApiError> {
-        self.may_audit(who)?;
+        match &project {
+            Some(project) => self.authorise_project(who, Action::ReadProjectAudit, project)?,
+            None => self.may_audit(who)?,
+        }
         let limit = Page::of(limit)?.limit;
         let before: Option<u64> = cursor.map(str::parse).transpose().map_err(|_| bad_cursor())?;
         let filter = EntryFilter {

@@ -3,8 +3,8 @@
 //! Never says why a key was refused, and never logs one.
 
 use neofn_identity::port::IdentityStore;
-use neofn_identity::{ApiKey, Identity, KeyId, KeyRecord, Principal};
-use neofn_types::{Clock, Error};
+use neofn_identity::{ApiKey, Identity, KeyId, KeyRecord, Principal, Scope, SessionId, SignedIn};
+use neofn_types::{Clock, Code, Error};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,27 @@ pub struct Authenticator {
     store: Arc<dyn IdentityStore>,
     accounts: Identity,
     clock: Arc<dyn Clock>,
-    cache: Mutex<HashMap<KeyId, (Duration, Option<KeyRecord>)>>,
+    cache: Mutex<HashMap<KeyId, (Duration, Option<Known>)>>,
+}
+
+/// A key, and what whoever made it is in its project.
+#[derive(Debug, Clone)]
+struct Known {
+    key: KeyRecord,
+    maker: Option<Arc<SignedIn>>,
+}
+
+impl Known {
+    fn principal(self) -> Principal {
+        let Self { key, maker } = self;
+        Principal::Key {
+            id: key.id,
+            scope: key.scope,
+            powers: key.powers,
+            name: key.name,
+            maker,
+        }
+    }
 }
 
 impl Authenticator {
@@ -43,20 +63,35 @@ impl Authenticator {
         let Ok(key) = token.parse::<ApiKey>() else {
             return self.accounts.principal(token).await;
         };
-        let record = match self.cached(key.id) {
-            Some(record) => record,
-            None => self.look_up(key.id).await?,
+        let known = self.known(key.id).await?;
+        Ok(known
+            .filter(|known| key.matches(&known.key.hash))
+            .map_or(Principal::Anonymous, Known::principal))
+    }
+
+    /// Who somebody is by now who was let in earlier: their roles may have changed, and their key or session ended.
+    pub(crate) async fn again(&self, who: &Principal) -> Result<Principal, Error> {
+        Ok(match who {
+            Principal::Anonymous => Principal::Anonymous,
+            Principal::Key { id, .. } => {
+                let known = self.known(*id).await?;
+                known.map_or(Principal::Anonymous, Known::principal)
+            }
+            Principal::Account(person) => {
+                let person = self.accounts.person(person.session).await?;
+                person.map_or(Principal::Anonymous, Principal::Account)
+            }
+        })
+    }
+
+    /// A key that is valid now.
+    async fn known(&self, id: KeyId) -> Result<Option<Known>, Error> {
+        let known = match self.cached(id) {
+            Some(known) => known,
+            None => self.look_up(id).await?,
         };
         let now = self.clock.now();
-        Ok(match record {
-            Some(record) if key.matches(&record.hash) && record.valid_at(now) => Principal::Key {
-                id: record.id,
-                scope: record.scope,
-                powers: record.powers,
-                name: record.name,
-            },
-            _ => Principal::Anonymous,
-        })
+        Ok(known.filter(|known| known.key.valid_at(now)))
     }
 
     /// Looks every key up anew: some have changed.
@@ -64,24 +99,49 @@ impl Authenticator {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn cached(&self, id: KeyId) -> Option<Option<KeyRecord>> {
+    fn cached(&self, id: KeyId) -> Option<Option<Known>> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, record) = cache.get(&id)?;
         (self.clock.monotonic().saturating_sub(*at) < CACHE_AGE_MAX).then(|| record.clone())
     }
 
-    async fn look_up(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
-        let record = self
-            .store
-            .key(id)
-            .await
-            .map_err(|e| Error::from(neofn_types::Code::StoreFailed).because(e))?;
+    async fn look_up(&self, id: KeyId) -> Result<Option<Known>, Error> {
+        // the age counts from before the question: what changes meanwhile is not believed for longer
+        let asked = self.clock.monotonic();
+        let known = match self.record(id).await? {
+            None => None,
+            Some(key) => Some(Known {
+                maker: self.maker(&key).await?,
+                key,
+            }),
+        };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHE_ENTRIES_MAX {
             cache.clear();
         }
-        cache.insert(id, (self.clock.monotonic(), record.clone()));
-        Ok(record)
+        cache.insert(id, (asked, known.clone()));
+        Ok(known)
+    }
+
+    /// A key as the store has it now.
+    pub(crate) async fn record(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
+        let found = self.store.key(id).await;
+        found.map_err(|e| Error::from(Code::StoreFailed).because(e))
+    }
+
+    /// Whoever made a key, with what they are in its project now; none for the node's own keys.
+    async fn maker(&self, key: &KeyRecord) -> Result<Option<Arc<SignedIn>>, Error> {
+        let (Some(account), Scope::Project(project)) = (key.created_by, &key.scope) else {
+            return Ok(None);
+        };
+        let roles = self.store.roles(account, project.clone()).await;
+        Ok(Some(Arc::new(SignedIn {
+            account,
+            // of no session: it is not they who call
+            session: SessionId([0; 16]),
+            operator: self.accounts.is_operator(account),
+            memberships: roles.map_err(|e| Error::from(Code::StoreFailed).because(e))?,
+        })))
     }
 }
 
@@ -100,8 +160,8 @@ mod tests {
         IdentityStoreError, Put, Rotate, Rotated, SessionRecord, SessionStore, SignIn,
     };
     use neofn_identity::token::{FileSeal, SigningKeyRecord};
-    use neofn_identity::{IdentityOptions, Membership, Scope, SessionId, SignInSettings};
-    use neofn_types::UnixMillis;
+    use neofn_identity::{IdentityOptions, Membership, SignInSettings};
+    use neofn_types::{ProjectName, ScriptHash, UnixMillis};
     use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
     #[derive(Default)]
@@ -121,6 +181,9 @@ mod tests {
         }
         async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
             Ok(self.rows.lock().unwrap().clone())
+        }
+        async fn roles(&self, _: ScriptHash, _: ProjectName) -> Result<Vec<Membership>, IdentityStoreError> {
+            Ok(Vec::new())
         }
     }
     #[derive(Default)]

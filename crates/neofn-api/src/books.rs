@@ -189,9 +189,7 @@ impl Api {
             .parse()
             .map_err(|_| Error::new(Code::RequestInvalid, "`deposit` is no name of a deposit"))?;
         let project = crate::decode::project_name(&request.project)?;
-        if !self.engine().project_exists(&project).await? {
-            return Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into());
-        }
+        self.must_exist(&project).await?;
         let entry = self.act(who, &project, "gas.attribute", &deposit.to_string());
         self.log(entry).await?;
         Ok(suspended(

@@ -4,6 +4,7 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
+use crate::invocations::ASK_AGAIN;
 use crate::policy::Action;
 use crate::triggers::{FiredQuery, fired, function_name, parse_cursor};
 use neofn_engine::triggers::port::FiredFilter;
@@ -43,6 +44,9 @@ impl Entropy for Lowest {
 /// Events of a project from now on, or from after one of them.
 pub struct EventStream {
     api: Api,
+    who: Principal,
+    /// When it was last asked whether they may read this.
+    asked: Duration,
     project: ProjectName,
     filter: FiredFilter,
     /// Everything up to here was shown, and has ended.
@@ -75,6 +79,8 @@ impl Api {
         let now = || InvocationId::generate(self.inner.clock.now(), &Lowest);
         Ok(EventStream {
             api: self.clone(),
+            who: who.clone(),
+            asked: self.inner.clock.monotonic(),
             project: project.clone(),
             filter,
             after: start.unwrap_or_else(now),
@@ -92,6 +98,7 @@ impl EventStream {
     /// The next step; waits for it.
     pub async fn next(&mut self) -> Result<EventStep, ApiError> {
         loop {
+            self.ask_again().await?;
             if let Some(step) = self.ready.pop_front() {
                 return Ok(step);
             }
@@ -100,6 +107,18 @@ impl EventStream {
                 tokio::time::sleep(LOOK).await;
             }
         }
+    }
+
+    /// Whether its reader may still read it: a role, a key or a session may have ended since.
+    async fn ask_again(&mut self) -> Result<(), ApiError> {
+        let now = self.api.inner.clock.monotonic();
+        if now.saturating_sub(self.asked) >= ASK_AGAIN {
+            self.asked = now;
+            let who = self.api.again(&self.who).await?;
+            self.api
+                .authorise_project(&who, Action::ListEvents, &self.project)?;
+        }
+        Ok(())
     }
 
     /// Reads what is new since the last look, oldest first, and what has ended.

@@ -3,11 +3,12 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::policy::Action;
-use crate::{decode, view};
+use crate::{decode, view, widening};
 use neofn_engine::FunctionState;
 use neofn_engine::request::Callers;
 use neofn_identity::Principal;
-use neofn_types::{Code, Error, FunctionKey, FunctionName, ProjectName, Version};
+use neofn_identity::policy::Resource;
+use neofn_types::{Code, Error, FunctionKey, FunctionName, Grants, ProjectName, Version};
 use neofn_wire::{
     Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest,
     RollbackRequest, VersionList,
@@ -62,6 +63,12 @@ impl Api {
             .into());
         }
         let deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
+        let live = match self.engine().function(&deploy.key).await {
+            Ok((_, live)) => live.spec.grants.clone(),
+            Err(e) if e.code == Code::FunctionNotFound => Grants::default(),
+            Err(e) => return Err(e.into()),
+        };
+        self.may_grant(who, project, &live, &deploy.grants)?;
         let entry = self.act(who, project, "function.deploy", deploy.key.function.as_str());
         self.log(entry).await?;
         let done = self.engine().deploy(deploy).await?;
@@ -71,6 +78,15 @@ impl Api {
         Ok((view::deployed(&done), done.created))
     }
 
+    /// May they change a function in any way? For an edge that wants to know before it reads a large body.
+    pub fn authorise_changing(&self, who: &Principal, key: &FunctionKey) -> Result<(), Error> {
+        let refused = self.authorise_function(who, Action::Patch, key);
+        refused.or_else(|refused| {
+            let switch = self.authorise_function(who, Action::Switch, key);
+            switch.map_err(|_| refused)
+        })
+    }
+
     /// Switches on or off, or deploys again with some members changed.
     pub async fn patch(
         &self,
@@ -78,7 +94,11 @@ impl Api {
         key: &FunctionKey,
         request: PatchRequest,
     ) -> Result<DeployResponse, ApiError> {
-        self.authorise_function(who, Action::Patch, key)?;
+        if request.is_active.is_some() && !decode::changes_version(&request) {
+            self.authorise_changing(who, key)?;
+        } else {
+            self.authorise_function(who, Action::Patch, key)?;
+        }
         let (_, live) = self.engine().function(key).await?;
         let active = request.is_active;
         let mut said: Vec<&str> = Vec::new();
@@ -90,6 +110,7 @@ impl Api {
         if decode::changes_version(&request) {
             let stored = self.engine().files(key, None).await?;
             let deploy = decode::patch(key.clone(), &live.spec, stored, request, &self.inner.limits_max)?;
+            self.may_grant(who, &key.project, &live.spec.grants, &deploy.grants)?;
             answer = Some(view::deployed(&self.engine().deploy(deploy).await?));
         }
         let (function, live) = match active {
@@ -107,6 +128,35 @@ impl Api {
                 timings: std::collections::BTreeMap::new(),
             },
         })
+    }
+
+    /// Whoever lets a function reach more has the right to that themself.
+    fn may_grant(
+        &self,
+        who: &Principal,
+        project: &ProjectName,
+        live: &Grants,
+        asked: &Grants,
+    ) -> Result<(), Error> {
+        let may = |needs: Action| {
+            let on = Resource::Project(project);
+            self.inner.policies.allows(who, needs.name(), on)
+        };
+        let wider = widening::wider(live, asked);
+        let Some(beyond) = wider.iter().find(|wider| !may(wider.needs)) else {
+            return Ok(());
+        };
+        let right = match beyond.needs {
+            Action::WriteSecret => {
+                "the right to the project's secrets (developers; keys with the scope `secrets`)"
+            }
+            Action::ManageGas => "the right to the project's money (admins; keys with the scope `money`)",
+            _ => "the right to deploy in the whole project, not for one function alone",
+        };
+        let text = format!("`allow` newly gives {}, which needs {right}", beyond.what);
+        Err(Error::new(Code::Forbidden, text).hint(
+            "Have somebody with that right deploy it once; after that whoever may deploy can change the code.",
+        ))
     }
 
     /// Removes a function and all that belongs to it.

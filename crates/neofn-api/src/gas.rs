@@ -9,7 +9,7 @@ use neofn_gas::ledger::{Budget, BudgetRow, Detail, Period, StatementFilter, Stat
 use neofn_gas::{Asked, Bank, BankError, Limits, Policy, Refill, Sponsorship, Withdrawal};
 use neofn_identity::Principal;
 use neofn_identity::audit::AuditEntry;
-use neofn_types::{Code, Datoshi, Error, FunctionName, ProjectName};
+use neofn_types::{Code, Datoshi, Error, FunctionKey, FunctionName, ProjectName};
 use neofn_wire::{
     ChainSide, DepositView, GasAlert, GasLimitRequest, GasLimitView, GasLimits, GasLine, GasStatement,
     GasView, ReconcileView, RefillView, WithdrawRequest, WithdrawalList, WithdrawalView, WriteOffRequest,
@@ -213,10 +213,17 @@ impl Api {
     ) -> Result<GasLimits, ApiError> {
         self.authorise_project(who, Action::ManageGas, project)?;
         let bank = self.bank()?;
+        // operators reach every name
+        self.must_exist(project).await?;
         let function: Option<FunctionName> = match &request.function {
             Some(name) => Some(crate::decode::function_name(name)?),
             None => None,
         };
+        // one that is gone may still have a limit that is to be taken away
+        if let Some(function) = function.as_ref().filter(|_| request.limit.is_some()) {
+            let key = FunctionKey::new(project.clone(), function.clone());
+            self.engine().function(&key).await?;
+        }
         let budget = Budget {
             project: project.clone(),
             function,
@@ -263,6 +270,8 @@ impl Api {
                 &own
             }
         };
+        // what cannot be is no act: the log is not there to be filled with refusals
+        bank.check_withdrawal(project, sum, name).await.map_err(failed)?;
         // before the money is set aside: what was done must not be without its entry
         let entry = self.act(who, project, "gas.withdraw", &to.to_address());
         self.log(entry.detail(format!("{sum} GAS, {name}"))).await?;
@@ -305,6 +314,8 @@ impl Api {
     ) -> Result<RefillView, ApiError> {
         self.authorise(who, Action::OperateBank, Target::Node { loopback: false })?;
         let bank = self.bank()?;
+        // credit for a name would wait for whoever makes the project
+        self.must_exist(project).await?;
         let refill = match (&request.below, &request.to) {
             (Some(below), Some(to)) => Some(Refill {
                 below: amount(below)?,
@@ -353,7 +364,7 @@ impl Api {
             Err(BankError::NoTreasury) => None,
             Err(error) => return Err(failed(error)),
         };
-        let agrees = chain.is_none_or(|seen| !seen.comparable() || seen.chain == seen.ledger);
+        let agrees = chain.is_none_or(|seen| !seen.comparable() || seen.sound());
         Ok(ReconcileView {
             sound: totals.sound() && agrees,
             sum: Datoshi(totals.balance).to_string(),
@@ -389,6 +400,13 @@ impl Api {
         Ok(WriteOffView {
             amount: amount.to_string(),
         })
+    }
+
+    pub(crate) async fn must_exist(&self, project: &ProjectName) -> Result<(), ApiError> {
+        if self.engine().project_exists(project).await? {
+            return Ok(());
+        }
+        Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into())
     }
 
     /// First credit of a project that was just made. It is made up for with the next start, should this fail.

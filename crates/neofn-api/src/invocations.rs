@@ -1,6 +1,6 @@
 //! Use cases about runs: invoking, queueing, looking back, following, replaying.
 
-use crate::api::Api;
+use crate::api::{Api, Caller};
 use crate::error::{ApiError, FailedRun};
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
@@ -15,8 +15,11 @@ use neofn_wire::{
     Accepted, Estimate, InvocationList, InvocationView, LogEvent, LogList, ReplayRequest, ReplayResponse,
 };
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How often it is asked again whether somebody who follows may go on.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Longest Idempotency-Key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -31,6 +34,8 @@ pub struct Call {
     pub fingerprint: Option<Digest>,
     /// The caller's trace, or a new one.
     pub trace: TraceContext,
+    /// Whether it comes from a program on the same machine; those are not counted.
+    pub here: bool,
 }
 
 /// Which invocations to list.
@@ -67,14 +72,15 @@ impl Api {
         call: Call,
         given_up: CancellationToken,
     ) -> Result<Invoked, ApiError> {
-        self.authorise_call(who, Action::Invoke, &key).await?;
+        self.let_in(who, Action::Invoke, &key, &call).await?;
+        let shown = self.shown_inside(who, &key);
         let invoke = checked(who, key, call, Origin::Sync)?;
-        succeeded(self.engine().invoke_until(invoke, given_up).await?)
+        succeeded(shown.of(self.engine().invoke_until(invoke, given_up).await?))
     }
 
     /// Writes a call down for later.
     pub async fn enqueue(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Accepted, ApiError> {
-        self.authorise_call(who, Action::Invoke, &key).await?;
+        self.let_in(who, Action::Invoke, &key, &call).await?;
         let queued = self
             .engine()
             .enqueue(checked(who, key, call, Origin::Async)?)
@@ -83,6 +89,28 @@ impl Api {
             invocation_id: queued.id.to_string(),
             status: view::status(queued.status).to_owned(),
         })
+    }
+
+    /// What of a run's inside its caller is told: logs, stacks and source are for those who may read them in its history, too.
+    fn shown_inside(&self, who: &Principal, key: &FunctionKey) -> Inside {
+        match self.authorise_function(who, Action::ReadLogs, key) {
+            Ok(()) => Inside::Shown,
+            Err(_) => Inside::Hidden,
+        }
+    }
+
+    async fn let_in(
+        &self,
+        who: &Principal,
+        action: Action,
+        key: &FunctionKey,
+        call: &Call,
+    ) -> Result<(), ApiError> {
+        let caller = self.authorise_call(who, action, key).await?;
+        if caller == Caller::Stranger && !call.here {
+            self.count_stranger(&key.project)?;
+        }
+        Ok(())
     }
 
     /// Whether a function's own HTTP endpoint takes a request and may be called, and whether anybody may: then its
@@ -127,12 +155,13 @@ impl Api {
         key: FunctionKey,
         call: Call,
     ) -> Result<Invoked, ApiError> {
-        self.may_call_endpoint(who, &key).await?;
+        self.let_in(who, Action::Endpoint, &key, &call).await?;
+        let shown = self.shown_inside(who, &key);
         let run = self
             .engine()
             .invoke(checked(who, key, call, Origin::Http)?)
             .await?;
-        succeeded(run)
+        succeeded(shown.of(run))
     }
 
     /// What an event would cost: a run that leaves nothing behind.
@@ -231,7 +260,9 @@ impl Api {
         let live = self.engine().follow(key);
         let page = LogPage::read(self.engine(), key, log_filter(&query)?).await?;
         let mut log = LogStream {
-            engine: self.engine().clone(),
+            api: self.clone(),
+            who: who.clone(),
+            asked: self.inner.clock.monotonic(),
             key: key.clone(),
             history: VecDeque::new(),
             next: None,
@@ -256,6 +287,27 @@ impl Api {
         };
         self.authorise(who, action, target)?;
         Ok(record)
+    }
+}
+
+/// Whether a caller is told what went on inside a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Shown,
+    Hidden,
+}
+
+impl Inside {
+    /// The run as it is told.
+    fn of(self, mut run: Invoked) -> Invoked {
+        if self == Self::Hidden {
+            run.logs.clear();
+            if let Err(failure) = &mut run.outcome {
+                failure.stack.clear();
+                failure.frame.clear();
+            }
+        }
+        run
     }
 }
 
@@ -318,7 +370,10 @@ fn log_filter(query: &LogQuery) -> Result<InvocationFilter, Error> {
 
 /// History and then the present of a function's log.
 pub struct LogStream {
-    engine: Engine,
+    api: Api,
+    who: Principal,
+    /// When it was last asked whether they may read this.
+    asked: Duration,
     key: FunctionKey,
     history: VecDeque<LogEvent>,
     next: Option<InvocationFilter>,
@@ -334,20 +389,41 @@ impl LogStream {
         self.next = page.next;
     }
 
-    /// The next step; `None` when the function was removed, history cannot be read or the node goes.
+    /// Whether its reader may still read it: a role, a key or a session may have ended since.
+    async fn goes_on(&mut self) -> bool {
+        let now = self.api.inner.clock.monotonic();
+        if now.saturating_sub(self.asked) < ASK_AGAIN {
+            return true;
+        }
+        self.asked = now;
+        let who = self.api.again(&self.who).await;
+        who.is_ok_and(|who| {
+            let may = self.api.authorise_function(&who, Action::ReadLogs, &self.key);
+            may.is_ok()
+        })
+    }
+
+    /// The next step; `None` when its reader may no longer read it, the function was removed, history cannot be read or the
+    /// node goes.
     pub async fn next(&mut self) -> Option<LogStep> {
         loop {
             if let Some(entry) = self.history.pop_front() {
-                return Some(LogStep::Entry(entry));
+                return self.goes_on().await.then_some(LogStep::Entry(entry));
             }
             let Some(filter) = self.next.take() else {
                 break;
             };
-            let page = LogPage::read(&self.engine, &self.key, filter).await.ok()?;
+            let page = LogPage::read(self.api.engine(), &self.key, filter).await.ok()?;
             self.take(page);
         }
         loop {
-            match self.live.next().await? {
+            let step = tokio::time::timeout(ASK_AGAIN, self.live.next()).await;
+            // after the wait: what comes once they may no longer is not for them
+            if !self.goes_on().await {
+                return None;
+            }
+            let Ok(step) = step else { continue };
+            match step? {
                 Followed::Missed(n) => return Some(LogStep::Missed(n)),
                 Followed::Entry(entry) => {
                     let entry = view::log_entry(&entry);
@@ -372,14 +448,19 @@ pub(crate) fn check_key(text: &str) -> Result<(), Error> {
     Err(Error::new(Code::BadParameter, message))
 }
 
+/// The name of a call: its caller's own. What one named, another neither gets the answer of nor stands in the way of.
+fn named(who: &Principal, text: &str) -> Result<String, Error> {
+    check_key(text)?;
+    let digest = Digest::of_parts(&[b"neofn/call", who.actor().as_bytes(), text.as_bytes()]);
+    Ok(digest.to_string())
+}
+
 fn checked(who: &Principal, key: FunctionKey, call: Call, origin: Origin) -> Result<Invoke, Error> {
-    if let Some(text) = &call.idempotency_key {
-        check_key(text)?;
-    }
+    let idempotency = call.idempotency_key.map(|text| named(who, &text)).transpose()?;
     Ok(Invoke {
         key,
         event: json::event(call.body)?,
-        idempotency: call.idempotency_key,
+        idempotency,
         fingerprint: call.fingerprint,
         trace: call.trace,
         origin,

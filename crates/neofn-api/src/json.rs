@@ -30,8 +30,19 @@ pub fn event(body: Bytes) -> Result<Bytes, Error> {
 pub fn too_large(most: usize) -> Error {
     Error::new(
         Code::BodyTooLarge,
-        format!("the body is larger than {most} bytes ({} MiB)", most >> 20),
+        format!("the body is larger than {}", size(most)),
     )
+}
+
+/// Whole MiB or KiB where it is so much, beside the bytes.
+fn size(bytes: usize) -> String {
+    const MIB: usize = 1 << 20;
+    match bytes {
+        0 => "0 bytes".to_owned(),
+        _ if bytes.is_multiple_of(MIB) => format!("{bytes} bytes ({} MiB)", bytes / MIB),
+        _ if bytes.is_multiple_of(1_024) => format!("{bytes} bytes ({} KiB)", bytes / 1_024),
+        _ => format!("{bytes} bytes"),
+    }
 }
 
 /// Checks that `body` is one JSON value in UTF-8, nested at most [`DEPTH_MAX`] deep. Neither step recurses.
@@ -123,6 +134,20 @@ fn depth(body: &[u8]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_told_in_what_they_are_made_of() {
+        for (bytes, told) in [
+            (16_384, "16384 bytes (16 KiB)"),
+            (1 << 20, "1048576 bytes (1 MiB)"),
+            (1_500, "1500 bytes"),
+        ] {
+            assert_eq!(
+                too_large(bytes).message,
+                format!("the body is larger than {told}")
+            );
+        }
+    }
     use proptest::prelude::*;
 
     fn code(body: impl Into<Vec<u8>>) -> Option<Code> {

@@ -33,6 +33,7 @@ mod transactions;
 mod triggers;
 mod view;
 mod waits;
+mod widening;
 
 pub use api::{Api, ApiOptions, Development, NodeFacts, Payments};
 pub use auth::Authenticator;

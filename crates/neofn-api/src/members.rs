@@ -24,8 +24,8 @@ use neofn_wire::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most projects that one account may own, members of a project, valid keys of a project.
-const OWNED_MAX: u32 = 100;
+/// Most projects that one account may make, for ever; members of a project, valid keys of a project.
+const MADE_MAX: u32 = 100;
 const MEMBERS_MAX: u32 = 1_000;
 const KEYS_MAX: u32 = 100;
 /// Longest name of a key.
@@ -108,14 +108,16 @@ impl Api {
         let create = CreateProject {
             name: name.clone(),
             owner: who.account(),
-            owned_max: OWNED_MAX,
+            made_max: MADE_MAX,
             at: now,
             audit: self.act(who, &name, "project.create", name.as_str()),
         };
         match self.inner.members.create_project(create).await.map_err(failed)? {
             Created::Done => {}
-            Created::Exists | Created::Missing => return Err(Code::ProjectExists.into()),
-            Created::TooMany => return Err(too_many(OWNED_MAX, "projects of one account").into()),
+            Created::Exists | Created::Missing | Created::ParentGone => {
+                return Err(Code::ProjectExists.into());
+            }
+            Created::TooMany => return Err(too_many(MADE_MAX, "projects that one account makes").into()),
         }
         self.inner.accounts.forget();
         self.first_credit(&name).await;
@@ -162,6 +164,7 @@ impl Api {
             function,
             account,
             role,
+            by: who.account(),
             ceiling: self.ceiling(who, project),
             members_max: MEMBERS_MAX,
             at: self.inner.clock.now(),
@@ -186,6 +189,7 @@ impl Api {
             project: project.clone(),
             function: function(of_function)?,
             account,
+            by: who.account(),
             ceiling: self.ceiling(who, project),
             at: self.inner.clock.now(),
             audit: self.act(who, project, "member.remove", &account.to_address()),
@@ -251,16 +255,29 @@ impl Api {
             )
             .into());
         }
-        self.may_give(who, project, powers)?;
         let now = self.inner.clock.now();
         let key = self.inner.accounts.new_key();
+        let parent = match who {
+            Principal::Key { id, .. } => {
+                let parent = self.inner.auth.record(*id).await?;
+                Some(parent.ok_or(Code::Unauthenticated)?)
+            }
+            _ => None,
+        };
+        let asked = request.expires_in.map(|s| end(now, s)).transpose()?;
+        let ends = [asked, parent.as_ref().and_then(|parent| parent.expires_at)];
         let record = KeyRecord {
             powers,
             name: request.name.clone(),
-            created_by: who.account(),
-            expires_at: request.expires_in.map(|s| end(now, s)).transpose()?,
+            // whoever made the key that makes keys made those, too
+            created_by: who
+                .account()
+                .or_else(|| parent.as_ref().and_then(|parent| parent.created_by)),
+            expires_at: ends.into_iter().flatten().min(),
+            parent: parent.map(|parent| parent.id),
             ..KeyRecord::new(&key, Scope::Project(project.clone()), now)
         };
+        self.may_give(who, project, powers)?;
         let audit = self
             .act(who, project, "key.create", &record.id.to_string())
             .detail(format!("scopes: {powers}"));
@@ -273,6 +290,7 @@ impl Api {
             Created::Done => {}
             Created::Missing => return Err(Code::ProjectNotFound.into()),
             Created::TooMany => return Err(too_many(KEYS_MAX, "valid keys of a project").into()),
+            Created::ParentGone => return Err(Code::Unauthenticated.into()),
             Created::Exists => return Err(Error::internal("a key of this id exists").into()),
         }
         self.inner.auth.forget();
@@ -334,13 +352,9 @@ impl Api {
         }));
         self.allowed(&would_be, project)
     }
+    /// See [`crate::policy::powers`].
     fn allowed(&self, who: &Principal, project: &ProjectName) -> Powers {
-        let allows = |p: &Power| {
-            self.inner
-                .policies
-                .allows(who, p.as_str(), Resource::Project(project))
-        };
-        Power::ALL.iter().copied().filter(allows).collect()
+        crate::policy::powers(&self.inner.policies, who, project)
     }
 
     fn may_give(&self, who: &Principal, project: &ProjectName, powers: Powers) -> Result<(), Error> {
@@ -382,6 +396,7 @@ fn member_view(member: MemberRecord) -> MemberView {
         function: member.function.map(|f| f.to_string()),
         added_at: member.added_at.to_iso8601(),
         added_by: member.added_by,
+        invited: !member.accepted,
     }
 }
 
@@ -392,6 +407,7 @@ fn key_view(key: &KeyRecord) -> KeyView {
         scopes: key.powers.iter().map(|p| p.to_string()).collect(),
         created_at: key.created_at.to_iso8601(),
         created_by: key.created_by.map(|a| a.to_address()),
+        parent: key.parent.map(|id| id.to_string()),
         expires_at: key.expires_at.map(UnixMillis::to_iso8601),
         revoked_at: key.revoked_at.map(UnixMillis::to_iso8601),
     }

@@ -27,6 +27,8 @@ pub struct NodeMetrics {
     pub triggers: TriggerMetrics,
     /// Runs at once that the load asks for.
     pub runs_wanted: u32,
+    /// What ledger and chain do not agree on, on the node that compares them.
+    pub unreconciled: Option<u64>,
 }
 
 impl Api {
@@ -88,10 +90,18 @@ impl Api {
         Ok(NodeMetrics {
             engine: self.engine().stats(),
             runtime: self.inner.runtime.status(),
+            unreconciled: self.unreconciled(),
             runs_wanted: self.engine().runs_wanted(&totals),
             totals,
             triggers: (self.engine().trigger_stats(), self.engine().chain_state()),
         })
+    }
+
+    /// In datoshi.
+    fn unreconciled(&self) -> Option<u64> {
+        let seen = self.inner.bank.as_ref()?.reconciled()?;
+        let (missing, stray) = (seen.missing().0.unsigned_abs(), seen.stray().0.unsigned_abs());
+        Some(missing.saturating_add(stray))
     }
 
     fn draining(&self) -> bool {

@@ -5,10 +5,11 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::invocations::check_key;
+use crate::policy::{Action, Rule, Target};
 use bytes::Bytes;
 use neofn_engine::port::{Begun, NamedRequest, Reply};
 use neofn_identity::Principal;
-use neofn_types::{Code, Digest, Error};
+use neofn_types::{Code, Digest, Error, FunctionKey};
 use std::time::Duration;
 
 /// How long answers are kept.
@@ -32,6 +33,34 @@ pub enum Once {
 pub struct Naming(Digest);
 
 impl Api {
+    /// What tells a body apart that may hold a secret which is easy to guess: nobody who reads the database can try guesses.
+    #[must_use]
+    pub fn fingerprint(&self, body: &[u8]) -> Digest {
+        Digest::of_parts(&[b"neofn/once/body", &self.inner.fingerprint_key, body])
+    }
+
+    /// Whether somebody may have the answer of a request again: whoever may not ask any more is not answered either. The
+    /// project is what the path or the query named.
+    pub fn authorise_reply(
+        &self,
+        who: &Principal,
+        action: Action,
+        project: Option<&str>,
+        function: Option<&str>,
+    ) -> Result<(), Error> {
+        if !matches!(action.rule(), Rule::Member(_) | Rule::PublicOrMember) {
+            return self.authorise(who, action, Target::Node { loopback: false });
+        }
+        let project = self.project_of(who, project)?;
+        match function {
+            Some(name) => {
+                let key = FunctionKey::new(project, crate::decode::function_name(name)?);
+                self.authorise_function(who, action, &key)
+            }
+            None => self.authorise_project(who, action, &project),
+        }
+    }
+
     /// Whether a request was done before. `parts` are all that makes it this request.
     pub async fn begin_once(&self, who: &Principal, key: &str, parts: &[&[u8]]) -> Result<Once, ApiError> {
         check_key(key)?;

@@ -3,7 +3,7 @@
 //! Knows no transport. A use case names its [`Action`]; an action without a row does not compile.
 
 use neofn_identity::policy::{ActionDecl, Group, Policies, Resource};
-use neofn_identity::{Power, Principal};
+use neofn_identity::{Power, Powers, Principal};
 use neofn_types::{Code, Error, FunctionKey, ProjectName};
 
 /// Who may take an action, in broad words; the policies have the last one.
@@ -70,6 +70,8 @@ actions! {
     Deploy: Member(Deploy);
     /// Change a function.
     Patch: Member(Deploy);
+    /// Switch a function on or off, and nothing else.
+    Switch: Member(Operate);
     /// Remove a function.
     Delete: Member(Deploy);
     /// See a function.
@@ -128,6 +130,8 @@ actions! {
     OperateBank: Operator;
     /// Read the audit log, and prove it.
     ReadAudit: Operator;
+    /// Read what of the audit log is about one project.
+    ReadProjectAudit: Member(Manage);
     /// Make a backup of the node.
     MakeBackup: Operator;
     /// See secrets, without their values.
@@ -228,10 +232,27 @@ pub fn authorise(
     })
 }
 
+/// The powers that someone has whole in a project, and so may give away: an operator's file may take a single action of a
+/// group from them, and a key or a role for the group would give it back.
+#[must_use]
+pub fn powers(policies: &Policies, who: &Principal, project: &ProjectName) -> Powers {
+    let allows = |action| policies.allows(who, action, Resource::Project(project));
+    let whole = |power: &Power| {
+        let mut actions = Action::ALL.iter().filter(|action| match action.rule() {
+            Rule::Member(needed) => needed == *power,
+            Rule::PublicOrMember => *power == Power::Invoke,
+            _ => false,
+        });
+        allows(power.as_str()) && actions.all(|action| allows(action.name()))
+    };
+    Power::ALL.iter().copied().filter(whole).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neofn_identity::{KeyId, Membership, Powers, Role, Scope, SessionId, SignedIn};
+    use neofn_identity::policy::PolicyFile;
+    use neofn_identity::{KeyId, Membership, Role, Scope, SessionId, SignedIn};
     use neofn_types::ScriptHash;
     use std::sync::Arc;
 
@@ -241,6 +262,7 @@ mod tests {
             scope,
             powers,
             name: String::new(),
+            maker: None,
         }
     }
     fn person(project: &str, role: Role) -> Principal {
@@ -254,6 +276,33 @@ mod tests {
                 role,
             }],
         }))
+    }
+
+    #[test]
+    fn who_was_denied_one_action_does_not_give_its_power_away() {
+        let with = |text: &str| {
+            let file = PolicyFile {
+                name: "extra.cedar".to_owned(),
+                text: text.to_owned(),
+            };
+            Policies::with(Action::DECLARED, &[file]).unwrap()
+        };
+        let owner = person("own", Role::Owner);
+        let project: ProjectName = "own".parse().unwrap();
+        let all = powers(&with(""), &owner, &project);
+        assert!(Power::ALL.iter().all(|p| all.has(*p)));
+        for (action, power) in [
+            ("Deploy", Power::Deploy),
+            ("ManageGas", Power::Money),
+            ("Invoke", Power::Invoke),
+            ("ReadLogs", Power::Read),
+        ] {
+            let text = format!("forbid (principal, action == Action::{action:?}, resource);");
+            let left = powers(&with(&text), &owner, &project);
+            for p in Power::ALL {
+                assert_eq!(left.has(*p), *p != power, "{action}: {p}");
+            }
+        }
     }
 
     /// Every action, every kind of caller: what is answered. A new action is here because it has a rule.

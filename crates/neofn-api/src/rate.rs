@@ -1,5 +1,8 @@
 //! How many requests a caller may send. Operators, and programs on the same machine that show no credentials, are not
 //! counted.
+//!
+//! A project's quota is for those who belong to it, and they alone are told how much of it is left. Strangers count for a
+//! project once they were found to call something public, and then in a quota of its own: nobody can shut its people out.
 
 use crate::api::Api;
 use crate::remote::{Forwarded, Remote};
@@ -76,18 +79,10 @@ impl Rates {
             Principal::Key { id, .. } => of.push((Subject::Key(*id), self.limits.credential)),
             Principal::Account(who) => of.push((Subject::Account(who.account), self.limits.credential)),
         }
-        // strangers from outside count for a project, too: a public function is the project's to pay for
-        if let Some(project) = project.filter(|_| !of.is_empty()) {
+        if let Some(project) = project.filter(|project| who.is_of(project)) {
             of.push((Subject::Project(project.clone()), self.limits.project));
         }
         of
-    }
-    /// The same of a message of a bus, which names no address: what strangers send counts for the project alone.
-    fn subjects_of_message(&self, who: &Principal, project: &ProjectName) -> Vec<(Subject, Quota)> {
-        match who {
-            Principal::Anonymous => vec![(Subject::Project(project.clone()), self.limits.project)],
-            who => self.subjects(who, None, Some(project)),
-        }
     }
 }
 
@@ -109,7 +104,10 @@ impl From<Limited> for TooMany {
                 "more than {} requests in {} seconds for this {}; the next one in {} s",
                 quota.requests,
                 quota.window.as_secs(),
-                limited.standing.policy,
+                match limited.standing.policy {
+                    "public" => "project's public functions",
+                    policy => policy,
+                },
                 limited.retry_after_s
             ),
         );
@@ -127,7 +125,7 @@ impl Api {
         self.inner.proxies.remote(connected, forwarded)
     }
 
-    /// Counts a request, of this caller about this project. Answers how many are left.
+    /// Counts a request, of this caller, and for this project when they belong to it. Answers how many are left.
     pub fn count_request(
         &self,
         who: &Principal,
@@ -140,10 +138,18 @@ impl Api {
         Ok(rates.take(&of, self.inner.clock.monotonic())?)
     }
 
-    /// Counts a message of a bus, which names no address. What strangers send counts for the project that it is about.
+    /// Counts a stranger's call of something public, which it was found to be.
+    pub(crate) fn count_stranger(&self, project: &ProjectName) -> Result<(), TooMany> {
+        let rates = &self.inner.rates;
+        let of = [(Subject::Strangers(project.clone()), rates.limits.project)];
+        rates.take(&of, self.inner.clock.monotonic())?;
+        Ok(())
+    }
+
+    /// Counts a message of a bus, which names no address: strangers' calls are counted when they are let in.
     pub fn count_message(&self, who: &Principal, project: &ProjectName) -> Result<(), TooMany> {
         let rates = &self.inner.rates;
-        let of = rates.subjects_of_message(who, project);
+        let of = rates.subjects(who, None, Some(project));
         rates.take(&of, self.inner.clock.monotonic())?;
         Ok(())
     }
@@ -151,7 +157,7 @@ impl Api {
     /// it is taken out.
     pub fn look_at_message(&self, who: &Principal, project: &ProjectName) -> Result<(), TooMany> {
         let rates = &self.inner.rates;
-        let of = rates.subjects_of_message(who, project);
+        let of = rates.subjects(who, None, Some(project));
         Ok(rates.look(&of, self.inner.clock.monotonic())?)
     }
 

@@ -7,7 +7,7 @@ use age::x25519::{Identity, Recipient};
 use neofn_types::{Digest, UnixMillis};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Read and written at a time.
@@ -26,7 +26,7 @@ fn entry(source: &Source) -> Result<FileEntry, BackupError> {
     let what = || format!("read {}", source.file.display());
     let mut file = File::open(&source.file).map_err(BackupError::file(what()))?;
     let mut hash = Sha256::new();
-    let bytes = copy(&mut file, u64::MAX, |piece| {
+    let bytes = copy(&mut file, u64::MAX, BackupError::file("read"), |piece| {
         hash.update(piece);
         Ok(())
     })?;
@@ -41,6 +41,7 @@ fn entry(source: &Source) -> Result<FileEntry, BackupError> {
 pub(crate) fn copy(
     from: &mut impl Read,
     limit: u64,
+    unread: impl FnOnce(io::Error) -> BackupError,
     mut each: impl FnMut(&[u8]) -> Result<(), BackupError>,
 ) -> Result<u64, BackupError> {
     let mut buffer = vec![0; PIECE];
@@ -48,7 +49,10 @@ pub(crate) fn copy(
     while total < limit {
         let room = usize::try_from(limit - total).unwrap_or(PIECE).min(PIECE);
         let into = buffer.get_mut(..room).unwrap_or_default();
-        let n = from.read(into).map_err(BackupError::file("read"))?;
+        let n = match from.read(into) {
+            Ok(n) => n,
+            Err(e) => return Err(unread(e)),
+        };
         if n == 0 {
             break;
         }
@@ -111,7 +115,7 @@ fn write(
         let mut from =
             File::open(&source.file).map_err(BackupError::file(format!("read {}", source.file.display())))?;
         let mut hash = Sha256::new();
-        let bytes = copy(&mut from, u64::MAX, |piece| {
+        let bytes = copy(&mut from, u64::MAX, BackupError::file("read"), |piece| {
             hash.update(piece);
             out.write_all(piece).map_err(BackupError::file(what()))
         })?;
@@ -135,17 +139,24 @@ pub(crate) fn read(from: &Path, identity: &Identity, sink: &mut impl Sink) -> Re
     let file = File::open(from).map_err(BackupError::file(what()))?;
     let invalid = |e: &dyn std::fmt::Display| BackupError::Invalid(format!("{}: {e}", from.display()));
     let decryptor = age::Decryptor::new(file).map_err(|e| invalid(&e))?;
+    // within age a read fails where a piece was changed, or is missing; a disk that fails is another matter
+    let unread = |e: io::Error| match e.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
+            invalid(&"it was damaged")
+        }
+        _ => BackupError::file(what())(e),
+    };
     let mut plain = decryptor
         .decrypt(std::iter::once(identity as &dyn age::Identity))
         .map_err(|e| invalid(&e))?;
     let mut length = [0u8; 8];
-    plain.read_exact(&mut length).map_err(|e| invalid(&e))?;
+    plain.read_exact(&mut length).map_err(unread)?;
     let length = u64::from_be_bytes(length);
     if length > Manifest::BYTES_MAX {
         return Err(invalid(&"the manifest is too long"));
     }
     let mut head = Vec::new();
-    copy(&mut plain, length, |piece| {
+    copy(&mut plain, length, unread, |piece| {
         head.extend_from_slice(piece);
         Ok(())
     })?;
@@ -157,7 +168,7 @@ pub(crate) fn read(from: &Path, identity: &Identity, sink: &mut impl Sink) -> Re
     for entry in &manifest.files {
         let mut out = sink.file(entry)?;
         let mut hash = Sha256::new();
-        let bytes = copy(&mut plain, entry.bytes, |piece| {
+        let bytes = copy(&mut plain, entry.bytes, unread, |piece| {
             hash.update(piece);
             out.write_all(piece)
                 .map_err(BackupError::file(format!("write {}", entry.path)))
@@ -175,7 +186,7 @@ pub(crate) fn read(from: &Path, identity: &Identity, sink: &mut impl Sink) -> Re
     match plain.read(&mut rest) {
         Ok(0) => Ok(manifest),
         Ok(_) => Err(invalid(&"there is more than the manifest says")),
-        Err(e) => Err(invalid(&e)),
+        Err(e) => Err(unread(e)),
     }
 }
 

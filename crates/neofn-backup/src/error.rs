@@ -30,6 +30,9 @@ pub enum BackupError {
         /// `here` or `on chain`.
         whence: &'static str,
     },
+    /// The log that is known is not this backup's.
+    #[error("the backup is not of the log that you know: {0}")]
+    OtherLog(String),
     /// The directory has something in it.
     #[error("{0} is not empty")]
     NotEmpty(String),
@@ -46,6 +49,7 @@ impl From<BackupError> for Error {
             BackupError::File { .. } => Code::StoreFailed,
             BackupError::Invalid(_) => Code::BackupInvalid,
             BackupError::Stale { .. } => Code::BackupStale,
+            BackupError::OtherLog(_) => Code::AuditBroken,
             BackupError::NotEmpty(_) => Code::RestoreTarget,
         };
         Self::new(code, error.to_string()).because(error)

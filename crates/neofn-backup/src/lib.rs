@@ -14,4 +14,4 @@ pub use archive::{Source, create, verify};
 pub use error::BackupError;
 pub use keys::generate;
 pub use manifest::{FileEntry, Heads, Manifest};
-pub use restore::{MARK_FILE, RestoreMark, Rollback, SeenHeads, judge, restore};
+pub use restore::{Known, MARK_FILE, RestoreMark, Rollback, SeenHeads, judge, restore};

@@ -53,6 +53,23 @@ pub struct SeenHeads {
     pub anchored: u64,
 }
 
+/// What whoever restores knows of the log, and how to tell whether a backup is of it.
+pub trait Known {
+    /// How far the log is known to have come.
+    fn seen(&self) -> SeenHeads;
+    /// Whether these are heads of the same log, as far as both reach; else why not.
+    fn agrees(&self, heads: &Heads) -> Result<(), String>;
+}
+/// Sizes alone: there is nothing to compare.
+impl Known for SeenHeads {
+    fn seen(&self) -> SeenHeads {
+        *self
+    }
+    fn agrees(&self, _heads: &Heads) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// Whether to go back on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rollback {
@@ -81,7 +98,7 @@ pub fn judge(heads: &Heads, seen: SeenHeads, rollback: Rollback) -> Result<u64, 
 
 struct Directory<'a> {
     path: &'a Path,
-    seen: SeenHeads,
+    known: &'a dyn Known,
     rollback: Rollback,
     at: UnixMillis,
 }
@@ -117,7 +134,11 @@ impl Write for Synced {
 
 impl Sink for Directory<'_> {
     fn begin(&mut self, manifest: &Manifest) -> Result<(), BackupError> {
-        let entries_missing = judge(&manifest.heads, self.seen, self.rollback)?;
+        // also where going back is meant: it is from one log to an earlier state of the same
+        self.known
+            .agrees(&manifest.heads)
+            .map_err(BackupError::OtherLog)?;
+        let entries_missing = judge(&manifest.heads, self.known.seen(), self.rollback)?;
         self.make(self.path)?;
         // first of all: whatever dies from here on, no signer begins in this directory
         let mark = RestoreMark {
@@ -152,7 +173,7 @@ pub fn restore(
     from: &Path,
     identity: &Identity,
     to: &Path,
-    seen: SeenHeads,
+    known: &dyn Known,
     (rollback, at): (Rollback, UnixMillis),
 ) -> Result<Manifest, BackupError> {
     let occupied = std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some());
@@ -168,7 +189,7 @@ pub fn restore(
     }
     let mut directory = Directory {
         path: &beside,
-        seen,
+        known,
         rollback,
         at,
     };

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use neofn_backup::{
-    BackupError, Heads, Identity, MARK_FILE, RestoreMark, Rollback, SeenHeads, Source, create, restore,
-    verify,
+    BackupError, Heads, Identity, Known, MARK_FILE, RestoreMark, Rollback, SeenHeads, Source, create,
+    restore, verify,
 };
 use neofn_types::UnixMillis;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Place {
     }
     fn restore(&self, from: &Path, seen: SeenHeads, rollback: Rollback) -> Result<PathBuf, BackupError> {
         let to = self.path("restored");
-        restore(from, &self.identity, &to, seen, (rollback, UnixMillis(9)))?;
+        restore(from, &self.identity, &to, &seen, (rollback, UnixMillis(9)))?;
         Ok(to)
     }
 }
@@ -120,11 +120,30 @@ fn a_damaged_or_foreign_backup_restores_nothing() {
     }
     for case in cases {
         std::fs::write(&backup, case).unwrap();
-        assert!(
-            place
-                .restore(&backup, SeenHeads::default(), Rollback::Refuse)
-                .is_err()
-        );
+        let refused = place.restore(&backup, SeenHeads::default(), Rollback::Refuse);
+        // not "the disk is full": that is what the code of a file that cannot be read or written says
+        assert!(matches!(refused, Err(BackupError::Invalid(_))), "{refused:?}");
         assert!(!place.path("restored").exists());
+    }
+}
+
+#[test]
+fn a_backup_of_another_log_is_refused_even_where_going_back_is_meant() {
+    struct Other;
+    impl Known for Other {
+        fn seen(&self) -> SeenHeads {
+            SeenHeads::default()
+        }
+        fn agrees(&self, heads: &Heads) -> Result<(), String> {
+            Err(format!("of {} entries", heads.audit_size))
+        }
+    }
+    let place = Place::new();
+    let backup = place.backup();
+    for rollback in [Rollback::Refuse, Rollback::Accept] {
+        let to = place.path("restored");
+        let refused = restore(&backup, &place.identity, &to, &Other, (rollback, UnixMillis(9)));
+        assert!(matches!(refused, Err(BackupError::OtherLog(why)) if why == "of 40 entries"));
+        assert!(!to.exists() && !place.path("restored.restoring").exists());
     }
 }

@@ -221,7 +221,7 @@ impl Inner {
             let (id, _) = self.new_id();
             let trace = TraceContext::start(&*self.options.entropy);
             let run = Run {
-                effects: Effects::Discarded,
+                effects: Effects::Estimated,
                 ..first_run(&loaded, id, event, trace)
             };
             let ended = self.run(run).await;

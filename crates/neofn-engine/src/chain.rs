@@ -220,7 +220,7 @@ impl Inner {
                 drop((slot, lent));
                 let settled = match effects {
                     Effects::Kept => inner.settle(new, &mut ended).await,
-                    Effects::Discarded => Ok(()),
+                    Effects::Discarded | Effects::Estimated => Ok(()),
                 };
                 let result = match settled {
                     Ok(()) => ended

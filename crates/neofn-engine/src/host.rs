@@ -34,8 +34,10 @@ const REPLIES_BYTES_MAX: usize = 16 << 20;
 pub(crate) enum Effects {
     /// History, charge and writes are kept, its callees' too.
     Kept,
-    /// An estimate or a smoke test: nothing is.
+    /// A smoke test: nothing is.
     Discarded,
+    /// An estimate: nothing is, and nothing goes to other hosts, where it could not be taken back. Nobody pays for it.
+    Estimated,
 }
 
 /// What the host side of a run knows of it.

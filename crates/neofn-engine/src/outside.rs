@@ -271,7 +271,7 @@ impl Outside {
         }
         let value = SecretValue::new(asked.value.as_bytes()).map_err(refusal)?;
         self.learn(&name, &value)?;
-        if caller.effects == Effects::Discarded {
+        if caller.effects != Effects::Kept {
             return Ok(Told::of(&json!({ "version": null })));
         }
         let by = format!("function:{}", caller.key.function);
@@ -298,6 +298,13 @@ impl Outside {
     /// `fetch`
     pub(crate) async fn fetch(&self, caller: &Caller, input: &[u8]) -> Result<Told, Refusal> {
         let fetch = request(caller, args(input)?)?;
+        if caller.effects == Effects::Estimated {
+            // what another host gets is an effect that nobody can discard, and nobody pays for this run
+            return Err((
+                Code::Denied,
+                "fetch: an estimate sends nothing to other hosts; invoke the function instead".to_owned(),
+            ));
+        }
         let broker = self.broker.as_deref().ok_or_else(|| {
             (
                 Code::HostUnavailable,

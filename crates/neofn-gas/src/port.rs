@@ -127,6 +127,10 @@ pub trait LedgerStore: Send + Sync + 'static {
 pub trait Projects: Send + Sync + 'static {
     /// Whether there is one of this name.
     async fn exists(&self, project: &ProjectName) -> Result<bool, LedgerError>;
+    /// The person who made it; none where an operator's key did.
+    async fn maker(&self, _project: &ProjectName) -> Result<Option<ScriptHash>, LedgerError> {
+        Ok(None)
+    }
 }
 
 /// GAS to be sent, once.
@@ -200,6 +204,10 @@ pub enum PaymentError {
 pub trait Treasury: Send + Sync + 'static {
     /// Which network.
     fn network(&self) -> u32;
+    /// Whether payments are signed at all at this time; else why not. A signer that nothing holds back always is.
+    fn ready(&self) -> Result<(), PaymentError> {
+        Ok(())
+    }
     /// The account that pays and is paid; none while there is none.
     async fn account(&self) -> Result<Option<ScriptHash>, PaymentError>;
     /// The GAS that accounts have, and the height of which that is true.

@@ -85,6 +85,20 @@ fn count(parts: &Parts, counted: Result<Option<Standing>, TooMany>) -> Result<()
     }
 }
 
+/// Counts a request that is answered before its handler would count it.
+pub(crate) fn count_again(
+    parts: &Parts,
+    edge: &Edge,
+    who: &Principal,
+    project: Option<&ProjectName>,
+) -> Result<(), TooMany> {
+    let counted = edge.api().count_request(who, remote(parts, edge), project);
+    if let (Ok(Some(standing)), Some(slot)) = (&counted, parts.extensions.get::<Counted>()) {
+        slot.left(*standing);
+    }
+    counted.map(drop)
+}
+
 /// An attempt to sign in, counted by the address that it comes from.
 pub(crate) struct SignInAttempt;
 

@@ -132,6 +132,14 @@ impl Reading {
             "Runs at once that the load asks for: what comes, and what waits within ten seconds",
             u64::from(self.node.runs_wanted),
         )?;
+        if let Some(datoshi) = self.node.unreconciled {
+            gauge(
+                out,
+                "gas_unreconciled_datoshi",
+                "GAS that ledger and chain do not agree on, and GAS that left by no payment of this node",
+                datoshi,
+            )?;
+        }
         gauge(
             out,
             "records_pending",
@@ -355,6 +363,7 @@ mod tests {
                 totals: Totals::default(),
                 triggers: TriggerMetrics::default(),
                 runs_wanted: 7,
+                unreconciled: Some(512_977_750),
             },
             &http,
         )

@@ -2,8 +2,9 @@
 //! and withdrawals do.
 
 use crate::body;
+use crate::extract;
 use crate::problem::Refusal;
-use crate::router::{Edge, header_text};
+use crate::router::{ENDPOINTS, Edge, Endpoint, header_text};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -25,7 +26,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub(crate) enum Keep {
     /// A digest of the request, and the answer.
     All,
-    /// Of the body not even a digest: it may hold a secret that is easy to guess.
+    /// Of the body a digest under the node's key alone: it may hold a secret that is easy to guess.
     NotTheBody,
     /// Not the answer: it holds a secret that is shown once.
     NotTheAnswer,
@@ -65,6 +66,42 @@ fn keep(path: &str) -> Option<Keep> {
         .map(|(_, keep)| *keep)
 }
 
+/// Which endpoint a path is of, and what it is about.
+#[derive(Default)]
+struct Place<'a> {
+    endpoint: Option<&'static Endpoint>,
+    project: Option<&'a str>,
+    function: Option<&'a str>,
+}
+
+fn place<'a>(path: &'a str, query: Option<&'a str>) -> Place<'a> {
+    let fits = |endpoint: &&Endpoint| {
+        let mut parts = path.split('/');
+        let all = endpoint.path.split('/').all(|want| {
+            parts
+                .next()
+                .is_some_and(|part| want.starts_with('{') || want == part)
+        });
+        endpoint.method == "post" && all && parts.next().is_none()
+    };
+    // of two the one that names more of it, as the router has it
+    let found = ENDPOINTS.iter().filter(fits);
+    let Some(endpoint) = found.min_by_key(|endpoint| endpoint.path.matches('{').count()) else {
+        return Place::default();
+    };
+    let part = |name: &str| {
+        let mut both = endpoint.path.split('/').zip(path.split('/'));
+        both.find(|(want, _)| *want == name).map(|(_, part)| part)
+    };
+    // names need no escapes
+    let asked = || query?.split('&').find_map(|pair| pair.strip_prefix("project="));
+    Place {
+        endpoint: Some(endpoint),
+        project: part("{project}").or_else(asked),
+        function: part("{function}"),
+    }
+}
+
 /// Whether [`around`] has anything to do with a request.
 pub(crate) fn concerns<B>(request: &Request<B>) -> bool {
     request.method() == Method::POST
@@ -101,13 +138,28 @@ async fn begin(edge: &Edge, request: Request<Body>) -> Result<Asked, neofn_api::
     }
     let bytes = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
-    let compared: &[u8] = if keep == Keep::NotTheBody { b"" } else { &bytes };
+    let secret = edge.api().fingerprint(&bytes);
+    let compared: &[u8] = match keep {
+        Keep::NotTheBody => &secret.0,
+        Keep::All | Keep::NotTheAnswer => &bytes,
+    };
     let content = parts
         .headers
         .get(CONTENT_TYPE)
         .map_or(&b""[..], HeaderValue::as_bytes);
     let all: [&[u8]; 4] = [b"POST", target.as_bytes(), content, compared];
-    Ok(match edge.api().begin_once(&who, key, &all).await? {
+    let begun = edge.api().begin_once(&who, key, &all).await;
+    if !matches!(begun, Ok(Once::Do(_))) {
+        // what is done is counted and authorised where it is done
+        let place = place(parts.uri.path(), parts.uri.query());
+        let project = place.project.and_then(|name| name.parse().ok());
+        extract::count_again(&parts, edge, &who, project.as_ref())?;
+        if let Some(endpoint) = place.endpoint {
+            let api = edge.api();
+            api.authorise_reply(&who, endpoint.action, place.project, place.function)?;
+        }
+    }
+    Ok(match begun? {
         Once::Do(naming) => Asked::Do(
             Request::from_parts(parts, Body::from(bytes)),
             Some((naming, keep)),
@@ -170,6 +222,34 @@ mod tests {
             "/",
         ] {
             assert_eq!(keep(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_of_one_endpoint_and_says_what_it_is_about() {
+        let found = |path, query| {
+            let place = place(path, query);
+            let path = place.endpoint.map(|endpoint| endpoint.path);
+            (path, place.project, place.function)
+        };
+        assert_eq!(
+            found("/api/v1/functions/a/b/rollback", None),
+            (
+                Some("/api/v1/functions/{project}/{function}/rollback"),
+                Some("a"),
+                Some("b")
+            )
+        );
+        assert_eq!(
+            found("/api/v1/events", Some("x=1&project=a")),
+            (Some("/api/v1/events"), Some("a"), None)
+        );
+        assert_eq!(found("/nowhere", None), (None, None, None));
+        for (pattern, _) in PATHS {
+            assert!(
+                place(&pattern.replace('*', "x"), None).endpoint.is_some(),
+                "{pattern}"
+            );
         }
     }
 

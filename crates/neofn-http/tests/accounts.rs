@@ -144,6 +144,14 @@ async fn malformed_answers_are_told_what_is_wrong() {
         (with("signature", json!("00".repeat(63))), 422, "signature"),
         (with("signature", json!("0".repeat(5_000))), 422, "signature"),
         (with("salt", json!("0".repeat(5_000))), 422, "salt"),
+        // a text of another site's, which only ends in ours
+        (
+            with("salt", json!("Sign in to evil.example, please: ")),
+            422,
+            "salt",
+        ),
+        (with("salt", json!("a".repeat(31))), 422, "salt"),
+        (with("salt", json!("0a".repeat(16))), 401, "challenge"),
         (
             with("signers", json!([{"pubkey": "00", "signature": "00"}])),
             422,

@@ -25,6 +25,8 @@ pub enum Subject {
     Peer(IpAddr),
     /// Everybody in a project.
     Project(ProjectName),
+    /// Everybody else who calls its public functions, apart from it: no stranger uses up what its own people have.
+    Strangers(ProjectName),
     /// Sign-in attempts from there, which cost more.
     SignIn(IpAddr),
     /// Peers that found no place in the table.
@@ -40,6 +42,7 @@ impl Subject {
             Self::Account(_) => "account",
             Self::Peer(_) | Self::Others => "address",
             Self::Project(_) => "project",
+            Self::Strangers(_) => "public",
             Self::SignIn(_) => "sign-in",
         }
     }

@@ -24,6 +24,12 @@ pub trait IdentityStore: Send + Sync + 'static {
     async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, IdentityStoreError>;
     /// All keys, oldest first.
     async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError>;
+    /// What an account is in a project now, and for which of its functions.
+    async fn roles(
+        &self,
+        account: ScriptHash,
+        project: ProjectName,
+    ) -> Result<Vec<Membership>, IdentityStoreError>;
 }
 
 /// What became of a new challenge.
@@ -136,8 +142,8 @@ pub struct CreateProject {
     pub name: ProjectName,
     /// Its first owner; none when an operator's key makes it.
     pub owner: Option<ScriptHash>,
-    /// Most projects that one account may own.
-    pub owned_max: u32,
+    /// Most projects that one account may make, those that ended too.
+    pub made_max: u32,
     /// When.
     pub at: UnixMillis,
     /// What to write down.
@@ -155,6 +161,8 @@ pub enum Created {
     Missing,
     /// There are as many as there may be.
     TooMany,
+    /// The key that it was made with is not valid any more.
+    ParentGone,
 }
 
 /// A project as it is listed.
@@ -181,6 +189,8 @@ pub struct MemberRecord {
     pub added_at: UnixMillis,
     /// Who added them.
     pub added_by: String,
+    /// Whether they took it on; not so for owners whom others made, until they act as one.
+    pub accepted: bool,
 }
 
 /// How far the one who changes members may go.
@@ -203,6 +213,8 @@ pub struct SetMember {
     pub account: ScriptHash,
     /// What.
     pub role: Role,
+    /// Who does this, when it is a person: an owner who acts took it on.
+    pub by: Option<ScriptHash>,
     /// How far this may go.
     pub ceiling: Ceiling,
     /// Most members of a project.
@@ -222,6 +234,8 @@ pub struct RemoveMember {
     pub function: Option<FunctionName>,
     /// Who.
     pub account: ScriptHash,
+    /// Who does this, when it is a person: an owner who acts took it on.
+    pub by: Option<ScriptHash>,
     /// How far this may go.
     pub ceiling: Ceiling,
     /// When.
@@ -290,13 +304,15 @@ pub trait MemberStore: Send + Sync + 'static {
     ) -> Result<Vec<ProjectRecord>, IdentityStoreError>;
     /// Ends a project, all of it in one transaction.
     async fn end_project(&self, end: EndProject) -> Result<Ended, IdentityStoreError>;
-    /// Gives a role.
+    /// Who made a project; none when no person did, or there is none.
+    async fn maker(&self, project: ProjectName) -> Result<Option<ScriptHash>, IdentityStoreError>;
+    /// Gives a role. An owner whom somebody else made is not counted as one before they act as one.
     async fn set_member(&self, set: SetMember) -> Result<Changed, IdentityStoreError>;
     /// Takes a role, and with one in the whole project also the keys that the member made there.
     async fn remove_member(&self, remove: RemoveMember) -> Result<Changed, IdentityStoreError>;
     /// Who is in a project.
     async fn members(&self, project: ProjectName) -> Result<Vec<MemberRecord>, IdentityStoreError>;
-    /// Adds a key of a project, unless it has `keys_max` valid ones.
+    /// Adds a key of a project, unless it has `keys_max` valid ones, or the key that it was made with is no valid one.
     async fn create_key(
         &self,
         key: KeyRecord,
@@ -305,7 +321,7 @@ pub trait MemberStore: Send + Sync + 'static {
     ) -> Result<Created, IdentityStoreError>;
     /// A project's keys, oldest first; revoked ones too.
     async fn project_keys(&self, project: ProjectName) -> Result<Vec<KeyRecord>, IdentityStoreError>;
-    /// Revokes a key of this project; whether there was a valid one.
+    /// Revokes a key of this project and all that were made with it; whether there was a valid one.
     async fn revoke_key(
         &self,
         project: ProjectName,

@@ -28,8 +28,10 @@ pub struct KeyRecord {
     pub powers: Powers,
     /// What people call it; may be empty.
     pub name: String,
-    /// Who made it; none when the node did.
+    /// Who made it, or the keys that it was made with; none when the node did.
     pub created_by: Option<ScriptHash>,
+    /// The key that it was made with, when it was made with one. It is revoked with that one, and does not outlast it.
+    pub parent: Option<KeyId>,
     /// When it was made.
     pub created_at: UnixMillis,
     /// When it ends.
@@ -52,6 +54,7 @@ impl KeyRecord {
             scope,
             name: String::new(),
             created_by: None,
+            parent: None,
             created_at: at,
             expires_at: None,
             revoked_at: None,
@@ -103,12 +106,28 @@ pub enum Principal {
         powers: Powers,
         /// What people call it; may be empty.
         name: String,
+        /// Who made it, as they are now; none when the node did.
+        maker: Option<Arc<SignedIn>>,
     },
     /// A person with a valid access token.
     Account(Arc<SignedIn>),
 }
 
 impl Principal {
+    /// Whose powers bound it, beside its own: those of whoever made a key.
+    #[must_use]
+    pub fn maker(&self) -> Option<Self> {
+        match self {
+            Self::Key { maker, .. } => maker.clone().map(Self::Account),
+            _ => None,
+        }
+    }
+    /// Whether it belongs to a project in any way, be it for one function alone.
+    #[must_use]
+    pub fn is_of(&self, project: &ProjectName) -> bool {
+        self.reaches(project)
+            || matches!(self, Self::Account(who) if who.memberships.iter().any(|m| m.project == *project))
+    }
     /// Whether it belongs to a project as a whole. What it may do there is the policies' to say.
     #[must_use]
     pub fn reaches(&self, project: &ProjectName) -> bool {

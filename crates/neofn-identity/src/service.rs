@@ -70,7 +70,7 @@ impl SignInSettings {
             session_ttl: day * 30,
             key_period: day * 30,
             key_early: day,
-            domainless: Domainless::Accept,
+            domainless: Domainless::Refuse,
             operators: BTreeSet::new(),
         }
     }
@@ -344,13 +344,19 @@ impl Identity {
         let (Some(account), Some(session)) = (claims.account(), claims.session()) else {
             return Ok(Principal::Anonymous);
         };
-        let who = match self.cached(session) {
-            Some(who) => who,
-            None => self.look_up(session).await?,
-        };
-        Ok(who
+        Ok(self
+            .person(session)
+            .await?
             .filter(|who| who.account == account)
             .map_or(Principal::Anonymous, Principal::Account))
+    }
+
+    /// Whose a session is, with their roles as they are now, or were some seconds ago; nobody's when it has ended.
+    pub async fn person(&self, session: SessionId) -> Result<Option<Arc<SignedIn>>, Error> {
+        match self.cached(session) {
+            Some(who) => Ok(who),
+            None => self.look_up(session).await,
+        }
     }
 
     fn cached(&self, id: SessionId) -> Option<Option<Arc<SignedIn>>> {
@@ -369,7 +375,7 @@ impl Identity {
             Arc::new(SignedIn {
                 account: session.account,
                 session: id,
-                operator: self.settings().operators.contains(&session.account),
+                operator: self.is_operator(session.account),
                 memberships,
             })
         });
@@ -379,6 +385,12 @@ impl Identity {
         }
         cache.insert(id, (asked, who.clone()));
         Ok(who)
+    }
+
+    /// Whether an account is among the node's operators.
+    #[must_use]
+    pub fn is_operator(&self, account: ScriptHash) -> bool {
+        self.settings().operators.contains(&account)
     }
 
     /// Looks every session up anew: somebody's roles have changed.

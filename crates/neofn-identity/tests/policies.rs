@@ -94,6 +94,7 @@ fn api_key(scope: Scope, powers: Powers) -> Principal {
         scope,
         powers,
         name: String::new(),
+        maker: None,
     }
 }
 /// What of all actions is allowed on a private function of `shop`, and on the node from elsewhere.
@@ -330,6 +331,11 @@ fn a_directory_is_read_by_name_and_within_bounds() {
     let owner = person(&[("shop", None, Role::Owner)]);
     assert!(!allowed(&policies, &owner, false).contains(&"Deploy"));
     assert!(policies.schema().contains("action \"Deploy\" in [\"deploy\"]"));
+    // whoever wrote it believes it in force
+    std::fs::write(dir.path().join("c.CEDAR"), "").unwrap();
+    let e = Policies::load(ACTIONS, dir.path()).unwrap_err();
+    assert!(e.file.ends_with("c.CEDAR") && e.message.contains(".cedar"), "{e}");
+    std::fs::remove_file(dir.path().join("c.CEDAR")).unwrap();
     std::fs::write(dir.path().join("a.cedar"), "permit (").unwrap();
     let e = Policies::load(ACTIONS, dir.path()).unwrap_err();
     assert!(e.file.ends_with("a.cedar"), "{e}");

@@ -42,7 +42,7 @@ type Resource = libc::c_int;
 #[cfg(not(target_env = "musl"))]
 type Resource = libc::__rlimit_resource_t;
 
-fn set(resource: Resource, most: u64) -> Result<(), JailError> {
+pub(crate) fn set(resource: Resource, most: u64) -> Result<(), JailError> {
     let mut now = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,

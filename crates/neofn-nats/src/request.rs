@@ -99,6 +99,7 @@ pub(crate) fn call(message: &Message, key: Option<&str>, entropy: &dyn Entropy) 
         idempotency_key: own,
         fingerprint: None,
         trace: trace(message, entropy),
+        here: false,
     })
 }
 

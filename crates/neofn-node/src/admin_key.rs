@@ -78,8 +78,9 @@ mod tests {
     use super::*;
     use crate::{OsEntropy, SystemClock};
     use async_trait::async_trait;
-    use neofn_identity::KeyId;
     use neofn_identity::port::IdentityStoreError;
+    use neofn_identity::{KeyId, Membership};
+    use neofn_types::{ProjectName, ScriptHash};
     use std::sync::Mutex;
 
     #[derive(Default)]
@@ -98,6 +99,9 @@ mod tests {
         }
         async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
             Ok(self.0.lock().unwrap().clone())
+        }
+        async fn roles(&self, _: ScriptHash, _: ProjectName) -> Result<Vec<Membership>, IdentityStoreError> {
+            Ok(Vec::new())
         }
     }
     async fn start(dir: &Path, keys: &Keys) -> Result<PathBuf, Error> {

@@ -12,12 +12,13 @@ use neofn_chain::port::Chain;
 use neofn_engine::Leading;
 use neofn_gas::ledger::{Movement, UnitPrice};
 use neofn_gas::port::{LedgerError, Projects, Treasury};
-use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses};
+use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses, Reconciled};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::AuditStore;
 use neofn_identity::auditlog::{AuditLog, AuditLogError, Head};
+use neofn_identity::port::MemberStore;
 use neofn_registry::port::RegistryStore;
-use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName};
+use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName, ScriptHash};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -77,6 +78,10 @@ struct Registered(Arc<dyn AnyStore>);
 impl Projects for Registered {
     async fn exists(&self, project: &ProjectName) -> Result<bool, LedgerError> {
         let found = self.0.project_exists(project).await;
+        found.map_err(|e| LedgerError(Box::new(e)))
+    }
+    async fn maker(&self, project: &ProjectName) -> Result<Option<ScriptHash>, LedgerError> {
+        let found = MemberStore::maker(&*self.0, project.clone()).await;
         found.map_err(|e| LedgerError(Box::new(e)))
     }
 }
@@ -179,8 +184,25 @@ struct Keeper {
 #[derive(Clone, Copy)]
 struct Difference {
     missing: i64,
+    stray: i64,
     height: u64,
     told: bool,
+}
+
+/// Says once what somebody has to look at.
+fn tell(seen: &Reconciled) {
+    let (stray, height) = (seen.stray(), seen.height);
+    if seen.missing() != Datoshi::ZERO {
+        tracing::error!(chain = %seen.chain, ledger = %seen.ledger, height, "ledger and chain differ");
+    }
+    if stray < Datoshi::ZERO {
+        tracing::error!(
+            %stray, height,
+            "GAS left the treasury that no payment of this node accounts for: its key was used elsewhere"
+        );
+    } else if stray > Datoshi::ZERO {
+        tracing::error!(%stray, height, "the ledger counts payments that no block shows");
+    }
 }
 
 impl Keeper {
@@ -280,20 +302,18 @@ impl Keeper {
         }
         // a node may answer a balance from the block that it is about to announce: a difference that is the same at two
         // heights is one
-        let missing = seen.chain.0.saturating_sub(seen.ledger.0);
+        let (missing, stray) = (seen.missing().0, seen.stray().0);
         match self.difference {
-            Some(before) if missing != 0 && before.missing == missing => {
+            Some(before) if (before.missing, before.stray) == (missing, stray) => {
                 if !before.told && before.height < seen.height {
-                    tracing::error!(
-                        chain = %seen.chain, ledger = %seen.ledger, height = seen.height,
-                        "ledger and chain differ"
-                    );
+                    tell(&seen);
                     self.difference = Some(Difference { told: true, ..before });
                 }
             }
             _ => {
-                self.difference = (missing != 0).then_some(Difference {
+                self.difference = (missing != 0 || stray != 0).then_some(Difference {
                     missing,
+                    stray,
                     height: seen.height,
                     told: false,
                 });

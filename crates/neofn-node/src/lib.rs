@@ -48,5 +48,5 @@ pub use options::{
     PostgresOptions, SecretText, SecretsRoot, TlsOptions, Workers, state_directory,
 };
 pub use sign_in::AccessOptions;
-pub use signal::{Termination, runtime};
+pub use signal::{Termination, keep_memory_private, runtime};
 pub use worker::{WorkerNode, WorkerNodeOptions};

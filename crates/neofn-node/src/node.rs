@@ -224,6 +224,7 @@ impl Node {
         });
         let api = Api::new(ApiOptions {
             engine: engine.clone(),
+            fingerprint_key: sign_in::fingerprint_key(&data)?,
             replies: storage.store.clone(),
             promises: storage.store.clone(),
             runtime: runtime.clone(),

@@ -12,7 +12,7 @@ use neofn_identity::port::{ContractError, ContractVerifier, SessionStore};
 use neofn_identity::sign_in::Domainless;
 use neofn_identity::token::FileSeal;
 use neofn_identity::{Identity, IdentityOptions, SignInSettings};
-use neofn_types::{Clock, Code, Entropy, Error, Scheme, ScriptHash};
+use neofn_types::{Clock, Code, Digest, Entropy, Error, Scheme, ScriptHash};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,8 +39,9 @@ pub struct AccessOptions {
     pub policies: Option<PathBuf>,
     /// Sites whose pages may call the API from a browser, such as `https://app.example`.
     pub origins: Vec<String>,
-    /// Refuses NEP-20 answers in NeoLine's layout, which names no domain.
-    pub refuse_domainless: bool,
+    /// Takes NEP-20 answers in NeoLine's layout, too. It names no domain: what a person signed for another site would sign
+    /// that site in here.
+    pub accept_domainless: bool,
 }
 
 /// What signing in stands on.
@@ -69,8 +70,8 @@ pub(crate) async fn open(on: Footing<'_>) -> Result<Identity, Error> {
     let network = on.chain.as_ref().map_or(MAIN_NETWORK, |chain| chain.network().0);
     let mut settings = SignInSettings::new(domain, network);
     settings.operators = on.access.operators.iter().copied().collect::<BTreeSet<_>>();
-    if on.access.refuse_domainless {
-        settings.domainless = Domainless::Refuse;
+    if on.access.accept_domainless {
+        settings.domainless = Domainless::Accept;
     }
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let key = seal_key(on.data)?;
@@ -98,6 +99,12 @@ pub(crate) async fn keep(identity: Identity, gone: CancellationToken) {
             tracing::error!(error = %e, "the signing keys of access tokens could not be looked after");
         }
     }
+}
+
+/// Under which bodies with secrets are told apart: from the key that all nodes of a cluster agree on.
+pub(crate) fn fingerprint_key(data: &Path) -> Result<[u8; 32], Error> {
+    let key = seal_key(data)?;
+    Ok(Digest::of_parts(&[b"neofn/fingerprints/v1", &*key]).0)
 }
 
 fn seal_key(data: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {

@@ -12,6 +12,11 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
         .map_err(Error::internal)
 }
 
+/// For a process that holds keys and secrets: no core of it is written, and nobody of its own user reads its memory.
+pub fn keep_memory_private() -> Result<(), Error> {
+    Ok(neofn_jail::keep_memory_private()?)
+}
+
 /// SIGTERM and Ctrl-C, caught from the moment that this is made: make it before anybody is told to send one.
 pub struct Termination {
     term: Signal,

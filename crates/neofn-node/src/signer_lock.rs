@@ -100,16 +100,20 @@ pub(crate) struct Guarded {
 
 #[async_trait]
 impl Signing for Guarded {
+    fn ready(&self) -> Result<(), SignError> {
+        match self.lock.is_locked() {
+            true => Err(SignError::Unavailable(
+                "it is locked since a restore, until `neofn gas reconcile` shows that ledger and chain agree"
+                    .to_owned(),
+            )),
+            false => Ok(()),
+        }
+    }
     async fn accounts(&self) -> Result<Vec<AccountInfo>, SignError> {
         self.signer.accounts().await
     }
     async fn sign(&self, request: SignRequest) -> Result<Witness, SignError> {
-        if self.lock.is_locked() {
-            return Err(SignError::Unavailable(
-                "it is locked since a restore, until `neofn gas reconcile` shows that ledger and chain agree"
-                    .to_owned(),
-            ));
-        }
+        self.ready()?;
         self.signer.sign(request).await
     }
 }

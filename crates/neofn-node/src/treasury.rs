@@ -65,6 +65,9 @@ impl Treasury for Treasurer {
     fn network(&self) -> u32 {
         self.chain.network().0
     }
+    fn ready(&self) -> Result<(), PaymentError> {
+        self.transactions.ready().map_err(later)
+    }
     async fn account(&self) -> Result<Option<ScriptHash>, PaymentError> {
         self.transactions.account().await.map_err(later)
     }

@@ -56,6 +56,7 @@ pub const TABLES: &[Table] = &[
             ("kv_bytes", Int),
             ("ended_at", Int),
             ("created_at", Int),
+            ("created_by", Bytes),
         ],
     },
     Table {
@@ -154,6 +155,7 @@ pub const TABLES: &[Table] = &[
             ("powers", Text),
             ("name", FreeText),
             ("created_by", Bytes),
+            ("parent", Bytes),
         ],
     },
     Table {
@@ -294,6 +296,7 @@ pub const TABLES: &[Table] = &[
             ("role", Text),
             ("added_at", Int),
             ("added_by", Text),
+            ("accepted", Int),
         ],
     },
     Table {

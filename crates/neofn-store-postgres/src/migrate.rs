@@ -16,6 +16,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_caller.sql"),
     include_str!("../migrations/0009_credit.sql"),
     include_str!("../migrations/0010_ended_project.sql"),
+    include_str!("../migrations/0011_keys_of_keys.sql"),
+    include_str!("../migrations/0012_makers.sql"),
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.

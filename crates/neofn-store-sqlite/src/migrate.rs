@@ -19,6 +19,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0011_caller.sql"),
     include_str!("../migrations/0012_credit.sql"),
     include_str!("../migrations/0013_ended_project.sql"),
+    include_str!("../migrations/0014_keys_of_keys.sql"),
+    include_str!("../migrations/0015_makers.sql"),
 ];
 
 /// The layout of this binary's database: how many migrations there are.

@@ -276,7 +276,7 @@ catalogue! {
         "See the Allow header.";
     ProjectNotFound = "NF0316", 404, Never, "project not found",
         "There is no such project, or these credentials may not see it.",
-        "A first deployment creates a project.";
+        "People make projects with `neofn projects create NAME`; an operator's first deployment makes its project.";
     BadParameter = "NF0317", 400, Never, "invalid parameter",
         "A query parameter or a header could not be understood.",
         "The message names it and what is allowed.";
@@ -329,13 +329,13 @@ catalogue! {
         "`neofn members ls` shows who has which.";
     LastOwner = "NF0410", 409, Never, "last owner",
         "The project would be left without an owner, and nobody could give it one.",
-        "Make somebody else an owner first.";
+        "Make somebody else an owner first, who takes it on: `neofn members add PROJECT THEIR-ADDRESS --role owner`, once by you and once by them.";
     ProjectExists = "NF0411", 409, Never, "project name taken",
         "A project's name is its id, and there is one of this name on the node.",
         "Choose another name.";
     AccountLimit = "NF0412", 409, Never, "as many as there may be",
         "The number of projects of an account, members of a project and keys of a project is bounded.",
-        "Remove one that is no longer needed.";
+        "Remove a member or a key that is no longer needed. Projects count for whoever made them, deleted ones too: let another account make it.";
 
     // NF05: ctx.kv
     KvConflict = "NF0501", 503, Later, "key changed meanwhile",

@@ -192,6 +192,9 @@ pub struct MemberView {
     pub added_at: String,
     /// Who added them.
     pub added_by: String,
+    /// An owner whom others made, and who did nothing as one yet: not counted as an owner of the project.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invited: bool,
 }
 
 /// Answer of GET `/api/v1/members/{project}`.
@@ -247,9 +250,12 @@ pub struct KeyView {
     pub scopes: Vec<String>,
     /// When it was made.
     pub created_at: String,
-    /// Who made it.
+    /// Who made it, or the key that it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+    /// The key that it was made with; it is revoked with that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,

@@ -233,6 +233,9 @@ pub struct Up {
     /// An account that runs this node; may be given again
     #[arg(long = "operator", value_name = "ADDRESS")]
     pub operators: Vec<neofn_types::ScriptHash>,
+    /// Take NEP-20 answers of NeoLine too, which name no domain: another site can then sign in here with what it had signed
+    #[arg(long)]
+    pub accept_domainless: bool,
     /// A directory with .cedar files beside the built-in policies
     #[arg(long, value_name = "DIR")]
     pub policies: Option<PathBuf>,

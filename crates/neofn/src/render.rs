@@ -134,8 +134,12 @@ pub fn problem(ui: &Ui, problem: &Problem) {
 /// Columns as wide as their longest cell, two spaces between them.
 #[must_use]
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| in_one_line(cell)).collect())
+        .collect();
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -152,9 +156,38 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// A cell in one line: what strangers wrote, such as the memo of a deposit, must neither look like another row nor say
+/// anything to the terminal.
+fn in_one_line(cell: &str) -> String {
+    let mut line = String::with_capacity(cell.len());
+    for c in cell.chars() {
+        match c {
+            '\u{2028}'
+            | '\u{2029}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                line.extend(c.escape_unicode());
+            }
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{bytes, grouped, millis};
+    use super::{bytes, grouped, millis, table};
+
+    #[test]
+    fn what_strangers_wrote_stays_in_its_cell() {
+        let rows = [vec!["a\nb  1000 GAS".to_owned(), "\u{1b}[2J\u{202e}é".to_owned()]];
+        let shown = table(&["MEMO", "MORE"], &rows);
+        let expected = "MEMO            MORE\na\\nb  1000 GAS  \\u{1b}[2J\\u{202e}é";
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn figures_are_readable() {

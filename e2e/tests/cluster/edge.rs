@@ -33,7 +33,9 @@ fn nats_py_invokes_functions() {
         (&json!(true), &json!("Neo")),
         "{answer}"
     );
-    assert_eq!(body["logs"], json!(["[LOG] hi"]));
+    assert_eq!(body["logs"], json!([]), "strangers see nothing of the inside");
+    let answer = client.request("function.js.hello", "{}", key.clone());
+    assert_eq!(answer["body"]["logs"], json!(["[LOG] hi"]));
     let http = node
         .http()
         .post("/api/v1/functions/default/hello", &json!({"name": "Neo"}))
@@ -334,12 +336,25 @@ fn requests_are_counted_as_over_http() {
         assert_eq!(answer["body"]["success"], true, "{answer}");
     }
     refused(ask(&with_key));
-    // strangers have no address here: what they send counts for the project
-    for _ in 0..2 {
+    // strangers have no address here: what they send counts for all strangers of the project
+    for _ in 0..4 {
         let answer = ask(&json!({}));
         assert_eq!(answer["body"]["success"], true, "{answer}");
     }
     refused(ask(&json!({})));
+    // and for them alone: its own people are let in, and so is nobody's word about what is not public counted
+    for _ in 0..5 {
+        let answer = client.request("function.js.demo.none", "{}", json!({}));
+        assert_eq!(answer["body"]["code"], "NF0401", "{answer}");
+    }
+    let made = node
+        .http()
+        .post("/api/v1/keys/demo", &json!({"name": "k2", "scopes": ["invoke"]}));
+    let other = made.expect(201).json()["key"].as_str().unwrap().to_owned();
+    let mut ask =
+        |headers: &serde_json::Value| client.request("function.js.demo.hello", "{}", headers.clone());
+    let answer = ask(&json!({"Authorization": format!("Bearer {other}")}));
+    assert_eq!(answer["body"]["success"], true, "{answer}");
     // who runs the node is not counted
     let operator = json!({"Authorization": format!("Bearer {}", node.key())});
     let answer = ask(&operator);

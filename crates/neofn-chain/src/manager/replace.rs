@@ -42,6 +42,7 @@ impl Transactions {
                 "transaction {id} also has signers whose keys are elsewhere"
             )));
         }
+        self.ready()?;
         let request = Request {
             idempotency: Digest::of_parts(&[b"replace", &id.0]),
             script: match by {

@@ -105,6 +105,10 @@ impl Transactions {
     pub async fn account(&self) -> Result<Option<ScriptHash>, TxError> {
         self.0.account().await
     }
+    /// Whether anything is signed at this time; else why not.
+    pub fn ready(&self) -> Result<(), TxError> {
+        Ok(self.0.signer.ready()?)
+    }
     /// What a request would cost and do: built and tried out, then forgotten.
     pub async fn predict(&self, request: Request) -> Result<Unsigned, TxError> {
         let request = self.0.complete(request).await?;
@@ -122,6 +126,8 @@ impl Transactions {
                 _ => Ok(found),
             };
         }
+        // what is kept would only be in the way until it may be signed
+        self.ready()?;
         let request = self.0.complete(request).await?;
         let unsigned = self.0.build(&request, None).await?;
         let record = self.0.reserve(request.clone(), unsigned, None).await?;
@@ -323,6 +329,12 @@ impl Shared {
             let step = machine::next(&record, head, looked);
             let fact = match step {
                 Step::Done | Step::Wait => return Ok(record),
+                // while nothing is signed at all, what was never signed stays as it is: it is no failure of its own
+                Step::Sign | Step::Renew | Step::GiveUp
+                    if record.raw.is_none() && self.signer.ready().is_err() =>
+                {
+                    return Ok(record);
+                }
                 Step::Sign => Fact::Signed(self.sign(&record).await?),
                 Step::Send => {
                     looked = true;

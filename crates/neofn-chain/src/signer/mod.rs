@@ -56,6 +56,10 @@ impl From<SignError> for Error {
 /// Who signs. [`SignerProcess`] is the real one.
 #[async_trait]
 pub trait Signing: Send + Sync + 'static {
+    /// Whether anything is signed at this time; else why not. A signer that nothing holds back always is ready.
+    fn ready(&self) -> Result<(), SignError> {
+        Ok(())
+    }
     /// The accounts; the first one pays where nobody says otherwise, the others are in the order in which they were
     /// added.
     async fn accounts(&self) -> Result<Vec<AccountInfo>, SignError>;

@@ -151,7 +151,7 @@ impl Neo {
             arguments,
             fee_max: asked.min(left),
         };
-        if self.effects == Effects::Discarded {
+        if self.effects != Effects::Kept {
             let receipt = writer.dry_run(request).await.map_err(error)?;
             *spent = spent.checked_add(receipt.fee).unwrap_or(granted.gas);
             return Ok(shown(&receipt));

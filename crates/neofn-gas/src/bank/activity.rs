@@ -89,6 +89,10 @@ impl Bank {
                 let Some(payment) = payment(hold, self.0.options.withdrawal_fee_max) else {
                     return Ok(false);
                 };
+                // what is not signed now is not asked for now: it waits where it is, and nothing is lost by that
+                if treasury.ready().is_err() {
+                    return Ok(false);
+                }
                 match treasury.pay(payment).await {
                     Ok(state) => state,
                     Err(PaymentError::Refused(why)) => {
@@ -218,7 +222,7 @@ impl Bank {
     }
 }
 
-fn name_of(hold: &HoldRow) -> Option<PaymentName> {
+pub(super) fn name_of(hold: &HoldRow) -> Option<PaymentName> {
     match hold.purpose {
         Purpose::Withdrawal => Some(PaymentName::Payment {
             project: hold.debit.project()?.clone(),

@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) options: BankOptions,
     /// One activation at a time: between a look at a payment and what is written for it nobody else looks.
     pub(crate) active: tokio::sync::Mutex<()>,
+    /// What the last comparison with the chain showed.
+    pub(crate) reconciled: parking_lot::Mutex<Option<Reconciled>>,
 }
 
 impl Bank {
@@ -71,6 +73,7 @@ impl Bank {
         Self(Arc::new(Shared {
             options,
             active: tokio::sync::Mutex::default(),
+            reconciled: parking_lot::Mutex::default(),
         }))
     }
     /// What calls spend from.

@@ -10,6 +10,11 @@ use crate::port::{HoldFilter, RouteKind};
 use neofn_types::{Caller, Datoshi, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+/// Most people who are given a first credit in 24 hours, on a node as a whole.
+const GIVEN_DAILY_MAX: usize = 100;
+/// Lines that are looked through for them, refills among them.
+const GIVEN_LINES_MAX: u32 = 1_000;
+
 /// How to pay in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deposits {
@@ -122,19 +127,14 @@ impl Bank {
         Ok(self.store().totals().await?)
     }
 
-    /// Asks for GAS to be sent, once for the name. The money is set aside, on disk, before anything is
-    /// signed; it is sent by the next activation, which this does not wait for.
-    pub async fn withdraw(
+    /// Whether a withdrawal could be asked for as things are: it is of an amount that may leave, and the project has it.
+    pub async fn check_withdrawal(
         &self,
         project: &ProjectName,
         amount: Datoshi,
-        to: ScriptHash,
-        asked: impl Into<Asked<'_>>,
-    ) -> Result<Withdrawal, BankError> {
-        let Asked { name, by } = asked.into();
-        if self.0.options.treasury.is_none() {
-            return Err(BankError::NoTreasury);
-        }
+        name: &str,
+    ) -> Result<(), BankError> {
+        let treasury = self.0.options.treasury.as_ref().ok_or(BankError::NoTreasury)?;
         if amount <= Datoshi::ZERO {
             return Err(BankError::Request(
                 "a withdrawal is of more than nothing".to_owned(),
@@ -147,8 +147,41 @@ impl Bank {
                 "a withdrawal is of at most {max} GAS"
             )));
         }
+        // one that was asked for before has its money aside already
+        if self.store().hold(withdrawal_id(project, name)).await?.is_some() {
+            return Ok(());
+        }
+        // before anything is set aside: what cannot be signed would only keep the money from its owner
+        treasury.ready()?;
         // what lies in the purse is the project's own and not spent
         self.purses().forget(project).await?;
+        let fees = self.0.options.withdrawal_fee_max;
+        let needed = amount.checked_add(fees).ok_or(crate::ledger::Refused::Overflow)?;
+        let row = self.balance(project).await?;
+        let available = row.state.own();
+        if available >= needed {
+            return Ok(());
+        }
+        let account = row.account;
+        Err(crate::ledger::Refused::Insufficient {
+            account,
+            available,
+            needed,
+        }
+        .into())
+    }
+
+    /// Asks for GAS to be sent, once for the name. The money is set aside, on disk, before anything is
+    /// signed; it is sent by the next activation, which this does not wait for.
+    pub async fn withdraw(
+        &self,
+        project: &ProjectName,
+        amount: Datoshi,
+        to: ScriptHash,
+        asked: impl Into<Asked<'_>>,
+    ) -> Result<Withdrawal, BankError> {
+        let Asked { name, by } = asked.into();
+        self.check_withdrawal(project, amount, name).await?;
         let fees = self.0.options.withdrawal_fee_max;
         let all = amount.checked_add(fees).ok_or(crate::ledger::Refused::Overflow)?;
         let id = withdrawal_id(project, name);
@@ -188,15 +221,34 @@ impl Bank {
         Ok(rows.iter().map(withdrawal).collect())
     }
 
-    /// First credit of a new account; once for ever, however often it is asked for.
+    /// How many were given a first credit in the last 24 hours.
+    async fn given_today(&self) -> Result<usize, BankError> {
+        let day = std::time::Duration::from_secs(86_400);
+        let filter = StatementFilter {
+            before: None,
+            since: Some(self.0.options.clock.now().minus(day)),
+            limit: GIVEN_LINES_MAX,
+        };
+        let lines = self.store().statement(&Account::Allocation, filter).await?;
+        Ok(lines.iter().filter(|l| l.purpose == Purpose::Allocation).count())
+    }
+    /// First credit of a new account; once for ever, however often it is asked for. A person has it for the first project that
+    /// they make, and so many persons a day: addresses cost nothing. Nothing when they had it, or for now.
     pub async fn open_account(&self, project: &ProjectName) -> Result<Datoshi, BankError> {
         let amount = self.0.options.allocation;
         if amount <= Datoshi::ZERO {
             return Ok(amount);
         }
-        let id = TransferId::of("allocation", &[project.as_ref().as_bytes()]);
+        let mut id = TransferId::of("allocation", &[project.as_ref().as_bytes()]);
         if self.store().transfer(id).await?.is_some() {
             return Ok(amount);
+        }
+        if let Some(maker) = self.0.options.projects.maker(project).await? {
+            // one name for all that one person makes: the ledger itself takes it once
+            id = TransferId::of("allocation/account", &[&maker.0]);
+            if self.store().transfer(id).await?.is_some() || self.given_today().await? >= GIVEN_DAILY_MAX {
+                return Ok(Datoshi::ZERO);
+            }
         }
         self.fund_for(amount, &format!("allocation/{project}")).await?;
         let to = Account::Project(project.clone());

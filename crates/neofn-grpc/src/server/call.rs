@@ -21,6 +21,8 @@ pub(super) struct Peer(pub(super) SocketAddr);
 pub(super) struct Caller {
     pub(super) who: Principal,
     pub(super) trace: TraceContext,
+    /// Whether it is a program on the same machine.
+    pub(super) here: bool,
     deadline: Option<Deadline>,
 }
 
@@ -35,11 +37,13 @@ impl Caller {
         let trace = trace(api, metadata);
         let who = api.principal(text(metadata, "authorization")).await;
         let who = who.map_err(|e| status::plain(e, &trace))?;
-        let counted = api.count_request(&who, remote(api, request), project);
+        let remote = remote(api, request);
+        let counted = api.count_request(&who, remote, project);
         counted.map_err(|e| status::refuse(&e.into(), &trace))?;
         Ok(Self {
             who,
             trace,
+            here: remote.is_some_and(|r| r.here),
             deadline: request.extensions().get().copied(),
         })
     }

@@ -59,6 +59,7 @@ impl pb::function_service_server::FunctionService for Functions {
             idempotency_key: key,
             fingerprint: None,
             trace: caller.trace,
+            here: caller.here,
         };
         // dropped with this call: by its end, its deadline, or a caller who cancels it
         let given_up = CancellationToken::new();

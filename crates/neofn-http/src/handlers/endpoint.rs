@@ -38,6 +38,7 @@ pub(crate) async fn call(
         fingerprint: Some(gateway::fingerprint(&parts, &body)),
         idempotency_key: header_text(&parts.headers, "idempotency-key")?.map(str::to_owned),
         trace: caller.trace,
+        here: caller.loopback,
     };
     let run = edge.api().call_endpoint(&caller.who, key, call).await?;
     gateway::response(run.outcome.as_deref().unwrap_or(b"null")).map_err(|e| unusable(run, &e).into())

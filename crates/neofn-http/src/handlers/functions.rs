@@ -66,7 +66,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    edge.api().authorise_function(&caller.who, Action::Patch, &key)?;
+    edge.api().authorise_changing(&caller.who, &key)?;
     let request: PatchRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
     let answer = edge.api().patch(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))

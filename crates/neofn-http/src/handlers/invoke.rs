@@ -60,6 +60,7 @@ pub(crate) async fn invoke(
         idempotency_key: header_text(&headers, "idempotency-key")?.map(str::to_owned),
         body,
         trace,
+        here: caller.loopback,
     };
     let answer = called(&edge, &caller, key, call, params.mode).await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);

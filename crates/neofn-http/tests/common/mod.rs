@@ -37,17 +37,20 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-pub struct TestClock(AtomicI64);
+pub struct TestClock(AtomicI64, AtomicU64);
 impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
         // each look is a millisecond later, so that ids are ordered
         UnixMillis(self.0.fetch_add(1, Ordering::Relaxed))
     }
     fn monotonic(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_secs(self.1.load(Ordering::Relaxed))
     }
 }
 impl TestClock {
+    pub fn pass(&self, seconds: u64) {
+        self.1.fetch_add(seconds, Ordering::Relaxed);
+    }
     pub fn forward(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::Relaxed);
     }
@@ -194,8 +197,16 @@ impl Drop for World {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(
+            Policies::built_in(Action::DECLARED).unwrap(),
+            RateLimits::default(),
+        )
+        .await
+    }
+
+    pub async fn with(policies: Policies, rates: RateLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
+        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000), AtomicU64::new(0)));
         let entropy = Arc::new(Counting(AtomicU64::new(1)));
         let store = Arc::new(Store::open(StoreOptions::new(dir.path(), clock.clone())).unwrap());
         let scopes = [
@@ -251,13 +262,14 @@ impl World {
         let api = Api::new(ApiOptions {
             engine,
             replies: store.clone(),
+            fingerprint_key: [7; 32],
             promises: store.clone(),
             runtime,
             identity: store.clone(),
             accounts,
             members: store.clone(),
-            policies: Policies::built_in(Action::DECLARED).unwrap(),
-            rates: RateLimits::default(),
+            policies,
+            rates,
             proxies: Proxies::default(),
             vault: None,
             clock: clock.clone(),

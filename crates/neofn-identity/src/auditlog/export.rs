@@ -85,6 +85,23 @@ pub struct Verified {
     roots: Vec<Hash>,
 }
 impl Verified {
+    /// Whether a signature covers the last entry. What none covers may have been cut off or added, and a header alone is
+    /// signed by nobody.
+    #[must_use]
+    pub fn whole(&self) -> bool {
+        self.checkpoints.contains(&self.entries)
+    }
+    /// Whether a signed checkpoint that came another way is of this log: by its key, with its root, as far as this export
+    /// reaches.
+    pub fn is_of(&self, note: &str) -> Result<(), String> {
+        let key: LogVerifier = self.key.parse().map_err(|e: CheckpointError| e.to_string())?;
+        let checkpoint = key.open(note).map_err(|e| e.to_string())?;
+        if checkpoint.size > self.entries {
+            return Ok(());
+        }
+        self.agrees(checkpoint.size, &checkpoint.root)
+            .map_err(|e| e.to_string())
+    }
     /// Whether the log has a root that somebody read elsewhere, on the chain or in a witness's notes: that alone shows
     /// that nothing was cut off or written anew by who has the key.
     pub fn agrees(&self, size: u64, root: &Hash) -> Result<(), Disagreement> {
@@ -309,6 +326,37 @@ mod tests {
         assert!(check(&lines, &other).is_err());
         assert!(check(&lines[1..], &key).is_err());
         assert!(check(&[], &key).is_err());
+    }
+
+    #[test]
+    fn a_header_alone_is_signed_by_nobody() {
+        let (key, lines) = export(3);
+        assert!(check(&lines, &key).unwrap().whole());
+        assert!(!check(&lines[..1], &key).unwrap().whole());
+        assert!(!check(&lines[..4], &key).unwrap().whole());
+        // the entries, and checkpoints of all but the last
+        assert!(!check(&lines[..6], &key).unwrap().whole());
+    }
+
+    #[test]
+    fn a_checkpoint_from_elsewhere_is_of_this_log_or_not() {
+        let note = |seed: u8, size: u64, root: Hash| {
+            let key = LogKey::from_seed("log.example/audit", &[seed; 32]).unwrap();
+            key.sign(size, root, UnixMillis(2))
+        };
+        let (key, lines) = export(3);
+        let whole = check(&lines, &key).unwrap();
+        assert_eq!(whole.is_of(&note(7, 3, whole.root)), Ok(()));
+        // the backup may be newer than the export
+        assert_eq!(whole.is_of(&note(7, 9, [1; 32])), Ok(()));
+        for other in [
+            note(8, 3, whole.root),
+            note(7, 3, [1; 32]),
+            note(7, 2, whole.root),
+            String::new(),
+        ] {
+            assert!(whole.is_of(&other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -98,8 +98,17 @@ pub(super) fn read(dir: &Path) -> Result<Vec<PolicyFile>, PolicyError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| wrong(dir, e))?.path();
-        if path.extension().is_some_and(|e| e == "cedar") {
+        let Some(extension) = path.extension() else {
+            continue;
+        };
+        if extension == "cedar" {
             paths.push(path);
+        } else if extension.eq_ignore_ascii_case("cedar") {
+            // a wall that somebody believes to be there must not be missing without a word
+            return Err(PolicyError::file(
+                path.display().to_string(),
+                "files of policies end in `.cedar`, in small letters: this one would not be read",
+            ));
         }
     }
     paths.sort();

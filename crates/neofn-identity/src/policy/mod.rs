@@ -114,7 +114,20 @@ impl Policies {
     }
     /// With the `.cedar` files of a directory.
     pub fn load(actions: &[ActionDecl], dir: &Path) -> Result<Self, PolicyError> {
-        Self::with(actions, &load::read(dir)?)
+        let files = load::read(dir)?;
+        let policies = Self::with(actions, &files)?;
+        for file in &files {
+            let own = format!("{}#", file.name);
+            let count = policies
+                .set
+                .policies()
+                .filter(|p| p.id().to_string().starts_with(&own));
+            tracing::info!(file = file.name, policies = count.count(), "policies in force");
+        }
+        if files.is_empty() {
+            tracing::warn!(dir = %dir.display(), "no `.cedar` file is there: the built-in policies alone are in force");
+        }
+        Ok(policies)
     }
     /// With these files.
     pub fn with(actions: &[ActionDecl], files: &[PolicyFile]) -> Result<Self, PolicyError> {
@@ -134,9 +147,16 @@ impl Policies {
     pub fn schema(&self) -> &str {
         &self.schema_text
     }
-    /// Whether the caller may do this. What cannot be asked at all is denied.
+    /// Whether the caller may do this. What cannot be asked at all is denied. A key may what whoever made it may too, now: what
+    /// is taken from a person is taken from their keys.
     #[must_use]
     pub fn allows(&self, who: &Principal, action: &'static str, on: Resource<'_>) -> bool {
+        self.allows_alone(who, action, on)
+            && who
+                .maker()
+                .is_none_or(|maker| self.allows_alone(&maker, action, on))
+    }
+    fn allows_alone(&self, who: &Principal, action: &'static str, on: Resource<'_>) -> bool {
         let question = Question::new(who, action, on);
         if let Some(known) = self.memo.read().get(&question) {
             return *known;

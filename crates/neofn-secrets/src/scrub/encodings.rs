@@ -38,6 +38,13 @@ pub(super) fn of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
         .collect()
 }
 
+/// The forms that stand in a text whose percent escapes were read back; forms write a space as `+`.
+pub(super) fn read_back(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let forms: BTreeSet<Vec<u8>> = [value.to_vec(), replaced(value, b' ', b"+")].into();
+    let long = forms.into_iter().filter(|form| form.len() >= PATTERN_BYTES_MIN);
+    long.map(Zeroizing::new).collect()
+}
+
 fn plain(value: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![
         value.to_vec(),

@@ -4,15 +4,18 @@
 //! means to hide it can: that is why functions get handles and not values.
 
 mod encodings;
+mod escaped;
 mod stream;
 
 pub use stream::Scrub;
 
+use self::escaped::Unescaped;
 use crate::value::SecretValue;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use neofn_types::SecretName;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -27,6 +30,61 @@ struct Found {
     longest: usize,
     /// For the ends of texts that were cut.
     patterns: Vec<Zeroizing<Vec<u8>>>,
+    /// For text whose escapes were read back.
+    read: Option<Box<Found>>,
+}
+
+impl Found {
+    /// Looks for `patterns`; they are of the secrets `names`, one by one.
+    fn new(names: Vec<SecretName>, patterns: Vec<Zeroizing<Vec<u8>>>) -> Option<Self> {
+        // made for one run, whose logs are small: being ready soon is worth more than being fast
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(patterns.iter().map(|p| p.as_slice()))
+            .ok()?;
+        Some(Self {
+            longest: patterns.iter().map(|p| p.len()).max().unwrap_or(0),
+            automaton,
+            names,
+            patterns,
+            read: None,
+        })
+    }
+    fn matches(&self, bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &SecretName)> {
+        let hits = self.automaton.find_iter(bytes);
+        hits.filter_map(|hit| Some((hit.range(), self.names.get(hit.pattern().as_usize())?)))
+    }
+    /// Every place of a value, in order of where they begin; they may overlap.
+    fn hits(&self, bytes: &[u8]) -> Vec<(Range<usize>, &SecretName)> {
+        let mut hits: Vec<_> = self.matches(bytes).collect();
+        for text in self.unescaped(bytes) {
+            let Some(read) = &self.read else { break };
+            hits.extend(read.matches(&text.bytes).map(|(at, name)| (text.place(at), name)));
+        }
+        hits.sort_by_key(|(at, _)| (at.start, std::cmp::Reverse(at.end)));
+        hits
+    }
+    /// Whose value a text ends with the beginning of, and where that begins.
+    fn part_at_end(&self, bytes: &[u8]) -> Option<(usize, &SecretName)> {
+        let from = bytes.len().saturating_sub(self.longest);
+        (from..bytes.len().saturating_sub(PART_BYTES_MIN - 1)).find_map(|at| {
+            let tail = bytes.get(at..)?;
+            let pattern = self.patterns.iter().position(|p| p.starts_with(tail))?;
+            Some((at, self.names.get(pattern)?))
+        })
+    }
+    fn unescaped(&self, bytes: &[u8]) -> Vec<Unescaped> {
+        let mut all = Vec::new();
+        let mut next = Unescaped::of(bytes);
+        while let Some(text) = next {
+            next = (all.len() + 1 < escaped::DEPTH_MAX)
+                .then(|| text.deeper())
+                .flatten();
+            all.push(text);
+        }
+        all
+    }
 }
 
 /// Of a value that was cut off by the end of a text, so much must stand there to be taken for it.
@@ -54,27 +112,25 @@ impl Scrubber {
     #[must_use]
     pub fn new<'v>(values: impl IntoIterator<Item = (&'v SecretName, &'v SecretValue)>) -> Option<Self> {
         let (mut names, mut patterns) = (Vec::new(), Vec::new());
+        let (mut read_names, mut read_patterns) = (Vec::new(), Vec::new());
         for (name, value) in values {
             for pattern in encodings::of(value.expose()) {
                 names.push(name.clone());
                 patterns.push(pattern);
             }
+            for pattern in encodings::read_back(value.expose()) {
+                read_names.push(name.clone());
+                read_patterns.push(pattern);
+            }
         }
         if patterns.is_empty() {
             return Some(Self::none());
         }
-        // made for one run, whose logs are small: being ready soon is worth more than being fast
-        let automaton = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(patterns.iter().map(|p| p.as_slice()))
-            .ok()?;
-        Some(Self(Some(Arc::new(Found {
-            longest: patterns.iter().map(|p| p.len()).max().unwrap_or(0),
-            automaton,
-            names,
-            patterns,
-        }))))
+        let read = Found::new(read_names, read_patterns)?;
+        let mut found = Found::new(names, patterns)?;
+        found.longest = found.longest.max(read.longest * escaped::BYTES_PER_BYTE_MAX);
+        found.read = Some(Box::new(read));
+        Some(Self(Some(Arc::new(found))))
     }
     /// Whether there is anything to be found at all.
     #[must_use]
@@ -85,8 +141,10 @@ impl Scrubber {
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Option<&SecretName> {
         let found = self.0.as_ref()?;
-        let hit = found.automaton.find(bytes)?;
-        found.names.get(hit.pattern().as_usize())
+        match found.matches(bytes).next() {
+            Some((_, name)) => Some(name),
+            None => found.hits(bytes).first().map(|(_, name)| *name),
+        }
     }
     /// Text that comes piece by piece.
     #[must_use]
@@ -119,11 +177,20 @@ impl Scrubber {
         let clean = self.text(text);
         let Some(found) = &self.0 else { return clean };
         let bytes = clean.as_bytes();
-        let from = bytes.len().saturating_sub(found.longest);
-        let part = (from..bytes.len().saturating_sub(PART_BYTES_MIN - 1)).find_map(|at| {
-            let tail = bytes.get(at..)?;
-            let pattern = found.patterns.iter().position(|p| p.starts_with(tail))?;
-            Some((at, found.names.get(pattern)?))
+        let part = found.part_at_end(bytes).or_else(|| {
+            let read = found.read.as_ref()?;
+            // the last escape may itself be cut
+            let whole = bytes.len()
+                - bytes
+                    .iter()
+                    .rev()
+                    .take(2)
+                    .position(|b| *b == b'%')
+                    .map_or(0, |n| n + 1);
+            found.unescaped(bytes.get(..whole)?).iter().find_map(|text| {
+                let (at, name) = read.part_at_end(&text.bytes)?;
+                Some((text.place(at..at).start, name))
+            })
         });
         let Some((at, name)) = part else { return clean };
         let kept = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).into_owned();

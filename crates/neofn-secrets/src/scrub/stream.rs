@@ -39,16 +39,17 @@ impl Scrub {
     fn emit(&mut self, decided: usize, out: &mut Vec<u8>) {
         let Some(found) = &self.scrubber.0 else { return };
         let mut done = 0;
-        for hit in found.automaton.find_iter(&self.held) {
-            if hit.start() >= decided {
+        for (hit, name) in found.hits(&self.held) {
+            if hit.start >= decided {
                 break;
             }
-            out.extend_from_slice(self.held.get(done..hit.start()).unwrap_or_default());
-            if let Some(name) = found.names.get(hit.pattern().as_usize()) {
+            // of two that overlap, the second has its mark in the first one's
+            if hit.start >= done {
+                out.extend_from_slice(self.held.get(done..hit.start).unwrap_or_default());
                 out.extend_from_slice(mark(name).as_bytes());
             }
             self.found = true;
-            done = hit.end();
+            done = done.max(hit.end);
         }
         let clean = decided.max(done);
         out.extend_from_slice(self.held.get(done..clean).unwrap_or_default());

@@ -13,7 +13,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 macro_rules! keys {
     ($rest:literal) => {
         concat!(
-            "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by FROM api_key ",
+            "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by, \
+             parent FROM api_key ",
             $rest
         )
     };
@@ -21,8 +22,8 @@ macro_rules! keys {
 
 pub(super) async fn add(conn: &mut PgConnection, key: &KeyRecord, again: bool) -> Result<(), Fault> {
     let added = sqlx::query(
-        "INSERT INTO api_key(id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+        "INSERT INTO api_key(id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by, parent) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
     )
     .bind(key.id.0.as_slice())
     .bind(key.hash.as_slice())
@@ -33,6 +34,7 @@ pub(super) async fn add(conn: &mut PgConnection, key: &KeyRecord, again: bool) -
     .bind(key.powers.to_string())
     .bind(key.name.as_bytes())
     .bind(key.created_by.map(|account| account.0.to_vec()))
+    .bind(key.parent.map(|id| id.0.to_vec()))
     .execute(&mut *conn)
     .await?;
     // what an earlier try of this very command left is as good
@@ -54,6 +56,14 @@ pub(super) async fn create(
     }
     if self::key(conn, key.id).await?.is_some() {
         return Ok(Created::Exists);
+    }
+    // whoever revokes keys holds the project, too
+    if let Some(parent) = key.parent
+        && !self::key(conn, parent)
+            .await?
+            .is_some_and(|parent| parent.valid_at(key.created_at))
+    {
+        return Ok(Created::ParentGone);
     }
     let valid = |other: &&KeyRecord| other.valid_at(key.created_at);
     let there = of_project(conn, project).await?.iter().filter(valid).count();
@@ -98,6 +108,7 @@ pub(super) async fn revoke(
     at: UnixMillis,
     entry: &AuditEntry,
 ) -> Result<bool, Fault> {
+    hold_project(conn, project).await?;
     let changed = sqlx::query(
         "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND scope = $2 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $3)",
@@ -109,6 +120,15 @@ pub(super) async fn revoke(
     .await?
     .rows_affected();
     if changed > 0 {
+        sqlx::query(
+            "WITH RECURSIVE made(id) AS (SELECT $1::bytea UNION SELECT k.id FROM api_key k JOIN made ON k.parent = made.id) \
+             UPDATE api_key SET revoked_at = $2 WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > $2)",
+        )
+        .bind(id.0.as_slice())
+        .bind(at.0)
+        .execute(&mut *conn)
+        .await?;
         audit::append(conn, entry).await?;
     }
     Ok(changed > 0)
@@ -161,6 +181,7 @@ fn record(row: &PgRow) -> Result<KeyRecord, Fault> {
         Ok(row.try_get::<Option<i64>, _>(column)?.map(UnixMillis))
     };
     let made_by: Option<&[u8]> = row.try_get(8)?;
+    let made_with: Option<&[u8]> = row.try_get(9)?;
     Ok(KeyRecord {
         id: KeyId(fixed(row, 0, "key id")?),
         hash: fixed(row, 1, "key hash")?,
@@ -171,5 +192,8 @@ fn record(row: &PgRow) -> Result<KeyRecord, Fault> {
         powers: parsed(row, 6, "powers")?,
         name: crate::rows::text(row, 7)?,
         created_by: made_by.map(|_| super::account(row, 8)).transpose()?,
+        parent: made_with
+            .map(|_| fixed(row, 9, "key id").map(KeyId))
+            .transpose()?,
     })
 }

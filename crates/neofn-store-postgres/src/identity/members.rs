@@ -30,21 +30,21 @@ pub(super) async fn create_project(
         return Ok(Created::Exists);
     }
     if let Some(owner) = create.owner {
-        let owned: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM member WHERE account = $1 AND fid = 0 AND role = 'owner'",
-        )
-        .bind(owner.0.as_slice())
-        .fetch_one(&mut *conn)
-        .await?;
-        if owned >= i64::from(create.owned_max) {
+        // not what it owns: others can make it an owner, and it can give away what it made
+        let made: i64 = sqlx::query_scalar("SELECT count(*) FROM project WHERE created_by = $1")
+            .bind(owner.0.as_slice())
+            .fetch_one(&mut *conn)
+            .await?;
+        if made >= i64::from(create.made_max) {
             return Ok(Created::TooMany);
         }
     }
     let pid: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO project(name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING pid",
+        "INSERT INTO project(name, created_at, created_by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING pid",
     )
     .bind(create.name.as_ref())
     .bind(create.at.0)
+    .bind(create.owner.map(|owner| owner.0.to_vec()))
     .fetch_optional(&mut *conn)
     .await?;
     let Some(pid) = pid else {
@@ -55,6 +55,7 @@ pub(super) async fn create_project(
             place: (pid, WHOLE),
             who: owner,
             role: Role::Owner,
+            accepted: true,
             at: create.at,
             by: &create.audit.actor,
         };
@@ -68,6 +69,7 @@ struct Member<'a> {
     place: (i64, i64),
     who: ScriptHash,
     role: Role,
+    accepted: bool,
     at: UnixMillis,
     by: &'a str,
 }
@@ -110,9 +112,12 @@ pub(super) async fn end_project(conn: &mut PgConnection, end: &EndProject) -> Re
 }
 
 async fn put(conn: &mut PgConnection, member: Member<'_>) -> Result<(), Fault> {
+    // an owner who took it on is not asked again
     sqlx::query(
-        "INSERT INTO member VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (pid, fid, account) DO UPDATE SET role = excluded.role, added_by = excluded.added_by",
+        "INSERT INTO member(pid, fid, account, role, added_at, added_by, accepted) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (pid, fid, account) DO UPDATE SET role = excluded.role, added_by = excluded.added_by, \
+         accepted = CASE WHEN member.role = excluded.role THEN greatest(excluded.accepted, member.accepted) \
+         ELSE excluded.accepted END",
     )
     .bind(member.place.0)
     .bind(member.place.1)
@@ -120,9 +125,32 @@ async fn put(conn: &mut PgConnection, member: Member<'_>) -> Result<(), Fault> {
     .bind(member.role.as_str())
     .bind(member.at.0)
     .bind(super::sent(member.by))
+    .bind(i64::from(member.accepted))
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Whoever acts as an owner is one.
+async fn accept(conn: &mut PgConnection, pid: i64, who: ScriptHash) -> Result<(), Fault> {
+    sqlx::query("UPDATE member SET accepted = 1 WHERE pid = $1 AND fid = 0 AND account = $2")
+        .bind(pid)
+        .bind(who.0.as_slice())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Who made a project.
+pub(super) async fn maker(
+    conn: &mut PgConnection,
+    project: &ProjectName,
+) -> Result<Option<ScriptHash>, Fault> {
+    let row = sqlx::query("SELECT created_by FROM project WHERE name = $1 AND created_by IS NOT NULL")
+        .bind(project.as_ref())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(|row| account(row, 0)).transpose()
 }
 
 pub(super) async fn projects(
@@ -188,16 +216,18 @@ async fn role(
     row.map(|row| parsed(&row, 0, "role")).transpose()
 }
 
-/// Whether `who` is the one owner of the whole project.
+/// Whether `who` is the one owner of the whole project who took it on.
 async fn is_last_owner(conn: &mut PgConnection, pid: i64, who: ScriptHash) -> Result<bool, Fault> {
-    let others: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM member WHERE pid = $1 AND fid = 0 AND role = 'owner' AND account <> $2)",
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM member \
+         WHERE pid = $1 AND fid = 0 AND role = 'owner' AND accepted = 1 AND account = $2) \
+         AND NOT EXISTS (SELECT 1 FROM member \
+         WHERE pid = $1 AND fid = 0 AND role = 'owner' AND accepted = 1 AND account <> $2)",
     )
     .bind(pid)
     .bind(who.0.as_slice())
     .fetch_one(conn)
-    .await?;
-    Ok(!others)
+    .await?)
 }
 
 pub(super) async fn set(conn: &mut PgConnection, set: &SetMember) -> Result<Changed, Fault> {
@@ -208,6 +238,9 @@ pub(super) async fn set(conn: &mut PgConnection, set: &SetMember) -> Result<Chan
     let touches_owner = set.role == Role::Owner || was == Some(Role::Owner);
     if touches_owner && set.ceiling == Ceiling::BelowOwners {
         return Ok(Changed::AboveCeiling);
+    }
+    if let Some(by) = set.by.filter(|by| *by != set.account) {
+        accept(conn, place.0, by).await?;
     }
     let steps_down = was == Some(Role::Owner) && set.role != Role::Owner && place.1 == WHOLE;
     if steps_down && is_last_owner(conn, place.0, set.account).await? {
@@ -226,6 +259,7 @@ pub(super) async fn set(conn: &mut PgConnection, set: &SetMember) -> Result<Chan
         place,
         who: set.account,
         role: set.role,
+        accepted: set.role != Role::Owner || place.1 != WHOLE || set.by == Some(set.account),
         at: set.at,
         by: &set.audit.actor,
     };
@@ -242,6 +276,9 @@ pub(super) async fn remove(conn: &mut PgConnection, remove: &RemoveMember) -> Re
     let was = role(conn, place, remove.account).await?;
     if was.is_none() && !(whole && has_any(conn, place.0, remove.account).await?) {
         return Ok(Changed::Missing);
+    }
+    if let Some(by) = remove.by.filter(|by| *by != remove.account) {
+        accept(conn, place.0, by).await?;
     }
     if was == Some(Role::Owner) {
         if remove.ceiling == Ceiling::BelowOwners {
@@ -283,7 +320,7 @@ pub(super) async fn members(
     project: &ProjectName,
 ) -> Result<Vec<MemberRecord>, Fault> {
     let rows = sqlx::query(
-        "SELECT m.account, f.name, m.role, m.added_at, m.added_by FROM member m \
+        "SELECT m.account, f.name, m.role, m.added_at, m.added_by, m.accepted FROM member m \
          JOIN project p ON p.pid = m.pid LEFT JOIN function f ON f.pid = m.pid AND f.fid = m.fid \
          WHERE p.name = $1 AND (m.fid = 0 OR f.fid IS NOT NULL) ORDER BY m.fid, m.added_at, m.account",
     )
@@ -298,6 +335,7 @@ pub(super) async fn members(
                 role: parsed(row, 2, "role")?,
                 added_at: UnixMillis(row.try_get(3)?),
                 added_by: row.try_get(4)?,
+                accepted: row.try_get::<i64, _>(5)? != 0,
             })
         })
         .collect()

@@ -30,6 +30,13 @@ impl IdentityStore for PostgresStore {
     async fn keys(&self) -> Answer<Vec<KeyRecord>> {
         Ok(read!(self.pool, |conn| keys::keys(conn))?)
     }
+    async fn roles(&self, account: ScriptHash, project: ProjectName) -> Answer<Vec<Membership>> {
+        Ok(read!(self.pool, |conn| sessions::roles(
+            conn,
+            account,
+            Some(&project)
+        ))?)
+    }
 }
 
 #[async_trait]
@@ -97,6 +104,9 @@ impl MemberStore for PostgresStore {
             after.as_ref(),
             limit
         ))?)
+    }
+    async fn maker(&self, project: ProjectName) -> Answer<Option<ScriptHash>> {
+        Ok(read!(self.pool, |conn| members::maker(conn, &project))?)
     }
     async fn set_member(&self, set: SetMember) -> Answer<Changed> {
         Ok(transact!(self.pool, |conn| members::set(conn, &set))?)

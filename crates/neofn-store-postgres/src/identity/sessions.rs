@@ -10,7 +10,7 @@ use neofn_identity::port::{Put, Rotate, Rotated, SessionRecord, SignIn};
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{Membership, SessionId};
 use neofn_rows::nat32;
-use neofn_types::UnixMillis;
+use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
@@ -249,18 +249,29 @@ pub(super) async fn session(
     let Some((session, _)) = look(conn, live!(""), id, at).await? else {
         return Ok(None);
     };
+    let memberships = roles(conn, session.account, None).await?;
+    Ok(Some((session, memberships)))
+}
+
+/// What an account is: everywhere, or in one project.
+pub(super) async fn roles(
+    conn: &mut PgConnection,
+    of: ScriptHash,
+    project: Option<&ProjectName>,
+) -> Result<Vec<Membership>, Fault> {
     // a role for a function that is gone is no role
     let rows = sqlx::query(
         "SELECT p.name, f.name, m.role FROM member m JOIN project p ON p.pid = m.pid \
          LEFT JOIN function f ON f.pid = m.pid AND f.fid = m.fid \
-         WHERE m.account = $1 AND (m.fid = 0 OR f.fid IS NOT NULL) ORDER BY m.added_at, p.name LIMIT $2",
+         WHERE m.account = $1 AND (m.fid = 0 OR f.fid IS NOT NULL) AND ($3::text IS NULL OR p.name = $3) \
+         ORDER BY m.added_at, p.name LIMIT $2",
     )
-    .bind(session.account.0.as_slice())
+    .bind(of.0.as_slice())
     .bind(ROLES_MAX)
+    .bind(project.map(ProjectName::as_ref))
     .fetch_all(conn)
     .await?;
-    let memberships = rows
-        .iter()
+    rows.iter()
         .map(|row| {
             Ok(Membership {
                 project: parsed(row, 0, "name")?,
@@ -268,8 +279,7 @@ pub(super) async fn session(
                 role: parsed(row, 2, "role")?,
             })
         })
-        .collect::<Result<_, Fault>>()?;
-    Ok(Some((session, memberships)))
+        .collect()
 }
 
 pub(super) async fn signing_keys(conn: &mut PgConnection) -> Result<Vec<SigningKeyRecord>, Fault> {

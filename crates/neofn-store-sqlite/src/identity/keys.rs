@@ -9,13 +9,13 @@ use neofn_identity::{KeyId, KeyRecord, Scope};
 use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
-const COLUMNS: &str =
-    "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by FROM api_key";
+const COLUMNS: &str = "SELECT id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by, \
+     parent FROM api_key";
 
 pub(crate) fn add(conn: &Connection, key: &KeyRecord) -> Result<(), Fault> {
     conn.prepare_cached(
-        "INSERT INTO api_key(id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO api_key(id, hash, scope, created_at, expires_at, revoked_at, powers, name, created_by, parent) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         key.id.0,
@@ -26,7 +26,8 @@ pub(crate) fn add(conn: &Connection, key: &KeyRecord) -> Result<(), Fault> {
         key.revoked_at.map(|t| t.0),
         key.powers.to_string(),
         key.name,
-        key.created_by.map(|account| account.0)
+        key.created_by.map(|account| account.0),
+        key.parent.map(|id| id.0)
     ])?;
     Ok(())
 }
@@ -45,6 +46,11 @@ pub(crate) fn create(
     }
     if self::key(conn, key.id)?.is_some() {
         return Ok(Created::Exists);
+    }
+    if let Some(parent) = key.parent
+        && !self::key(conn, parent)?.is_some_and(|parent| parent.valid_at(key.created_at))
+    {
+        return Ok(Created::ParentGone);
     }
     let valid = |other: &&KeyRecord| other.valid_at(key.created_at);
     let there = of_project(conn, project)?.iter().filter(valid).count();
@@ -97,6 +103,12 @@ pub(crate) fn revoke(
         )?
         .execute(params![id.0, scope_text(&Scope::Project(project.clone()))?, at.0])?;
     if changed > 0 {
+        conn.prepare_cached(
+            "WITH RECURSIVE made(id) AS (SELECT ?1 UNION SELECT k.id FROM api_key k JOIN made ON k.parent = made.id) \
+             UPDATE api_key SET revoked_at = ?2 WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > ?2)",
+        )?
+        .execute(params![id.0, at.0])?;
         audit::append(conn, entry)?;
     }
     Ok(changed > 0)
@@ -142,6 +154,7 @@ fn record(row: &Row<'_>) -> Result<KeyRecord, Fault> {
     let time = |column| -> Result<Option<UnixMillis>, Fault> {
         Ok(row.get::<_, Option<i64>>(column)?.map(UnixMillis))
     };
+    let made_with_one = row.get_ref(9)? != rusqlite::types::ValueRef::Null;
     let made_by_somebody = row.get_ref(8)? != rusqlite::types::ValueRef::Null;
     Ok(KeyRecord {
         id: KeyId(fixed(row, 0, "key id")?),
@@ -153,5 +166,8 @@ fn record(row: &Row<'_>) -> Result<KeyRecord, Fault> {
         powers: text(row, 6, "powers")?,
         name: row.get(7)?,
         created_by: made_by_somebody.then(|| super::account(row, 8)).transpose()?,
+        parent: made_with_one
+            .then(|| fixed(row, 9, "key id").map(KeyId))
+            .transpose()?,
     })
 }

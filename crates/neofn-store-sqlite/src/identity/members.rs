@@ -23,25 +23,31 @@ pub(crate) fn create_project(conn: &Connection, create: &CreateProject) -> Resul
         return Ok(Created::Exists);
     }
     if let Some(owner) = create.owner {
-        let owned: i64 = conn
-            .prepare_cached("SELECT count(*) FROM member WHERE account = ?1 AND fid = 0 AND role = 'owner'")?
+        // not what it owns: others can make it an owner, and it can give away what it made
+        let made: i64 = conn
+            .prepare_cached("SELECT count(*) FROM project WHERE created_by = ?1")?
             .query_row([owner.0.as_slice()], |row| row.get(0))?;
-        if owned >= i64::from(create.owned_max) {
+        if made >= i64::from(create.made_max) {
             return Ok(Created::TooMany);
         }
     }
-    conn.prepare_cached("INSERT INTO project(name, created_at) VALUES (?1, ?2)")?
-        .execute(params![create.name.as_ref(), create.at.0])?;
+    conn.prepare_cached("INSERT INTO project(name, created_at, created_by) VALUES (?1, ?2, ?3)")?
+        .execute(params![
+            create.name.as_ref(),
+            create.at.0,
+            create.owner.map(|owner| owner.0)
+        ])?;
     let pid = conn.last_insert_rowid();
     if let Some(owner) = create.owner {
-        put(
-            conn,
-            (pid, WHOLE),
-            owner,
-            Role::Owner,
-            create.at,
-            &create.audit.actor,
-        )?;
+        let member = Member {
+            place: (pid, WHOLE),
+            who: owner,
+            role: Role::Owner,
+            accepted: true,
+            at: create.at,
+            by: &create.audit.actor,
+        };
+        put(conn, &member)?;
     }
     audit::append(conn, &create.audit)?;
     Ok(Created::Done)
@@ -74,20 +80,47 @@ pub(crate) fn end_project(conn: &Connection, end: &EndProject) -> Result<Ended, 
     })
 }
 
-fn put(
-    conn: &Connection,
-    (pid, fid): (i64, i64),
+struct Member<'a> {
+    place: (i64, i64),
     who: ScriptHash,
     role: Role,
+    accepted: bool,
     at: UnixMillis,
-    by: &str,
-) -> Result<(), Fault> {
+    by: &'a str,
+}
+
+fn put(conn: &Connection, member: &Member<'_>) -> Result<(), Fault> {
+    // an owner who took it on is not asked again
     conn.prepare_cached(
-        "INSERT INTO member VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT DO UPDATE SET role = excluded.role, added_by = excluded.added_by",
+        "INSERT INTO member(pid, fid, account, role, added_at, added_by, accepted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT DO UPDATE SET role = excluded.role, added_by = excluded.added_by, \
+         accepted = max(excluded.accepted, member.role = excluded.role AND member.accepted)",
     )?
-    .execute(params![pid, fid, who.0, role.as_str(), at.0, by])?;
+    .execute(params![
+        member.place.0,
+        member.place.1,
+        member.who.0,
+        member.role.as_str(),
+        member.at.0,
+        member.by,
+        member.accepted
+    ])?;
     Ok(())
+}
+
+/// Whoever acts as an owner is one.
+fn accept(conn: &Connection, pid: i64, who: ScriptHash) -> Result<(), Fault> {
+    conn.prepare_cached("UPDATE member SET accepted = 1 WHERE pid = ?1 AND fid = 0 AND account = ?2")?
+        .execute(params![pid, who.0])?;
+    Ok(())
+}
+
+/// Who made a project.
+pub(crate) fn maker(conn: &Connection, project: &ProjectName) -> Result<Option<ScriptHash>, Fault> {
+    let mut statement =
+        conn.prepare_cached("SELECT created_by FROM project WHERE name = ?1 AND created_by IS NOT NULL")?;
+    let mut rows = statement.query([project.as_ref()])?;
+    rows.next()?.map(|row| account(row, 0)).transpose()
 }
 
 pub(crate) fn projects(
@@ -146,14 +179,15 @@ fn role(conn: &Connection, (pid, fid): (i64, i64), who: ScriptHash) -> Result<Op
         .transpose()
 }
 
-/// Whether `who` is the one owner of the whole project.
+/// Whether `who` is the one owner of the whole project who took it on.
 fn is_last_owner(conn: &Connection, pid: i64, who: ScriptHash) -> Result<bool, Fault> {
-    let others = conn
+    Ok(conn
         .prepare_cached(
-            "SELECT 1 FROM member WHERE pid = ?1 AND fid = 0 AND role = 'owner' AND account <> ?2",
+            "SELECT 1 FROM member WHERE pid = ?1 AND fid = 0 AND role = 'owner' AND accepted = 1 AND account = ?2 \
+             AND NOT EXISTS (SELECT 1 FROM member \
+             WHERE pid = ?1 AND fid = 0 AND role = 'owner' AND accepted = 1 AND account <> ?2)",
         )?
-        .exists(params![pid, who.0])?;
-    Ok(!others)
+        .exists(params![pid, who.0])?)
 }
 
 pub(crate) fn set(conn: &Connection, set: &SetMember) -> Result<Changed, Fault> {
@@ -164,6 +198,9 @@ pub(crate) fn set(conn: &Connection, set: &SetMember) -> Result<Changed, Fault> 
     let touches_owner = set.role == Role::Owner || was == Some(Role::Owner);
     if touches_owner && set.ceiling == Ceiling::BelowOwners {
         return Ok(Changed::AboveCeiling);
+    }
+    if let Some(by) = set.by.filter(|by| *by != set.account) {
+        accept(conn, place.0, by)?;
     }
     let steps_down = was == Some(Role::Owner) && set.role != Role::Owner && place.1 == WHOLE;
     if steps_down && is_last_owner(conn, place.0, set.account)? {
@@ -177,7 +214,15 @@ pub(crate) fn set(conn: &Connection, set: &SetMember) -> Result<Changed, Fault> 
             return Ok(Changed::TooMany);
         }
     }
-    put(conn, place, set.account, set.role, set.at, &set.audit.actor)?;
+    let member = Member {
+        place,
+        who: set.account,
+        role: set.role,
+        accepted: set.role != Role::Owner || place.1 != WHOLE || set.by == Some(set.account),
+        at: set.at,
+        by: &set.audit.actor,
+    };
+    put(conn, &member)?;
     audit::append(conn, &set.audit)?;
     Ok(Changed::Done { keys_revoked: 0 })
 }
@@ -190,6 +235,9 @@ pub(crate) fn remove(conn: &Connection, remove: &RemoveMember) -> Result<Changed
     let was = role(conn, place, remove.account)?;
     if was.is_none() && !(whole && has_any(conn, place.0, remove.account)?) {
         return Ok(Changed::Missing);
+    }
+    if let Some(by) = remove.by.filter(|by| *by != remove.account) {
+        accept(conn, place.0, by)?;
     }
     if was == Some(Role::Owner) {
         if remove.ceiling == Ceiling::BelowOwners {
@@ -221,7 +269,7 @@ fn has_any(conn: &Connection, pid: i64, who: ScriptHash) -> Result<bool, Fault> 
 
 pub(crate) fn members(conn: &Connection, project: &ProjectName) -> Result<Vec<MemberRecord>, Fault> {
     let mut statement = conn.prepare_cached(
-        "SELECT m.account, f.name, m.role, m.added_at, m.added_by FROM member m \
+        "SELECT m.account, f.name, m.role, m.added_at, m.added_by, m.accepted FROM member m \
          JOIN project p ON p.pid = m.pid LEFT JOIN function f ON f.pid = m.pid AND f.fid = m.fid \
          WHERE p.name = ?1 AND (m.fid = 0 OR f.fid IS NOT NULL) ORDER BY m.fid, m.added_at, m.account",
     )?;
@@ -234,6 +282,7 @@ pub(crate) fn members(conn: &Connection, project: &ProjectName) -> Result<Vec<Me
             role: text(row, 2, "role")?,
             added_at: UnixMillis(row.get(3)?),
             added_by: row.get(4)?,
+            accepted: row.get(5)?,
         });
     }
     Ok(found)

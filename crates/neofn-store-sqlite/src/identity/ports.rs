@@ -26,6 +26,16 @@ impl IdentityStore for Store {
     async fn keys(&self) -> Result<Vec<KeyRecord>, IdentityStoreError> {
         Ok(self.readers.read(keys::keys).await?)
     }
+    async fn roles(
+        &self,
+        account: ScriptHash,
+        project: ProjectName,
+    ) -> Result<Vec<Membership>, IdentityStoreError> {
+        Ok(self
+            .readers
+            .read(move |conn| sessions::roles(conn, account, Some(&project)))
+            .await?)
+    }
 }
 
 #[async_trait]
@@ -118,6 +128,12 @@ impl MemberStore for Store {
     ) -> Result<Vec<ProjectRecord>, IdentityStoreError> {
         Ok(self
             .read_after(move |conn| members::projects(conn, of, after.as_ref(), limit))
+            .await?)
+    }
+    async fn maker(&self, project: ProjectName) -> Result<Option<ScriptHash>, IdentityStoreError> {
+        Ok(self
+            .readers
+            .read(move |conn| members::maker(conn, &project))
             .await?)
     }
     async fn set_member(&self, set: SetMember) -> Result<Changed, IdentityStoreError> {

@@ -9,7 +9,7 @@ use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{Put, Rotate, Rotated, SessionRecord, SignIn};
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{Membership, SessionId};
-use neofn_types::UnixMillis;
+use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 /// Most rows that one command clears away besides its own work.
@@ -200,13 +200,24 @@ pub(crate) fn session(
     let Some((session, _)) = live(conn, id, at)? else {
         return Ok(None);
     };
+    let memberships = roles(conn, session.account, None)?;
+    Ok(Some((session, memberships)))
+}
+
+/// What an account is: everywhere, or in one project.
+pub(crate) fn roles(
+    conn: &Connection,
+    of: ScriptHash,
+    project: Option<&ProjectName>,
+) -> Result<Vec<Membership>, Fault> {
     // a role for a function that is gone is no role
     let mut statement = conn.prepare_cached(
         "SELECT p.name, f.name, m.role FROM member m JOIN project p ON p.pid = m.pid \
          LEFT JOIN function f ON f.pid = m.pid AND f.fid = m.fid \
-         WHERE m.account = ?1 AND (m.fid = 0 OR f.fid IS NOT NULL) ORDER BY m.added_at, p.name LIMIT ?2",
+         WHERE m.account = ?1 AND (m.fid = 0 OR f.fid IS NOT NULL) AND (?3 IS NULL OR p.name = ?3) \
+         ORDER BY m.added_at, p.name LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![session.account.0, ROLES_MAX])?;
+    let mut rows = statement.query(params![of.0, ROLES_MAX, project.map(ProjectName::as_ref)])?;
     let mut memberships = Vec::new();
     while let Some(row) = rows.next()? {
         memberships.push(Membership {
@@ -215,7 +226,7 @@ pub(crate) fn session(
             role: text(row, 2, "role")?,
         });
     }
-    Ok(Some((session, memberships)))
+    Ok(memberships)
 }
 
 pub(super) fn optional<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> Result<Option<T>, Fault> {

@@ -23,6 +23,10 @@ pub const TESTS: &[Test] = &[
         "fees_are_borne_by_whom_was_agreed",
         fees_are_borne_by_whom_was_agreed,
     ),
+    (
+        "first_credit_is_for_persons_not_for_projects_and_for_so_many_a_day",
+        first_credit_is_for_persons_not_for_projects_and_for_so_many_a_day,
+    ),
     ("credit_cannot_be_taken_out", credit_cannot_be_taken_out),
     (
         "a_deposit_of_nobody_is_given_once",
@@ -85,6 +89,14 @@ struct Every;
 impl Projects for Every {
     async fn exists(&self, _: &ProjectName) -> Result<bool, LedgerError> {
         Ok(true)
+    }
+    /// `of3-x` is of the third person; other names are an operator's.
+    async fn maker(&self, project: &ProjectName) -> Result<Option<ScriptHash>, LedgerError> {
+        let person = project
+            .as_str()
+            .strip_prefix("of")
+            .and_then(|n| n.split('-').next());
+        Ok(person.and_then(|n| n.parse().ok()).map(|n| ScriptHash([n; 20])))
     }
 }
 
@@ -302,6 +314,31 @@ fn fees_are_borne_by_whom_was_agreed() {
         mined([6; 16], PaymentState::Never);
         assert_eq!(bank.activate().await.unwrap().ended, 1);
         assert_eq!(scene.available(&Account::Allocation).await, 78);
+    });
+}
+
+fn first_credit_is_for_persons_not_for_projects_and_for_so_many_a_day() {
+    run(async |scene| {
+        scene.pay_in(1, Account::Operator, 100_000).await;
+        let open = async |name: &str| scene.bank.open_account(&name.parse().unwrap()).await.unwrap().0;
+        let has = async |name: &str| scene.available(&Account::Project(name.parse().unwrap())).await;
+        assert_eq!(open("of1-one").await, 100);
+        // whatever they make after that, and however often it is asked for
+        for name in ["of1-two", "of1-three", "of1-two"] {
+            assert_eq!((open(name).await, has(name).await), (0, 0));
+        }
+        assert_eq!(has("of1-one").await, 100);
+        for person in 2..=100 {
+            assert_eq!(open(&format!("of{person}-one")).await, 100);
+        }
+        assert_eq!(open("of101-one").await, 0, "addresses cost nothing");
+        assert_eq!(
+            open("operators").await,
+            100,
+            "what an operator makes is not counted"
+        );
+        scene.clock.0.fetch_add(25 * HOUR, Ordering::SeqCst);
+        assert_eq!(open("of101-one").await, 100, "the day after");
     });
 }
 

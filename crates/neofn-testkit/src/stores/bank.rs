@@ -13,7 +13,7 @@ use neofn_gas::port::{
 use neofn_gas::{Bank, BankError, BankOptions, Given, LeaseOptions, Needs, Policy, Purses, Sponsorship};
 use neofn_types::{Datoshi, Hash256, ProjectName, ScriptHash, UnixMillis};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 static ENTROPY: Counter = Counter(AtomicU64::new(1 << 40));
@@ -27,17 +27,26 @@ const TX: Hash256 = Hash256([9; 32]);
 struct Said {
     ends: Mutex<BTreeMap<[u8; 16], PaymentState>>,
     moved: Mutex<i64>,
+    /// What the chain says that the treasury has.
+    has: Mutex<i64>,
+    locked: AtomicBool,
 }
 #[async_trait::async_trait]
 impl Treasury for Said {
     fn network(&self) -> u32 {
         42
     }
+    fn ready(&self) -> Result<(), PaymentError> {
+        match self.locked.load(Ordering::SeqCst) {
+            true => Err(PaymentError::Later("locked".to_owned())),
+            false => Ok(()),
+        }
+    }
     async fn account(&self) -> Result<Option<ScriptHash>, PaymentError> {
         Ok(Some(OURS))
     }
     async fn balance(&self, _: &[ScriptHash]) -> Result<(u64, Datoshi), PaymentError> {
-        Ok((1, Datoshi(0)))
+        Ok((1, Datoshi(*self.has.lock().unwrap())))
     }
     async fn pay(&self, _: Payment) -> Result<PaymentState, PaymentError> {
         Err(PaymentError::Later("not here".to_owned()))
@@ -368,6 +377,63 @@ pub async fn what_a_transaction_gives_away_is_its_projects<H: Harness>() {
         scene.settle([10; 16], paid(10), 20).await;
         assert_eq!(scene.has(&Account::Operator).await.0, had - 30);
         assert_eq!((scene.project().await.0, scene.transit().await), (before - 20, 0));
+    })
+    .await;
+}
+
+/// A thief who has the treasury's key is seen although the ledger follows the chain, and after a restore nothing that
+/// cannot be signed stands in the way of writing off what is missing.
+pub async fn what_left_by_no_payment_is_seen_and_written_off<H: Harness>() {
+    with::<H>(async |scene| {
+        let bank = &scene.bank;
+        // the ledger begins here
+        bank.mark().await.unwrap();
+        scene.pay_in(1, Account::Project(shop()), 1_000).await;
+        scene.pay_in(2, Account::Operator, 500).await;
+        *scene.treasury.has.lock().unwrap() = 1_500;
+        assert!(bank.reconcile().await.unwrap().settled());
+
+        // asked for before the signer was locked, and not signed
+        bank.withdraw(&shop(), Datoshi(100), THEIRS, "before")
+            .await
+            .unwrap();
+        assert_eq!(scene.project().await, (1_000, 890));
+        scene.treasury.locked.store(true, Ordering::SeqCst);
+        let refused = bank.withdraw(&shop(), Datoshi(100), THEIRS, "after").await;
+        assert!(
+            matches!(refused, Err(BankError::Payment(PaymentError::Later(_)))),
+            "{refused:?}"
+        );
+        assert_eq!(scene.project().await, (1_000, 890), "nothing was set aside");
+        // asked again, the one that there is
+        bank.withdraw(&shop(), Datoshi(100), THEIRS, "before")
+            .await
+            .unwrap();
+        let report = bank.activate().await.unwrap();
+        assert_eq!((report.open, report.ended, report.failed), (1, 0, 0));
+
+        scene.leaves(3, 50).await;
+        *scene.treasury.has.lock().unwrap() = 1_450;
+        let seen = bank.reconcile().await.unwrap();
+        assert_eq!((seen.open, seen.signed, seen.stray()), (1, 0, Datoshi(-50)));
+        assert!(!seen.sound() && seen.missing() == Datoshi(0));
+        assert_eq!(bank.reconciled(), Some(seen));
+
+        // what was sent may be what is missing: it is waited for
+        bank.cover(&needs(1, 60, 0)).await.unwrap();
+        scene.ends([1; 16], PaymentState::Waiting { tx: Some(TX) }, 0);
+        let seen = bank.reconcile().await.unwrap();
+        assert_eq!(
+            (seen.signed, seen.held, seen.stray()),
+            (1, Datoshi(60), Datoshi(0))
+        );
+        assert!(bank.write_off("w").await.is_err());
+        scene.ends([1; 16], PaymentState::Never, 0);
+        bank.activate().await.unwrap();
+
+        assert_eq!(bank.write_off("w").await.unwrap(), Datoshi(-50));
+        assert_eq!(scene.has(&Account::Operator).await.0, 450);
+        assert!(bank.reconcile().await.unwrap().settled());
     })
     .await;
 }

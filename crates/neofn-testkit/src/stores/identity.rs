@@ -9,7 +9,7 @@ use neofn_identity::port::{
     RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
-use neofn_identity::{ApiKey, KeyRecord, Membership, Powers, Role, Scope, SessionId};
+use neofn_identity::{ApiKey, KeyId, KeyRecord, Membership, Powers, Role, Scope, SessionId};
 use neofn_registry::port::{RegistryStore, RegistryStoreError};
 use neofn_types::{FunctionName, ProjectName, ScriptHash, UnixMillis};
 use std::sync::Arc;
@@ -301,7 +301,7 @@ async fn create(store: &impl MemberStore, name: &str, owner: Option<u8>) -> Crea
     let create = CreateProject {
         name: project(name),
         owner: owner.map(account),
-        owned_max: 2,
+        made_max: 2,
         at: UnixMillis(5),
         audit: act(5, "project.create").within(&project(name)),
     };
@@ -315,11 +315,21 @@ async fn set(
     role: Role,
     ceiling: Ceiling,
 ) -> Changed {
+    set_by(store, None, (name, on, who), role, ceiling).await
+}
+async fn set_by(
+    store: &impl MemberStore,
+    by: Option<u8>,
+    (name, on, who): (&str, Option<&str>, u8),
+    role: Role,
+    ceiling: Ceiling,
+) -> Changed {
     let set = SetMember {
         project: project(name),
         function: on.map(|f| f.parse().unwrap()),
         account: account(who),
         role,
+        by: by.map(account),
         ceiling,
         members_max: 4,
         at: UnixMillis(i64::from(who)),
@@ -334,10 +344,19 @@ async fn remove(
     who: u8,
     ceiling: Ceiling,
 ) -> Changed {
+    remove_by(store, None, (name, on, who), ceiling).await
+}
+async fn remove_by(
+    store: &impl MemberStore,
+    by: Option<u8>,
+    (name, on, who): (&str, Option<&str>, u8),
+    ceiling: Ceiling,
+) -> Changed {
     let remove = RemoveMember {
         project: project(name),
         function: on.map(|f| f.parse().unwrap()),
         account: account(who),
+        by: by.map(account),
         ceiling,
         at: UnixMillis(7),
         audit: act(7, "member.remove").within(&project(name)),
@@ -401,10 +420,67 @@ pub async fn a_project_keeps_an_owner<H: Harness>() {
         "as it was"
     );
     assert_eq!(set(&store, "shop", None, 2, Role::Owner, owners).await, DONE);
+    assert_eq!(
+        set_by(&store, Some(2), ("shop", None, 2), Role::Owner, owners).await,
+        DONE
+    );
     assert_eq!(set(&store, "shop", None, 1, Role::Admin, owners).await, DONE);
     assert_eq!(remove(&store, "shop", None, 2, owners).await, Changed::LastOwner);
     assert_eq!(remove(&store, "shop", None, 1, owners).await, DONE);
     assert_eq!(roles(&store, "shop").await, [(2, None, Role::Owner)]);
+    harness.stop(store).await;
+}
+
+/// Nobody is made the one owner of something without having said so, and nobody gets rid of what they made by that.
+pub async fn nobody_becomes_the_last_owner_unasked<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let owners = Ceiling::Owners;
+    for name in ["one", "two"] {
+        assert_eq!(create(&store, name, Some(1)).await, Created::Done);
+        let given = set_by(&store, Some(1), (name, None, 2), Role::Owner, owners).await;
+        assert_eq!(given, DONE);
+        // the one who gave it away has it still
+        let down = set_by(&store, Some(1), (name, None, 1), Role::Viewer, owners).await;
+        assert_eq!(down, Changed::LastOwner);
+        let left = remove_by(&store, Some(1), (name, None, 1), owners).await;
+        assert_eq!(left, Changed::LastOwner);
+    }
+    let accepted = async |name: &str| -> Vec<bool> {
+        let members = store.members(project(name)).await.unwrap();
+        let of = |n: u8| members.iter().find(|m| m.account == account(n)).unwrap();
+        vec![of(1).accepted, of(2).accepted]
+    };
+    assert_eq!(accepted("one").await, [true, false]);
+    // whoever never wanted it leaves
+    assert_eq!(remove_by(&store, Some(2), ("one", None, 2), owners).await, DONE);
+    // whoever acts as an owner is one, and may then be the last
+    let acts = set_by(&store, Some(2), ("two", None, 3), Role::Viewer, owners).await;
+    assert_eq!(acts, DONE);
+    assert_eq!(accepted("two").await, [true, true]);
+    // being made one once more takes nothing back
+    let again = set_by(&store, Some(1), ("two", None, 2), Role::Owner, owners).await;
+    assert_eq!((again, accepted("two").await), (DONE, vec![true, true]));
+    assert_eq!(remove_by(&store, Some(1), ("two", None, 1), owners).await, DONE);
+    assert_eq!(
+        remove_by(&store, Some(2), ("two", None, 2), owners).await,
+        Changed::LastOwner
+    );
+    // what one account made counts for it, whoever has it and whether it is there, and for nobody else
+    assert_eq!(create(&store, "three", Some(1)).await, Created::TooMany);
+    let end = EndProject {
+        name: project("one"),
+        at: UnixMillis(9),
+        audit: self::act(9, "project.delete"),
+    };
+    let _ = store.end_project(end).await.unwrap();
+    assert_eq!(create(&store, "three", Some(1)).await, Created::TooMany);
+    assert_eq!(create(&store, "three", Some(2)).await, Created::Done);
+    assert_eq!(store.maker(project("two")).await.unwrap(), Some(account(1)));
+    create(&store, "nobodys", None).await;
+    for none in ["nobodys", "nowhere"] {
+        assert_eq!(store.maker(project(none)).await.unwrap(), None);
+    }
     harness.stop(store).await;
 }
 
@@ -612,6 +688,59 @@ pub async fn who_leaves_takes_their_keys_along<H: Harness>() {
         .map(|k| k.id.0[0])
         .collect();
     assert_eq!(valid, [1, 4]);
+    harness.stop(store).await;
+}
+
+pub async fn keys_of_keys_end_with_them<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    create(&store, "shop", Some(1)).await;
+    let make = async |n: u8, parent: Option<u8>| {
+        let key = KeyRecord {
+            parent: parent.map(|n| KeyId([n; 8])),
+            expires_at: None,
+            ..project_key(n, "shop", 1)
+        };
+        let made = store.create_key(key.clone(), 10, act(6, "key.create")).await;
+        (made.unwrap(), key)
+    };
+    for (n, parent) in [(1, None), (2, Some(1)), (3, Some(2)), (4, None), (5, Some(4))] {
+        let (made, key) = make(n, parent).await;
+        assert_eq!(made, Created::Done);
+        assert_eq!(store.key(key.id).await.unwrap(), Some(key));
+    }
+    assert_eq!(
+        make(6, Some(9)).await.0,
+        Created::ParentGone,
+        "there never was one"
+    );
+    let audit = act(8, "key.revoke");
+    let revoked = store.revoke_key(project("shop"), KeyId([1; 8]), UnixMillis(8), audit);
+    assert!(revoked.await.unwrap());
+    let valid: Vec<u8> = store
+        .project_keys(project("shop"))
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|k| k.valid_at(UnixMillis(8)))
+        .map(|k| k.id.0[0])
+        .collect();
+    assert_eq!(valid, [4, 5], "of another one");
+    let late = KeyRecord {
+        parent: Some(KeyId([2; 8])),
+        created_at: UnixMillis(9),
+        ..project_key(7, "shop", 1)
+    };
+    let late = store.create_key(late, 10, act(9, "key.create")).await.unwrap();
+    assert_eq!(late, Created::ParentGone, "a key that is revoked makes none");
+    // what an account is, as keys that it made are asked for it
+    let roles = async |who, name| -> Vec<Role> {
+        let roles = store.roles(account(who), project(name)).await.unwrap();
+        roles.into_iter().map(|m| m.role).collect()
+    };
+    assert_eq!(roles(1, "shop").await, [Role::Owner]);
+    assert_eq!(roles(1, "bank").await, []);
+    assert_eq!(roles(2, "shop").await, []);
     harness.stop(store).await;
 }
 

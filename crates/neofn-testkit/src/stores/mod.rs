@@ -186,6 +186,7 @@ macro_rules! suite {
             fees_that_were_given_back_are_set_aside_anew,
             what_a_transaction_gives_away_is_its_projects,
             tokens_stay_unless_they_are_named,
+            what_left_by_no_payment_is_seen_and_written_off,
         ]);
         $crate::suite!(@each $harness, audit: [
             what_is_appended_is_proved_and_anchored,
@@ -230,6 +231,8 @@ macro_rules! suite {
             a_role_for_a_function_ends_with_it,
             keys_of_a_project_are_bounded_and_revoked,
             who_leaves_takes_their_keys_along,
+            keys_of_keys_end_with_them,
+            nobody_becomes_the_last_owner_unasked,
             a_project_that_ended_is_nobodys,
             the_audit_log_has_every_act_in_order,
         ]);

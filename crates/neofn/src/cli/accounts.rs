@@ -75,8 +75,9 @@ pub struct AddMember {
 /// `neofn members ls`
 #[derive(Debug, Args)]
 pub struct MembersOf {
-    /// The project
-    pub project: ProjectName,
+    /// The project; else as with --project
+    #[arg(value_name = "PROJECT")]
+    pub of: Option<ProjectName>,
 }
 
 /// `neofn members rm`

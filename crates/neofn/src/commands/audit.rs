@@ -130,8 +130,7 @@ fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure>
         [] => None,
         urls => Some(anchors::check(urls, &verified.anchors)?),
     };
-    // what no signature covers may have been cut off or added
-    let whole = verified.entries == 0 || verified.checkpoints.contains(&verified.entries);
+    let whole = verified.whole();
     let shown = Shown {
         entries: verified.entries,
         root: hex::encode(verified.root),
@@ -197,6 +196,7 @@ fn verify(global: &Global, ui: &Ui, args: &AuditVerify) -> Result<Exit, Failure>
     }
     match exit {
         Exit::Done => ui.say(Tone::Good, "verified"),
+        _ if shown.entries == 0 => ui.say(Tone::Bad, "there is no entry that a signature covers"),
         _ => ui.say(Tone::Bad, "the last entries are covered by no signature"),
     }
     Ok(exit)

@@ -7,9 +7,10 @@ use crate::context;
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::ui::{Tone, Ui};
-use neofn_backup::{Identity, Manifest, Rollback, SeenHeads};
+use neofn_backup::{Heads, Identity, Known, Manifest, Rollback, SeenHeads};
+use neofn_identity::auditlog::Verified;
 use neofn_node::SystemClock;
-use neofn_types::{Clock as _, Error};
+use neofn_types::{Clock as _, Code, Error};
 use neofn_wire::BackupRequest;
 use serde::Serialize;
 use std::io::Write as _;
@@ -71,6 +72,7 @@ pub fn run(global: &Global, ui: &Ui, args: &Backup) -> Result<Exit, Failure> {
         }
         Backup::Verify(args) => {
             let identity = identity(&args.identity)?;
+            readable(&args.file)?;
             let manifest = neofn_backup::verify(&args.file, &identity).map_err(Error::from)?;
             show(ui, &manifest, "whole");
         }
@@ -90,25 +92,62 @@ fn show(ui: &Ui, manifest: &Manifest, word: &str) {
     }
 }
 
+/// An export of the log that was kept.
+struct KnownLog(Verified);
+impl KnownLog {
+    fn of(file: &Path) -> Result<Self, Failure> {
+        let known = audit::check(&audit::read(file)?, None)?;
+        if !known.whole() {
+            return Err(Failure::new(
+                Code::AuditBroken,
+                format!("{}: no signature covers its last entry", file.display()),
+                "",
+            ));
+        }
+        Ok(Self(known))
+    }
+}
+impl Known for KnownLog {
+    fn seen(&self) -> SeenHeads {
+        SeenHeads {
+            here: self.0.entries,
+            anchored: self.0.anchors.iter().map(|a| a.0).max().unwrap_or_default(),
+        }
+    }
+    fn agrees(&self, heads: &Heads) -> Result<(), String> {
+        match &heads.checkpoint {
+            Some(note) => self.0.is_of(note),
+            None if heads.audit_size == 0 => Ok(()),
+            None => Err("it has no signed checkpoint to be compared with".to_owned()),
+        }
+    }
+}
+
+/// A file that is not there is no damaged backup, and no full disk.
+fn readable(file: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::open(file);
+    opened.map(drop).map_err(|e| Failure::file(file, "read", &e))
+}
+
 fn restore(ui: &Ui, args: &BackupRestore) -> Result<(), Failure> {
     let identity = identity(&args.identity)?;
-    let seen = match &args.known {
-        Some(file) => {
-            let known = audit::check(&audit::read(file)?, None)?;
-            SeenHeads {
-                here: known.checkpoints.iter().copied().max().unwrap_or_default(),
-                anchored: known.anchors.iter().map(|a| a.0).max().unwrap_or_default(),
-            }
-        }
-        None => SeenHeads::default(),
+    let known = match &args.known {
+        Some(file) => Some(KnownLog::of(file)?),
+        None => None,
     };
+    let nothing = SeenHeads::default();
+    let known: &dyn Known = match &known {
+        Some(known) => known,
+        None => &nothing,
+    };
+    readable(&args.file)?;
     let rollback = if args.accept_rollback {
         Rollback::Accept
     } else {
         Rollback::Refuse
     };
     let at = SystemClock::new().now();
-    let restored = neofn_backup::restore(&args.file, &identity, &args.data, seen, (rollback, at));
+    let restored = neofn_backup::restore(&args.file, &identity, &args.data, known, (rollback, at));
     let manifest = restored.map_err(Error::from)?;
     show(ui, &manifest, "restored");
     ui.note("its node signs nothing until ledger and chain agree: start it with its chain and `--bank`");

@@ -97,7 +97,11 @@ pub fn members(global: &Global, ui: &Ui, args: &Members) -> Result<Exit, Failure
             }
         }
         Members::Ls(args) => {
-            let list = client.members(&args.project)?;
+            let project = match &args.of {
+                Some(project) => project.clone(),
+                None => context::project_name(global)?,
+            };
+            let list = client.members(&project)?;
             if ui.json {
                 ui.document(&list);
                 return Ok(Exit::Done);

@@ -38,6 +38,7 @@ fn up(ui: &Ui, args: &Up) -> Result<Exit, Failure> {
         filter.map_or("info", String::as_str),
     )?;
     let options = options(args, file)?;
+    neofn_node::keep_memory_private()?;
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
     runtime.shutdown_timeout(ABANDON);
@@ -66,7 +67,7 @@ fn options(args: &Up, file: ConfigFile) -> Result<NodeOptions, Failure> {
         operators: given(&args.operators, &file.operator),
         policies: args.policies.clone().or_else(|| file.policies.clone()),
         origins: given(&args.cors_origins, &file.cors_origin),
-        ..options.access
+        accept_domainless: args.accept_domainless || file.accept_domainless.unwrap_or(false),
     };
     options.bank = args.banking.bank(file.bank.as_ref());
     options.anchor_every = args.banking.anchor_every(file.audit.as_ref());

@@ -51,6 +51,7 @@ fn worker(ui: &Ui, args: &Worker) -> Result<Exit, Failure> {
         children: args.children.unwrap_or(0),
         name: args.name.clone(),
     };
+    neofn_node::keep_memory_private()?;
     let runtime = neofn_node::runtime()?;
     let exit = runtime.block_on(serve(ui, options));
     runtime.shutdown_timeout(ABANDON);

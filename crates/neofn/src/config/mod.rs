@@ -66,6 +66,8 @@ pub struct ConfigFile {
     /// `--operator`, a list
     #[serde(default, deserialize_with = "value::accounts")]
     pub operator: Vec<ScriptHash>,
+    /// `--accept-domainless`
+    pub accept_domainless: Option<bool>,
     /// `--policies`
     pub policies: Option<PathBuf>,
     /// `--cors-origin`, a list

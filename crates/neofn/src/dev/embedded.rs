@@ -41,6 +41,7 @@ type Started = Result<Facts, Failure>;
 impl Embedded {
     /// Starts a node; a signal becomes an event.
     pub fn start(options: NodeOptions, events: mpsc::Sender<Event>) -> Result<Self, Failure> {
+        neofn_node::keep_memory_private()?;
         let runtime = neofn_node::runtime()?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();

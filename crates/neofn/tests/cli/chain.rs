@@ -97,6 +97,38 @@ fn sends_and_follows_transactions() {
 }
 
 #[test]
+fn who_has_many_projects_names_one_where_it_matters() {
+    let me = r#"{"kind":"key","id":"k","operator":true,"roles":[]}"#;
+    let many = r#"{"projects":[{"name":"a"},{"name":"b"}]}"#;
+    let sent = format!(
+        r#"{{"contract":"0xd2","sender":"{FROM}","fee":"1","systemFee":"1","networkFee":"0","transaction":{}}}"#,
+        transaction("broadcast", "")
+    );
+    let signer = format!(
+        r#"{{"accounts":[{{"address":"{FROM}","account":"0xed","label":"x","policy":{{"perTransaction":"1","perDay":"10",
+        "calls":[],"scope":"CalledByEntry","network":0}},"spent":"0"}}]}}"#
+    );
+    let mock = Mock::start(&[
+        ("GET /auth/whoami", 200, me),
+        ("GET /api/v1/projects", 200, many),
+        ("GET /api/v1/signer", 200, &signer),
+        ("POST /api/v1/chain/invoke?project=default", 202, &sent),
+        ("GET /api/v1/members/b", 200, r#"{"members":[]}"#),
+    ]);
+    let place = Place::with_node(&mock.url);
+    let transfer = ["chain", "transfer", TO, "1.5", "--no-wait"];
+    let refused = place.run(&transfer);
+    assert_eq!(refused.status.code(), Some(2), "{}", place.seen(&refused));
+    // the operator's own account bears it: it is of no project
+    let borne = place.run(&[&transfer[..], &["--operator"]].concat());
+    assert_eq!(borne.status.code(), Some(0), "{}", place.seen(&borne));
+    for of in [&["members", "ls", "b"][..], &["members", "ls", "--project", "b"]] {
+        let listed = place.run(of);
+        assert_eq!(listed.status.code(), Some(0), "{}", place.seen(&listed));
+    }
+}
+
+#[test]
 fn shows_triggers_and_what_reached_them() {
     let triggers = r#"{"triggers":[{"id":"demo/watch/transfers","function":"watch","name":"transfers","kind":"notification","on":{},"version":1,
         "status":"paused","reason":"it lagged","lag":7,"matched":1234,"skipped":0,"matched_at":"2026-01-01T00:00:00.000Z"}]}"#;

@@ -102,6 +102,15 @@ fn smallest(amount: &str, decimals: usize) -> Result<String, Failure> {
     Ok(if trimmed.is_empty() { "0" } else { trimmed }.to_owned())
 }
 
+/// The project in whose name something is sent. What the operator bears itself needs none: where none is meant it is kept
+/// under the default one's name.
+fn in_name_of(global: &Global, how: &SendHow) -> Result<ProjectName, Failure> {
+    match context::project_name(global) {
+        Err(_) if how.operator => Ok(ProjectName::default_project()),
+        meant => meant,
+    }
+}
+
 /// Calls a method on chain.
 pub fn invoke(global: &Global, ui: &Ui, args: &InvokeArgs) -> Result<Exit, Failure> {
     let client = context::client(global)?;
@@ -112,14 +121,14 @@ pub fn invoke(global: &Global, ui: &Ui, args: &InvokeArgs) -> Result<Exit, Failu
         send: sending(&args.how),
     };
     let key = args.how.idempotency_key.as_deref();
-    let sent = client.chain_invoke(&context::project_name(global)?, &request, key)?;
+    let sent = client.chain_invoke(&in_name_of(global, &args.how)?, &request, key)?;
     finish(ui, &client, &args.how, sent, Shown::Hash)
 }
 
 /// Sends tokens.
 pub fn transfer(global: &Global, ui: &Ui, args: &Transfer) -> Result<Exit, Failure> {
     let client = context::client(global)?;
-    let sent = pay(&client, &context::project_name(global)?, args)?;
+    let sent = pay(&client, &in_name_of(global, &args.how)?, args)?;
     finish(ui, &client, &args.how, sent, Shown::Hash)
 }
 
@@ -160,7 +169,7 @@ pub fn deploy(global: &Global, ui: &Ui, args: &ContractDeploy) -> Result<Exit, F
     };
     let client = context::client(global)?;
     let key = args.how.idempotency_key.as_deref();
-    let sent = client.deploy_contract(&context::project_name(global)?, &request, key)?;
+    let sent = client.deploy_contract(&in_name_of(global, &args.how)?, &request, key)?;
     finish(ui, &client, &args.how, sent, Shown::Contract)
 }
 
@@ -175,7 +184,7 @@ pub fn update(global: &Global, ui: &Ui, args: &ContractUpdate) -> Result<Exit, F
     };
     let client = context::client(global)?;
     let key = args.how.idempotency_key.as_deref();
-    let sent = client.update_contract(&context::project_name(global)?, &args.contract, &request, key)?;
+    let sent = client.update_contract(&in_name_of(global, &args.how)?, &args.contract, &request, key)?;
     finish(ui, &client, &args.how, sent, Shown::Contract)
 }
 
