@@ -1,9 +1,9 @@
-//! Libraries that speak to tokens. A library is initialised once in a process, however many keys are named by it, and
-//! again when the last of them has let go.
+//! Libraries that speak to tokens. A library is initialised once in a process, however many keys are named by it, and ended when
+//! the last of them lets go: it must never end while somebody else is inside of it.
 
 use crate::fault::Fault;
 use cryptoki::context::{CInitializeArgs, Pkcs11};
-use cryptoki::error::{Error, RvError};
+use cryptoki::session::Session;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock, Weak};
 /// A library that is initialised.
 pub(crate) struct Module(pub(crate) Pkcs11);
 
+/// Held while a library begins or ends.
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Module>>>> = LazyLock::new(Mutex::default);
 
 impl Module {
@@ -23,19 +24,15 @@ impl Module {
             return Ok(module);
         }
         let context = Pkcs11::new(path).map_err(failed)?;
-        match context.initialize(CInitializeArgs::OsThreads) {
-            // somebody still holds what was forgotten. When he lets go the library ends for everybody; then our session fails
-            // and a new one begins it again
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(failed(error)),
-        }
+        context.initialize(CInitializeArgs::OsThreads).map_err(failed)?;
         let module = Arc::new(Self(context));
         open.insert(path.to_owned(), Arc::downgrade(&module));
         Ok(module)
     }
-    /// Nobody who opens this library from now on gets what is loaded: it does not answer any more.
-    pub(crate) fn forget(self: &Arc<Self>) {
-        OPEN.lock()
-            .retain(|_, open| !std::ptr::eq(open.as_ptr(), Arc::as_ptr(self)));
+    /// Lets go of a session and its library. Whoever is the last ends the library, so that it is begun anew the next time.
+    pub(crate) fn let_go(session: Option<Session>, module: Option<Arc<Self>>) {
+        let _alone = OPEN.lock();
+        drop(session);
+        drop(module);
     }
 }

@@ -24,10 +24,15 @@ const PIN_BYTES_MAX: u64 = 256;
 
 /// A session that is logged in.
 pub(crate) struct Token {
-    // dropped before the library that it belongs to
-    session: Session,
+    open: Option<(Session, Arc<Module>)>,
     key: ObjectHandle,
-    module: Arc<Module>,
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let (session, module) = self.open.take().unzip();
+        Module::let_go(session, module);
+    }
 }
 
 impl Token {
@@ -35,14 +40,19 @@ impl Token {
     pub(crate) fn open(uri: &Pkcs11Uri) -> Result<Self, Fault> {
         let module = Module::open(&uri.module)?;
         match Self::on(&module, uri) {
-            Ok((session, key)) => Ok(Self { session, key, module }),
+            Ok((session, key)) => Ok(Self {
+                open: Some((session, module)),
+                key,
+            }),
             Err(fault) => {
-                if matches!(fault, Fault::Gone(_) | Fault::NoToken(_)) {
-                    module.forget();
-                }
+                Module::let_go(None, Some(module));
                 Err(fault)
             }
         }
+    }
+    fn session(&self) -> Result<&Session, Fault> {
+        let open = self.open.as_ref().map(|(session, _)| session);
+        open.ok_or(Fault::Silent)
     }
 
     fn on(module: &Arc<Module>, uri: &Pkcs11Uri) -> Result<(Session, ObjectHandle), Fault> {
@@ -74,14 +84,14 @@ impl Token {
     /// Nonce, ciphertext and tag.
     pub(crate) fn encrypt(&self, nonce: &[u8; NONCE], context: &[u8], text: &[u8]) -> Result<Vec<u8>, Fault> {
         let how = Mechanism::AesGcm(GcmParams::new(nonce, context, TAG_BITS.into()));
-        let sealed = self.session.encrypt(&how, self.key, text).map_err(Fault::of)?;
+        let sealed = self.session()?.encrypt(&how, self.key, text).map_err(Fault::of)?;
         Ok([nonce.as_slice(), sealed.as_slice()].concat())
     }
     /// What [`Self::encrypt`] made for the same context.
     pub(crate) fn decrypt(&self, context: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let (nonce, sealed) = wrapped.split_first_chunk::<NONCE>().ok_or(Fault::NotOurs)?;
         let how = Mechanism::AesGcm(GcmParams::new(nonce, context, TAG_BITS.into()));
-        let text = self.session.decrypt(&how, self.key, sealed);
+        let text = self.session()?.decrypt(&how, self.key, sealed);
         text.map(Zeroizing::new).map_err(Fault::of_decrypting)
     }
     /// Whether it encrypts and decrypts. Some tokens say of what is not theirs what they say when they are broken.
@@ -90,10 +100,6 @@ impl Token {
         let sealed = self.encrypt(nonce, context, nonce);
         let opened = sealed.and_then(|sealed| self.decrypt(context, &sealed));
         opened.is_ok_and(|opened| opened.as_slice() == nonce)
-    }
-    /// It has failed: the library is to be begun anew, for a library that lost its device may not find it again.
-    pub(crate) fn give_up(self) {
-        self.module.forget();
     }
 }
 

@@ -120,7 +120,7 @@ fn answered(uri: &Pkcs11Uri, token: &mut Option<Token>, job: &Job) -> Result<Zer
         match done(&open, job) {
             Err(Fault::Gone(error)) => {
                 tracing::warn!(%error, key = uri.key(), "the session with the token failed; a new one is opened");
-                open.give_up();
+                drop(open);
             }
             other => {
                 *token = Some(open);
@@ -135,10 +135,8 @@ fn answered(uri: &Pkcs11Uri, token: &mut Option<Token>, job: &Job) -> Result<Zer
             *token = Some(open);
             Err(Fault::NotOurs)
         }
-        Err(Fault::Gone(error)) => {
-            open.give_up();
-            Err(Fault::Gone(error))
-        }
+        // the token that failed is let go, and with it its library if nobody else uses it
+        Err(Fault::Gone(error)) => Err(Fault::Gone(error)),
         answer => {
             *token = Some(open);
             answer
