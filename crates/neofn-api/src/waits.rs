@@ -25,6 +25,11 @@ pub(crate) fn view(waits: Waits) -> WaitView {
             "disabled",
             "the function is switched off; the next look at the queue ends the invocation unless it is enabled",
         ),
+        Waits::Worker => said(
+            "no_worker",
+            "no worker has room: there is none with the function's engine, all are full, or NATS is away; waiting costs no \
+             attempt. `neofn cluster status` shows the workers",
+        ),
         Waits::Node(Wait::Paused { until }) => WaitView {
             until: Some(until.to_iso8601()),
             ..said(

@@ -181,6 +181,10 @@ impl Members {
         why
     }
 
+    pub(crate) fn any(&self, is: impl FnMut(&Member) -> bool) -> bool {
+        self.0.values().any(is)
+    }
+
     pub(crate) fn list(&self) -> Vec<Member> {
         self.0.values().cloned().collect()
     }

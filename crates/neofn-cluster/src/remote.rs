@@ -592,6 +592,10 @@ impl Runtime for RemoteRuntime {
             .contains_key(artifact)
             .then(|| Held::new(()))
     }
+    fn has_room(&self) -> bool {
+        let inner = &self.inner;
+        inner.options.rpc.is_connected() && inner.members.lock().any(|m| inner.fits(m) && !m.is_full())
+    }
     /// Here nothing is; workers say what they have.
     fn is_warm(&self, _: &Digest) -> bool {
         false

@@ -14,8 +14,10 @@ use std::time::Duration;
 use tracing::Instrument as _;
 
 /// An invocation that was claimed so often took the whole process along each time, or nearly. A node that is killed for
-/// other reasons, however often, does not get there.
-const CLAIMS_MAX: u64 = 500;
+/// other reasons, however often, does not get there, and neither does one that found no worker.
+const CLAIMS_MAX: u64 = 5_000;
+/// How soon it is looked again whether there is somebody who runs.
+const NO_ROOM: Duration = Duration::from_millis(500);
 
 /// Most claims of one round: a flood of one function is then soon followed by others.
 const BATCH: u32 = 16;
@@ -209,6 +211,11 @@ impl Reconciler for Dispatcher {
         self.inner.gate.want(true);
         let now = self.inner.options.clock.now();
         let due = loop {
+            // what is not taken now costs no attempt, and is there for other nodes
+            if !self.inner.ports.runtime.has_room() {
+                report.again = Some(NO_ROOM);
+                return report;
+            }
             report.did += self.start();
             // a look at memory in most stores; a claim is a transaction
             let due = self.inner.ports.invocations.next_due(now).await.ok().flatten();

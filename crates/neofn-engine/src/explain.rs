@@ -14,6 +14,8 @@ pub enum Waits {
     NotBefore(UnixMillis),
     /// The function is switched off; the next look at it ends it.
     Disabled,
+    /// A worker: there is none that fits, or all are full.
+    Worker,
     /// The node.
     Node(Wait),
 }
@@ -43,6 +45,7 @@ impl Inner {
             let live = self.live_spec(&backlog.key).await;
             let waits = live.as_ref().filter(|_| backlog.waiting > 0);
             let waits = waits.map(|(active, spec)| match active {
+                true if !self.ports.runtime.has_room() => Waits::Worker,
                 true => Waits::Node(self.gate.explain(&backlog.key, spec.limits.concurrency, now)),
                 false => Waits::Disabled,
             });
@@ -79,6 +82,9 @@ impl Inner {
         let live = self.live(&record.key).await.ok()?;
         if !live.active {
             return Some(Waits::Disabled);
+        }
+        if !self.ports.runtime.has_room() {
+            return Some(Waits::Worker);
         }
         let version = self.version(&record.key, record.version).await.ok()?;
         let limit = version.record.spec.limits.concurrency;

@@ -123,6 +123,9 @@ impl Inner {
             )
         };
         let mut ended = self.run(run).await;
+        if never_began(&ended) {
+            return self.give_back(&claimed, money, held).await;
+        }
         ended.charge = money.settle(ended.billed(), claimed.caller.as_ref());
         let health = match &ended.outcome {
             Err(failure) if failure.code.info().retry == Retry::Later => Health::Bad,
@@ -130,6 +133,18 @@ impl Inner {
         };
         self.gate.ended(&claimed.key, health, self.options.clock.now());
         self.end_claim(&claimed, ended).await;
+        drop(held);
+    }
+
+    /// Nobody was there to run it: that costs no attempt and no money, and says nothing of the function.
+    async fn give_back(&self, claimed: &Claimed, money: Reservation, held: Held) {
+        self.gate
+            .ended(&claimed.key, Health::Unknown, self.options.clock.now());
+        drop(money);
+        let claim = [(claimed.id, claimed.fence)];
+        if let Err(error) = self.ports.invocations.release(&claim).await {
+            tracing::warn!(id = %claimed.id, %error, "the claim waits for the end of its lease");
+        }
         drop(held);
     }
 
@@ -222,6 +237,13 @@ impl Inner {
             }
         }
     }
+}
+
+/// Whether there was no worker for it, or no way to one. A run that began has its base price at least, also when it failed by
+/// what another function met.
+fn never_began(ended: &Ended) -> bool {
+    let code = ended.outcome.as_ref().err().map(|failure| failure.code);
+    matches!(code, Some(Code::NoWorker | Code::BusUnavailable)) && ended.units.total == 0
 }
 
 /// A claim whose every attempt took its process with it.

@@ -185,6 +185,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn is_warm(&self, artifact: &Digest) -> bool;
     /// How it is doing, for /health, /metrics and doctor.
     fn status(&self) -> RuntimeStatus;
+    /// Whether a run would begin at once. Queued work waits while it would not.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
 
 /// An artifact that the runtime has, and does not forget while this is kept.

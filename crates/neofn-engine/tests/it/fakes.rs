@@ -11,7 +11,7 @@ use neofn_types::{Clock, Code, Diagnostic, Digest, Entropy, RuntimeKind, Severit
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -109,6 +109,11 @@ impl Compile for FakeCompiler {
 /// Does what the first word of the code says.
 #[derive(Default)]
 pub struct FakeRuntime {
+    /// Says that a run would not begin at once.
+    pub full: AtomicBool,
+    /// Every run meets no worker; and how many did.
+    pub nobody: AtomicBool,
+    pub met_nobody: AtomicU32,
     /// Changes to make every artifact one of another engine.
     pub engine: AtomicU8,
     pub prepared: AtomicU32,
@@ -338,7 +343,22 @@ impl Runtime for FakeRuntime {
             .contains_key(artifact)
             .then(|| Held::new(()))
     }
+    fn has_room(&self) -> bool {
+        !self.full.load(Ordering::SeqCst)
+    }
     async fn invoke(&self, job: Job) -> Completed {
+        if self.nobody.load(Ordering::SeqCst) {
+            self.met_nobody.fetch_add(1, Ordering::SeqCst);
+            return Completed {
+                outcome: Err(failure(Code::NoWorker, "nobody")),
+                logs: vec![],
+                units: UnitsBill::default(),
+                fuel: 0,
+                memory_bytes: 0,
+                duration: Duration::ZERO,
+                layout: Layout::D3,
+            };
+        }
         self.invoked.fetch_add(1, Ordering::SeqCst);
         high_water(&self.running, &self.running_most);
         let text = {

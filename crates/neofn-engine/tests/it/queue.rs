@@ -296,3 +296,34 @@ async fn a_function_that_fails_every_time_is_held_back() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn waiting_for_a_worker_costs_no_attempt() {
+    let rig = Rig::new();
+    rig.deploy("f", "echo").await;
+    // workers that seem to be there, and are not
+    rig.runtime.nobody.store(true, Ordering::SeqCst);
+    let mut ids = vec![];
+    for n in 0..3 {
+        ids.push(rig.enqueue("f", &n.to_string()).await);
+    }
+    // far more often than it would be tried
+    eventually("claims come back", || async {
+        rig.runtime.met_nobody.load(Ordering::SeqCst) > 60
+    })
+    .await;
+    rig.runtime.full.store(true, Ordering::SeqCst);
+    rig.runtime.nobody.store(false, Ordering::SeqCst);
+    eventually("they wait for a worker", || async {
+        let waits = rig.engine.waits(&rig.record(ids[0]).await).await;
+        waits == Some(Waits::Worker)
+    })
+    .await;
+    assert_eq!(rig.runtime.invoked.load(Ordering::SeqCst), 0);
+    rig.runtime.full.store(false, Ordering::SeqCst);
+    for id in ids {
+        let record = rig.until(id, Status::Succeeded).await;
+        assert_eq!(record.attempt.0, 1);
+    }
+    assert_eq!(rig.engine.stats().retries, 0);
+}
