@@ -43,7 +43,7 @@ pub use chain::NotificationQuery;
 pub use decode::{function_key, project_name};
 pub use error::{ApiError, FailedRun};
 pub use event_stream::{EventStep, EventStream};
-pub use invocations::{Call, InvocationQuery, LogQuery, LogStep, LogStream, unusable};
+pub use invocations::{Call, EDGE_KEY, InvocationQuery, LogQuery, LogStep, LogStream, unusable};
 pub use neofn_engine::port::{Promise, Totals};
 pub use neofn_engine::request::{Callers, Invoked};
 pub use neofn_engine::{ChainState, EngineStats, HistogramData, TriggerStats};

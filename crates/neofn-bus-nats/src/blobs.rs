@@ -49,21 +49,24 @@ impl NatsBlobs {
     }
 }
 
-/// In each subject of the bucket.
-const BUCKET: &str = "artifacts";
+/// Whether a subject is one of the bucket.
+fn is_ours(subject: &str) -> bool {
+    let api = subject.starts_with("$JS.") && subject.split('.').any(|token| token == "OBJ_artifacts");
+    api || subject.starts_with("$O.artifacts.")
+}
 
 #[async_trait]
 impl Blobs for NatsBlobs {
     async fn has(&self, digest: Digest) -> Result<bool, BusError> {
-        self.denied.unless_refused(BUCKET, self.find(digest)).await
+        self.denied.unless_refused(is_ours, self.find(digest)).await
     }
     async fn put(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError> {
         self.denied
-            .unless_refused(BUCKET, self.write(digest, bytes))
+            .unless_refused(is_ours, self.write(digest, bytes))
             .await
     }
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
-        self.denied.unless_refused(BUCKET, self.read(digest)).await
+        self.denied.unless_refused(is_ours, self.read(digest)).await
     }
 }
 

@@ -162,7 +162,7 @@ impl Nats {
         let leases = tokio::select! {
             biased;
             made = made => made?,
-            error = self.denied.refused(mark, "$js.api.") => return Err(error.into()),
+            error = self.denied.refused(mark, |subject| subject.starts_with("$JS.API.")) => return Err(error.into()),
         };
         Ok(Bus {
             rpc: self.rpc(),

@@ -18,6 +18,10 @@ const REQUEST: &str = "Neofn-Request-Id";
 const REASON: &str = "Neofn-Reason";
 /// Stands for the project of a subject that names none.
 const NOBODY: &str = "_";
+/// Of a message's headers so much is kept, and of the reason: a stream takes 64 KiB of headers, ours and the sender's
+/// together, and what no stream takes would come back for ever.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+const REASON_MAX: usize = 1_024;
 /// A reader that died is forgotten after this.
 const READER: Duration = Duration::from_secs(30);
 
@@ -39,6 +43,7 @@ impl DeadLetters for NatsDead {
             .reason
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
+            .take(REASON_MAX)
             .collect();
         let mut message = letter.message;
         message.payload.truncate(LETTER_BYTES_MAX);
@@ -46,11 +51,12 @@ impl DeadLetters for NatsDead {
         message
             .headers
             .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
+        headers::cut(&mut message, HEAD_BYTES_MAX);
         let message = message
             .header(SUBJECT, &letter.subject)
             .header(REQUEST, &letter.id)
             .header(REASON, reason);
-        let bytes = message.payload.len();
+        let bytes = (headers::bytes(&message), message.payload.len());
         let mut publish = PublishMessage::build();
         if let Some(headers) = headers::to_nats(&message)? {
             publish = publish.headers(headers);

@@ -20,6 +20,32 @@ pub(crate) fn to_nats(message: &Message) -> Result<Option<HeaderMap>, BusError> 
     Ok(Some(map))
 }
 
+/// Bytes of all headers, as they are on the wire.
+pub(crate) fn bytes(message: &Message) -> usize {
+    let around = ": \r\n".len();
+    message
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + around)
+        .sum()
+}
+
+/// Leaves out what cannot be sent, and what does not fit into so many bytes.
+pub(crate) fn cut(message: &mut Message, bytes_max: usize) {
+    let mut left = bytes_max;
+    message.headers.retain(|(name, value)| {
+        let sendable = name.parse::<HeaderName>().is_ok() && value.parse::<HeaderValue>().is_ok();
+        let rest = left.checked_sub(name.len() + value.len());
+        match rest {
+            Some(rest) if sendable => {
+                left = rest;
+                true
+            }
+            _ => false,
+        }
+    });
+}
+
 pub(crate) fn from_nats(headers: Option<&HeaderMap>, payload: Bytes) -> Message {
     let mut message = Message::new(payload);
     for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {

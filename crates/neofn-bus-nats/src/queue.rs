@@ -80,7 +80,7 @@ impl NatsQueue {
 #[async_trait]
 impl JobQueue for NatsQueue {
     async fn push(&self, subject: &str, id: &str, message: Message) -> Result<Pushed, BusError> {
-        let bytes = message.payload.len();
+        let bytes = (headers::bytes(&message), message.payload.len());
         let mut publish = PublishMessage::build();
         if let Some(headers) = headers::to_nats(&message)? {
             publish = publish.headers(headers);
@@ -98,12 +98,14 @@ impl JobQueue for NatsQueue {
                 .unwrap_or(BusError::Unavailable(why)),
             error => error,
         };
-        let part = format!("\"{subject}\"");
         let stored = async {
             let sent = self.context.send_publish(subject.to_owned(), publish).await;
             sent.map_err(failed)?.await.map_err(failed)
         };
-        let ack = self.denied.unless_refused(&part, stored).await?;
+        let ack = self
+            .denied
+            .unless_refused(|refused| refused == subject, stored)
+            .await?;
         Ok(Pushed {
             sequence: ack.sequence,
             duplicate: ack.duplicate,
@@ -178,7 +180,11 @@ impl Taken {
         let info = inner.info().map_err(unavailable)?;
         let id = match shown.get("Nats-Msg-Id") {
             Some(id) => id.to_owned(),
-            None => format!("{}-{}", info.stream, info.stream_sequence),
+            // a stream that was made anew counts from one again
+            None => {
+                let at = info.published.unix_timestamp_nanos();
+                format!("{}-{}-{at}", info.stream, info.stream_sequence)
+            }
         };
         let attempt = u64::try_from(info.delivered).unwrap_or(1);
         Ok(Self {

@@ -22,7 +22,7 @@ impl NatsResults {
 #[async_trait]
 impl Results for NatsResults {
     async fn settle(&self, subject: &str, message: Message) -> Result<bool, BusError> {
-        let bytes = message.payload.len();
+        let bytes = (headers::bytes(&message), message.payload.len());
         let mut publish = PublishMessage::build();
         if let Some(headers) = headers::to_nats(&message)? {
             publish = publish.headers(headers);

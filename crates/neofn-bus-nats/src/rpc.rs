@@ -50,12 +50,11 @@ impl Rpc for NatsRpc {
         }
         let request = request.payload(message.payload);
         let mark = self.denied.mark();
-        let part = format!("\"{subject}\"");
         let answer = tokio::select! {
             biased;
             answer = self.client.send_request(subject.to_owned(), request) => answer,
             // it comes beside the request, which would merely run out of time
-            error = self.denied.refused(mark, &part) => return Err(error),
+            error = self.denied.refused(mark, |refused| refused == subject) => return Err(error),
         };
         match answer {
             Ok(answer) => Ok(headers::from_nats(answer.headers.as_ref(), answer.payload)),
@@ -124,6 +123,15 @@ impl Incoming for Subscription {
     }
 }
 
+/// Where answers may go. Whoever asks names the place, and we may publish where he may not: to the queues of others, to
+/// their results, into buckets. `_R_.` is how a server calls the inbox of another account.
+fn is_inbox(subject: &str) -> bool {
+    let inbox = ["_INBOX.", "neofn.inbox.", "_R_."]
+        .iter()
+        .any(|place| subject.starts_with(place));
+    inbox && neofn_bus::subject::is_valid(subject)
+}
+
 struct Answer {
     client: Client,
     subject: String,
@@ -132,6 +140,35 @@ struct Answer {
 #[async_trait]
 impl Reply for Answer {
     async fn send(self: Box<Self>, message: Message) -> Result<(), BusError> {
+        if !is_inbox(&self.subject) {
+            let text = format!("{:?} is no inbox: nothing is answered there", self.subject);
+            return Err(BusError::Denied(text));
+        }
         publish(&self.client, self.subject, message).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn answers_go_to_inboxes_alone() {
+        for (subject, expected) in [
+            ("_INBOX.demo.x1", true),
+            ("_INBOX.k2.1", true),
+            ("_R_.pgpAbc.1", true),
+            ("neofn.inbox.gateway.g1.x", true),
+            ("function.result.shop.pay.order-7", false),
+            ("jobs.js.shop.pay", false),
+            ("$KV.leases.evil", false),
+            ("$O.artifacts.M.x", false),
+            ("neofn.beat.evil", false),
+            ("neofn.inboxes.x", false),
+            ("_INBOX", false),
+            ("_INBOX.", false),
+            ("_INBOX.>", false),
+            ("_inbox.x", false),
+        ] {
+            assert_eq!(super::is_inbox(subject), expected, "{subject}");
+        }
     }
 }

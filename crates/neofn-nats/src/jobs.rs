@@ -10,9 +10,9 @@
 use crate::answer;
 use crate::request::{self, Address};
 use neofn_api::{Api, ApiError};
-use neofn_bus::Message;
 use neofn_bus::port::{Bus, DeadLetter, Delivery, JobQueue};
-use neofn_types::{Digest, Error, InvocationId, Retry};
+use neofn_bus::{BusError, Message};
+use neofn_types::{Error, InvocationId, Retry};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -77,8 +77,7 @@ impl Jobs {
         let address = address?;
         let who = self.api.principal(message.get("authorization")).await?;
         self.api.count_message(&who, &address.key.project)?;
-        // its own namespace: a key that the same client sends over HTTP is another one
-        let key = format!("nats:{}", Digest::of(token.as_bytes()));
+        let key = request::key_of(token);
         let call = request::call(message, Some(&key), self.api.entropy())?;
         self.api.speaks(&who, &address.key, address.runtime).await?;
         let accepted = self.api.enqueue(&who, address.key.clone(), call).await?;
@@ -112,7 +111,11 @@ impl Jobs {
         let reason = format!("{}: {}", reason.code, reason.message);
         let said = answer::problem(error, None).header("Neofn-Request-Id", token);
         let told = async {
-            self.bus.dead.keep(letter(&*delivery, token, &reason)).await?;
+            match self.bus.dead.keep(letter(&*delivery, token, &reason)).await {
+                // no letter is better than one that is refused for ever
+                Err(error @ BusError::TooLarge { .. }) => tracing::error!(%error, token, "no letter is kept"),
+                kept => kept?,
+            }
             let subject = request::result_subject(token);
             self.bus.results.settle(&subject, said).await
         };

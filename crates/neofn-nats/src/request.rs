@@ -91,9 +91,22 @@ fn announced(message: &Message) -> Result<Announced, Error> {
     Ok(Announced::read(&headers, &message.payload)?)
 }
 
+/// The idempotency key of a message that has none, in a namespace that no client can name a key in: for a public function
+/// everybody is the same caller, and a key that was taken over HTTP before would keep the message from running.
+pub(crate) fn key_of(token: &str) -> String {
+    format!("{}{token}", neofn_api::EDGE_KEY)
+}
+
 /// The call of a message; without an idempotency key of its own it has `key`.
 pub(crate) fn call(message: &Message, key: Option<&str>, entropy: &dyn Entropy) -> Result<Call, Error> {
-    let own = message.get("idempotency-key").or(key).map(str::to_owned);
+    let own = message.get("idempotency-key");
+    if own.is_some_and(|own| own.starts_with(neofn_api::EDGE_KEY)) {
+        return Err(Error::new(
+            Code::BadParameter,
+            "`Idempotency-Key` must be visible ASCII characters",
+        ));
+    }
+    let own = own.or(key).map(str::to_owned);
     Ok(Call {
         body: event(message)?,
         idempotency_key: own,
@@ -223,6 +236,20 @@ mod tests {
             trace(&Message::new("1"), &Zeros).trace_id_hex(),
             "0af7651916cd43dd8448eb211c80319c"
         );
+    }
+
+    #[test]
+    fn no_client_can_send_the_key_that_a_message_gets() {
+        let key = key_of("demo.echo.order-9");
+        let kept = call(&Message::new("1"), Some(&key), &Zeros).unwrap();
+        assert_eq!(kept.idempotency_key.as_deref(), Some(&*key));
+        assert!(!key.bytes().all(|b| b.is_ascii_graphic()), "HTTP could send it");
+        let own = Message::new("1").header("Idempotency-Key", &*key);
+        let refused = call(&own, None, &Zeros).err().map(|e| e.code);
+        assert_eq!(refused, Some(Code::BadParameter));
+        let own = Message::new("1").header("Idempotency-Key", "order-9");
+        let kept = call(&own, Some(&key), &Zeros).unwrap();
+        assert_eq!(kept.idempotency_key.as_deref(), Some("order-9"));
     }
 
     struct Zeros;

@@ -178,8 +178,7 @@ impl Shared {
                 message.clone()
             }
             Err(error) => {
-                let text = format!("{}: {}", error.code(), error.problem().message);
-                self.service.count(endpoint, took, Some(text));
+                self.service.count(endpoint, took, Some(error.code()));
                 if !waits {
                     tracing::warn!(
                         subject = received.subject,

@@ -5,7 +5,9 @@
 
 use crate::answer;
 use crate::requests::{NatsEdgeOptions, Shared};
+use neofn_bus::port::Incoming;
 use neofn_bus::{BusError, Message};
+use neofn_types::Code;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -66,7 +68,7 @@ impl Service {
         &self.endpoints
     }
     /// A request ended.
-    pub(crate) fn count(&self, endpoint: usize, took: Duration, error: Option<String>) {
+    pub(crate) fn count(&self, endpoint: usize, took: Duration, error: Option<Code>) {
         let Some(endpoint) = self.endpoints.get(endpoint) else {
             return;
         };
@@ -75,7 +77,8 @@ impl Service {
         stats.time += took;
         if let Some(error) = error {
             stats.errors += 1;
-            stats.last_error = error;
+            // no more: everybody may ask for it, and the text is for its caller alone
+            stats.last_error = error.to_string();
         }
     }
 
@@ -132,20 +135,16 @@ pub(crate) async fn serve(shared: &Arc<Shared>, stop: &CancellationToken) -> Res
     subjects.push(("health", format!("function.health.{id}")));
     subjects.push(("status", format!("function.status.{id}")));
     for (verb, subject) in subjects {
-        let mut incoming = options.bus.rpc.serve(&subject, None).await?;
+        let incoming = options.bus.rpc.serve(&subject, None).await?;
         let (shared, stop) = (shared.clone(), stop.clone());
         tokio::spawn(async move {
-            loop {
-                let received = tokio::select! {
-                    () = stop.cancelled() => return,
-                    received = incoming.next() => received,
-                };
-                let Some(reply) = received.and_then(|r| r.reply) else {
-                    return;
-                };
-                if let Err(error) = reply.send(said(&shared, verb).await).await {
-                    tracing::debug!(%error, verb, "not answered");
-                }
+            let said = || {
+                let shared = shared.clone();
+                async move { said(&shared, verb).await }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = answer_all(incoming, said) => {}
             }
         });
     }
@@ -163,6 +162,19 @@ pub(crate) async fn serve(shared: &Arc<Shared>, stop: &CancellationToken) -> Res
         }
     });
     Ok(())
+}
+
+async fn answer_all<F>(mut incoming: Box<dyn Incoming>, said: impl Fn() -> F)
+where
+    F: Future<Output = Message>,
+{
+    while let Some(received) = incoming.next().await {
+        // a message that nobody waits for is no reason to stop
+        let Some(reply) = received.reply else { continue };
+        if let Err(error) = reply.send(said().await).await {
+            tracing::warn!(%error, subject = received.subject, "not answered");
+        }
+    }
 }
 
 async fn said(shared: &Shared, verb: &str) -> Message {
@@ -183,5 +195,35 @@ async fn said(shared: &Shared, verb: &str) -> Message {
             .service
             .said(verb)
             .map_or_else(Message::default, |said| answer::json(&said)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_that_nobody_waits_for_ends_nothing() {
+        let rpc = neofn_bus::memory::bus().rpc;
+        let incoming = rpc.serve("$SRV.PING", None).await.unwrap();
+        tokio::spawn(answer_all(incoming, || async { Message::new("here") }));
+        rpc.publish("$SRV.PING", Message::new("")).await.unwrap();
+        let asked = rpc.request("$SRV.PING", Message::new(""), Duration::from_secs(10));
+        assert_eq!(asked.await.unwrap().payload, "here");
+    }
+
+    /// Whoever may reach the node may ask for its numbers.
+    #[test]
+    fn numbers_say_of_an_error_its_code_alone() {
+        let service = Service {
+            id: "g1".to_owned(),
+            version: "1.0.0".to_owned(),
+            started: String::new(),
+            endpoints: vec![Endpoint::new("js", "function.js.*".to_owned(), "neofn")],
+        };
+        service.count(0, Duration::from_millis(1), Some(Code::SubjectUnknown));
+        let said = service.said("STATS").unwrap();
+        assert_eq!(said["endpoints"][0]["num_errors"], 1);
+        assert_eq!(said["endpoints"][0]["last_error"], "NF1607");
     }
 }

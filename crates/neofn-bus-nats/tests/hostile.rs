@@ -1,0 +1,237 @@
+//! What a client may send that is meant for nobody's good: over a real server.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
+
+use neofn_bus::port::{Bus, DeadLetter};
+use neofn_bus::{BusError, Message};
+use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
+use neofn_testkit::{NatsConfig, NatsServer};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn settings(server: &NatsServer) -> NatsSettings {
+    NatsSettings {
+        urls: server.urls(),
+        login: Login::None,
+        ca_file: None,
+        certificate: None,
+        name: "test".to_owned(),
+        inbox: "neofn.inbox.gateway.g1".to_owned(),
+    }
+}
+
+async fn connected(server: &NatsServer) -> (Nats, Bus) {
+    let nats = Nats::connect(settings(server)).await.unwrap();
+    let bus = nats.bus(&StreamSettings::default()).await.unwrap();
+    (nats, bus)
+}
+
+/// Whoever asks names where the answer goes, and a gateway may publish where he may not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_goes_to_an_inbox_and_nowhere_else() {
+    let server = NatsServer::start();
+    let (_nats, bus) = connected(&server).await;
+    let mut served = bus.rpc.serve("function.js.demo.echo", None).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut everything = client.subscribe(">").await.unwrap();
+    client.flush().await.unwrap();
+    for place in [
+        "function.result.shop.pay.order-7",
+        "jobs.js.shop.pay",
+        "events.shop",
+        "$KV.leases.evil",
+        "neofn.beat.evil",
+        "$O.artifacts.M.x",
+    ] {
+        client
+            .publish_with_reply("function.js.demo.echo", place, "{}".into())
+            .await
+            .unwrap();
+        let reply = served.next().await.unwrap().reply.unwrap();
+        let sent = reply.send(Message::new("forged")).await;
+        assert!(matches!(sent, Err(BusError::Denied(_))), "{place}: {sent:?}");
+    }
+    let inbox = client.new_inbox();
+    client
+        .publish_with_reply("function.js.demo.echo", inbox.clone(), "{}".into())
+        .await
+        .unwrap();
+    let reply = served.next().await.unwrap().reply.unwrap();
+    reply.send(Message::new("answer")).await.unwrap();
+    // everything that was published comes in order
+    loop {
+        let heard = futures_util::StreamExt::next(&mut everything).await.unwrap();
+        assert_ne!(heard.payload, "forged", "{}", heard.subject);
+        if heard.subject.as_str() == inbox {
+            break assert_eq!(heard.payload, "answer");
+        }
+    }
+    // our own ask each other with inboxes of their own
+    let answer = bus.rpc.request("function.js.demo.echo", Message::new("?"), SOON);
+    let serve = async {
+        let reply = served.next().await.unwrap().reply.unwrap();
+        reply.send(Message::new("ours")).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(answer, serve);
+    assert_eq!(answer.unwrap().payload, "ours");
+}
+
+/// A client with an account of its own has another name for its inbox there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_another_account_is_answered() {
+    let config = NatsConfig {
+        more: "accounts {\n NODES { users: [ { user: n, password: p } ], exports: [ { service: \"function.js.demo.*\" } ] }\n \
+               DEMO { users: [ { user: c, password: p } ], \
+               imports: [ { service: { account: NODES, subject: \"function.js.demo.*\" } } ] }\n}\n"
+            .to_owned(),
+        ..NatsConfig::default()
+    };
+    let server = NatsServer::start_with(1, &config);
+    let login = |name: &str| Login::Password(name.to_owned(), "p".to_owned());
+    let connect = |name, inbox: &str| {
+        Nats::connect(NatsSettings {
+            login: login(name),
+            inbox: inbox.to_owned(),
+            ..settings(&server)
+        })
+    };
+    let node = connect("n", "neofn.inbox.gateway.g1").await.unwrap().rpc();
+    let client = connect("c", "_INBOX").await.unwrap().rpc();
+    let mut served = node.serve("function.js.*.*", Some("neofn")).await.unwrap();
+    let answer = client.request("function.js.demo.echo", Message::new("?"), SOON);
+    let serve = async {
+        let reply = served.next().await.unwrap().reply.unwrap();
+        reply.send(Message::new("answer")).await
+    };
+    let (answer, served) = tokio::join!(answer, serve);
+    assert_eq!(served, Ok(()));
+    assert_eq!(answer.unwrap().payload, "answer");
+}
+
+/// A refused subject that has another one in it, in quotation marks, refuses that one to nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_of_the_whole_subject() {
+    let config = NatsConfig {
+        more: "authorization { users: [ { user: w, password: p, permissions: { publish: [\"neofn.>\"], \
+               subscribe: [\"neofn.>\"] } } ] }\n"
+            .to_owned(),
+        ..NatsConfig::default()
+    };
+    let server = NatsServer::start_with(1, &config);
+    let nats = Nats::connect(NatsSettings {
+        login: Login::Password("w".to_owned(), "p".to_owned()),
+        ..settings(&server)
+    });
+    let rpc = nats.await.unwrap().rpc();
+    let mut served = rpc.serve("neofn.worker.w1.run", None).await.unwrap();
+    let asking = rpc.clone();
+    tokio::spawn(async move {
+        let reply = served.next().await.unwrap().reply.unwrap();
+        rpc.publish("evil\"neofn.worker.w1.run", Message::new("x"))
+            .await
+            .unwrap();
+        // refused after the other one, so that one is known by now
+        let denied = rpc.request("evil.too", Message::new("x"), SOON).await;
+        assert!(matches!(denied, Err(BusError::Denied(_))), "{denied:?}");
+        reply.send(Message::new("ran")).await.unwrap();
+    });
+    let ran = asking
+        .request("neofn.worker.w1.run", Message::new("run"), SOON)
+        .await;
+    assert_eq!(ran.unwrap().payload, "ran");
+}
+
+/// Streams take 64 KiB of headers: a message that has as many is kept as a letter without them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_nothing_but_headers_is_kept_as_a_letter() {
+    let server = NatsServer::start();
+    let (_nats, bus) = connected(&server).await;
+    let message = Message::new("x")
+        .header("Small", "1")
+        .header("Large", "y".repeat(65_000))
+        .header("Last", "2");
+    let letter = DeadLetter {
+        subject: "jobs.js.demo.f".to_owned(),
+        id: "demo.f.1".to_owned(),
+        reason: "NF0204: no such function".to_owned(),
+        project: Some("demo".to_owned()),
+        at_ms: 0,
+        message: message.clone(),
+    };
+    bus.dead.keep(letter).await.unwrap();
+    let letters = bus.dead.list("demo", 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].message.get("Small"), Some("1"));
+    assert_eq!(letters[0].message.get("Large"), None);
+    assert_eq!(letters[0].message.get("Last"), Some("2"));
+    assert_eq!(letters[0].id, "demo.f.1");
+    // and who sends too many through us hears how many
+    let many = message.header("More", "y".repeat(2_000));
+    let refused = bus.jobs.push("jobs.js.demo.f", "1", many).await;
+    assert!(
+        matches!(refused, Err(BusError::TooLarge { bytes, bytes_max }) if bytes > 67_000 && bytes_max < 1 << 16),
+        "{refused:?}"
+    );
+}
+
+/// An id that is made of the place in the queue is another one when the queue was made anew, and else stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_was_made_anew_makes_new_ids() {
+    let server = NatsServer::start();
+    let (nats, mut bus) = connected(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let sent = context.publish("jobs.js.demo.f", "{}".into()).await.unwrap();
+        assert_eq!(sent.await.unwrap().sequence, 1);
+        let taken = bus.jobs.pull(1, SOON).await.unwrap().pop().unwrap();
+        let id = taken.id().to_owned();
+        taken.later(Duration::from_millis(1)).await.unwrap();
+        let again = bus.jobs.pull(1, SOON).await.unwrap().pop().unwrap();
+        assert_eq!((again.id(), again.attempt()), (&*id, 2));
+        again.done().await.unwrap();
+        ids.push(id);
+        context.delete_stream("JOBS").await.unwrap();
+        bus = nats.bus(&StreamSettings::default()).await.unwrap();
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+/// A client that does not answer pings is cut off before those who ask it give up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_published_servers_cut_off_who_hangs() {
+    let [one, compose, kubernetes] = [
+        include_str!("../../../deploy/nats/nats.conf"),
+        include_str!("../../../deploy/compose/nats.conf"),
+        include_str!("../../../deploy/kubernetes/nats.yaml"),
+    ]
+    .map(|text| {
+        let lines = text.lines().map(str::trim);
+        lines
+            .filter(|line| line.starts_with("ping_"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    assert_eq!(one, compose);
+    assert_eq!(one, kubernetes);
+    let config = NatsConfig {
+        more: format!("{one}\n"),
+        ..NatsConfig::default()
+    };
+    let server = NatsServer::start_with(1, &config);
+    let address = server.url().replace("nats://", "");
+    let cut = tokio::task::spawn_blocking(move || {
+        let mut hangs = TcpStream::connect(address).unwrap();
+        hangs.set_read_timeout(Some(Duration::from_secs(45))).unwrap();
+        hangs
+            .write_all(b"CONNECT {\"verbose\":false}\r\nPING\r\n")
+            .unwrap();
+        let mut heard = Vec::new();
+        hangs.read_to_end(&mut heard).map(|_| heard)
+    });
+    let heard = String::from_utf8(cut.await.unwrap().unwrap()).unwrap();
+    assert!(heard.contains("Stale Connection"), "{heard}");
+}
