@@ -602,3 +602,15 @@ async fn nobody_speaks_for_another_node() {
     ids.sort();
     assert_eq!(ids, ["gateway", "w1", "w3"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_right_behind_its_run_is_heard() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (_worker, _) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let given_up = job("wait");
+    given_up.given_up.cancel();
+    let ended = tokio::time::timeout(SOON, remote.invoke(given_up)).await;
+    assert_eq!(code(&ended.unwrap()), Some(Code::SandboxLost));
+}
