@@ -3,6 +3,7 @@
 use crate::wire::PROTOCOL;
 use neofn_runtime::port::RuntimeStatus;
 use neofn_types::{Digest, RuntimeKind, UnixMillis};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -10,6 +11,21 @@ use std::time::Duration;
 pub(crate) const EVERY: Duration = Duration::from_secs(1);
 /// A node that was not heard of for so long is gone.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(3_500);
+
+/// Longest beat that is read: 256 warm versions are some 5 KB.
+const BYTES_MAX: usize = 16 << 10;
+/// Longest id of a node.
+const ID_BYTES_MAX: usize = 64;
+/// Longest host, version and jail.
+const TEXT_BYTES_MAX: usize = 256;
+/// Longest name of a warm version.
+const WARM_NAME_BYTES_MAX: usize = 64;
+/// Most engines of one node.
+const ENGINES_MAX: usize = 16;
+/// Most cores that a node is believed to have.
+const CORES_MAX: u32 = 4_096;
+/// Most runs at once that a node is believed to take.
+const RUNS_MAX: u32 = 1 << 18;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,8 +113,46 @@ pub struct Beat {
 }
 
 impl Beat {
-    /// Reads what a node said. Of one with another protocol that says itself in other words, only who it is.
+    /// Reads what a node said, within bounds: operators are shown it, and runs go where it says that there is room.
     pub(crate) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        if text.len() > BYTES_MAX {
+            return Err(serde_json::Error::custom("it says too much"));
+        }
+        let beat = Self::parse(text)?;
+        match beat.unfit() {
+            None => Ok(beat),
+            Some(what) => Err(serde_json::Error::custom(format!("{what} is out of bounds"))),
+        }
+    }
+
+    /// Which of its members no node of ours says.
+    fn unfit(&self) -> Option<&'static str> {
+        let seat = &self.seat;
+        let id = (1..=ID_BYTES_MAX).contains(&seat.id.len())
+            && seat
+                .id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let text = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);
+        let checks = [
+            (id, "id"),
+            (text(&seat.host, TEXT_BYTES_MAX), "host"),
+            (text(&seat.version, TEXT_BYTES_MAX), "version"),
+            (text(&seat.jail, TEXT_BYTES_MAX), "jail"),
+            (seat.engines.len() <= ENGINES_MAX, "engines"),
+            (seat.cores <= CORES_MAX, "cores"),
+            (seat.runs_max <= RUNS_MAX, "runs_max"),
+            (
+                self.warm.len() <= crate::warm::SAID_MAX
+                    && self.warm.iter().all(|name| text(name, WARM_NAME_BYTES_MAX)),
+                "warm",
+            ),
+        ];
+        checks.iter().find(|(fits, _)| !fits).map(|(_, what)| *what)
+    }
+
+    /// Of a node with another protocol that says itself in other words, only who it is.
+    fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         let failed = match serde_json::from_slice(text) {
             Ok(beat) => return Ok(beat),
             Err(failed) => failed,
@@ -154,5 +208,42 @@ mod tests {
             "one of ours says all of it"
         );
         assert!(Beat::read(b"{}").is_err());
+    }
+
+    #[test]
+    fn what_no_node_says_is_not_believed() {
+        let fit = serde_json::json!({"id": "worker_1-a", "role": "worker", "host": "h", "pid": 1, "version": "0",
+            "protocol": PROTOCOL, "started_at": 0, "jail": "landlock", "insecure": false, "engines": [], "cores": 2,
+            "memory_bytes": 1, "runs_max": 128, "running": 0, "runs": 0, "draining": false,
+            "sandboxes": RuntimeStatus::default(), "warm": ["00ff"]});
+        let read = |what: &str, value: serde_json::Value| {
+            let mut beat = fit.clone();
+            beat[what] = value;
+            Beat::read(beat.to_string().as_bytes())
+        };
+        assert!(read("id", "worker_1-a".into()).is_ok());
+        let cases: [(&str, serde_json::Value); 13] = [
+            ("id", "*".into()),
+            ("id", "".into()),
+            ("id", "a.b".into()),
+            ("id", "a b\r\nPUB x".into()),
+            ("id", "a".repeat(ID_BYTES_MAX + 1).into()),
+            ("host", "\u{1b}[2J".into()),
+            ("version", "1\n2".into()),
+            ("jail", "x".repeat(TEXT_BYTES_MAX + 1).into()),
+            ("cores", 4_000_000_000_u32.into()),
+            ("runs_max", u32::MAX.into()),
+            ("warm", vec!["x"; crate::warm::SAID_MAX + 1].into()),
+            ("warm", vec!["\u{7}"].into()),
+            ("padding", "x".repeat(BYTES_MAX).into()),
+        ];
+        for (what, value) in cases {
+            assert!(read(what, value.clone()).is_err(), "{what} {value}");
+        }
+        let other = format!(
+            r#"{{"id": "*", "role": "worker", "version": "9", "protocol": {}}}"#,
+            PROTOCOL + 1
+        );
+        assert!(Beat::read(other.as_bytes()).is_err(), "nor of another protocol");
     }
 }

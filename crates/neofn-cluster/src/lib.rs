@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod affinity;
 mod beat;
+mod bounds;
 mod host;
 mod members;
 mod remote;

@@ -4,6 +4,7 @@
 //! synchronous ones are told that they may.
 
 use crate::beat::{Beat, Role, Seat};
+use crate::bounds::Bounds;
 use crate::host::{HEAD_BYTES, OpenCalls};
 use crate::members::{Member, Members};
 use crate::watch;
@@ -17,7 +18,7 @@ use neofn_runtime::port::{
 };
 use neofn_types::{Clock, Code, Digest, Entropy, FunctionKey, RuntimeKind};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -61,6 +62,8 @@ struct Inner {
     room: Notify,
     open: OpenCalls,
     known: Mutex<HashMap<Digest, ()>>,
+    /// A worker could not read them: what the object store has under their names is not taken for them.
+    doubted: Mutex<HashSet<Digest>>,
     running: AtomicU32,
     runs: AtomicU64,
     draining: AtomicBool,
@@ -92,6 +95,7 @@ impl RemoteRuntime {
             room: Notify::new(),
             open: OpenCalls::default(),
             known: Mutex::default(),
+            doubted: Mutex::default(),
             running: AtomicU32::new(0),
             runs: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -171,6 +175,15 @@ impl RemoteRuntime {
     pub fn stop(&self) {
         self.stop.0.cancel();
     }
+}
+
+/// What became of a run at one worker.
+enum Read {
+    Ended(Completed),
+    /// It has not begun, another worker may.
+    Elsewhere,
+    /// It has not begun: the artifact could not be had.
+    NoArtifact,
 }
 
 /// A worker that was chosen: it counts as busier until this is dropped.
@@ -334,11 +347,27 @@ impl Inner {
 
     /// Makes sure that the object store has the artifact.
     async fn publish(&self, artifact: &Artifact) -> Result<(), Failure> {
-        if self.known.lock().contains_key(&artifact.digest) {
+        let doubted = self.doubted.lock().contains(&artifact.digest);
+        if !doubted && self.known.lock().contains_key(&artifact.digest) {
             return Ok(());
         }
         let blobs = &self.options.artifacts;
-        let there = blobs.has(artifact.digest).await;
+        let there = if doubted {
+            // only bytes that are what their name says can mend it
+            let whole = match artifact.bytes.is_empty() {
+                true => matches!(blobs.get(artifact.digest).await, Ok(Some(_))),
+                false if Digest::of(&artifact.bytes) == artifact.digest => false,
+                false => {
+                    return Err(failure(
+                        Code::SandboxLost,
+                        "the version's compiled form is damaged",
+                    ));
+                }
+            };
+            Ok(whole)
+        } else {
+            blobs.has(artifact.digest).await
+        };
         let put = match there {
             Ok(true) => Ok(()),
             Ok(false) if artifact.bytes.is_empty() => {
@@ -351,6 +380,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         put.map_err(|e| failure(Code::BusUnavailable, e.to_string()))?;
+        self.doubted.lock().remove(&artifact.digest);
         self.know(artifact.digest);
         Ok(())
     }
@@ -380,6 +410,11 @@ impl Inner {
             units: job.units,
             limits: job.limits,
         };
+        let bounds = Bounds {
+            limits: job.limits,
+            units: job.units,
+        };
+        let mut again = false;
         let mut without = Vec::new();
         let past = || self.options.clock.monotonic().saturating_sub(begun);
         loop {
@@ -449,38 +484,59 @@ impl Inner {
                     }
                 }
             };
-            match self.read(answer, &mut there)? {
-                Some(completed) => return Ok(completed),
-                None => without.push(there.worker.id.clone()),
+            match self.read(answer, &mut there, &bounds)? {
+                Read::Ended(completed) => return Ok(completed),
+                Read::Elsewhere => without.push(there.worker.id.clone()),
+                Read::NoArtifact if !again && !job.artifact.bytes.is_empty() => {
+                    again = true;
+                    self.doubted.lock().insert(job.artifact.digest);
+                    self.publish(&job.artifact).await?;
+                }
+                Read::NoArtifact => {
+                    // with the next try the engine brings the bytes
+                    let mut doubted = self.doubted.lock();
+                    if doubted.len() < KNOWN_MAX {
+                        doubted.insert(job.artifact.digest);
+                    }
+                    self.known.lock().clear();
+                    return Err(failure(
+                        Code::SandboxLost,
+                        "the worker could not fetch the version",
+                    ));
+                }
             }
         }
     }
 
-    /// `None`: the worker has not begun, another one may.
     fn read(
         &self,
         answer: Result<Message, BusError>,
         there: &mut OnWorker,
-    ) -> Result<Option<Completed>, Failure> {
+        bounds: &Bounds,
+    ) -> Result<Read, Failure> {
         let ran = answer.and_then(|message| wire::read::<Ran>(&message.payload));
         there.ended = !matches!(ran, Err(BusError::TimedOut(_) | BusError::Unavailable(_)));
         match ran {
             Ok(Ran::Ended(ended)) => {
                 self.runs.fetch_add(1, Ordering::Relaxed);
-                Ok(Some(ended.into()))
+                if let Some(why) = bounds.broken(&ended) {
+                    tracing::error!(
+                        worker = there.worker.id,
+                        why,
+                        "a worker's answer cannot be: the run is lost"
+                    );
+                    return Err(failure(
+                        Code::SandboxLost,
+                        "the worker that ran the function gave an answer that cannot be",
+                    ));
+                }
+                Ok(Read::Ended(ended.into()))
             }
-            Ok(Ran::Busy(Busy::NoArtifact)) => {
-                // with the next try the engine brings the bytes
-                self.known.lock().clear();
-                Err(failure(
-                    Code::SandboxLost,
-                    "the worker could not fetch the version",
-                ))
-            }
-            Ok(Ran::Busy(Busy::Draining | Busy::Full)) => Ok(None),
+            Ok(Ran::Busy(Busy::NoArtifact)) => Ok(Read::NoArtifact),
+            Ok(Ran::Busy(Busy::Draining | Busy::Full)) => Ok(Read::Elsewhere),
             Err(BusError::NoResponders(_)) => {
                 self.lose(&there.worker.id, "nobody listens");
-                Ok(None)
+                Ok(Read::Elsewhere)
             }
             Err(error @ BusError::Denied(_)) => Err(failure(Code::BusDenied, error.to_string())),
             Err(error) => {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 
 /// Most versions that a worker says it has; a worker that has more says the ones that ran last.
-const SAID_MAX: usize = 256;
+pub(crate) const SAID_MAX: usize = 256;
 
 /// The name of a version in what workers say of themselves.
 #[must_use]

@@ -56,9 +56,13 @@ pub(crate) async fn hear(
         };
         let Some(received) = received else { return Ok(()) };
         match Beat::read(&received.message.payload) {
-            Ok(beat) => heard(beat),
+            // NATS permissions bind a node to its subject, and so to its name
+            Ok(beat) if wire::beat(&beat.seat.id) == received.subject => heard(beat),
+            Ok(_) => {
+                tracing::warn!(subject = ?received.subject, "a node that gives another's name is not heard")
+            }
             Err(error) => {
-                tracing::warn!(%error, subject = received.subject, "a node that says nothing that we understand")
+                tracing::warn!(%error, subject = ?received.subject, "a node that says nothing that we understand")
             }
         }
     }

@@ -138,14 +138,36 @@ impl Drop for Inner {
 }
 
 /// Counts a run for as long as it is there.
-struct Running {
-    inner: Arc<Inner>,
-    call: CallId,
-}
+struct Running(Arc<Inner>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.inner.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A run that can be cancelled for as long as it is there.
+struct Opened {
+    inner: Arc<Inner>,
+    call: CallId,
+    cancelled: CancellationToken,
+}
+
+impl Opened {
+    fn new(inner: &Arc<Inner>, call: CallId) -> Self {
+        let cancelled = CancellationToken::new();
+        inner.open.lock().insert(call, cancelled.clone());
+        let inner = inner.clone();
+        Self {
+            inner,
+            call,
+            cancelled,
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
         self.inner.open.lock().remove(&self.call);
     }
 }
@@ -167,8 +189,11 @@ impl Inner {
         let inner = self.clone();
         match (what.as_str(), received.reply) {
             ("run", Some(reply)) => {
+                let run = wire::read::<Run>(&received.message.payload);
+                // before its task begins: a cancellation may be right behind it
+                let opened = run.map(|run| (Opened::new(&inner, run.call), run));
                 self.tasks.spawn(async move {
-                    let ran = inner.clone().run(&received.message).await;
+                    let ran = inner.clone().run(opened).await;
                     inner.answer(reply, ran).await;
                 });
             }
@@ -229,8 +254,8 @@ impl Inner {
         }
     }
 
-    async fn run(self: Arc<Self>, message: &Message) -> Ran {
-        let Ok(run) = wire::read::<Run>(&message.payload) else {
+    async fn run(self: Arc<Self>, opened: Result<(Opened, Run), BusError>) -> Ran {
+        let Ok((opened, run)) = opened else {
             return Ran::Ended(wire::failed(refused("the worker cannot read the run")).into());
         };
         if self.draining.load(Ordering::Acquire) {
@@ -240,12 +265,8 @@ impl Inner {
             self.running.fetch_sub(1, Ordering::AcqRel);
             return Ran::Busy(Busy::Full);
         }
-        let running = Running {
-            inner: self.clone(),
-            call: run.call,
-        };
-        let cancelled = CancellationToken::new();
-        self.open.lock().insert(run.call, cancelled.clone());
+        let running = Running(self.clone());
+        let cancelled = opened.cancelled.clone();
         let (artifact, held) = match self.artifact(run.artifact, run.engine).await {
             Ok(found) => found,
             Err(error) => {
@@ -291,7 +312,7 @@ impl Inner {
             // a runtime that does not hear: its sandbox is abandoned with the future
             () = abandoned => wire::failed(refused("the run was cancelled")),
         };
-        drop((held, running));
+        drop((held, running, opened));
         let completed = match asked.lost() {
             Some(why) => wire::failed(why.clone()),
             None => completed,

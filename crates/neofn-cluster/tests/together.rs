@@ -101,7 +101,10 @@ impl Runtime for Echo {
                     stack: Vec::new(),
                 })
             }
-            _ => Ok(job.event.clone()),
+            b"not json" => Ok(Bytes::from_static(b"}{not json")),
+            text => Ok(Bytes::from(
+                serde_json::to_vec(&String::from_utf8_lossy(text)).unwrap(),
+            )),
         };
         Completed {
             outcome,
@@ -317,7 +320,7 @@ async fn runs_host_calls_and_preparations_cross_the_bus() {
     let digest = job("x").artifact.digest;
     assert!(remote.hold(&digest).is_none(), "not in the object store yet");
     let done = remote.invoke(job("echoed")).await;
-    assert_eq!(done.outcome, Ok(Bytes::from_static(b"echoed")));
+    assert_eq!(done.outcome, Ok(Bytes::from_static(b"\"echoed\"")));
     assert_eq!(
         (done.logs, done.fuel, done.memory_bytes),
         (vec!["f".to_owned()], 1, 2)
@@ -467,7 +470,7 @@ async fn a_full_worker_sends_runs_on() {
 async fn versions_work_together_as_long_as_they_speak_the_same_protocol() {
     let bus = memory::bus();
     let remote = gateway(&bus).await;
-    let mut newer = seat("newer protocol", Role::Worker);
+    let mut newer = seat("newer-protocol", Role::Worker);
     (newer.version, newer.protocol) = ("9.0.0".to_owned(), PROTOCOL + 1);
     let (_newer, never) = worker_as(&bus, newer).await;
     while remote.nodes().len() < 2 {
@@ -488,7 +491,7 @@ async fn versions_work_together_as_long_as_they_speak_the_same_protocol() {
         )),
         "{said}"
     );
-    let mut older = seat("older binary", Role::Worker);
+    let mut older = seat("older-binary", Role::Worker);
     older.version = "0.0.1".to_owned();
     let (_older, ran) = worker_as(&bus, older).await;
     assert!(remote.wait_for_worker(SOON).await);
@@ -529,4 +532,85 @@ async fn a_worker_that_goes_answers_what_reached_it_last() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_believed_no_further_than_the_bounds_of_a_run() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (_worker, _) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let done = remote.invoke(job("not json")).await;
+    assert_eq!((code(&done), done.logs.len()), (Some(Code::SandboxLost), 0));
+    let mut small = job("more than ten bytes");
+    small.limits.result_bytes = 10;
+    assert_eq!(code(&remote.invoke(small).await), Some(Code::SandboxLost));
+    assert_eq!(code(&remote.invoke(job("x")).await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_artifact_that_was_spoilt_is_put_again() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (first, _) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let digest = job("x").artifact.digest;
+    let spoil = || bus.artifacts.put(digest, Bytes::from_static(b"spoilt"));
+    spoil().await.unwrap();
+    assert_eq!(
+        code(&remote.invoke(job("x")).await),
+        None,
+        "the bytes are at hand"
+    );
+    // the gateway keeps no bytes of what it knows to be there; another worker finds it spoilt
+    spoil().await.unwrap();
+    assert!(first.drain(SOON).await);
+    let (_other, _) = worker(&bus, "b").await;
+    while remote.nodes().iter().all(|m| m.beat.seat.id != "b") {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut bare = job("x");
+    bare.artifact = Arc::new(Artifact {
+        bytes: Bytes::new(),
+        ..(*bare.artifact).clone()
+    });
+    assert_eq!(code(&remote.invoke(bare).await), Some(Code::SandboxLost));
+    assert!(remote.hold(&digest).is_none(), "the engine brings the bytes");
+    assert_eq!(code(&remote.invoke(job("x")).await), None);
+    assert!(bus.artifacts.get(digest).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_speaks_for_another_node() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (worker, _) = worker(&bus, "w1").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let said = |id: &str| {
+        let mut beat = worker.beat();
+        beat.seat.id = id.to_owned();
+        Message::new(serde_json::to_vec(&beat).unwrap())
+    };
+    for id in ["w2", "gateway-evil", "*"] {
+        bus.rpc.publish("neofn.beat.w1", said(id)).await.unwrap();
+    }
+    bus.rpc.publish("neofn.beat.w3", said("w3")).await.unwrap();
+    while remote.nodes().iter().all(|m| m.beat.seat.id != "w3") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut ids: Vec<_> = remote.nodes().into_iter().map(|m| m.beat.seat.id).collect();
+    ids.sort();
+    assert_eq!(ids, ["gateway", "w1", "w3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_right_behind_its_run_is_heard() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let (_worker, _) = worker(&bus, "a").await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let given_up = job("wait");
+    given_up.given_up.cancel();
+    let ended = tokio::time::timeout(SOON, remote.invoke(given_up)).await;
+    assert_eq!(code(&ended.unwrap()), Some(Code::SandboxLost));
 }

@@ -290,7 +290,7 @@ catalogue! {
         "The body of a request has to arrive within 30 seconds.",
         "Send it in one go; compress or shorten it on a slow line.";
     Expired = "NF0321", 504, Never, "waited too long",
-        "Accepted work could not begin within the longest time that work may wait (a day, unless the operator set another), so it was ended without running.",
+        "Accepted work could not begin within the longest time that work may wait (a day), so it was ended without running.",
         "Send it again; look at what the function waited for: `neofn explain-wait`, its concurrency, the node's load.";
     FunctionInUse = "NF0322", 409, Never, "other functions call it",
         "The live versions of other functions name it in `ctx.invoke`; they would fail without it.",
