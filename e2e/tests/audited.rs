@@ -108,7 +108,11 @@ const TABLE: &[(&str, &str, Leaves)] = &[
     ),
     ("put", "/api/v1/gas/{project}/limits", Entry("gas.limit")),
     ("put", "/api/v1/gas/{project}/refill", Entry("gas.policy")),
-    ("post", "/api/v1/gas/{project}/withdrawals", Entry("gas.withdraw")),
+    (
+        "post",
+        "/api/v1/gas/{project}/withdrawals",
+        Nothing("refused, for nobody has paid in; one that is taken has an entry: see the bank's test"),
+    ),
     ("post", "/api/v1/gas", Entry("gas.write-off")),
     ("post", "/api/v1/suspense", Entry("gas.attribute")),
     ("post", "/api/v1/gas/{project}/close", Entry("gas.close")),

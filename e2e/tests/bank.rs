@@ -260,6 +260,8 @@ fn money_comes_in_is_used_and_goes_out() {
         .filter(|l| l["purpose"] == "withdrawal")
         .collect();
     assert_eq!(paid.len(), 1, "{paid:?}");
+    let log = node.http().get("/api/v1/audit?limit=1000").expect(200).body;
+    assert!(log.contains("gas.withdraw"), "{log}");
 
     // the report says what was used, as the statement does
     let used = node.http().get("/api/v1/gas/shop/usage").expect(200).json();

@@ -115,7 +115,7 @@ fn a_whole_cluster_keeps_to_what_is_published() {
         "demo",
         "endless",
         endless,
-        json!({"limits": {"time": "1s"}}),
+        json!({"limits": {"time": "200ms"}}),
     );
     let answer = gateway.http().invoke("demo", "endless", &json!(null));
     assert_eq!(answer.status, 504, "{answer:?}");
@@ -208,7 +208,7 @@ fn a_permission_that_is_missing_is_said() {
     // at the start: who may not make streams, or hear what he is there for, does not come up
     let refused = |published: Published, who: &str| {
         let (out, subject) = match who {
-            "gateway" => (published.gateway().err(), "$js.api."),
+            "gateway" => (published.gateway().err(), "$JS.API."),
             _ => (published.worker("w1").err(), "neofn.worker."),
         };
         let stderr = out.unwrap_or_else(|| panic!("the {who} came up"));

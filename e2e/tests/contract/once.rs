@@ -169,8 +169,8 @@ fn what_changes_something_is_done_once_under_its_key() {
     );
     // a body that holds a secret is compared, too, though not kept
     let rotate = |key: &str| post("/api/v1/vault/rotate", "r1", &json!({"key": key.repeat(32)}));
-    let first = rotate("42").expect(200).json();
-    assert_eq!(rotate("42").expect(200).json(), first);
+    let rotated = rotate("42").expect(200).json();
+    assert_eq!(rotate("42").expect(200).json(), rotated);
     assert_eq!(rotate("43").expect(409).json()["code"], "NF0306");
     // the name is the caller's own
     assert_eq!(
