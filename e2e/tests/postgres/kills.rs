@@ -13,8 +13,8 @@ use neofn_testkit::{Http, NatsServer, NodeProcess, Postgres, WorkerProcess, even
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 pub const SOON: Duration = Duration::from_secs(60);
@@ -42,6 +42,8 @@ pub struct Gateways<'a> {
     dir: &'a Path,
     config: String,
     pub nodes: Mutex<[Option<NodeProcess>; 2]>,
+    /// The caller's key, the same at both: what is asked for once is a caller's own.
+    key: OnceLock<String>,
 }
 
 impl<'a> Gateways<'a> {
@@ -55,6 +57,7 @@ impl<'a> Gateways<'a> {
                 urls.join(", ")
             ),
             nodes: Mutex::default(),
+            key: OnceLock::new(),
         }
     }
     pub fn start(&self, n: usize) {
@@ -73,10 +76,13 @@ impl<'a> Gateways<'a> {
             )
             .ok()
         });
+        let _ = self.key.get_or_init(|| node.key().to_owned());
         self.nodes.lock().unwrap()[n] = Some(node);
     }
     pub fn http(&self, n: usize) -> Option<Http> {
-        self.nodes.lock().unwrap()[n % 2].as_ref().map(NodeProcess::http)
+        let nodes = self.nodes.lock().unwrap();
+        let node = nodes[n % 2].as_ref()?;
+        Some(Http::new(node.url(), self.key.get().map(String::as_str)))
     }
     pub fn any(&self) -> Http {
         self.http(0).or_else(|| self.http(1)).expect("a gateway")
