@@ -97,9 +97,11 @@ async fn a_client_of_another_account_is_answered() {
             ..settings(&server)
         })
     };
-    let node = connect("n", "neofn.inbox.gateway.g1").await.unwrap().rpc();
+    let node = connect("n", "neofn.inbox.gateway.g1").await.unwrap();
     let client = connect("c", "_INBOX").await.unwrap().rpc();
-    let mut served = node.serve("function.js.*.*", Some("neofn")).await.unwrap();
+    let mut served = node.rpc().serve("function.js.*.*", Some("neofn")).await.unwrap();
+    // the other connection's request could be there before the subscription
+    node.flush().await;
     let answer = client.request("function.js.demo.echo", Message::new("?"), SOON);
     let serve = async {
         let reply = served.next().await.unwrap().reply.unwrap();
