@@ -852,25 +852,7 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
     let header = dir.path().join("header.jsonl");
     std::fs::write(&header, export.lines().next().expect("a header")).expect("write");
     let header = header.display().to_string();
-    let refused = cli.run(&[
-        "backup",
-        "restore",
-        &backup,
-        "--identity",
-        &identity,
-        "--data",
-        &to,
-        "--known",
-        &header,
-    ]);
-    assert!(
-        refused.code != 0 && refused.stderr.contains("NF1402"),
-        "{}",
-        refused.stderr
-    );
-    assert_ne!(cli.run(&["audit", "verify", &header, "--key", &key]).code, 0);
-    let known = later.display().to_string();
-    let restore = |more: &[&str]| {
+    let restore = |known: &str, more: &[&str]| {
         let args = [
             "backup",
             "restore",
@@ -880,16 +862,24 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
             "--data",
             &to,
             "--known",
-            &known,
+            known,
         ];
         cli.run(&[&args[..], more].concat())
     };
-    let stale = restore(&[]);
+    let refused = restore(&header, &[]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("NF1402"),
+        "{}",
+        refused.stderr
+    );
+    assert_ne!(cli.run(&["audit", "verify", &header, "--key", &key]).code, 0);
+    let known = later.display().to_string();
+    let stale = restore(&known, &[]);
     assert_ne!(stale.code, 0);
     assert!(stale.stderr.contains("NF1404"), "{}", stale.stderr);
-    let _ = restore(&["--accept-rollback"]).expect(0);
+    let _ = restore(&known, &["--accept-rollback"]).expect(0);
     assert!(restored.join("restored.json").exists());
-    assert_ne!(restore(&["--accept-rollback"]).code, 0, "never over data");
+    assert_ne!(restore(&known, &["--accept-rollback"]).code, 0, "never over data");
 
     // it waits until ledger and chain agree, and only then signs
     let node = start(&restored, &neo, &[]);

@@ -4,8 +4,8 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::invocations::ASK_AGAIN;
 use crate::policy::Action;
+use crate::reader::Reader;
 use crate::triggers::{FiredQuery, fired, function_name, parse_cursor};
 use neofn_engine::triggers::port::FiredFilter;
 use neofn_identity::Principal;
@@ -44,9 +44,7 @@ impl Entropy for Lowest {
 /// Events of a project from now on, or from after one of them.
 pub struct EventStream {
     api: Api,
-    who: Principal,
-    /// When it was last asked whether they may read this.
-    asked: Duration,
+    reader: Reader,
     project: ProjectName,
     filter: FiredFilter,
     /// Everything up to here was shown, and has ended.
@@ -79,8 +77,7 @@ impl Api {
         let now = || InvocationId::generate(self.inner.clock.now(), &Lowest);
         Ok(EventStream {
             api: self.clone(),
-            who: who.clone(),
-            asked: self.inner.clock.monotonic(),
+            reader: Reader::new(self, who),
             project: project.clone(),
             filter,
             after: start.unwrap_or_else(now),
@@ -98,7 +95,8 @@ impl EventStream {
     /// The next step; waits for it.
     pub async fn next(&mut self) -> Result<EventStep, ApiError> {
         loop {
-            self.ask_again().await?;
+            let may = |who: &Principal| self.api.authorise_project(who, Action::ListEvents, &self.project);
+            self.reader.goes_on(&self.api, may).await?;
             if let Some(step) = self.ready.pop_front() {
                 return Ok(step);
             }
@@ -107,18 +105,6 @@ impl EventStream {
                 tokio::time::sleep(LOOK).await;
             }
         }
-    }
-
-    /// Whether its reader may still read it: a role, a key or a session may have ended since.
-    async fn ask_again(&mut self) -> Result<(), ApiError> {
-        let now = self.api.inner.clock.monotonic();
-        if now.saturating_sub(self.asked) >= ASK_AGAIN {
-            self.asked = now;
-            let who = self.api.again(&self.who).await?;
-            self.api
-                .authorise_project(&who, Action::ListEvents, &self.project)?;
-        }
-        Ok(())
     }
 
     /// Reads what is new since the last look, oldest first, and what has ended.

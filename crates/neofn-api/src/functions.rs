@@ -224,8 +224,8 @@ impl Api {
             .engine()
             .functions(project, after.as_ref(), page.limit)
             .await?;
-        if rows.is_empty() && !self.engine().project_exists(project).await? {
-            return Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into());
+        if rows.is_empty() {
+            self.must_exist(project).await?;
         }
         let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
         let last = rows.last().filter(|_| full);

@@ -402,13 +402,6 @@ impl Api {
         })
     }
 
-    pub(crate) async fn must_exist(&self, project: &ProjectName) -> Result<(), ApiError> {
-        if self.engine().project_exists(project).await? {
-            return Ok(());
-        }
-        Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into())
-    }
-
     /// First credit of a project that was just made. It is made up for with the next start, should this fail.
     pub(crate) async fn first_credit(&self, project: &ProjectName) {
         if let Some(bank) = &self.inner.bank

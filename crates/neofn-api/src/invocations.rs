@@ -4,6 +4,7 @@ use crate::api::{Api, Caller};
 use crate::error::{ApiError, FailedRun};
 use crate::functions::{Page, bad_cursor};
 use crate::policy::{Action, Target};
+use crate::reader::{ASK_AGAIN, Reader};
 use crate::{json, view, waits};
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Origin, Status};
@@ -15,11 +16,8 @@ use neofn_wire::{
     Accepted, Estimate, InvocationList, InvocationView, LogEvent, LogList, ReplayRequest, ReplayResponse,
 };
 use std::collections::{HashSet, VecDeque};
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is asked again whether somebody who follows may go on.
-pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Longest Idempotency-Key.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -261,8 +259,7 @@ impl Api {
         let page = LogPage::read(self.engine(), key, log_filter(&query)?).await?;
         let mut log = LogStream {
             api: self.clone(),
-            who: who.clone(),
-            asked: self.inner.clock.monotonic(),
+            reader: Reader::new(self, who),
             key: key.clone(),
             history: VecDeque::new(),
             next: None,
@@ -371,9 +368,7 @@ fn log_filter(query: &LogQuery) -> Result<InvocationFilter, Error> {
 /// History and then the present of a function's log.
 pub struct LogStream {
     api: Api,
-    who: Principal,
-    /// When it was last asked whether they may read this.
-    asked: Duration,
+    reader: Reader,
     key: FunctionKey,
     history: VecDeque<LogEvent>,
     next: Option<InvocationFilter>,
@@ -389,18 +384,9 @@ impl LogStream {
         self.next = page.next;
     }
 
-    /// Whether its reader may still read it: a role, a key or a session may have ended since.
     async fn goes_on(&mut self) -> bool {
-        let now = self.api.inner.clock.monotonic();
-        if now.saturating_sub(self.asked) < ASK_AGAIN {
-            return true;
-        }
-        self.asked = now;
-        let who = self.api.again(&self.who).await;
-        who.is_ok_and(|who| {
-            let may = self.api.authorise_function(&who, Action::ReadLogs, &self.key);
-            may.is_ok()
-        })
+        let may = |who: &Principal| self.api.authorise_function(who, Action::ReadLogs, &self.key);
+        self.reader.goes_on(&self.api, may).await.is_ok()
     }
 
     /// The next step; `None` when its reader may no longer read it, the function was removed, history cannot be read or the

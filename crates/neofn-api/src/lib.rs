@@ -24,6 +24,7 @@ mod once;
 pub mod policy;
 mod projects;
 mod rate;
+mod reader;
 mod remote;
 mod secrets;
 mod sending;

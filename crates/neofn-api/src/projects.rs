@@ -25,6 +25,14 @@ pub enum Functions {
 }
 
 impl Api {
+    /// An error that names the project, when there is none.
+    pub(crate) async fn must_exist(&self, project: &ProjectName) -> Result<(), ApiError> {
+        if self.engine().project_exists(project).await? {
+            return Ok(());
+        }
+        Err(Error::new(Code::ProjectNotFound, format!("there is no project {project}")).into())
+    }
+
     /// Deletes a project: what the operator gave it goes back, its secrets and their keys are destroyed, and its name is used up.
     /// Stopped in between, it can be asked again.
     pub async fn delete_project(

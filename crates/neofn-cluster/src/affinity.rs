@@ -12,6 +12,7 @@ use crate::beat::{Beat, Role, Seat};
 use crate::members::{Members, weight};
 use crate::wire::PROTOCOL;
 use neofn_runtime::port::RuntimeStatus;
+use neofn_testkit::sim::Dice;
 use neofn_types::{Digest, RuntimeKind, UnixMillis};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,22 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 const SEEDS_IN_CI: u64 = 200;
 const FUNCTIONS: u64 = 12;
-
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// A run of ours.
 struct Run {
@@ -59,7 +44,7 @@ fn engine(n: u64) -> Digest {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let workers = (0..2 + dice.below(4))
             .map(|n| {
                 let engines = 1 + dice.below(2);
@@ -241,12 +226,5 @@ fn simulate(seed: u64) {
 
 #[test]
 fn runs_go_home_while_there_is_room_and_overflow_to_the_least_loaded() {
-    if let Ok(seed) = std::env::var("NEOFN_SIM_SEED") {
-        return simulate(seed.parse().expect("a number"));
-    }
-    let seeds = std::env::var("NEOFN_SIM_SEEDS").map_or(SEEDS_IN_CI, |n| n.parse().expect("a number"));
-    for seed in 0..seeds {
-        let run = std::panic::catch_unwind(|| simulate(seed));
-        assert!(run.is_ok(), "repeat with NEOFN_SIM_SEED={seed}");
-    }
+    neofn_testkit::sim::simulate(SEEDS_IN_CI, simulate);
 }

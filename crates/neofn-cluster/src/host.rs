@@ -44,7 +44,7 @@ pub(crate) struct AskGateway {
     pub(crate) deadline: Duration,
     /// Ends the run: nobody waits for it any more.
     pub(crate) orphaned: CancellationToken,
-    pub(crate) ledger: Arc<Asked>,
+    pub(crate) asked: Arc<Asked>,
 }
 
 /// What became of a run's host calls.
@@ -90,7 +90,7 @@ impl AskGateway {
             }
             let ask = Ask {
                 call: call.clone(),
-                have_below: self.ledger.have_below(),
+                have_below: self.asked.have_below(),
             };
             let asked = async {
                 let message = Message::new(wire::write(&ask)?);
@@ -133,7 +133,7 @@ impl AskGateway {
     /// Ends the run; the sandbox that waits for an answer is abandoned.
     async fn give_up(&self, code: Code, message: String) -> HostReply {
         let stack = Vec::new();
-        let _ = self.ledger.lost.set(Failure { code, message, stack });
+        let _ = self.asked.lost.set(Failure { code, message, stack });
         self.orphaned.cancel();
         std::future::pending().await
     }
@@ -142,9 +142,9 @@ impl AskGateway {
 #[async_trait]
 impl HostCalls for AskGateway {
     async fn call(&self, call: HostCall) -> HostReply {
-        self.ledger.begin(call.seq);
+        self.asked.begin(call.seq);
         let reply = self.ask(&call).await;
-        self.ledger.end(call.seq);
+        self.asked.end(call.seq);
         reply
     }
 }

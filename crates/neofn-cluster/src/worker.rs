@@ -299,7 +299,7 @@ impl Inner {
                 subject: wire::host(&run.gateway, &hex::encode(run.call)),
                 deadline: self.options.clock.monotonic().saturating_add(time),
                 orphaned: cancelled.clone(),
-                ledger: asked.clone(),
+                asked: asked.clone(),
             }),
             given_up: cancelled.clone(),
         };

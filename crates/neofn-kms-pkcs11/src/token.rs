@@ -10,8 +10,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use neofn_secrets::read_private;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -164,19 +163,8 @@ fn key(session: &Session, uri: &Pkcs11Uri) -> Result<ObjectHandle, Fault> {
 /// The PIN, out of a file that nobody else may read.
 fn pin(path: &Path) -> Result<AuthPin, Fault> {
     let bad = |why: String| Fault::PinFile(path.to_owned(), why);
-    let file = std::fs::File::open(path).map_err(|e| bad(e.to_string()))?;
-    let mode = file
-        .metadata()
-        .map_err(|e| bad(e.to_string()))?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(bad(format!("others may use it (mode {:03o})", mode & 0o777)));
-    }
-    let mut text = Zeroizing::new(String::with_capacity(256));
-    file.take(PIN_BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| bad(e.to_string()))?;
+    let bytes = read_private(path, PIN_BYTES_MAX + 1).map_err(|e| bad(e.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|e| bad(e.to_string()))?;
     let pin = text.trim_end_matches(['\r', '\n']);
     if pin.is_empty() || pin.len() as u64 > PIN_BYTES_MAX {
         return Err(bad("it holds no PIN of 1 to 256 bytes".to_owned()));

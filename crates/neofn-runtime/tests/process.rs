@@ -298,14 +298,18 @@ async fn abandoned() {
     let done = pool.invoke(job(&a, r#"{"name":"Neo"}"#)).await;
     assert!(done.outcome.is_ok(), "{}", text(&done));
     assert!(done.duration < Duration::from_secs(5), "{:?}", done.duration);
-    // one that is given up and not dropped: it answers what it used
-    let mut j = job(&a, r#"{"spin":true}"#);
+    // one that is given up while it runs, and not dropped: it answers what it used
+    let mut j = job(&a, r#"{"get":1,"spin":true}"#);
     j.units = u64::MAX / 2_000;
+    let gate = Arc::new(Gate::default());
+    j.host = Arc::clone(&gate) as Arc<dyn HostCalls>;
     let given_up = j.given_up.clone();
     let call = tokio::spawn({
         let pool = Arc::clone(&pool);
         async move { pool.invoke(j).await }
     });
+    until("its host call", || gate.asked.load(Ordering::SeqCst) == 1).await;
+    gate.open.notify_one();
     given_up.cancel();
     let done = tokio::time::timeout(Duration::from_secs(10), call).await;
     let done = done.expect("it ends").expect("no panic");

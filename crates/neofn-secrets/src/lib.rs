@@ -18,7 +18,7 @@ pub use model::{
     Action, Fingerprint, KekRecord, RootKind, RootRecord, Rotation, RotationPolicy, SecretId, SecretRecord,
     VersionRecord,
 };
-pub use root::{LocalRoot, RootSource, read_key_file};
+pub use root::{LocalRoot, PrivateFileError, RootSource, read_key_file, read_private};
 pub use scrub::{Scrub, Scrubber};
 pub use value::{SecretValue, VALUE_BYTES_MAX, VALUE_BYTES_MIN};
 pub use vault::{DueRotation, Revealed, SetSecret, Settings, Upkeep, Vault, VaultLimits, VaultStatus, Which};

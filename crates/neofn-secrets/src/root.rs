@@ -142,30 +142,47 @@ impl KeyWrap for LocalRoot {
     }
 }
 
-/// Reads a key file: 64 hexadecimal digits, or 32 bytes as they are. Refuses one that others may read.
-pub fn read_key_file(path: &Path) -> Result<Key, Error> {
+/// Why a private file is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Others may, too.
+    #[error("others may use it (mode {0:03o})")]
+    Shared(u32),
+}
+
+/// At most so many bytes of a file that nobody else may read.
+pub fn read_private(path: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     use std::io::Read as _;
     use std::os::unix::fs::PermissionsExt as _;
+    let file = std::fs::File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(PrivateFileError::Shared(mode & 0o777));
+    }
+    // as much as there can be, so that no shorter copy is left behind
+    let room = usize::try_from(bytes_max).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a key file: 64 hexadecimal digits, or 32 bytes as they are. Refuses one that others may read.
+pub fn read_key_file(path: &Path) -> Result<Key, Error> {
     let bad = |why: String| {
         Error::new(
             Code::SecretRootWrong,
             format!("root key file {}: {why}", path.display()),
         )
     };
-    let file = std::fs::File::open(path).map_err(|e| bad(e.to_string()))?;
-    let mode = file
-        .metadata()
-        .map_err(|e| bad(e.to_string()))?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(bad(format!("others may use it (mode {:03o})", mode & 0o777))
-            .hint("`chmod 600` it, and make a new root if somebody may have read it."));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(128));
-    file.take(KEY_FILE_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|e| bad(e.to_string()))?;
+    let bytes = read_private(path, KEY_FILE_BYTES_MAX).map_err(|e| match &e {
+        PrivateFileError::Shared(_) => {
+            bad(e.to_string()).hint("`chmod 600` it, and make a new root if somebody may have read it.")
+        }
+        PrivateFileError::Io(_) => bad(e.to_string()),
+    })?;
     let mut key = Zeroizing::new([0u8; 32]);
     if bytes.len() == key.len() {
         key.copy_from_slice(&bytes);

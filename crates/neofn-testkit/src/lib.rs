@@ -19,6 +19,7 @@ pub mod neo;
 mod node;
 mod pki;
 mod postgres;
+pub mod sim;
 mod softhsm;
 #[cfg(feature = "stores")]
 pub mod stores;

@@ -200,6 +200,21 @@ fn ends(http: &Http, id: &str) {
     });
 }
 
+/// A gateway and the worker `w1`, with a function.
+fn with_hello(published: &Published) -> (NodeProcess, WorkerProcess) {
+    let gateway = published.gateway().unwrap();
+    let worker = published.worker("w1").unwrap();
+    wait_for_workers(&gateway, 1);
+    deploy(
+        &gateway,
+        "demo",
+        "hello",
+        HELLO,
+        json!({"public": true, "allow": {"kv": true}}),
+    );
+    (gateway, worker)
+}
+
 /// Within this time, and not when a run, or JetStream, would have run out of it.
 const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -225,16 +240,7 @@ fn a_permission_that_is_missing_is_said() {
         "[\"neofn.>\", \"jobs.>\"",
         "[\"neofn.beat.>\", \"neofn.who\", \"neofn.worker.*.prepare\"",
     )]);
-    let gateway = published.gateway().unwrap();
-    let worker = published.worker("w1").unwrap();
-    wait_for_workers(&gateway, 1);
-    deploy(
-        &gateway,
-        "demo",
-        "hello",
-        HELLO,
-        json!({"public": true, "allow": {"kv": true}}),
-    );
+    let (gateway, worker) = with_hello(&published);
     let begun = std::time::Instant::now();
     let answer = gateway.http().invoke("demo", "hello", &json!({"name": "Neo"}));
     assert_eq!(
@@ -267,16 +273,7 @@ fn a_permission_that_is_missing_is_said() {
 
     // a worker that may not ask its gateway: what a function asked for fails, and says why
     let published = Published::but(&[("\"neofn.host.*.*\", ", "")]);
-    let gateway = published.gateway().unwrap();
-    let _worker = published.worker("w1").unwrap();
-    wait_for_workers(&gateway, 1);
-    deploy(
-        &gateway,
-        "demo",
-        "hello",
-        HELLO,
-        json!({"public": true, "allow": {"kv": true}}),
-    );
+    let (gateway, _worker) = with_hello(&published);
     let begun = std::time::Instant::now();
     let answer = gateway.http().invoke("demo", "hello", &json!({"name": "Neo"}));
     assert!(

@@ -73,11 +73,12 @@ const padding = "PADDING";
 let counter = 0;
 export async function handler(event, ctx) {
   counter++;
-  if (event.spin) for (;;) {}
+  if (event.spin && !event.get) for (;;) {}
   if (event.get) {
     const seen = [];
     const all = Array.from({ length: event.get }, (_, i) => ctx.kv.get(String(i)).then(() => seen.push(i)));
     await Promise.all(all);
+    if (event.spin) for (;;) {}
     return seen;
   }
   if (event.size) return "x".repeat(event.size);

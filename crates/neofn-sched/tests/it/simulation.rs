@@ -8,6 +8,7 @@
 use neofn_sched::{
     Backoff, BreakerRule, Caps, Go, Health, Load, Next, Scale, ScaleRule, Scheduler, Share, Wait,
 };
+use neofn_testkit::sim::Dice;
 use neofn_types::{Attempt, Retry, UnixMillis};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,25 +22,6 @@ const SEEDS_IN_CI: u64 = 300;
 const LEASE_MS: i64 = 30_000;
 const AGE_MAX_MS: i64 = 3_600_000;
 const CALM_MS: i64 = 60_000;
-
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
@@ -162,7 +144,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let caps = Caps {
             node: 1 + dice.below(8) as u32,
             project: 1 + dice.below(6) as u32,
@@ -494,14 +476,7 @@ fn simulate(seed: u64) {
 
 #[test]
 fn whatever_happens_each_ends_once_and_no_cap_is_passed() {
-    if let Ok(seed) = std::env::var("NEOFN_SIM_SEED") {
-        return simulate(seed.parse().expect("a number"));
-    }
-    let seeds = std::env::var("NEOFN_SIM_SEEDS").map_or(SEEDS_IN_CI, |n| n.parse().expect("a number"));
-    for seed in 0..seeds {
-        let run = std::panic::catch_unwind(|| simulate(seed));
-        assert!(run.is_ok(), "repeat with NEOFN_SIM_SEED={seed}");
-    }
+    neofn_testkit::sim::simulate(SEEDS_IN_CI, simulate);
 }
 
 #[test]

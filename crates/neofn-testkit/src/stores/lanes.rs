@@ -7,6 +7,7 @@
 
 use super::Harness;
 use super::triggers::{deliver, held, ready, rows};
+use crate::sim::{Dice, seeds};
 use crate::stores::support::*;
 use neofn_engine::port::{Claimed, InvocationStore as _, Outcome, Rooms, Status};
 use neofn_engine::triggers::port::TriggerStore as _;
@@ -19,32 +20,10 @@ const LANES: [&str; 3] = ["a", "b", "c"];
 const LEASE: Duration = Duration::from_secs(30);
 const STEPS: u32 = 60;
 
-/// SplitMix64: small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-    fn pick<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
-        let n = u64::try_from(from.len()).unwrap();
-        (n > 0).then(|| from.swap_remove(usize::try_from(self.below(n)).unwrap()))
-    }
-}
-
 pub async fn a_lane_runs_one_at_a_time_under_any_schedule<H: Harness + 'static>() {
     // what places stand on is there once for all cases
     let _stays = H::new();
-    let of = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
-    let seeds = match of("NEOFN_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..of("NEOFN_SIM_SEEDS").unwrap_or(u64::from(H::cases(12))),
-    };
-    for seed in seeds {
+    for seed in seeds(u64::from(H::cases(12))) {
         let run = tokio::spawn(simulate::<H>(seed)).await;
         assert!(run.is_ok(), "repeat with NEOFN_SIM_SEED={seed}");
     }
@@ -197,7 +176,7 @@ async fn simulate<H: Harness + 'static>(seed: u64) {
         store,
         f,
         trigger,
-        dice: Dice(seed),
+        dice: Dice::new(seed),
         now: 10_000_000,
         ids: BTreeMap::new(),
         came: BTreeMap::new(),
