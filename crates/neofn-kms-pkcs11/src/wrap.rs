@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use neofn_secrets::Key;
 use neofn_secrets::port::{KeyWrap, WrapError};
 use neofn_types::Entropy;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -18,6 +19,8 @@ use zeroize::Zeroizing;
 const WAITING_MAX: usize = 256;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long whoever drops the root waits for the token to be let go.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 enum Ask {
     Wrap(Zeroizing<Vec<u8>>),
@@ -35,7 +38,9 @@ struct Job {
 pub struct Pkcs11Root {
     name: String,
     entropy: Arc<dyn Entropy>,
-    jobs: SyncSender<Job>,
+    jobs: Option<SyncSender<Job>>,
+    /// Closed when the thread has let the token go.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Pkcs11Root {
@@ -43,10 +48,17 @@ impl Pkcs11Root {
     pub fn new(uri: Pkcs11Uri, entropy: Arc<dyn Entropy>) -> std::io::Result<Self> {
         let name = uri.key();
         let (jobs, inbox) = sync_channel(WAITING_MAX);
+        let (alive, ended) = channel();
         std::thread::Builder::new()
             .name("pkcs11".to_owned())
-            .spawn(move || serve(&uri, &inbox))?;
-        Ok(Self { name, entropy, jobs })
+            .spawn(move || serve(&uri, &inbox, alive))?;
+        let (jobs, ended) = (Some(jobs), Mutex::new(ended));
+        Ok(Self {
+            name,
+            entropy,
+            jobs,
+            ended,
+        })
     }
 
     async fn ask(&self, ask: Ask, context: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -59,7 +71,8 @@ impl Pkcs11Root {
             context: context.to_vec(),
             answer,
         };
-        self.jobs.try_send(job).map_err(|error| match error {
+        let jobs = self.jobs.as_ref().ok_or(Fault::Silent)?;
+        jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Fault::Busy,
             TrySendError::Disconnected(_) => Fault::Silent,
         })?;
@@ -67,6 +80,14 @@ impl Pkcs11Root {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Fault::Silent),
         }
+    }
+}
+
+/// The library must not be in use when the process ends: its own cleaning up at exit would run beside the thread that ends it.
+impl Drop for Pkcs11Root {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        let _ = self.ended.get_mut().recv_timeout(FAREWELL);
     }
 }
 
@@ -92,7 +113,7 @@ impl KeyWrap for Pkcs11Root {
 }
 
 /// Answers until nobody can ask any more.
-fn serve(uri: &Pkcs11Uri, inbox: &Receiver<Job>) {
+fn serve(uri: &Pkcs11Uri, inbox: &Receiver<Job>, alive: Sender<()>) {
     let mut token: Option<Token> = None;
     // a wrong PIN is not tried again: the token would lock itself
     let mut refused: Option<bool> = None;
@@ -112,6 +133,8 @@ fn serve(uri: &Pkcs11Uri, inbox: &Receiver<Job>) {
         }
         let _ = job.answer.send(answer);
     }
+    drop(token);
+    drop(alive);
 }
 
 /// Does it, with a new session when the one at hand fails: what the token forgot while it was away is no failure.
