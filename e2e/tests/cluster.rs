@@ -10,6 +10,8 @@ mod events;
 mod faults;
 #[path = "cluster/kills.rs"]
 mod kills;
+#[path = "cluster/malformed.rs"]
+mod malformed;
 #[path = "cluster/permissions.rs"]
 mod permissions;
 

@@ -176,7 +176,7 @@ struct Taken {
 
 impl Taken {
     fn new(inner: jetstream::Message) -> Result<Self, BusError> {
-        let shown = headers::from_nats(inner.headers.as_ref(), inner.payload.clone());
+        let shown = headers::received(&inner);
         let info = inner.info().map_err(unavailable)?;
         let id = match shown.get("Nats-Msg-Id") {
             Some(id) => id.to_owned(),

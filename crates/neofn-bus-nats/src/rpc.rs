@@ -57,7 +57,7 @@ impl Rpc for NatsRpc {
             error = self.denied.refused(mark, |refused| refused == subject) => return Err(error),
         };
         match answer {
-            Ok(answer) => Ok(headers::from_nats(answer.headers.as_ref(), answer.payload)),
+            Ok(answer) => Ok(headers::received(&answer)),
             Err(error) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => BusError::NoResponders(subject.to_owned()),
                 RequestErrorKind::TimedOut => self
@@ -109,11 +109,11 @@ impl Incoming for Subscription {
         let client = self.client.clone();
         Some(Received {
             subject: message.subject.to_string(),
+            message: headers::received(&message),
             reply: message.reply.map(|subject| {
                 let subject = subject.to_string();
                 Box::new(Answer { client, subject }) as Box<dyn Reply>
             }),
-            message: headers::from_nats(message.headers.as_ref(), message.payload),
         })
     }
     async fn stop(&mut self) {

@@ -9,6 +9,8 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// The content.
     pub payload: Bytes,
+    /// Why the headers could not be read: then there are none here, whatever was sent. Nobody can send this.
+    pub unreadable: Option<String>,
 }
 
 impl Message {
@@ -18,6 +20,7 @@ impl Message {
         Self {
             headers: Vec::new(),
             payload: payload.into(),
+            unreadable: None,
         }
     }
     /// One header more.

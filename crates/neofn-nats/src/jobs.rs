@@ -75,6 +75,7 @@ impl Jobs {
         token: &str,
     ) -> Result<(), ApiError> {
         let address = address?;
+        request::readable(message)?;
         let who = self.api.principal(message.get("authorization")).await?;
         self.api.count_message(&who, &address.key.project)?;
         let key = request::key_of(token);
@@ -131,6 +132,7 @@ impl Jobs {
 
     async fn publish(&self, delivery: &dyn Delivery) -> Result<(), ApiError> {
         let message = delivery.message();
+        request::readable(message)?;
         let who = self.api.principal(message.get("authorization")).await?;
         let named = delivery.subject().split_once('.').map(|(_, project)| project);
         let project = self.api.project_of(&who, named)?;
@@ -229,6 +231,7 @@ fn letter(delivery: &dyn Delivery, token: &str, reason: &str) -> DeadLetter {
                 .cloned()
                 .collect(),
             payload: message.payload.clone(),
+            unreadable: None,
         },
     }
 }

@@ -48,6 +48,14 @@ impl Address {
     }
 }
 
+/// Refuses a message whose headers could not be read: without them it would be another message.
+pub(crate) fn readable(message: &Message) -> Result<(), Error> {
+    message.unreadable.as_ref().map_or(Ok(()), |why| {
+        let text = format!("the headers of this message cannot be read: {why}");
+        Err(Error::new(Code::BadParameter, text))
+    })
+}
+
 /// The event of a call: any JSON, or a CloudEvent in any form, which the function then gets as one object.
 pub(crate) fn event(message: &Message) -> Result<Bytes, Error> {
     match announced(message)? {

@@ -199,6 +199,7 @@ impl Shared {
         let api = &self.options.api;
         let address = Address::read(&received.subject)?;
         let message = &received.message;
+        request::readable(message)?;
         let who = api.principal(message.get("authorization")).await?;
         let later = message
             .get("neofn-mode")

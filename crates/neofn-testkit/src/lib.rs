@@ -15,6 +15,7 @@
 mod cli;
 mod http;
 mod nats;
+mod nats_raw;
 pub mod neo;
 mod node;
 mod pki;
@@ -31,6 +32,7 @@ mod wrong_clock;
 pub use cli::{Cli, Output};
 pub use http::{Answer, Http};
 pub use nats::{NatsConfig, NatsServer, nats_server_binary};
+pub use nats_raw::{MALFORMED_HEADERS, MALFORMED_SUBJECTS, RawNats};
 pub use neo::Neo;
 pub use neofn_chain::dev::Keep;
 pub use node::{NodeProcess, binary, descendants};
