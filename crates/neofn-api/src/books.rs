@@ -208,9 +208,7 @@ impl Api {
         self.authorise_project(who, Action::ManageGas, project)?;
         let bank = self.bank()?;
         let to: Option<ScriptHash> = request.to.as_deref().map(address).transpose()?;
-        let mut random = [0u8; 16];
-        self.inner.entropy.fill(&mut random);
-        let once = hex::encode(random);
+        let once = self.fresh_name();
         let name = format!("close/{}", name.unwrap_or(&once));
         let target = to.map_or_else(|| "nobody".to_owned(), |to| to.to_address());
         let entry: AuditEntry = self.act(who, project, "gas.close", &target);

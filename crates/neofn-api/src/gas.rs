@@ -260,16 +260,8 @@ impl Api {
         self.authorise_project(who, Action::ManageGas, project)?;
         let bank = self.bank()?;
         let (sum, to) = (amount(&request.amount)?, address(&request.to)?);
-        let own;
-        let name = match name {
-            Some(name) => name,
-            None => {
-                let mut random = [0u8; 16];
-                self.inner.entropy.fill(&mut random);
-                own = hex::encode(random);
-                &own
-            }
-        };
+        let fresh = self.fresh_name();
+        let name = name.unwrap_or(&fresh);
         // what cannot be is no act: the log is not there to be filled with refusals
         bank.check_withdrawal(project, sum, name).await.map_err(failed)?;
         // before the money is set aside: what was done must not be without its entry

@@ -33,6 +33,13 @@ pub enum Once {
 pub struct Naming(Digest);
 
 impl Api {
+    /// A name for what was asked for without one: it is done once, and the next is another.
+    pub(crate) fn fresh_name(&self) -> String {
+        let mut random = [0u8; 16];
+        self.inner.entropy.fill(&mut random);
+        hex::encode(random)
+    }
+
     /// What tells a body apart that may hold a secret which is easy to guess: nobody who reads the database can try guesses.
     #[must_use]
     pub fn fingerprint(&self, body: &[u8]) -> Digest {

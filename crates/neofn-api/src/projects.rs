@@ -59,9 +59,7 @@ impl Api {
         let functions = self.delete_functions(who, project, names).await?;
         self.check_money(project).await?;
         if let Some(bank) = &self.inner.bank {
-            let mut random = [0u8; 16];
-            self.inner.entropy.fill(&mut random);
-            let once = hex::encode(random);
+            let once = self.fresh_name();
             let name = format!("close/{once}");
             bank.close(project, None, name.as_str(), &once)
                 .await

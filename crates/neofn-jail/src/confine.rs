@@ -96,9 +96,7 @@ pub fn confine_with(policy: &Policy, layers: Layers) -> Result<Confined, JailErr
     limits::apply(policy, unshared)?;
     let filters = filter::role(policy, if unshared { Processes::Own } else { Processes::All })?;
     close_others(policy, pagemap.as_ref())?;
-    // SAFETY: plain numbers.
-    let undumpable = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
-    step("become undumpable", sys::check(undumpable))?;
+    step("become undumpable", sys::become_undumpable())?;
 
     let landlocked = layers.landlock && deny_paths(&mut missing);
     let filtered = layers.seccomp && install(&filters, &mut missing);

@@ -8,11 +8,7 @@ use crate::{limits, sys};
 pub fn keep_memory_private() -> Result<(), JailError> {
     // where cores are given to a program, the limit is that program's to heed: hence both
     limits::set(libc::RLIMIT_CORE, 0)?;
-    // SAFETY: takes numbers alone.
-    let undumpable = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
-    sys::check(undumpable)
-        .map(drop)
-        .map_err(|_| JailError::last("become undumpable"))
+    sys::become_undumpable().map_err(|_| JailError::last("become undumpable"))
 }
 
 #[cfg(test)]

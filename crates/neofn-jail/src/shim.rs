@@ -68,8 +68,7 @@ fn watch(child: i32, write_end: RawFd, own_filter: &seccompiler::BpfProgram) -> 
     // A shim that cannot shed its rights must not stay: ending it ends the child.
     let shed = sys::close_all_but(&[write_end])
         .and_then(|()| sys::drop_capabilities())
-        // SAFETY: plain numbers.
-        .and_then(|()| sys::check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }));
+        .and_then(|()| sys::become_undumpable());
     if shed.is_err() || seccompiler::apply_filter(own_filter).is_err() {
         // SAFETY: ends this process at once.
         unsafe { libc::_exit(125) }

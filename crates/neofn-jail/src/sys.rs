@@ -28,6 +28,12 @@ pub(crate) fn write_file(path: &CStr, text: &[u8]) -> Result<(), i32> {
     }
 }
 
+/// No core of this process, and nobody without privileges traces it.
+pub(crate) fn become_undumpable() -> Result<(), i32> {
+    // SAFETY: plain numbers.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+}
+
 /// Drops every capability for good.
 pub(crate) fn drop_capabilities() -> Result<(), i32> {
     #[repr(C)]

@@ -9,5 +9,5 @@ mod token;
 mod uri;
 mod wrap;
 
-pub use uri::{PinSource, Pkcs11Uri, UriError};
+pub use uri::{Pkcs11Uri, UriError};
 pub use wrap::Pkcs11Root;

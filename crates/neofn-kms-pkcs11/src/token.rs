@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use crate::module::Module;
-use crate::uri::{PinSource, Pkcs11Uri};
+use crate::uri::Pkcs11Uri;
 use cryptoki::error::{Error as Ck, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
@@ -70,8 +70,7 @@ impl Token {
             if info.user_pin_final_try() {
                 return Err(Fault::PinLastTry);
             }
-            let PinSource::File(path) = &uri.pin;
-            match session.login(UserType::User, Some(&pin(path)?)) {
+            match session.login(UserType::User, Some(&pin(&uri.pin)?)) {
                 Ok(()) | Err(Ck::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
                 Err(error) => return Err(Fault::of(error)),
             }

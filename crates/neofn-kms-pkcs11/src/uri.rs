@@ -9,13 +9,6 @@ const SCHEME: &str = "pkcs11:";
 /// Longest URI.
 const BYTES_MAX: usize = 2_048;
 
-/// Where the PIN of the token's user is. It is never in the URI: arguments are seen by everybody on the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PinSource {
-    /// In a file that nobody else may read; a line end behind it is not meant.
-    File(PathBuf),
-}
-
 /// A key on a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pkcs11Uri {
@@ -33,8 +26,9 @@ pub struct Pkcs11Uri {
     pub id: Option<Vec<u8>>,
     /// The library to load, absolute.
     pub module: PathBuf,
-    /// Where the PIN is.
-    pub pin: PinSource,
+    /// The file with the PIN of the token's user, that nobody else may read. A PIN is never in the URI: arguments are seen by
+    /// everybody on the machine.
+    pub pin: PathBuf,
 }
 
 /// Text that is no such URI.
@@ -104,8 +98,14 @@ fn decoded(name: &'static str, value: &str) -> Result<Vec<u8>, UriError> {
     Ok(out)
 }
 
-fn put<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), UriError> {
-    match place.replace(value) {
+/// Reads an attribute into its place.
+fn put<T>(
+    name: &'static str,
+    place: &mut Option<T>,
+    value: &str,
+    read: fn(&'static str, Vec<u8>) -> Result<T, UriError>,
+) -> Result<(), UriError> {
+    match place.replace(read(name, decoded(name, value)?)?) {
         None => Ok(()),
         Some(_) => Err(UriError::Twice(name)),
     }
@@ -128,38 +128,20 @@ struct Parts {
 impl Parts {
     fn path(&mut self, name: &str, value: &str) -> Result<(), UriError> {
         match name {
-            "token" => put("token", &mut self.token, text("token", decoded("token", value)?)?),
-            "serial" => put(
-                "serial",
-                &mut self.serial,
-                text("serial", decoded("serial", value)?)?,
-            ),
-            "manufacturer" => put(
-                "manufacturer",
-                &mut self.manufacturer,
-                text("manufacturer", decoded("manufacturer", value)?)?,
-            ),
-            "model" => put("model", &mut self.model, text("model", decoded("model", value)?)?),
-            "object" => put(
-                "object",
-                &mut self.object,
-                text("object", decoded("object", value)?)?,
-            ),
-            "id" => put("id", &mut self.id, decoded("id", value)?),
-            "type" => put("type", &mut self.kind, text("type", decoded("type", value)?)?),
+            "token" => put("token", &mut self.token, value, text),
+            "serial" => put("serial", &mut self.serial, value, text),
+            "manufacturer" => put("manufacturer", &mut self.manufacturer, value, text),
+            "model" => put("model", &mut self.model, value, text),
+            "object" => put("object", &mut self.object, value, text),
+            "id" => put("id", &mut self.id, value, |_, bytes| Ok(bytes)),
+            "type" => put("type", &mut self.kind, value, text),
             other => Err(unknown(other)),
         }
     }
     fn query(&mut self, name: &str, value: &str) -> Result<(), UriError> {
         match name {
-            "module-path" => {
-                let path = absolute("module-path", decoded("module-path", value)?)?;
-                put("module-path", &mut self.module, path)
-            }
-            "pin-source" => {
-                let path = absolute("pin-source", decoded("pin-source", value)?)?;
-                put("pin-source", &mut self.pin, path)
-            }
+            "module-path" => put("module-path", &mut self.module, value, absolute),
+            "pin-source" => put("pin-source", &mut self.pin, value, absolute),
             "pin-value" => Err(UriError::Value {
                 name: "pin-value",
                 why: "would be seen by everybody on the machine: write the PIN into a file, and name that by pin-source=file:/…",
@@ -204,7 +186,7 @@ impl Parts {
             object: self.object,
             id: self.id,
             module,
-            pin: PinSource::File(pin),
+            pin,
         })
     }
 }
@@ -282,7 +264,7 @@ mod tests {
         assert_eq!(uri.object.as_deref(), Some("root"));
         assert_eq!(uri.id, Some(vec![1, 255]));
         assert_eq!(uri.module, PathBuf::from("/usr/lib/softhsm/libsofthsm2.so"));
-        assert_eq!(uri.pin, PinSource::File(PathBuf::from("/etc/neofn/pin")));
+        assert_eq!(uri.pin, PathBuf::from("/etc/neofn/pin"));
         assert_eq!(uri.key(), "pkcs11:token=My%20token;object=root;id=%01%FF");
         let elsewhere = format!("{}?module-path=/x.so&pin-source=/p", uri.key());
         assert_eq!(elsewhere.parse::<Pkcs11Uri>().unwrap().key(), uri.key());

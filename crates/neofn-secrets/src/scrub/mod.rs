@@ -55,13 +55,19 @@ impl Found {
         let hits = self.automaton.find_iter(bytes);
         hits.filter_map(|hit| Some((hit.range(), self.names.get(hit.pattern().as_usize())?)))
     }
-    /// Every place of a value, in order of where they begin; they may overlap.
-    fn hits(&self, bytes: &[u8]) -> Vec<(Range<usize>, &SecretName)> {
-        let mut hits: Vec<_> = self.matches(bytes).collect();
+    /// Those that escapes hide, in the bytes as they are; in no order.
+    fn escaped(&self, bytes: &[u8]) -> Vec<(Range<usize>, &SecretName)> {
+        let mut hits = Vec::new();
+        let Some(read) = &self.read else { return hits };
         for text in self.unescaped(bytes) {
-            let Some(read) = &self.read else { break };
             hits.extend(read.matches(&text.bytes).map(|(at, name)| (text.place(at), name)));
         }
+        hits
+    }
+    /// Every place of a value, in order of where they begin; they may overlap.
+    fn hits(&self, bytes: &[u8]) -> Vec<(Range<usize>, &SecretName)> {
+        let mut hits = self.escaped(bytes);
+        hits.extend(self.matches(bytes));
         hits.sort_by_key(|(at, _)| (at.start, std::cmp::Reverse(at.end)));
         hits
     }
@@ -137,14 +143,15 @@ impl Scrubber {
     pub fn is_none(&self) -> bool {
         self.0.is_none()
     }
-    /// The secret whose value the bytes contain, the first of them.
+    /// The secret whose value the bytes contain, the first of them; one that escapes hide only when there is no other.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Option<&SecretName> {
         let found = self.0.as_ref()?;
-        match found.matches(bytes).next() {
-            Some((_, name)) => Some(name),
-            None => found.hits(bytes).first().map(|(_, name)| *name),
+        if let Some((_, name)) = found.matches(bytes).next() {
+            return Some(name);
         }
+        let hidden = found.escaped(bytes).into_iter();
+        hidden.min_by_key(|(at, _)| at.start).map(|(_, name)| name)
     }
     /// Text that comes piece by piece.
     #[must_use]
