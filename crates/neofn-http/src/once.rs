@@ -55,9 +55,11 @@ const PATHS: &[(&str, Keep)] = &[
 /// Whether a path is one of these, where `{name}` stands for anything.
 fn fits(path: &str, pattern: &str) -> bool {
     let mut parts = path.split('/');
-    let all = pattern
-        .split('/')
-        .all(|want| parts.next().is_some_and(|part| want.starts_with('{') || want == part));
+    let all = pattern.split('/').all(|want| {
+        parts
+            .next()
+            .is_some_and(|part| want.starts_with('{') || want == part)
+    });
     all && parts.next().is_none()
 }
 
@@ -76,7 +78,9 @@ struct Place<'a> {
 
 fn place<'a>(path: &'a str, query: Option<&'a str>) -> Place<'a> {
     // of two the one that names more of it, as the router has it
-    let found = ENDPOINTS.iter().filter(|e| e.method == "post" && fits(path, e.path));
+    let found = ENDPOINTS
+        .iter()
+        .filter(|e| e.method == "post" && fits(path, e.path));
     let Some(endpoint) = found.min_by_key(|endpoint| endpoint.path.matches('{').count()) else {
         return Place::default();
     };

@@ -311,11 +311,60 @@ fn what_is_wrong_is_told_with_its_place() {
             "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") permit (principal, action, resource);",
             "extra.cedar: there are two policies",
         ),
+        (
+            "forbid (principal in Role::\"shop/develloper\", action, resource);",
+            "extra.cedar:1:22: nobody can be named Role::\"shop/develloper\"",
+        ),
+        (
+            "forbid (principal, action, resource)\nwhen { resource in Function::\"shop.hello\" };",
+            "extra.cedar:2:20: nobody can be named Function::",
+        ),
+        (
+            "permit (principal == Account::\"N1\", action, resource);",
+            "extra.cedar:1:22: nobody can be named Account::",
+        ),
+        (
+            "permit (principal in Operators::\"nodes\", action, resource);",
+            "extra.cedar:1:",
+        ),
+        (
+            "forbid (principal == Key::\"ci\", action, resource);",
+            "extra.cedar:1:22:",
+        ),
+        (
+            "forbid (principal in Team::\"Shop\", action, resource);",
+            "extra.cedar:1:22:",
+        ),
+        (
+            "forbid (principal, action, resource in Project::\"a/b\");",
+            "extra.cedar:1:40:",
+        ),
+        (
+            "forbid (principal == Visitor::\"nobody\", action, resource);",
+            "extra.cedar:1:22:",
+        ),
     ];
     for (text, start) in cases {
         let told = told(text);
         assert!(told.starts_with(start), "{text}\n{told}");
     }
+}
+
+#[test]
+fn names_that_somebody_can_have_are_taken() {
+    let account = ScriptHash([7; 20]).to_address();
+    let _ = with(&format!(
+        r#"
+        forbid (principal in Role::"shop/viewer", action, resource in Project::"shop");
+        forbid (principal in Role::"shop/hello/viewer", action, resource == Function::"shop/hello");
+        forbid (principal in Team::"shop/hello", action in Action::"deploy", resource);
+        forbid (principal in Team::"shop", action in Action::"deploy", resource);
+        permit (principal == Account::"{account}", action, resource == Node::"node");
+        forbid (principal == Visitor::"anonymous", action, resource);
+        forbid (principal in Operators::"node", action in Action::"deploy", resource);
+        "#
+    ))
+    .unwrap();
 }
 
 #[test]

@@ -302,3 +302,6 @@ fn gifts_under_kill_9_leave_once_and_are_charged_once() {
         .map(|l| datoshi(&l["amount"]))
         .sum();
     assert_eq!(sum, -all);
+    sound(&node);
+    assert_eq!(node.terminate(), Some(0));
+}

@@ -122,7 +122,9 @@ fn what_was_done_is_proved_without_the_node_and_a_backup_comes_back_locked() {
         "getrawtransaction",
         json!([anchor["transaction"].as_str().expect("a hash"), true]),
     );
-    let script = BASE64.decode(tx["script"].as_str().expect("a script")).expect("base64");
+    let script = BASE64
+        .decode(tx["script"].as_str().expect("a script"))
+        .expect("base64");
     let root = shown["root"].as_str().expect("a root");
     assert!(hex::encode(script).contains(root), "the chain shows the root");
     let forged = dir.path().join("forged.jsonl");

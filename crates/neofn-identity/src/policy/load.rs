@@ -1,6 +1,6 @@
 //! Reads policies and holds them against the schema; what is wrong is told with the place in the file.
 
-use crate::policy::ActionDecl;
+use crate::policy::{ActionDecl, names};
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 use std::fmt::Write as _;
@@ -197,6 +197,16 @@ fn one_file(schema: &Schema, name: &str, text: &str) -> Result<Vec<Policy>, Poli
     // what can never be true is not what its writer meant
     if let Some(warning) = result.validation_warnings().next() {
         return Err(PolicyError::pointed(name, text, warning));
+    }
+    if let Some((named, form)) = parsed.policies().find_map(names::impossible) {
+        let (line, column) = text.find(&named).map_or((0, 0), |at| line_column(text, at));
+        return Err(PolicyError {
+            file: name.to_owned(),
+            line,
+            column,
+            message: format!("nobody can be named {named}"),
+            hint: format!("Write it as {form}."),
+        });
     }
     let policies = parsed.policies().map(|policy| {
         let own = policy

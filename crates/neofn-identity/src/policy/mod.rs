@@ -5,6 +5,7 @@
 //! decisions are remembered.
 
 mod load;
+mod names;
 mod request;
 
 pub use load::{PolicyError, PolicyFile};
