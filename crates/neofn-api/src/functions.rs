@@ -155,8 +155,28 @@ impl Api {
         };
         let text = format!("`allow` newly gives {}, which needs {right}", beyond.what);
         Err(Error::new(Code::Forbidden, text).hint(
-            "Have somebody with that right deploy it once; after that whoever may deploy can change the code.",
+            "Have somebody with that right do it once; after that whoever may deploy can change the code.",
         ))
+    }
+
+    /// What was taken from a function since does not come back with an older version, but by those who could give it.
+    async fn may_go_back(
+        &self,
+        who: &Principal,
+        key: &FunctionKey,
+        to: Option<Version>,
+    ) -> Result<(), Error> {
+        let (_, live) = self.engine().function(key).await?;
+        let before = to.map_or(live.version, |to| Version(to.0.saturating_add(1)));
+        let older = self.engine().versions(key, Some(before), 1).await?;
+        // one that is not there is told by the engine
+        let Some(old) = older.first() else {
+            return Ok(());
+        };
+        if old.spec.public && !live.spec.public {
+            self.authorise_function(who, Action::Patch, key)?;
+        }
+        self.may_grant(who, &key.project, &live.spec.grants, &old.spec.grants)
     }
 
     /// Removes a function and all that belongs to it.
@@ -263,6 +283,7 @@ impl Api {
         request: RollbackRequest,
     ) -> Result<FunctionAnswer, ApiError> {
         self.authorise_function(who, Action::Rollback, key)?;
+        self.may_go_back(who, key, request.version.map(Version)).await?;
         let to = request
             .version
             .map_or_else(|| "the one before".to_owned(), |v| format!("to version {v}"));

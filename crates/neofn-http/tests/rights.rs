@@ -332,6 +332,36 @@ async fn operators_switch_and_nothing_else_and_managers_read_what_was_done() {
 }
 
 #[tokio::test]
+async fn an_older_version_brings_nothing_back_that_was_taken() {
+    let world = World::new().await;
+    let (owner, admin) = shop(&world).await;
+    let _ = role(&world, &owner, 3, json!({"role": "operator"})).await;
+    let operator = person(&world, 3).await;
+    let deploy = async |more: Value| {
+        let answer = post(&world, &admin, DEPLOY, hello(more)).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    };
+    deploy(json!({"public": true})).await;
+    deploy(json!({"source": "two", "allow": {"net": ["https://example.org"]}})).await;
+    deploy(json!({"source": "three"})).await;
+    deploy(json!({"source": "four"})).await;
+    let back = async |token: &str, body: Value| {
+        let answer = post(&world, token, "/api/v1/functions/shop/hello/rollback", body).await;
+        (answer.status.as_u16(), answer.text())
+    };
+    for version in [1, 2] {
+        let (status, said) = back(&operator, json!({"version": version})).await;
+        assert_eq!(status, 403, "{version}: {said}");
+    }
+    // the one before, which reaches no further
+    assert_eq!(back(&operator, json!({})).await.0, 200);
+    let (status, said) = back(&operator, json!({})).await;
+    assert!(status == 403 && said.contains("example.org"), "{said}");
+    assert_eq!(back(&operator, json!({"version": 9})).await.0, 404);
+    assert_eq!(back(&admin, json!({"version": 1})).await.0, 200);
+}
+
+#[tokio::test]
 async fn streams_end_with_the_right_to_them() {
     let world = World::new().await;
     let (owner, admin) = shop(&world).await;
