@@ -6,7 +6,7 @@ use crate::streams::DEAD;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use neofn_bus::port::{DeadLetter, DeadLetters, LETTER_BYTES_MAX, LETTERS_MAX};
@@ -103,14 +103,15 @@ impl DeadLetters for NatsDead {
         }
         let mut letters = Vec::new();
         for place in places.into_iter().rev().take(most) {
-            match stream.direct_get(place).await {
+            // of the leader: a follower may not have it yet
+            match stream.get_raw_message(place).await {
                 Ok(found) => {
                     let at_ms = found.time.unix_timestamp_nanos() / 1_000_000;
                     let message = headers::from_nats(Some(&found.headers), found.payload);
                     letters.push(read(message, project, i64::try_from(at_ms).unwrap_or(0)));
                 }
                 // pushed out meanwhile
-                Err(e) if e.kind() == DirectGetErrorKind::NotFound => {}
+                Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => {}
                 Err(e) => return Err(unavailable(e)),
             }
         }

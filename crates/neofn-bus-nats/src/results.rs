@@ -5,7 +5,7 @@ use crate::headers;
 use crate::streams::RESULTS;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
 use neofn_bus::port::Results;
 use neofn_bus::{BusError, Message};
@@ -42,9 +42,10 @@ impl Results for NatsResults {
     }
     async fn settled(&self, subject: &str) -> Result<Option<Message>, BusError> {
         let stream = self.0.get_stream_no_info(RESULTS).await.map_err(unavailable)?;
-        match stream.direct_get_last_for_subject(subject).await {
+        // of the leader: a follower may not have it yet
+        match stream.get_last_raw_message_by_subject(subject).await {
             Ok(found) => Ok(Some(headers::from_nats(Some(&found.headers), found.payload))),
-            Err(e) if e.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(e) if e.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(e) => Err(unavailable(e)),
         }
     }
