@@ -1,5 +1,7 @@
 //! Several nodes over a real NATS server: gateways without sandboxes, workers, and clients that we did not write.
 
+#[path = "cluster/away.rs"]
+mod away;
 #[path = "cluster/client.rs"]
 mod client;
 #[path = "cluster/edge.rs"]

@@ -17,6 +17,8 @@ mod messages;
 mod rolling;
 #[path = "postgres/status.rs"]
 mod status;
+#[path = "postgres/told.rs"]
+mod told;
 
 use keys::share_keys;
 use neofn_testkit::{Http, NodeProcess, Postgres, binary, eventually};

@@ -55,21 +55,33 @@ export interface Context {
    * run, or not at all. At most 100 a run, 1 MiB each.
    */
   emit(event: EmittedEvent): Promise<{ id: string }>;
-  emit(type: string, data?: unknown, options?: Omit<EmittedEvent, "type" | "data">): Promise<{ id: string }>;
+  emit(type: string, data?: unknown, options?: EventOptions): Promise<{ id: string }>;
 }
 
 /** What {@link Context.emit} takes; `source` is always this function. */
-export interface EmittedEvent {
+export interface EmittedEvent extends EventOptions {
   /** What kind of thing happened, like `com.example.order.paid`. */
   type: string;
   /** JSON. */
   data?: unknown;
+}
+
+/** What an event has besides type and data. */
+export interface EventOptions {
   /** What it is about. */
   subject?: string;
   /** Unique among this function's events; made up when absent. */
   id?: string;
   /** When it happened, RFC 3339; now when absent. */
   time?: string;
+  /** What the data is; JSON when absent. */
+  datacontenttype?: string;
+  /** A URI of the data's schema. */
+  dataschema?: string;
+  /** Bytes instead of `data`. */
+  data_base64?: string;
+  /** Extensions such as `traceparent`: names of lower-case letters and digits, and a text, a whole number or a boolean. */
+  [extension: string]: unknown;
 }
 
 /** A whole number of any size, in decimal digits: JavaScript's own numbers end at 2^53. `BigInt(x)` computes with it. */

@@ -8,6 +8,7 @@ use neofn_engine::port::{Promise, Status};
 use neofn_identity::Principal;
 use neofn_types::{Code, Error, FunctionKey, InvocationId, RuntimeKind};
 use neofn_wire::InvocationView;
+use std::time::Duration;
 
 impl Api {
     /// Whether they may call a function, and whether it has the runtime by which it was addressed (NF1607).
@@ -26,9 +27,16 @@ impl Api {
         Err(Error::new(Code::SubjectUnknown, text).into())
     }
 
-    /// How an invocation ended, for whoever sent it: its edge has checked him then. `None` while it has not.
+    /// How an invocation ended, for whoever sent it: its edge has checked him then. `None` while it has not. What was
+    /// deleted with its function is said to be gone, so that nobody waits for it in vain.
     pub async fn end_for_sender(&self, id: InvocationId) -> Result<Option<InvocationView>, Error> {
-        let record = self.engine().invocation(id).await?;
+        let record = self.engine().invocation(id).await.map_err(|error| {
+            if error.code != Code::InvocationNotFound {
+                return error;
+            }
+            let text = "the function was deleted with its invocations before this one's end was told";
+            Error::new(error.code, text).hint("Send it again once the function is deployed again.")
+        })?;
         let open = matches!(record.status, Status::Queued | Status::Running);
         Ok((!open).then(|| view::invocation(&record)))
     }
@@ -39,14 +47,20 @@ impl Api {
         Ok(self.inner.promises.promise(key, id, token).await?)
     }
 
-    /// Promises that can be kept now: their invocations have ended.
-    pub async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, Error> {
-        Ok(self.inner.promises.due_promises(limit).await?)
+    /// Promises that can be kept now, because their invocations have ended; for so long they are ours alone.
+    pub async fn due_promises(&self, lease: Duration, limit: u32) -> Result<Vec<Promise>, Error> {
+        let now = self.inner.clock.now();
+        Ok(self.inner.promises.due_promises(now, lease, limit).await?)
     }
 
     /// They were kept.
     pub async fn kept(&self, promises: &[Promise]) -> Result<(), Error> {
         Ok(self.inner.promises.kept(promises).await?)
+    }
+
+    /// They could not be kept yet.
+    pub async fn not_kept(&self, promises: &[Promise]) -> Result<(), Error> {
+        Ok(self.inner.promises.not_kept(promises).await?)
     }
 
     /// Waits until an invocation that waited has ended on this node, or did since the last call.

@@ -47,6 +47,8 @@ pub trait Services: Send + Sync + 'static {
 
 /// Functions with work that are listed.
 const LANES_MAX: u32 = 50;
+/// How long the storage is waited for: who asks wants to know what is wrong.
+const WORK_WAIT: Duration = Duration::from_secs(2);
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -69,13 +71,14 @@ impl Api {
             None => ServiceList::default(),
         };
         // who is there is known without the store, and asked for most when that does not answer
-        match self.work().await {
-            Ok((leases, lanes, lag)) => {
+        match tokio::time::timeout(WORK_WAIT, self.work()).await {
+            Ok(Ok((leases, lanes, lag))) => {
                 list.leases = leases;
                 list.lanes = lanes;
                 list.lag = Some(lag);
             }
-            Err(error) => tracing::warn!(%error, "what waits is not known"),
+            Ok(Err(error)) => tracing::warn!(%error, "what waits is not known"),
+            Err(_) => tracing::warn!("what waits is not known: the storage does not answer in time"),
         }
         Ok(list)
     }

@@ -547,7 +547,7 @@ impl Inner {
     }
 
     async fn make(self: &Arc<Self>, request: Prepare) -> Result<(Artifact, Vec<String>), PrepareError> {
-        let unavailable = |e: BusError| PrepareError::Unavailable(e.to_string());
+        let unavailable = |e: BusError| PrepareError::Nobody(failure(e.code(), e.to_string()));
         let engine = self.engine(request.kind);
         let code = Digest::of(&request.code);
         self.options
@@ -604,9 +604,8 @@ impl Inner {
                 Err(error) => return Err(unavailable(error)),
             }
         }
-        Err(PrepareError::Unavailable(
-            self.nobody(engine, "prepare the version"),
-        ))
+        let why = self.nobody(engine, "prepare the version");
+        Err(PrepareError::Nobody(failure(Code::NoWorker, why)))
     }
 
     /// Why there was no worker, in words.

@@ -383,6 +383,7 @@ impl Inner {
             },
             Err(PrepareError::Refused(failure)) => Made::Refused(failure),
             Err(PrepareError::Unavailable(why)) => Made::Unavailable(why),
+            Err(error @ PrepareError::Nobody(_)) => Made::Unavailable(error.to_string()),
         }
     }
 }

@@ -294,6 +294,7 @@ impl Inner {
             PrepareError::Refused(failure) => Error::new(failure.code, failure.message)
                 .hint("The engine changed since this version was deployed; deploy it again."),
             PrepareError::Unavailable(why) => Error::from(Code::SandboxLost).because(why),
+            PrepareError::Nobody(failure) => Error::new(failure.code, failure.message),
         })?;
         registry
             .put_blob(artifact.bytes.clone())

@@ -286,6 +286,10 @@ impl Inner {
                     Error::from(Code::SandboxLost).because(why),
                 ));
             }
+            Err(PrepareError::Nobody(failure)) => {
+                let nobody = Error::new(failure.code, failure.message);
+                return Err(DeployError::at(Stage::Snapshot, nobody));
+            }
             Err(PrepareError::Refused(failure)) => failure,
         };
         // a run's codes mean something else before there is a version: the top level failed

@@ -104,6 +104,20 @@ mod tests {
     }
 
     #[test]
+    fn whatever_an_event_has_goes_along() {
+        let mut emitted = Emitted::default();
+        let given = json!({
+            "specversion": "1.0", "type": "a", "id": "1", "time": "2026-01-02T03:04:05Z", "subject": "s",
+            "datacontenttype": "image/png", "dataschema": "https://example.org/s", "data_base64": "AAH/",
+            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tenant": "acme", "n": 7,
+        });
+        push(&mut emitted, &given).unwrap();
+        let mut wanted = given;
+        wanted["source"] = json!("/neofn/demo/pay");
+        assert_eq!(emitted.into_events()[0].to_json(), wanted);
+    }
+
+    #[test]
     fn what_is_no_event_is_refused() {
         let mut emitted = Emitted::default();
         push(&mut emitted, &json!({"type": "a", "id": "one"})).unwrap();
@@ -111,6 +125,8 @@ mod tests {
             (json!({"data": 1}), "type"),
             (json!({"type": ""}), "type"),
             (json!({"type": "a", "time": "yesterday"}), "time"),
+            (json!({"type": "a", "orderId": 7}), "orderId"),
+            (json!({"type": "a", "order": {"id": 7}}), "order"),
             (
                 json!({"type": "a", "id": "one"}),
                 "has emitted an event with the id",

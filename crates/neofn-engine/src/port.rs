@@ -711,10 +711,18 @@ pub trait PromiseStore: Send + Sync + 'static {
     /// Notes that whoever named his request `token` is to be told the end of an invocation; durable when it returns. Noted
     /// again it is the same promise. `NotFound` when there is no such function.
     async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError>;
-    /// Up to `limit` promises whose invocation has ended or is gone.
-    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError>;
+    /// Claims up to `limit` promises whose invocation has ended or is gone: nobody else is given them until the lease, counted
+    /// from `now`, has ended. So of several nodes one tells, and what a node that died had claimed is told by another.
+    async fn due_promises(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Promise>, StoreError>;
     /// They were kept, and are forgotten.
     async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError>;
+    /// They could not be kept yet, and are due again at once.
+    async fn not_kept(&self, promises: &[Promise]) -> Result<(), StoreError>;
 }
 
 /// Somebody who is to be told how an invocation ended.

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Told at once.
 const BATCH: u32 = 256;
+/// Nobody else tells what we took to tell within this time: longer than a stream takes to find a new leader.
+const OURS: Duration = Duration::from_secs(15);
 /// Also looked for so often: another node may have run it and died.
 const LOOK: Duration = Duration::from_secs(2);
 /// Most ends are nobody's promise: so many looks a second at the most.
@@ -60,21 +62,29 @@ impl Teller {
 
     /// None: nothing is due. Otherwise whether all that was due is told.
     async fn round(self: &Arc<Self>) -> Result<Option<bool>, Error> {
-        let due = self.api.due_promises(BATCH).await?;
+        let due = self.api.due_promises(OURS, BATCH).await?;
         if due.is_empty() {
             return Ok(None);
         }
-        let (count, mut told, mut telling) = (due.len(), Vec::new(), JoinSet::new());
+        let (mut told, mut left, mut telling) = (Vec::new(), Vec::new(), JoinSet::new());
         for promise in due {
             let this = self.clone();
-            telling.spawn(async move { this.tell(&promise).await.then_some(promise) });
+            telling.spawn(async move { (this.tell(&promise).await, promise) });
         }
         while let Some(one) = telling.join_next().await {
-            told.extend(one.ok().flatten());
+            match one {
+                Ok((true, promise)) => told.push(promise),
+                Ok((false, promise)) => left.push(promise),
+                Err(_) => {}
+            }
         }
         // told and not forgotten it is told again, which the first one outlasts
         self.api.kept(&told).await?;
-        Ok(Some(told.len() == count))
+        if left.is_empty() {
+            return Ok(Some(true));
+        }
+        self.api.not_kept(&left).await?;
+        Ok(Some(false))
     }
 
     async fn tell(&self, promise: &Promise) -> bool {

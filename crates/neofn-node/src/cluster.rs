@@ -4,7 +4,7 @@ use crate::options::{NatsLogin, NatsOptions, Workers};
 use crate::{engine_identities, files};
 use async_trait::async_trait;
 use neofn_api::{Api, Services, Wanted};
-use neofn_bus::Bus;
+use neofn_bus::port::{Bus, JobQueue};
 use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
 use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, warm_name};
 use neofn_jail::Tier;
@@ -14,6 +14,9 @@ use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, ProjectName, Runtime
 use neofn_wire::{DeadMessage, NodeView, PlaceView, QueueView, ServiceList};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long the depth of a queue is waited for.
+const DEPTH_WAIT: Duration = Duration::from_secs(2);
 
 /// Longest file with a seed.
 const SEED_BYTES_MAX: u64 = 64 << 10;
@@ -232,6 +235,31 @@ impl Seen {
     }
 }
 
+/// Of the queues that say it soon: who asks wants to know what is wrong, not to wait for it.
+async fn depths(bus: &Bus) -> Vec<QueueView> {
+    let depth =
+        async |name: &str, queue: &Arc<dyn JobQueue>| match tokio::time::timeout(DEPTH_WAIT, queue.depth())
+            .await
+        {
+            Ok(Ok(depth)) => Some(QueueView {
+                name: name.to_owned(),
+                waiting: depth.waiting,
+                taken: depth.taken,
+                oldest_ms: depth.oldest.and_then(|age| u64::try_from(age.as_millis()).ok()),
+            }),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, name, "depth of a queue not known");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(name, "depth of a queue not said in time");
+                None
+            }
+        };
+    let (jobs, events) = tokio::join!(depth("jobs", &bus.jobs), depth("events", &bus.events));
+    [jobs, events].into_iter().flatten().collect()
+}
+
 #[async_trait]
 impl Services for Seen {
     async fn list(&self) -> Result<ServiceList, Error> {
@@ -248,23 +276,13 @@ impl Services for Seen {
             .collect();
         // workers last, each kind by age
         nodes.sort_by(|a, b| (&a.role, &a.started_at, &a.id).cmp(&(&b.role, &b.started_at, &b.id)));
-        let mut queues = Vec::new();
-        for (name, queue) in [("jobs", &bus.jobs), ("events", &bus.events)] {
-            match queue.depth().await {
-                Ok(depth) => queues.push(QueueView {
-                    name: name.to_owned(),
-                    waiting: depth.waiting,
-                    taken: depth.taken,
-                    oldest_ms: depth.oldest.and_then(|age| u64::try_from(age.as_millis()).ok()),
-                }),
-                Err(error) => tracing::warn!(%error, name, "depth of a queue not known"),
-            }
-        }
+        let connected = bus.rpc.is_connected();
+        let queues = if connected { depths(bus).await } else { Vec::new() };
         Ok(ServiceList {
             nodes,
             queues,
             nats: Some(url.clone()),
-            connected: Some(bus.rpc.is_connected()),
+            connected: Some(connected),
             ..ServiceList::default()
         })
     }

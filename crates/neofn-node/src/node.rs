@@ -467,6 +467,7 @@ fn engine(
     engine.limits_max = options.limits_max;
     engine.retention = options.retention;
     engine.kv_quota = options.kv_quota;
+    engine.queue_age_max = options.queue_age_max;
     engine.chain.anew = options.chain.begins_anew();
     engine.node = beyond.node;
     let store = &storage.store;

@@ -222,6 +222,8 @@ pub struct NodeOptions {
     pub retention: Retention,
     /// Of each project's key-value namespace.
     pub kv_quota: KvQuota,
+    /// How old accepted work may be when it begins.
+    pub queue_age_max: Duration,
     /// Where the compiled engine is kept between starts.
     pub cache_dir: PathBuf,
     /// Where `runtime.json` is left beside the data directory; none: only there.
@@ -284,6 +286,7 @@ impl NodeOptions {
             limits_max: Limits::default(),
             retention: Retention::default(),
             kv_quota: KvQuota::default(),
+            queue_age_max: Duration::from_secs(24 * 3_600),
             egress_allow: Vec::new(),
             egress_ca: None,
             secrets_root: SecretsRoot::Own,

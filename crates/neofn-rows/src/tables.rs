@@ -285,6 +285,7 @@ pub const TABLES: &[Table] = &[
             ("id", Bytes),
             ("token", Text),
             ("ended", Bool),
+            ("claimed_until", Int),
         ],
     },
     Table {

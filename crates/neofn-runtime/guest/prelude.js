@@ -583,8 +583,7 @@
     const given = typeof event === "string" ? { ...options, type: event, data } : event;
     if (typeof given !== "object" || given === null || typeof given.type !== "string")
       throw new HostError("NF0220", "ctx.emit: an event has a type: `ctx.emit({ type: \"order.paid\", data })`");
-    const { type, subject, id, time } = given;
-    return call("emit", EMIT, { type, subject, id, time, data: given.data });
+    return call("emit", EMIT, { ...given });
   };
 
   // ---- ctx.secrets --------------------------------------------------------------------------------------------

@@ -167,6 +167,9 @@ pub enum PrepareError {
     /// Ours: the child died or could not be started.
     #[error("sandbox unavailable: {0}")]
     Unavailable(String),
+    /// Nobody could be asked; the code says why, and what an operator does about it.
+    #[error("{}: {}", .0.code, .0.message)]
+    Nobody(Failure),
 }
 
 /// Runs functions.

@@ -223,11 +223,23 @@ pub(crate) async fn queued(conn: &mut PgConnection, place: Place, max: u32) -> R
     Ok(nat(counted))
 }
 
-/// Admits one invocation with a key, or one that its caller runs.
-pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<Admitted> {
-    if new.hold.is_some() {
-        ledger::lock(conn).await?;
+/// Admits those of a group that have a key, or a caller who runs them, and are paid for. The ledger is this transaction's.
+pub(crate) async fn paid(
+    conn: &mut PgConnection,
+    ops: &[Op],
+    verdicts: &mut [Option<Verdict>],
+) -> Result<(), Fault> {
+    for (op, slot) in ops.iter().zip(verdicts) {
+        if let Op::AdmitPaid(new) = op {
+            *slot = Some(one(conn, new).await?.map(Done::Admitted));
+        }
     }
+    Ok(())
+}
+
+/// Admits one invocation with a key, or one that its caller runs. A refusal leaves nothing behind; where money is to be set
+/// aside, the ledger is this transaction's.
+pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<Admitted> {
     let Some(place) = find(conn, &new.key).await? else {
         return Ok(Err(StoreError::NotFound));
     };

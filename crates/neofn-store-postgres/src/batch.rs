@@ -202,7 +202,7 @@ async fn group(
     let keys = ops.iter().filter_map(|op| match op {
         Op::Admit(new) => Some(&new.key),
         Op::Record(op) => op.all.get(op.at).map(|r| &r.new.key),
-        Op::Finish(_) => None,
+        Op::AdmitPaid(_) | Op::Finish(_) => None,
     });
     let places = places(conn, keys).await?;
     let mut group = Group {
@@ -214,6 +214,7 @@ async fn group(
     };
     let mut verdicts: Vec<Option<Verdict>> = ops.iter().map(|_| None).collect();
     admit::many(&mut group, ops, loads, &mut verdicts).await?;
+    admit::paid(group.conn, ops, &mut verdicts).await?;
     finish::many(&mut group, ops, &mut verdicts).await?;
     record::many(&mut group, ops, &mut verdicts).await?;
     let Group {
@@ -236,6 +237,7 @@ async fn group(
 fn moves_money(op: &Op) -> bool {
     match op {
         Op::Admit(new) => new.hold.is_some(),
+        Op::AdmitPaid(_) => true,
         Op::Finish(f) => f.0.charge.is_some(),
         Op::Record(op) => op.all.get(op.at).is_some_and(|r| r.finish.charge.is_some()),
     }

@@ -123,6 +123,27 @@ impl From<Fault> for TxStoreError {
 }
 impl From<Fault> for Error {
     fn from(f: Fault) -> Self {
-        Self::new(Code::StoreFailed, format!("storage unavailable: {f}")).because(f)
+        let error = Self::new(Code::StoreFailed, format!("storage unavailable: {f}"));
+        let error = match f {
+            Fault::Down(_) => error.hint(
+                "See that PostgreSQL runs and takes connections from here, and that `[postgres] url` names it; then try again.",
+            ),
+            _ => error,
+        };
+        error.because(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_away_is_no_full_disk() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let down = Error::from(Fault::from(sqlx::Error::Io(refused)));
+        assert_eq!(down.code, Code::StoreFailed);
+        assert!(down.cure().contains("PostgreSQL runs"), "{}", down.cure());
+        assert!(!down.cure().contains("ree space"), "{}", down.cure());
     }
 }

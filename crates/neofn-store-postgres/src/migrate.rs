@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0010_ended_project.sql"),
     include_str!("../migrations/0011_keys_of_keys.sql"),
     include_str!("../migrations/0012_makers.sql"),
+    include_str!("../migrations/0013_promise_claims.sql"),
 ];
 
 /// Any number that others are unlikely to choose: "neofn" in ASCII.

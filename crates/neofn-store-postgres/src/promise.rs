@@ -3,11 +3,13 @@
 use crate::admit::Answer;
 use crate::error::Fault;
 use crate::rows::{Place, find, id};
+use crate::time::now;
 use neofn_engine::port::{Promise, StoreError};
 use neofn_rows::LIVE;
-use neofn_types::{FunctionKey, InvocationId};
+use neofn_types::{FunctionKey, InvocationId, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
+use std::time::Duration;
 
 pub(crate) async fn promise(
     conn: &mut PgConnection,
@@ -22,7 +24,7 @@ pub(crate) async fn promise(
     // waits and sees the promise. Of one whose history is gone already there is no end to wait for.
     sqlx::query(
         "WITH i AS (SELECT status FROM invocation WHERE pid = $1 AND fid = $2 AND id = $3 FOR SHARE) \
-         INSERT INTO promise SELECT $1, $2, $3, $4, coalesce((SELECT status <> $5 FROM i), true) ON CONFLICT DO NOTHING",
+         INSERT INTO promise (pid, fid, id, token, ended) SELECT $1, $2, $3, $4, coalesce((SELECT status <> $5 FROM i), true) ON CONFLICT DO NOTHING",
     )
     .bind(place.pid)
     .bind(place.fid)
@@ -34,11 +36,26 @@ pub(crate) async fn promise(
     Ok(Ok(()))
 }
 
-pub(crate) async fn due(conn: &mut PgConnection, limit: u32) -> Result<Vec<Promise>, Fault> {
-    let rows = sqlx::query("SELECT id, token FROM promise WHERE ended LIMIT $1")
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await?;
+/// Claims what is due past what other nodes are claiming, until the lease has ended. One statement.
+pub(crate) async fn due(
+    conn: &mut PgConnection,
+    now: UnixMillis,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Promise>, Fault> {
+    let rows = sqlx::query(concat!(
+        "WITH c AS (SELECT ",
+        now!("$1"),
+        " AS now), due AS (SELECT p.pid, p.fid, p.id, p.token, c.now FROM promise p CROSS JOIN c \
+         WHERE p.ended AND p.claimed_until <= c.now LIMIT $3 FOR UPDATE OF p SKIP LOCKED) \
+         UPDATE promise p SET claimed_until = due.now + $2 FROM due \
+         WHERE p.pid = due.pid AND p.fid = due.fid AND p.id = due.id AND p.token = due.token RETURNING p.id, p.token"
+    ))
+    .bind(now.0)
+    .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
     rows.iter()
         .map(|row| {
             Ok(Promise {
@@ -50,9 +67,8 @@ pub(crate) async fn due(conn: &mut PgConnection, limit: u32) -> Result<Vec<Promi
 }
 
 pub(crate) async fn kept(conn: &mut PgConnection, promises: &[Promise]) -> Result<(), Fault> {
-    let ids: Vec<&[u8]> = promises.iter().map(|p| p.id.as_bytes().as_slice()).collect();
-    let tokens: Vec<&str> = promises.iter().map(|p| p.token.as_str()).collect();
-    // another node may have told the same ones; in one order, so that two wait and never deadlock
+    let (ids, tokens) = columns(promises);
+    // another node may have told the same ones after our claim had ended; in one order, so that two wait and never deadlock
     sqlx::query(
         "DELETE FROM promise WHERE (pid, fid, id, token) IN (SELECT p.pid, p.fid, p.id, p.token FROM promise p \
          JOIN unnest($1::bytea[], $2::text[]) AS n(id, token) ON p.id = n.id AND p.token = n.token \
@@ -63,6 +79,28 @@ pub(crate) async fn kept(conn: &mut PgConnection, promises: &[Promise]) -> Resul
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// They were not kept, and are due again.
+pub(crate) async fn not_kept(conn: &mut PgConnection, promises: &[Promise]) -> Result<(), Fault> {
+    let (ids, tokens) = columns(promises);
+    sqlx::query(
+        "UPDATE promise SET claimed_until = 0 WHERE (pid, fid, id, token) IN (SELECT p.pid, p.fid, p.id, p.token \
+         FROM promise p JOIN unnest($1::bytea[], $2::text[]) AS n(id, token) ON p.id = n.id AND p.token = n.token \
+         WHERE p.ended ORDER BY p.id, p.token FOR UPDATE OF p)",
+    )
+    .bind(ids)
+    .bind(tokens)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn columns(promises: &[Promise]) -> (Vec<&[u8]>, Vec<&str>) {
+    promises
+        .iter()
+        .map(|p| (p.id.as_bytes().as_slice(), p.token.as_str()))
+        .unzip()
 }
 
 /// In the transaction that ends the invocations, after the statement that writes their ends.

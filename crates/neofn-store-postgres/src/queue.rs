@@ -20,6 +20,9 @@ const BYTES_A_PERMIT: usize = 4096;
 pub(crate) enum Op {
     /// An unkeyed invocation that waits.
     Admit(Arc<NewInvocation>),
+    /// One with a key, or that its caller runs, for which money is set aside: all of these wait for the one lock of the ledger,
+    /// so that one that takes it takes them along.
+    AdmitPaid(Arc<NewInvocation>),
     Finish(Arc<(Finish, Encoded)>),
     Record(RecordOp),
 }

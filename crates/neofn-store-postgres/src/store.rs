@@ -50,12 +50,15 @@ impl PostgresStore {
 impl InvocationStore for PostgresStore {
     async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError> {
         self.queue.check_open()?;
-        if new.idempotency.is_some() || new.start != Start::Queued {
+        let alone = new.idempotency.is_some() || new.start != Start::Queued;
+        if alone && new.hold.is_none() {
             let admitted = transact!(self.pool, |conn| admit::one(conn, &new))?;
             self.waits.notify_one();
             return admitted;
         }
-        let admitted = self.queue.call(new.event.len(), Op::Admit(Arc::new(new))).await?;
+        let (bytes, new) = (new.event.len(), Arc::new(new));
+        let op = if alone { Op::AdmitPaid(new) } else { Op::Admit(new) };
+        let admitted = self.queue.call(bytes, op).await?;
         self.waits.notify_one();
         match admitted {
             Done::Admitted(admitted) => Ok(admitted),
@@ -216,8 +219,17 @@ impl PromiseStore for PostgresStore {
     async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
         transact!(self.pool, |conn| promise::promise(conn, key, id, token))?
     }
-    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError> {
-        Ok(read!(self.pool, |conn| promise::due(conn, limit))?)
+    async fn due_promises(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Promise>, StoreError> {
+        // one statement; tried again after an answer that was lost, it leaves what it claimed to the end of the lease
+        Ok(read!(self.pool, |conn| promise::due(conn, now, lease, limit))?)
+    }
+    async fn not_kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        Ok(transact!(self.pool, |conn| promise::not_kept(conn, promises))?)
     }
     async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
         Ok(transact!(self.pool, |conn| promise::kept(conn, promises))?)

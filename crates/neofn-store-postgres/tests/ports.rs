@@ -6,12 +6,16 @@
     reason = "tests"
 )]
 
-use neofn_engine::port::{InvocationStore as _, LeaseStore as _, Outcome, Retention, Rooms, Start};
+use neofn_engine::port::{
+    Admitted, InvocationStore as _, LeaseStore as _, NewInvocation, Outcome, Retention, Rooms, Start,
+};
+use neofn_gas::ledger::{Account, Detail, Entry, Hold, Purpose, Transfer, TransferId};
+use neofn_gas::port::LedgerStore;
 use neofn_store_postgres::{PostgresStore, StoreOptions, TimeOf};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, queued};
-use neofn_types::UnixMillis;
+use neofn_types::{Datoshi, UnixMillis};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -200,3 +204,72 @@ async fn soon<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 neofn_testkit::suite!(Server);
+
+/// Calls with a key that are paid for wait for the ledger together, and not for each other's commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_paid_calls_with_keys_shares_transactions() {
+    const CALLS: i64 = 200;
+    let server = Server::new();
+    let store = Arc::new(server.open().await);
+    let f = key("shop", "f");
+    deploy(&*store, &f).await;
+    let shop = Account::Project(f.project.clone());
+    let funding = Transfer {
+        id: TransferId::of("t", &[b"1"]),
+        purpose: Purpose::Funding,
+        debit: Account::Treasury,
+        credit: shop.clone(),
+        amount: Datoshi(CALLS * 3 - 3),
+        at: UnixMillis(1),
+        detail: Detail::default(),
+    };
+    store.write(vec![Entry::Transfer(funding)]).await.unwrap();
+    let paid = |n: i64, key: &str| {
+        let mut new: NewInvocation = keyed(&f, 10 + n, key, "body", Start::Queued);
+        new.hold = Some(Hold {
+            id: TransferId::hold_of(new.id),
+            purpose: Purpose::Charge,
+            debit: shop.clone(),
+            credit: Account::Fees,
+            amount: Datoshi(3),
+            at_least: Datoshi(3),
+            at: new.at,
+            detail: Detail::default(),
+        });
+        new
+    };
+    // each key twice, and one call more than there is money for
+    let begun = std::time::Instant::now();
+    let calls: Vec<_> = (0..CALLS * 2)
+        .map(|n| {
+            let (store, new) = (store.clone(), paid(n, &format!("k{}", n / 2)));
+            tokio::spawn(async move { store.admit(new).await })
+        })
+        .collect();
+    let (mut fresh, mut again, mut unpaid) = (0, 0, 0);
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(Admitted::Fresh { .. }) => fresh += 1,
+            Ok(Admitted::Replay { .. }) => again += 1,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => unpaid += 1,
+        }
+    }
+    println!("{} calls in {:?}", CALLS * 2, begun.elapsed());
+    assert_eq!((fresh, again, unpaid), (CALLS - 1, CALLS - 1, 2));
+    let state = store.account(&shop).await.unwrap().unwrap().state;
+    assert_eq!((state.balance.0, state.held.0), (CALLS * 3 - 3, CALLS * 3 - 3));
+    assert!(LedgerStore::totals(&*store).await.unwrap().sound());
+    let database = server.url.rsplit('/').next().unwrap();
+    let transactions: i64 = server
+        ._postgres
+        .sql(database, "SELECT count(DISTINCT xmin::text) FROM ledger_hold")
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(
+        transactions < CALLS / 4,
+        "{transactions} transactions of {CALLS} holds"
+    );
+    server.stop(Arc::into_inner(store).unwrap()).await;
+}

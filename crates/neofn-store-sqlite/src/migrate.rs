@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0013_ended_project.sql"),
     include_str!("../migrations/0014_keys_of_keys.sql"),
     include_str!("../migrations/0015_makers.sql"),
+    include_str!("../migrations/0016_promise_claims.sql"),
 ];
 
 /// The layout of this binary's database: how many migrations there are.

@@ -9,7 +9,7 @@ use crate::migrate;
 use crate::reader::Readers;
 use crate::submit::Queue;
 use crate::writer::{Board, Work, Writer};
-use crate::{lease, reply};
+use crate::{lease, promise, reply};
 use neofn_types::{Clock, Code, Error, UnixMillis};
 use rusqlite::Connection;
 use std::io::ErrorKind;
@@ -66,6 +66,7 @@ impl Store {
         migrate::run(&mut conn)?;
         lease::end_all(&conn)?;
         reply::end_all(&conn)?;
+        promise::end_all(&conn)?;
         let memory = recover(&conn, options.clock.now())?;
 
         let board = Arc::new(Mutex::new(Board::default()));

@@ -6,8 +6,9 @@ use crate::invocations::Answer;
 use crate::memory::Place;
 use crate::writer::Work;
 use neofn_engine::port::{Promise, StoreError};
-use neofn_types::{FunctionKey, InvocationId};
+use neofn_types::{FunctionKey, InvocationId, UnixMillis};
 use rusqlite::{Connection, params};
+use std::time::Duration;
 
 pub(crate) fn promise(work: &mut Work<'_>, key: &FunctionKey, id: InvocationId, token: &str) -> Answer<()> {
     let Some(place) = work.memory.find(work.conn, key)? else {
@@ -16,24 +17,62 @@ pub(crate) fn promise(work: &mut Work<'_>, key: &FunctionKey, id: InvocationId, 
     // of one whose history is gone already there is no end to wait for
     work.conn
         .prepare_cached(
-            "INSERT INTO promise VALUES (?1, ?2, ?3, ?4, ifnull((SELECT status <> ?5 FROM invocation \
+            "INSERT INTO promise (pid, fid, id, token, ended) VALUES (?1, ?2, ?3, ?4, ifnull((SELECT status <> ?5 FROM invocation \
              WHERE pid = ?1 AND fid = ?2 AND id = ?3), 1)) ON CONFLICT DO NOTHING",
         )?
         .execute(params![place.pid, place.fid, id.as_bytes(), token, LIVE])?;
     Ok(Ok(()))
 }
 
-pub(crate) fn due(conn: &Connection, limit: u32) -> Result<Vec<Promise>, Fault> {
-    let mut statement = conn.prepare_cached("SELECT id, token FROM promise WHERE ended = 1 LIMIT ?1")?;
-    let mut rows = statement.query([limit])?;
+/// Whether there is anything to claim: most ends are nobody's promise, and a look costs the writer nothing.
+pub(crate) fn any_due(conn: &Connection, now: UnixMillis) -> Result<bool, Fault> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM promise WHERE ended = 1 AND claimed_until <= ?1")?
+        .exists([now.0])?)
+}
+
+/// Claims what is due, until the lease has ended.
+pub(crate) fn due(
+    conn: &Connection,
+    now: UnixMillis,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Promise>, Fault> {
     let mut due = Vec::new();
-    while let Some(row) = rows.next()? {
-        due.push(Promise {
-            id: id(row, 0)?,
-            token: row.get(1)?,
-        });
+    {
+        let mut statement = conn.prepare_cached(
+            "SELECT id, token FROM promise WHERE ended = 1 AND claimed_until <= ?1 LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![now.0, limit])?;
+        while let Some(row) = rows.next()? {
+            due.push(Promise {
+                id: id(row, 0)?,
+                token: row.get(1)?,
+            });
+        }
     }
+    claim(conn, &due, now.plus(lease))?;
     Ok(due)
+}
+
+/// They were not kept, and are due again.
+pub(crate) fn not_kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
+    claim(conn, promises, UnixMillis(0))
+}
+
+fn claim(conn: &Connection, promises: &[Promise], until: UnixMillis) -> Result<(), Fault> {
+    let mut statement = conn
+        .prepare_cached("UPDATE promise SET claimed_until = ?3 WHERE id = ?1 AND token = ?2 AND ended = 1")?;
+    for promise in promises {
+        statement.execute(params![promise.id.as_bytes(), promise.token, until.0])?;
+    }
+    Ok(())
+}
+
+/// Whoever had claimed them is gone.
+pub(crate) fn end_all(conn: &Connection) -> Result<(), Fault> {
+    conn.execute("UPDATE promise SET claimed_until = 0 WHERE claimed_until > 0", [])?;
+    Ok(())
 }
 
 pub(crate) fn kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {

@@ -237,8 +237,26 @@ impl PromiseStore for Store {
             .call(0, move |work| promise::promise(work, &key, id, &token))
             .await?
     }
-    async fn due_promises(&self, limit: u32) -> Result<Vec<Promise>, StoreError> {
-        Ok(self.read_after(move |conn| promise::due(conn, limit)).await?)
+    async fn due_promises(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Promise>, StoreError> {
+        if !self.read_after(move |conn| promise::any_due(conn, now)).await? {
+            return Ok(Vec::new());
+        }
+        Ok(self
+            .queue
+            .call(0, move |work| promise::due(work.conn, now, lease, limit))
+            .await?)
+    }
+    async fn not_kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        let promises = promises.to_vec();
+        Ok(self
+            .queue
+            .call(0, move |work| promise::not_kept(work.conn, &promises))
+            .await?)
     }
     async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
         let promises = promises.to_vec();

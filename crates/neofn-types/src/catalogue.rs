@@ -290,7 +290,7 @@ catalogue! {
         "The body of a request has to arrive within 30 seconds.",
         "Send it in one go; compress or shorten it on a slow line.";
     Expired = "NF0321", 504, Never, "waited too long",
-        "Accepted work could not begin within the longest time that work may wait (a day), so it was ended without running.",
+        "Accepted work could not begin within the longest time that work may wait (`--max-queue-age`, a day unless the operator sets it), so it was ended without running.",
         "Send it again; look at what the function waited for: `neofn explain-wait`, its concurrency, the node's load.";
     FunctionInUse = "NF0322", 409, Never, "other functions call it",
         "The live versions of other functions name it in `ctx.invoke`; they would fail without it.",
@@ -494,8 +494,8 @@ catalogue! {
         "A defect of neofn. The log has the details under the same invocation or trace id.",
         "Try again; report it with the trace id if it stays.";
     StoreFailed = "NF0902", 503, Later, "storage unavailable",
-        "The database could not be written: the disk is full or failing.",
-        "Free space; see the log.";
+        "The database could not be read or written: its disk is full or failing, or PostgreSQL is away.",
+        "See the log for which it is: free space, or see that PostgreSQL runs and can be reached; then try again.";
 
     // NF11: secrets
     SecretNotFound = "NF1101", 404, Never, "secret not found",

@@ -16,6 +16,7 @@ const MEMORY: std::ops::RangeInclusive<u64> = 4 << 20..=RuntimeKind::Js.memory_b
 /// Less would not pay for a call that does nothing.
 pub(crate) const UNITS_MIN: u64 = 20_000;
 const TIME_MS: std::ops::RangeInclusive<u64> = 1_000..=3_600_000;
+const QUEUE_AGE_MS: std::ops::RangeInclusive<u64> = 1_000..=30 * 86_400_000;
 const RETENTION_MS: std::ops::RangeInclusive<u64> = 60_000..=3_650 * 86_400_000;
 
 /// Settings of `neofn up`; what is absent keeps its default.
@@ -40,6 +41,9 @@ pub struct Settings {
     /// The most runs of one function at the same time [default: 100]
     #[arg(long, value_name = "N", env = "NEOFN_MAX_CONCURRENCY", hide_env_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     max_concurrency: Option<u32>,
+    /// How old accepted work may be when it begins, 1s to 30d; older work ends as expired (NF0321) [default: 24h]
+    #[arg(long, value_name = "TIME", env = "NEOFN_MAX_QUEUE_AGE", hide_env_values = true, value_parser = queue_age)]
+    max_queue_age: Option<Duration>,
     /// Keys that a project may have in ctx.kv [default: 100000]
     #[arg(long, value_name = "N", env = "NEOFN_KV_KEYS", hide_env_values = true)]
     kv_keys: Option<u64>,
@@ -137,6 +141,10 @@ impl Settings {
         set(&mut limits.memory_bytes, self.max_memory.or(file.max_memory));
         let concurrency = file.max_concurrency.map(NonZeroU32::get);
         set(&mut limits.concurrency, self.max_concurrency.or(concurrency));
+        set(
+            &mut options.queue_age_max,
+            self.max_queue_age.or(file.max_queue_age),
+        );
         set(&mut options.kv_quota.keys_max, self.kv_keys.or(file.kv_keys));
         set(&mut options.kv_quota.bytes_max, self.kv_bytes.or(file.kv_bytes));
     }
@@ -156,6 +164,10 @@ pub(crate) fn retention(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     within(text, &TIME_MS, "between 1s and 1h")
+}
+
+pub(crate) fn queue_age(text: &str) -> Result<Duration, String> {
+    within(text, &QUEUE_AGE_MS, "between 1s and 30d")
 }
 
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
@@ -193,7 +205,7 @@ mod tests {
         let o = up(&[]).unwrap();
         assert_eq!((o.limits_max, o.kv_quota), (plain.limits_max, plain.kv_quota));
         let args = "--retention 36h --retention-rows 5 --max-units 20000 --max-time 2m --max-memory 128MiB \
-                    --max-concurrency 7 --kv-keys 9 --kv-bytes 1GiB";
+                    --max-concurrency 7 --max-queue-age 3h --kv-keys 9 --kv-bytes 1GiB";
         let o = up(&args.split_whitespace().collect::<Vec<_>>()).unwrap();
         assert_eq!(
             (
@@ -208,6 +220,7 @@ mod tests {
             (l.units, l.time_ms, l.memory_bytes, l.concurrency),
             (Units(20_000), 120_000, 128 << 20, 7)
         );
+        assert_eq!(o.queue_age_max.as_secs(), 10_800);
         assert_eq!((o.kv_quota.keys_max, o.kv_quota.bytes_max), (9, 1 << 30));
     }
 
@@ -222,6 +235,8 @@ mod tests {
             ("--max-memory", "1GiB"),
             ("--max-memory", "5000000"),
             ("--max-concurrency", "0"),
+            ("--max-queue-age", "0s"),
+            ("--max-queue-age", "31d"),
             ("--kv-keys", "-1"),
             ("--kv-bytes", "lots"),
         ] {

@@ -61,6 +61,7 @@ async fn every_failing_stage_leaves_the_old_version_live() {
             Code::EvaluateFailed,
         ),
         (deploy_of("f", "sandbox dies"), Stage::Snapshot, Code::SandboxLost),
+        (deploy_of("f", "nobody prepares"), Stage::Snapshot, Code::NoWorker),
         (with_test("throw", None), Stage::Test, Code::SmokeTestFailed),
         (
             with_test("echo", Some(json!({"name": "Trinity"}))),

@@ -327,6 +327,9 @@ impl Runtime for FakeRuntime {
         if code.contains("sandbox dies") {
             return Err(PrepareError::Unavailable("killed".into()));
         }
+        if code.contains("nobody prepares") {
+            return Err(PrepareError::Nobody(failure(Code::NoWorker, "nobody")));
+        }
         let engine = self.engine(request.kind);
         let bytes = Bytes::from(format!("{}\n{code}", engine));
         let artifact = Artifact {

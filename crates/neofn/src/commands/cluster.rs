@@ -19,8 +19,21 @@ pub fn status(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
     for text in rows(&services) {
         ui.out(&text);
     }
+    if services.lag.is_none() {
+        ui.say(
+            Tone::Bad,
+            "the storage does not answer: who leads and what waits is not known",
+        );
+    }
+    let queues_known = !services.queues.is_empty();
     match (&services.nats, services.connected) {
         (Some(nats), Some(false)) => ui.say(Tone::Bad, &format!("no connection to {nats}")),
+        (Some(nats), _) if !queues_known => {
+            ui.say(
+                Tone::Bad,
+                &format!("{nats} does not answer: the depth of its queues is not known"),
+            );
+        }
         (Some(nats), _) => ui.say(Tone::Dim, &format!("messages over {nats}")),
         (None, _) => ui.note("a node of its own: `[nats]` in its configuration makes it one of a cluster"),
     }

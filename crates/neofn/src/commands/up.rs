@@ -117,7 +117,14 @@ fn chain(args: &Up, file: &ChainSection) -> Result<ChainChoice, Failure> {
 async fn serve(ui: &Ui, options: NodeOptions) -> Result<Exit, Failure> {
     let mut termination = Termination::listen()?;
     let drain = DRAIN + options.limits_max.time();
-    let mut node = Node::start(options).await?;
+    // what it waits for may be away for long
+    let mut node = tokio::select! {
+        node = Node::start(options) => node?,
+        () = termination.asked() => {
+            ui.note("stopped before it was ready");
+            return Ok(Exit::Done);
+        }
+    };
     announce(ui, &node);
     tokio::select! {
         () = termination.asked() => {}

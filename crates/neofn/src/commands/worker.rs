@@ -60,7 +60,14 @@ fn worker(ui: &Ui, args: &Worker) -> Result<Exit, Failure> {
 
 async fn serve(ui: &Ui, options: WorkerNodeOptions) -> Result<Exit, Failure> {
     let mut termination = Termination::listen()?;
-    let worker = WorkerNode::start(options).await?;
+    // what it waits for may be away for long
+    let worker = tokio::select! {
+        worker = WorkerNode::start(options) => worker?,
+        () = termination.asked() => {
+            ui.note("stopped before it was ready");
+            return Ok(Exit::Done);
+        }
+    };
     let (id, nats) = (worker.id(), worker.nats().to_owned());
     if ui.json {
         ui.document(&WorkerReady { id, nats });

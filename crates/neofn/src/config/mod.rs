@@ -56,6 +56,9 @@ pub struct ConfigFile {
     pub max_memory: Option<u64>,
     /// `--max-concurrency`
     pub max_concurrency: Option<NonZeroU32>,
+    /// `--max-queue-age`
+    #[serde(default, deserialize_with = "value::queue_age")]
+    pub max_queue_age: Option<Duration>,
     /// `--kv-keys`
     pub kv_keys: Option<u64>,
     /// `--kv-bytes`
@@ -206,6 +209,7 @@ mod tests {
             ("listen = \"here\"", "c.toml:1:10: "),
             ("max_time = \"2h\"", "c.toml:1:12: "),
             ("max_units = 1", "c.toml:1:13: "),
+            ("max_queue_age = \"1ms\"", "c.toml:1:17: "),
             ("[grpc]\nlisten = \"on\"", "c.toml:2:10: "),
             ("[chain]\npay_max = \"-1\"", "c.toml:2:11: "),
             ("[chain]\ndev = \"ram\"", "c.toml:2:7: "),

@@ -34,6 +34,8 @@ read_as_flags! {
     retention: Duration = settings::retention;
     /// A time such as `30s`.
     max_time: Duration = settings::time;
+    /// A time such as `24h`.
+    queue_age: Duration = settings::queue_age;
     /// A size such as `64MiB`.
     max_memory: u64 = settings::memory;
     /// A size such as `256MiB`.
