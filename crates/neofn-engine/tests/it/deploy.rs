@@ -99,7 +99,7 @@ async fn every_failing_stage_leaves_the_old_version_live() {
     }
     rig.deploy("f", "constant 2").await;
     assert_eq!(rig.result("f", "null").await, 2);
-    assert_eq!(rig.engine.stats().deploys_refused, 9);
+    assert_eq!(rig.engine.stats().deploys_refused, 10);
 }
 
 #[tokio::test]
