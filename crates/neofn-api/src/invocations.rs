@@ -71,9 +71,9 @@ impl Api {
         given_up: CancellationToken,
     ) -> Result<Invoked, ApiError> {
         self.let_in(who, Action::Invoke, &key, &call).await?;
-        let shown = self.shown_inside(who, &key);
-        let invoke = checked(who, key, call, Origin::Sync)?;
-        succeeded(shown.of(self.engine().invoke_until(invoke, given_up).await?))
+        let invoke = checked(who, key.clone(), call, Origin::Sync)?;
+        let run = self.engine().invoke_until(invoke, given_up).await?;
+        succeeded(self.as_told(who, &key, run))
     }
 
     /// Writes a call down for later.
@@ -89,12 +89,20 @@ impl Api {
         })
     }
 
-    /// What of a run's inside its caller is told: logs, stacks and source are for those who may read them in its history, too.
-    fn shown_inside(&self, who: &Principal, key: &FunctionKey) -> Inside {
-        match self.authorise_function(who, Action::ReadLogs, key) {
-            Ok(()) => Inside::Shown,
-            Err(_) => Inside::Hidden,
+    /// A run as its caller is told: its logs, stack and source are for those who may read them in its history, too.
+    fn as_told(&self, who: &Principal, key: &FunctionKey, mut run: Invoked) -> Invoked {
+        let failure = run.outcome.as_mut().err();
+        let has_inside =
+            !run.logs.is_empty() || failure.is_some_and(|f| !f.stack.is_empty() || !f.frame.is_empty());
+        // most runs have none, and their callers wait
+        if has_inside && self.authorise_function(who, Action::ReadLogs, key).is_err() {
+            run.logs.clear();
+            if let Err(failure) = &mut run.outcome {
+                failure.stack.clear();
+                failure.frame.clear();
+            }
         }
+        run
     }
 
     async fn let_in(
@@ -120,7 +128,10 @@ impl Api {
         method: &str,
         path: &str,
     ) -> Result<bool, ApiError> {
-        let public = self.may_call_endpoint(who, key).await?;
+        let public = match self.authorise_call(who, Action::Endpoint, key).await? {
+            Caller::Ours => self.engine().is_public(key).await?,
+            Caller::Stranger => true,
+        };
         if self.engine().serves(key, method, path).await? {
             return Ok(public);
         }
@@ -132,20 +143,6 @@ impl Api {
         .into())
     }
 
-    async fn may_call_endpoint(&self, who: &Principal, key: &FunctionKey) -> Result<bool, ApiError> {
-        let target = |public| Target::Function {
-            key,
-            hidden_as: Code::FunctionNotFound,
-            public,
-        };
-        if self.authorise(who, Action::Endpoint, target(false)).is_ok() {
-            return Ok(self.engine().is_public(key).await?);
-        }
-        let public = self.engine().is_public_to_strangers(key).await?;
-        self.authorise(who, Action::Endpoint, target(public))?;
-        Ok(public)
-    }
-
     /// Runs a function with an HTTP request as its event, which the edge made itself.
     pub async fn call_endpoint(
         &self,
@@ -154,12 +151,9 @@ impl Api {
         call: Call,
     ) -> Result<Invoked, ApiError> {
         self.let_in(who, Action::Endpoint, &key, &call).await?;
-        let shown = self.shown_inside(who, &key);
-        let run = self
-            .engine()
-            .invoke(checked(who, key, call, Origin::Http)?)
-            .await?;
-        succeeded(shown.of(run))
+        let invoke = checked(who, key.clone(), call, Origin::Http)?;
+        let run = self.engine().invoke(invoke).await?;
+        succeeded(self.as_told(who, &key, run))
     }
 
     /// What an event would cost: a run that leaves nothing behind.
@@ -284,27 +278,6 @@ impl Api {
         };
         self.authorise(who, action, target)?;
         Ok(record)
-    }
-}
-
-/// Whether a caller is told what went on inside a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    Shown,
-    Hidden,
-}
-
-impl Inside {
-    /// The run as it is told.
-    fn of(self, mut run: Invoked) -> Invoked {
-        if self == Self::Hidden {
-            run.logs.clear();
-            if let Err(failure) = &mut run.outcome {
-                failure.stack.clear();
-                failure.frame.clear();
-            }
-        }
-        run
     }
 }
 

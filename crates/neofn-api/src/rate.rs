@@ -148,10 +148,7 @@ impl Api {
 
     /// Counts a message of a bus, which names no address: strangers' calls are counted when they are let in.
     pub fn count_message(&self, who: &Principal, project: &ProjectName) -> Result<(), TooMany> {
-        let rates = &self.inner.rates;
-        let of = rates.subjects(who, None, Some(project));
-        rates.take(&of, self.inner.clock.monotonic())?;
-        Ok(())
+        self.count_request(who, None, Some(project)).map(drop)
     }
     /// Whether a message would be counted without being too many. For one that goes into a queue, where it is counted when
     /// it is taken out.

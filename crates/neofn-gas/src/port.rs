@@ -42,15 +42,6 @@ pub enum Stepped {
     Elsewhere(Option<ChainMark>),
 }
 
-/// Which of our addresses belongs to whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouteKind {
-    /// Ours, made for a project.
-    Deposit,
-    /// Somebody else's, proved to be a project's.
-    Sender,
-}
-
 /// Which holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldFilter {
@@ -103,13 +94,6 @@ pub trait LedgerStore: Send + Sync + 'static {
     async fn set_policy(&self, project: &ProjectName, policy: String) -> Result<(), LedgerError>;
     /// Projects with a policy.
     async fn policies(&self) -> Result<Vec<(ProjectName, String)>, LedgerError>;
-    /// Says whose an address is.
-    async fn set_route(
-        &self,
-        account: ScriptHash,
-        kind: RouteKind,
-        project: &ProjectName,
-    ) -> Result<(), LedgerError>;
     /// Every address that was said to be somebody's; the treasury itself is not among them.
     async fn routes(&self) -> Result<Routes, LedgerError>;
     /// How far the chain was read.

@@ -153,14 +153,16 @@ pub(crate) async fn renew(
     lease: Duration,
 ) -> Result<Vec<InvocationId>, Fault> {
     let (ids, fences) = columns(held);
-    let until = time::of(conn, now).await?.plus(lease);
-    let rows = sqlx::query(
-        "UPDATE queue q SET lease_until = $3 FROM unnest($1::bytea[], $2::bigint[]) AS n(id, fence) \
-         WHERE q.id = n.id AND q.fence = n.fence AND q.state = 1 RETURNING q.id",
-    )
+    let rows = sqlx::query(concat!(
+        "UPDATE queue q SET lease_until = $4 + ",
+        now!("$3"),
+        " FROM unnest($1::bytea[], $2::bigint[]) AS n(id, fence) \
+         WHERE q.id = n.id AND q.fence = n.fence AND q.state = 1 RETURNING q.id"
+    ))
     .bind(ids)
     .bind(fences)
-    .bind(until.0)
+    .bind(now.0)
+    .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     let kept: std::collections::HashSet<InvocationId> =

@@ -5,7 +5,8 @@ use crate::batch::{Due, Group};
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id, parsed, with_bytes};
-use crate::{kv, promise, time, triggers};
+use crate::time::now;
+use crate::{kv, promise, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
 use neofn_rows::{Encoded, LIVE, SUCCEEDED, nat, nat32, result, status_of};
 use neofn_types::{Fence, FunctionName, InvocationId};
@@ -150,15 +151,18 @@ async fn retry(conn: &mut PgConnection, tried: &[(Claim, &Finish, &Encoded)]) ->
         let Outcome::Retry { at, .. } = finish.outcome else {
             continue;
         };
-        let run_at = at.0.saturating_add(time::ahead(conn, finish.at).await?);
-        sqlx::query(
-            "UPDATE queue SET state = 0, run_at = $4, lease_until = NULL WHERE pid = $1 AND fid = $2 AND id = $3",
-        )
+        // the same moment in the database's time
+        let run_at: i64 = sqlx::query_scalar(concat!(
+            "UPDATE queue SET state = 0, run_at = $4 + (",
+            now!("$5"),
+            " - $5), lease_until = NULL WHERE pid = $1 AND fid = $2 AND id = $3 RETURNING run_at"
+        ))
         .bind(claim.place.pid)
         .bind(claim.place.fid)
         .bind(finish.id.as_bytes().as_slice())
-        .bind(run_at)
-        .execute(&mut *conn)
+        .bind(at.0)
+        .bind(finish.at.0)
+        .fetch_one(&mut *conn)
         .await?;
         sqlx::query(
             "UPDATE invocation SET run_at = $4, detail = $5, recording = $6 WHERE pid = $1 AND fid = $2 AND id = $3",

@@ -1,9 +1,9 @@
 //! What each function has in the queue, for people who look.
 
-use crate::codec::nat;
+use crate::codec::{key, nat};
 use crate::error::Fault;
 use neofn_engine::port::Backlog;
-use neofn_types::{FunctionKey, FunctionName, ProjectName, UnixMillis};
+use neofn_types::UnixMillis;
 use rusqlite::{Connection, Row, params};
 
 pub(crate) fn read(conn: &Connection, now: UnixMillis, limit: u32) -> Result<Vec<Backlog>, Fault> {
@@ -22,12 +22,8 @@ pub(crate) fn read(conn: &Connection, now: UnixMillis, limit: u32) -> Result<Vec
 }
 
 fn one(row: &Row<'_>) -> Result<Backlog, Fault> {
-    let name = |column| -> Result<String, Fault> { Ok(row.get(column)?) };
-    let damaged = Fault::Damaged("name");
-    let project: ProjectName = name(0)?.parse().map_err(|_| damaged.clone())?;
-    let function: FunctionName = name(1)?.parse().map_err(|_| damaged)?;
     Ok(Backlog {
-        key: FunctionKey::new(project, function),
+        key: key(row, 0)?,
         waiting: nat(row.get(2)?),
         later: nat(row.get(3)?),
         running: nat(row.get(4)?),

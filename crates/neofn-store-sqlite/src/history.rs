@@ -1,9 +1,9 @@
 //! Invocations as history shows them. Used by readers, and by the writer for what it has not committed yet.
 
-use crate::codec::{caller, fixed, id, nat32, origin, status, unpack_detail, unpack_recording};
+use crate::codec::{caller, fixed, id, key, nat32, origin, status, unpack_detail, unpack_recording};
 use crate::error::Fault;
 use neofn_engine::port::{InvocationFilter, InvocationRecord, Replayable, Status};
-use neofn_types::{Attempt, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
+use neofn_types::{Attempt, FunctionKey, InvocationId, UnixMillis, Version};
 use rusqlite::{Connection, Row, params};
 
 /// The columns that [`record`] reads.
@@ -157,8 +157,6 @@ fn page_of(status: Option<Status>, oldest_first: bool) -> &'static str {
 
 fn record(row: &Row<'_>) -> Result<InvocationRecord, Fault> {
     let status = status(row.get(5)?, row.get(13)?)?;
-    let project: ProjectName = text(row, 0)?.parse().map_err(|_| Fault::Damaged("name"))?;
-    let function: FunctionName = text(row, 1)?.parse().map_err(|_| Fault::Damaged("name"))?;
     let detail = unpack_detail(row.get::<_, Option<Vec<u8>>>(11)?.as_deref())?;
     let tries: i64 = match row.get(14)? {
         Some(tries) => tries,
@@ -166,7 +164,7 @@ fn record(row: &Row<'_>) -> Result<InvocationRecord, Fault> {
     };
     Ok(InvocationRecord {
         id: id(row, 2)?,
-        key: FunctionKey::new(project, function),
+        key: key(row, 0)?,
         version: Version(row.get(3)?),
         origin: origin(row.get(4)?)?,
         caller: None,
@@ -185,8 +183,4 @@ fn record(row: &Row<'_>) -> Result<InvocationRecord, Fault> {
             _ => None,
         },
     })
-}
-
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault> {
-    row.get_ref(column)?.as_str().map_err(|_| Fault::Damaged("name"))
 }

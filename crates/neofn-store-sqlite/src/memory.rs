@@ -3,11 +3,11 @@
 //!
 //! It mirrors the database as of the running transaction: after a rollback it is thrown away and read again.
 
-use crate::codec::{id, int, nat};
+use crate::codec::{id, int, key, nat};
 use crate::error::Fault;
 use neofn_engine::port::Totals;
 use neofn_rows::kv::Space;
-use neofn_types::{Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis};
+use neofn_types::{Fence, FunctionKey, InvocationId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeSet, HashMap};
 
@@ -372,16 +372,12 @@ fn next_head(
 
 impl FnState {
     fn read(row: &Row<'_>) -> Result<Self, Fault> {
-        let name = |column| -> Result<String, Fault> { Ok(row.get(column)?) };
-        let damaged = Fault::Damaged("name");
-        let project: ProjectName = name(2)?.parse().map_err(|_| damaged.clone())?;
-        let function: FunctionName = name(3)?.parse().map_err(|_| damaged)?;
         Ok(Self {
             place: Place {
                 pid: row.get(0)?,
                 fid: row.get(1)?,
             },
-            key: FunctionKey::new(project, function),
+            key: key(row, 2)?,
             invocations: nat(row.get(4)?),
             queued: nat(row.get(5)?),
             running: nat(row.get(6)?),

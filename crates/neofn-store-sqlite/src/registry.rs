@@ -1,6 +1,6 @@
 //! Functions and versions: the writer's commands and the readers' queries.
 
-use crate::codec::{fixed, id, nat};
+use crate::codec::{fixed, id, key, nat};
 use crate::error::Fault;
 use crate::memory::Place;
 use crate::writer::Work;
@@ -24,11 +24,8 @@ macro_rules! functions {
 }
 
 fn function_record(row: &Row<'_>) -> Result<FunctionRecord, Fault> {
-    let name = |column| -> Result<String, Fault> { Ok(row.get(column)?) };
-    let project: ProjectName = name(0)?.parse().map_err(|_| Fault::Damaged("name"))?;
-    let function: FunctionName = name(1)?.parse().map_err(|_| Fault::Damaged("name"))?;
     Ok(FunctionRecord {
-        key: FunctionKey::new(project, function),
+        key: key(row, 0)?,
         id: id(row, 2)?,
         live: Version(row.get(3)?),
         active: row.get(4)?,

@@ -6,7 +6,7 @@ use crate::ledger::{
     Account, AccountRow, Alert, Budget, BudgetRow, Detail, Entry, Hold, HoldRow, Memo, Purpose,
     StatementFilter, StatementLine, Totals, Transfer, TransferId, UsageFilter, UsageLine, Written,
 };
-use crate::port::{HoldFilter, RouteKind};
+use crate::port::HoldFilter;
 use neofn_types::{Caller, Datoshi, ProjectName, ScriptHash, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -77,10 +77,6 @@ impl Bank {
             memo: Memo { network, project }.to_string(),
             network,
         })
-    }
-    /// What an address sends belongs to a project from now on. Whoever asks must have proved that the address is its own.
-    pub async fn claim_sender(&self, project: &ProjectName, sender: ScriptHash) -> Result<(), BankError> {
-        Ok(self.store().set_route(sender, RouteKind::Sender, project).await?)
     }
     /// What moved, newest first.
     pub async fn statement(

@@ -134,37 +134,19 @@ pub(super) async fn revoke(
     Ok(changed > 0)
 }
 
-/// Revokes every key of a project; how many were valid.
+/// Revokes the keys of a project, all or those that one member made; how many were valid.
 pub(super) async fn revoke_all(
     conn: &mut PgConnection,
     project: &ProjectName,
+    made_by: Option<ScriptHash>,
     at: UnixMillis,
 ) -> Result<u32, Fault> {
     let changed = sqlx::query(
-        "UPDATE api_key SET revoked_at = $2 WHERE scope = $1 AND revoked_at IS NULL \
-         AND (expires_at IS NULL OR expires_at > $2)",
+        "UPDATE api_key SET revoked_at = $3 WHERE scope = $1 AND ($2::bytea IS NULL OR created_by = $2) \
+         AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)",
     )
     .bind(scope_text(&Scope::Project(project.clone()))?)
-    .bind(at.0)
-    .execute(conn)
-    .await?
-    .rows_affected();
-    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
-}
-
-/// Revokes what a member made in a project; how many keys there were.
-pub(super) async fn revoke_of_member(
-    conn: &mut PgConnection,
-    project: &ProjectName,
-    member: ScriptHash,
-    at: UnixMillis,
-) -> Result<u32, Fault> {
-    let changed = sqlx::query(
-        "UPDATE api_key SET revoked_at = $3 WHERE scope = $1 AND created_by = $2 AND revoked_at IS NULL \
-         AND (expires_at IS NULL OR expires_at > $3)",
-    )
-    .bind(scope_text(&Scope::Project(project.clone()))?)
-    .bind(member.0.as_slice())
+    .bind(made_by.as_ref().map(|account| account.0.as_slice()))
     .bind(at.0)
     .execute(conn)
     .await?

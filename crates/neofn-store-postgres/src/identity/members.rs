@@ -103,7 +103,7 @@ pub(super) async fn end_project(conn: &mut PgConnection, end: &EndProject) -> Re
         .execute(&mut *conn)
         .await?;
     let secrets = crate::secrets::remove_project(conn, &end.name).await?;
-    let keys_revoked = keys::revoke_all(conn, &end.name, end.at).await?;
+    let keys_revoked = keys::revoke_all(conn, &end.name, None, end.at).await?;
     audit::append(conn, &end.audit).await?;
     Ok(Ended::Done {
         secrets,
@@ -297,7 +297,7 @@ pub(super) async fn remove(conn: &mut PgConnection, remove: &RemoveMember) -> Re
         .execute(&mut *conn)
         .await?;
     let keys_revoked = if whole {
-        keys::revoke_of_member(conn, &remove.project, remove.account, remove.at).await?
+        keys::revoke_all(conn, &remove.project, Some(remove.account), remove.at).await?
     } else {
         0
     };

@@ -4,9 +4,9 @@ use super::{lock, write_all};
 use crate::error::Fault;
 use crate::rows::fixed;
 use neofn_gas::ledger::Routes;
-use neofn_gas::port::{ChainMark, ChainStep, RouteKind, Stepped};
+use neofn_gas::port::{ChainMark, ChainStep, Stepped};
 use neofn_rows::{int, nat};
-use neofn_types::{ProjectName, ScriptHash};
+use neofn_types::ScriptHash;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
@@ -35,28 +35,6 @@ pub(super) async fn step(conn: &mut PgConnection, step: &ChainStep, again: bool)
     .execute(conn)
     .await?;
     Ok(Stepped::Done(answers))
-}
-
-pub(super) async fn set_route(
-    conn: &mut PgConnection,
-    account: ScriptHash,
-    kind: RouteKind,
-    project: &ProjectName,
-) -> Result<(), Fault> {
-    let kind: i64 = match kind {
-        RouteKind::Deposit => 1,
-        RouteKind::Sender => 2,
-    };
-    sqlx::query(
-        "INSERT INTO ledger_route VALUES ($1, $2, $3) \
-         ON CONFLICT (account) DO UPDATE SET kind = excluded.kind, project = excluded.project",
-    )
-    .bind(account.0.as_slice())
-    .bind(kind)
-    .bind(project.as_ref())
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 pub(super) async fn routes(conn: &mut PgConnection) -> Result<Routes, Fault> {

@@ -9,8 +9,8 @@ use neofn_gas::ledger::{
     Account, AccountRow, Alert, Budget, BudgetRow, Entry, HoldRow, Refused, Routes, StatementFilter,
     StatementLine, Totals, TransferId, UsageFilter, UsageLine, Written,
 };
-use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, RouteKind, Stepped};
-use neofn_types::{ProjectName, ScriptHash, UnixMillis};
+use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, Stepped};
+use neofn_types::{ProjectName, UnixMillis};
 
 type Answer<T> = Result<T, LedgerError>;
 
@@ -69,11 +69,6 @@ impl LedgerStore for PostgresStore {
     }
     async fn policies(&self) -> Answer<Vec<(ProjectName, String)>> {
         Ok(read!(self.pool, |conn| read::policies(conn))?)
-    }
-    async fn set_route(&self, account: ScriptHash, kind: RouteKind, project: &ProjectName) -> Answer<()> {
-        Ok(read!(self.pool, |conn| chain::set_route(
-            conn, account, kind, project
-        ))?)
     }
     async fn routes(&self) -> Answer<Routes> {
         Ok(read!(self.pool, |conn| chain::routes(conn))?)

@@ -114,34 +114,23 @@ pub(crate) fn revoke(
     Ok(changed > 0)
 }
 
-/// Revokes what a member made in a project; how many keys there were.
-pub(super) fn revoke_of_member(
+/// Revokes the keys of a project, all or those that one member made; how many were valid.
+pub(super) fn revoke_all(
     conn: &Connection,
     project: &ProjectName,
-    member: ScriptHash,
+    made_by: Option<ScriptHash>,
     at: UnixMillis,
 ) -> Result<u32, Fault> {
     let changed = conn
         .prepare_cached(
-            "UPDATE api_key SET revoked_at = ?3 WHERE scope = ?1 AND created_by = ?2 AND revoked_at IS NULL \
-             AND (expires_at IS NULL OR expires_at > ?3)",
+            "UPDATE api_key SET revoked_at = ?3 WHERE scope = ?1 AND (?2 IS NULL OR created_by = ?2) \
+             AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)",
         )?
         .execute(params![
             scope_text(&Scope::Project(project.clone()))?,
-            member.0,
+            made_by.map(|account| account.0),
             at.0
         ])?;
-    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
-}
-
-/// Revokes every key of a project; how many were valid.
-pub(super) fn revoke_all(conn: &Connection, project: &ProjectName, at: UnixMillis) -> Result<u32, Fault> {
-    let changed = conn
-        .prepare_cached(
-            "UPDATE api_key SET revoked_at = ?2 WHERE scope = ?1 AND revoked_at IS NULL \
-             AND (expires_at IS NULL OR expires_at > ?2)",
-        )?
-        .execute(params![scope_text(&Scope::Project(project.clone()))?, at.0])?;
     Ok(u32::try_from(changed).unwrap_or(u32::MAX))
 }
 

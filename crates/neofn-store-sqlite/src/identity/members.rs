@@ -72,7 +72,7 @@ pub(crate) fn end_project(conn: &Connection, end: &EndProject) -> Result<Ended, 
     conn.prepare_cached("UPDATE project SET ended_at = ?2, kv_keys = 0, kv_bytes = 0 WHERE pid = ?1")?
         .execute([pid, end.at.0])?;
     let secrets = crate::secrets::remove_project(conn, &end.name)?;
-    let keys_revoked = keys::revoke_all(conn, &end.name, end.at)?;
+    let keys_revoked = keys::revoke_all(conn, &end.name, None, end.at)?;
     audit::append(conn, &end.audit)?;
     Ok(Ended::Done {
         secrets,
@@ -252,7 +252,7 @@ pub(crate) fn remove(conn: &Connection, remove: &RemoveMember) -> Result<Changed
         // whoever leaves a project leaves its functions, too
         conn.prepare_cached("DELETE FROM member WHERE pid = ?1 AND account = ?2")?
             .execute(params![place.0, remove.account.0])?;
-        keys_revoked = keys::revoke_of_member(conn, &remove.project, remove.account, remove.at)?;
+        keys_revoked = keys::revoke_all(conn, &remove.project, Some(remove.account), remove.at)?;
     } else {
         conn.prepare_cached("DELETE FROM member WHERE pid = ?1 AND fid = ?2 AND account = ?3")?
             .execute(params![place.0, place.1, remove.account.0])?;

@@ -4,8 +4,8 @@ use super::write_all;
 use crate::codec::{fixed, int, nat};
 use crate::error::Fault;
 use neofn_gas::ledger::Routes;
-use neofn_gas::port::{ChainMark, ChainStep, RouteKind, Stepped};
-use neofn_types::{ProjectName, ScriptHash};
+use neofn_gas::port::{ChainMark, ChainStep, Stepped};
+use neofn_types::ScriptHash;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 pub(super) fn mark(conn: &Connection, network: u32) -> Result<Option<ChainMark>, Fault> {
@@ -25,23 +25,6 @@ pub(super) fn step(conn: &Connection, step: &ChainStep) -> Result<Stepped, Fault
     conn.prepare_cached("INSERT INTO ledger_mark VALUES (?1, ?2) ON CONFLICT DO UPDATE SET next = ?2")?
         .execute(params![step.network, int(step.next)])?;
     Ok(Stepped::Done(answers))
-}
-
-pub(super) fn set_route(
-    conn: &Connection,
-    account: ScriptHash,
-    kind: RouteKind,
-    project: &ProjectName,
-) -> Result<(), Fault> {
-    let kind = match kind {
-        RouteKind::Deposit => 1,
-        RouteKind::Sender => 2,
-    };
-    conn.prepare_cached(
-        "INSERT INTO ledger_route VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET kind = ?2, project = ?3",
-    )?
-    .execute(params![account.0, kind, project.as_ref()])?;
-    Ok(())
 }
 
 pub(super) fn routes(conn: &Connection) -> Result<Routes, Fault> {

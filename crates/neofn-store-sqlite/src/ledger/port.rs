@@ -8,8 +8,8 @@ use neofn_gas::ledger::{
     Account, AccountRow, Alert, Budget, BudgetRow, Entry, HoldRow, Refused, Routes, StatementFilter,
     StatementLine, Totals, TransferId, UsageFilter, UsageLine, Written,
 };
-use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, RouteKind, Stepped};
-use neofn_types::{ProjectName, ScriptHash, UnixMillis};
+use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, Stepped};
+use neofn_types::{ProjectName, UnixMillis};
 
 /// About what one entry carries.
 const ENTRY_BYTES: usize = 256;
@@ -95,17 +95,6 @@ impl LedgerStore for Store {
     }
     async fn policies(&self) -> Result<Vec<(ProjectName, String)>, LedgerError> {
         Ok(self.readers.read(read::policies).await?)
-    }
-    async fn set_route(
-        &self,
-        account: ScriptHash,
-        kind: RouteKind,
-        project: &ProjectName,
-    ) -> Result<(), LedgerError> {
-        let project = project.clone();
-        let work =
-            move |work: &mut crate::writer::Work<'_>| chain::set_route(work.conn, account, kind, &project);
-        Ok(self.queue.call(0, work).await?)
     }
     async fn routes(&self) -> Result<Routes, LedgerError> {
         Ok(self.readers.read(chain::routes).await?)

@@ -1,6 +1,6 @@
 //! Where triggers and chains stand.
 
-use crate::codec::{fixed, int, nat};
+use crate::codec::{fixed, int, key, nat};
 use crate::error::Fault;
 use crate::invocations::Answer;
 use crate::memory::Place;
@@ -10,20 +10,11 @@ use neofn_engine::triggers::port::{
     ChainCursor, Change, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
 use neofn_event::{TriggerId, TriggerKind};
-use neofn_types::{FunctionKey, Hash256, UnixMillis, Version};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use neofn_types::{Hash256, UnixMillis, Version};
+use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) const RUNNING: i64 = 0;
 const PAUSED: i64 = 1;
-
-fn key(row: &Row<'_>) -> Result<FunctionKey, Fault> {
-    let name = |column| -> Result<String, Fault> { Ok(row.get(column)?) };
-    let damaged = |_| Fault::Damaged("name");
-    Ok(FunctionKey::new(
-        name(0)?.parse().map_err(damaged)?,
-        name(1)?.parse().map_err(damaged)?,
-    ))
-}
 
 pub(crate) fn triggered(conn: &Connection) -> Result<Vec<TriggeredFunction>, Fault> {
     // the text is searched before it is parsed: most versions have no triggers
@@ -38,7 +29,7 @@ pub(crate) fn triggered(conn: &Connection) -> Result<Vec<TriggeredFunction>, Fau
         let spec: neofn_registry::VersionSpec =
             serde_json::from_str(&row.get::<_, String>(4)?).map_err(|_| Fault::Damaged("version"))?;
         found.push(TriggeredFunction {
-            key: key(row)?,
+            key: key(row, 0)?,
             active: row.get(2)?,
             live: Version(row.get(3)?),
             on: spec.on,
@@ -58,7 +49,7 @@ pub(crate) fn states(conn: &Connection) -> Result<Vec<TriggerState>, Fault> {
         let name: String = row.get(2)?;
         let name = name.parse().map_err(|_| Fault::Damaged("trigger name"))?;
         found.push(TriggerState {
-            id: TriggerId::new(key(row)?, name),
+            id: TriggerId::new(key(row, 0)?, name),
             kind: TriggerKind::find(&row.get::<_, String>(3)?).ok_or(Fault::Damaged("trigger kind"))?,
             status: match row.get(4)? {
                 RUNNING => TriggerStatus::Running,

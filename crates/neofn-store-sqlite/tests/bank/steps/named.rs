@@ -6,9 +6,9 @@ use neofn_gas::ledger::{
     Account, AccountRow, Alert, Budget, BudgetRow, Entry, HoldRow, Refused, Routes, StatementFilter,
     StatementLine, Totals, TransferId, UsageFilter, UsageLine, Written,
 };
-use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, RouteKind, Stepped};
+use neofn_gas::port::{ChainMark, ChainStep, HoldFilter, LedgerError, LedgerStore, Stepped};
 use neofn_store_sqlite::Store;
-use neofn_types::{ProjectName, ScriptHash, UnixMillis};
+use neofn_types::{ProjectName, UnixMillis};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -87,14 +87,6 @@ impl LedgerStore for Named {
     }
     async fn policies(&self) -> Result<Vec<(ProjectName, String)>, LedgerError> {
         self.store.policies().await
-    }
-    async fn set_route(
-        &self,
-        account: ScriptHash,
-        kind: RouteKind,
-        project: &ProjectName,
-    ) -> Result<(), LedgerError> {
-        self.store.set_route(account, kind, project).await
     }
     async fn routes(&self) -> Result<Routes, LedgerError> {
         self.store.routes().await
