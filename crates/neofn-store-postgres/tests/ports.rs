@@ -239,7 +239,7 @@ async fn a_flood_of_paid_calls_with_keys_shares_transactions() {
         new
     };
     // each key twice, and one call more than there is money for
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let calls: Vec<_> = (0..CALLS * 2)
         .map(|n| {
             let (store, new) = (store.clone(), paid(n, &format!("k{}", n / 2)));
