@@ -313,12 +313,15 @@ async fn waiting_for_a_worker_costs_no_attempt() {
     })
     .await;
     rig.runtime.full.store(true, Ordering::SeqCst);
+    // what was on its way when it became full has met nobody, too
+    for id in &ids {
+        eventually("they wait for a worker", || async {
+            let waits = rig.engine.waits(&rig.record(*id).await).await;
+            waits == Some(Waits::Worker)
+        })
+        .await;
+    }
     rig.runtime.nobody.store(false, Ordering::SeqCst);
-    eventually("they wait for a worker", || async {
-        let waits = rig.engine.waits(&rig.record(ids[0]).await).await;
-        waits == Some(Waits::Worker)
-    })
-    .await;
     assert_eq!(rig.runtime.invoked.load(Ordering::SeqCst), 0);
     rig.runtime.full.store(false, Ordering::SeqCst);
     for id in ids {
