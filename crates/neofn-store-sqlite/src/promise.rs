@@ -4,13 +4,50 @@ use crate::codec::{LIVE, id};
 use crate::error::Fault;
 use crate::invocations::Answer;
 use crate::memory::Place;
+use crate::open::Store;
 use crate::writer::Work;
-use neofn_engine::port::{Promise, StoreError};
+use async_trait::async_trait;
+use neofn_engine::port::{Promise, PromiseStore, StoreError};
 use neofn_types::{FunctionKey, InvocationId, UnixMillis};
 use rusqlite::{Connection, params};
 use std::time::Duration;
 
-pub(crate) fn promise(work: &mut Work<'_>, key: &FunctionKey, id: InvocationId, token: &str) -> Answer<()> {
+#[async_trait]
+impl PromiseStore for Store {
+    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
+        let (key, token) = (key.clone(), token.to_owned());
+        self.queue
+            .call(0, move |work| promise(work, &key, id, &token))
+            .await?
+    }
+    async fn due_promises(
+        &self,
+        now: UnixMillis,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Promise>, StoreError> {
+        if !self.read_after(move |conn| any_due(conn, now)).await? {
+            return Ok(Vec::new());
+        }
+        Ok(self
+            .queue
+            .call(0, move |work| due(work.conn, now, lease, limit))
+            .await?)
+    }
+    async fn not_kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        let promises = promises.to_vec();
+        Ok(self
+            .queue
+            .call(0, move |work| not_kept(work.conn, &promises))
+            .await?)
+    }
+    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
+        let promises = promises.to_vec();
+        Ok(self.queue.call(0, move |work| kept(work.conn, &promises)).await?)
+    }
+}
+
+fn promise(work: &mut Work<'_>, key: &FunctionKey, id: InvocationId, token: &str) -> Answer<()> {
     let Some(place) = work.memory.find(work.conn, key)? else {
         return Ok(Err(StoreError::NotFound));
     };
@@ -25,19 +62,14 @@ pub(crate) fn promise(work: &mut Work<'_>, key: &FunctionKey, id: InvocationId, 
 }
 
 /// Whether there is anything to claim: most ends are nobody's promise, and a look costs the writer nothing.
-pub(crate) fn any_due(conn: &Connection, now: UnixMillis) -> Result<bool, Fault> {
+fn any_due(conn: &Connection, now: UnixMillis) -> Result<bool, Fault> {
     Ok(conn
         .prepare_cached("SELECT 1 FROM promise WHERE ended = 1 AND claimed_until <= ?1")?
         .exists([now.0])?)
 }
 
 /// Claims what is due, until the lease has ended.
-pub(crate) fn due(
-    conn: &Connection,
-    now: UnixMillis,
-    lease: Duration,
-    limit: u32,
-) -> Result<Vec<Promise>, Fault> {
+fn due(conn: &Connection, now: UnixMillis, lease: Duration, limit: u32) -> Result<Vec<Promise>, Fault> {
     let mut due = Vec::new();
     {
         let mut statement = conn.prepare_cached(
@@ -56,7 +88,7 @@ pub(crate) fn due(
 }
 
 /// They were not kept, and are due again.
-pub(crate) fn not_kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
+fn not_kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
     claim(conn, promises, UnixMillis(0))
 }
 
@@ -75,7 +107,7 @@ pub(crate) fn end_all(conn: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(crate) fn kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
+fn kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
     let mut statement =
         conn.prepare_cached("DELETE FROM promise WHERE id = ?1 AND token = ?2 AND ended = 1")?;
     for promise in promises {

@@ -1,8 +1,10 @@
 //! Answers to requests that named themselves.
 
 use crate::error::Fault;
+use crate::open::Store;
+use async_trait::async_trait;
 use bytes::Bytes;
-use neofn_engine::port::{Begun, NamedRequest, Reply};
+use neofn_engine::port::{Begun, NamedRequest, Reply, ReplyStore, StoreError};
 use neofn_types::{Digest, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -12,7 +14,29 @@ type Row = ([u8; 32], Option<u16>, Option<Vec<u8>>);
 /// Forgotten at a time: a flood of old ones does not hold up the writer.
 const FORGOTTEN_MAX: i64 = 100;
 
-pub(crate) fn begin(
+#[async_trait]
+impl ReplyStore for Store {
+    async fn begin_reply(
+        &self,
+        named: NamedRequest,
+        now: UnixMillis,
+        until: UnixMillis,
+        kept_since: UnixMillis,
+    ) -> Result<Begun, StoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| begin(work.conn, named, now, until, kept_since))
+            .await?)
+    }
+    async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
+        Ok(self
+            .queue
+            .call(0, move |work| end(work.conn, name, answer.as_ref()))
+            .await?)
+    }
+}
+
+fn begin(
     conn: &Connection,
     named: NamedRequest,
     now: UnixMillis,
@@ -46,7 +70,7 @@ pub(crate) fn begin(
     })
 }
 
-pub(crate) fn end(conn: &Connection, name: Digest, reply: Option<&Reply>) -> Result<(), Fault> {
+fn end(conn: &Connection, name: Digest, reply: Option<&Reply>) -> Result<(), Fault> {
     match reply {
         Some(reply) => conn
             .prepare_cached("UPDATE reply SET status = ?2, body = ?3 WHERE name = ?1")?

@@ -5,15 +5,14 @@ use crate::codec::Encoded;
 use crate::error::Fault;
 use crate::invocations;
 use crate::open::Store;
-use crate::{backlog, history, kv, lease, promise, prune, registry, reply, transactions, triggers};
+use crate::{backlog, history, kv, lease, prune, registry, transactions, triggers};
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_chain::manager::{TxId, TxRecord};
 use neofn_chain::port::{Reserved, TxStore, TxStoreError};
 use neofn_engine::port::{
-    Admitted, Backlog, Begun, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry,
-    KvStore, Lease, LeaseStore, NamedRequest, NewInvocation, Promise, PromiseStore, Record, Replayable,
-    Reply, ReplyStore, Retention, Rooms, StoreError, Totals,
+    Admitted, Backlog, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, KvEntry,
+    KvStore, Lease, LeaseStore, NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
@@ -201,68 +200,6 @@ impl LeaseStore for Store {
         Ok(self
             .queue
             .call(0, move |work| lease::forget(work.conn, &prefix, before))
-            .await?)
-    }
-}
-
-#[async_trait]
-impl ReplyStore for Store {
-    async fn begin_reply(
-        &self,
-        named: NamedRequest,
-        now: UnixMillis,
-        until: UnixMillis,
-        kept_since: UnixMillis,
-    ) -> Result<Begun, StoreError> {
-        Ok(self
-            .queue
-            .call(0, move |work| {
-                reply::begin(work.conn, named, now, until, kept_since)
-            })
-            .await?)
-    }
-    async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
-        Ok(self
-            .queue
-            .call(0, move |work| reply::end(work.conn, name, answer.as_ref()))
-            .await?)
-    }
-}
-
-#[async_trait]
-impl PromiseStore for Store {
-    async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError> {
-        let (key, token) = (key.clone(), token.to_owned());
-        self.queue
-            .call(0, move |work| promise::promise(work, &key, id, &token))
-            .await?
-    }
-    async fn due_promises(
-        &self,
-        now: UnixMillis,
-        lease: Duration,
-        limit: u32,
-    ) -> Result<Vec<Promise>, StoreError> {
-        if !self.read_after(move |conn| promise::any_due(conn, now)).await? {
-            return Ok(Vec::new());
-        }
-        Ok(self
-            .queue
-            .call(0, move |work| promise::due(work.conn, now, lease, limit))
-            .await?)
-    }
-    async fn not_kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
-        let promises = promises.to_vec();
-        Ok(self
-            .queue
-            .call(0, move |work| promise::not_kept(work.conn, &promises))
-            .await?)
-    }
-    async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError> {
-        let promises = promises.to_vec();
-        Ok(self
-            .queue
-            .call(0, move |work| promise::kept(work.conn, &promises))
             .await?)
     }
 }
