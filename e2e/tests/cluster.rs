@@ -4,6 +4,8 @@
 mod away;
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "cluster/deleted.rs"]
+mod deleted;
 #[path = "cluster/edge.rs"]
 mod edge;
 #[path = "cluster/events.rs"]

@@ -67,6 +67,7 @@ impl Api {
         if services.is_some_and(|s| s.needs_workers() && s.is_cut_off()) {
             reasons.push(format!("{}: NATS is away", Code::BusUnavailable));
         }
+        reasons.extend(services.and_then(|s| s.fault()));
         if self.inner.runtime.status().children == 0 {
             reasons.push(if services.is_some_and(|s| s.needs_workers()) {
                 format!("{}: no worker is there", Code::NoWorker)

@@ -41,6 +41,8 @@ pub trait Services: Send + Sync + 'static {
     fn needs_workers(&self) -> bool;
     /// Whether it has lost the others at the moment.
     fn is_cut_off(&self) -> bool;
+    /// What is wrong with the streams and buckets of the cluster, if something is.
+    fn fault(&self) -> Option<String>;
     /// Messages of a project that could never work, newest first.
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error>;
 }

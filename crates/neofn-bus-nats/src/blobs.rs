@@ -2,6 +2,7 @@
 
 use crate::failure::{FailureLog, unavailable};
 use crate::streams::ARTIFACTS;
+use async_nats::connection::State;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, ObjectStore};
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ const BYTES_MAX: u64 = 1 << 30;
 /// for bytes knows of them, so it is looked for again after these pauses, each twice the one before.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_millis(640);
+/// The next piece of an object is there by then.
+const PIECE_WITHIN: Duration = Duration::from_secs(3);
 
 /// See [`Blobs`]. The bucket is looked up when it is first needed: a worker may be there before the first gateway.
 pub(crate) struct NatsBlobs {
@@ -68,6 +71,9 @@ impl Blobs for NatsBlobs {
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
         self.denied.unless_refused(is_ours, self.read(digest)).await
     }
+    async fn discard(&self, digest: Digest) -> Result<(), BusError> {
+        self.denied.unless_refused(is_ours, self.remove(digest)).await
+    }
 }
 
 impl NatsBlobs {
@@ -75,6 +81,8 @@ impl NatsBlobs {
         match self.store().await?.info(digest.to_string()).await {
             Ok(info) => Ok(!info.deleted),
             Err(e) if e.kind() == InfoErrorKind::NotFound => Ok(false),
+            // something is there; who reads it will see what it is
+            Err(e) if e.kind() == InfoErrorKind::Other => Ok(true),
             Err(e) => Err(unavailable(e)),
         }
     }
@@ -108,14 +116,35 @@ impl NatsBlobs {
             }
         };
         let mut bytes = Vec::new();
-        object
-            .take(BYTES_MAX)
-            .read_to_end(&mut bytes)
-            .await
-            .map_err(unavailable)?;
+        let mut object = object.take(BYTES_MAX);
+        // pieces that are missing are waited for by the library for ever
+        loop {
+            match tokio::time::timeout(PIECE_WITHIN, object.read_buf(&mut bytes)).await {
+                Ok(Ok(0)) => break,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if self.context.client().connection_state() != State::Connected => {
+                    return Err(unavailable(error));
+                }
+                // the library looks at the whole, too
+                Ok(Err(_)) => return Err(BusError::Damaged(digest.to_string())),
+                Err(_) => return Err(BusError::Unavailable(format!("pieces of {digest} do not come"))),
+            }
+        }
         if Digest::of(&bytes) != digest {
             return Err(BusError::Damaged(digest.to_string()));
         }
         Ok(Some(bytes.into()))
+    }
+    /// Its pieces stay: which they are is what somebody wrote, who may have named another's.
+    async fn remove(&self, digest: Digest) -> Result<(), BusError> {
+        let name = format!("OBJ_{ARTIFACTS}");
+        let stream = self.context.get_stream_no_info(name).await.map_err(unavailable)?;
+        let entry = format!("$O.{ARTIFACTS}.M.{}", URL_SAFE.encode(digest.to_string()));
+        stream
+            .purge()
+            .filter(entry)
+            .await
+            .map(|_| ())
+            .map_err(unavailable)
     }
 }

@@ -149,14 +149,9 @@ impl Nats {
     /// Everything, with the streams and buckets made or checked. While a cluster elects its leader this waits.
     pub async fn bus(&self, settings: &StreamSettings) -> Result<Bus, Error> {
         let context = self.jetstream();
-        let replicas = match settings.replicas {
-            Some(replicas) => replicas,
-            None if self.client.server_info().cluster.is_some() => 3,
-            None => 1,
-        };
         let mark = self.denied.mark();
         let made = async {
-            streams::ensure(&context, settings, replicas).await?;
+            streams::ensure(&context, settings, self.replicas(settings), streams::TRIES).await?;
             NatsKv::open(&context, streams::LEASES).await
         };
         let leases = tokio::select! {
@@ -181,6 +176,20 @@ impl Nats {
             leases: Arc::new(leases),
             artifacts: self.artifacts(),
         })
+    }
+
+    /// Looks once whether the streams and buckets are there still, and makes again what is not; answers what that was. What was
+    /// in it is lost.
+    pub async fn keep(&self, settings: &StreamSettings) -> Result<Vec<String>, Error> {
+        streams::ensure(&self.jetstream(), settings, self.replicas(settings), 1).await
+    }
+
+    fn replicas(&self, settings: &StreamSettings) -> u8 {
+        match settings.replicas {
+            Some(replicas) => replicas,
+            None if self.client.server_info().cluster.is_some() => 3,
+            None => 1,
+        }
     }
 
     /// Whether the server lets us hear what was subscribed to so far (NF1604 otherwise). It refuses beside everything else, and

@@ -31,7 +31,7 @@ const LEASE: Duration = Duration::from_secs(15);
 /// The same message id is taken once within this time.
 const DUPLICATES: Duration = Duration::from_secs(600);
 /// While a cluster starts or elects it creates nothing.
-const TRIES: u32 = 20;
+pub(crate) const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(750);
 
 /// What an operator decides.
@@ -52,15 +52,26 @@ impl Default for StreamSettings {
     }
 }
 
-/// Makes what is not there, and compares what is.
-pub(crate) async fn ensure(context: &Context, settings: &StreamSettings, replicas: u8) -> Result<(), Error> {
+/// Makes what is not there, and compares what is; answers what was made. Asks so many times before it gives up.
+pub(crate) async fn ensure(
+    context: &Context,
+    settings: &StreamSettings,
+    replicas: u8,
+    tries_max: u32,
+) -> Result<Vec<String>, Error> {
+    let mut made = Vec::new();
     for config in wanted(settings, usize::from(replicas)) {
-        stream(context, config).await?;
+        let name = config.name.clone();
+        if stream(context, config, tries_max).await? {
+            made.push(name);
+        }
     }
     for queue in [JOBS, EVENTS] {
-        consumer(context, queue, settings).await?;
+        if consumer(context, queue, settings, tries_max).await? {
+            made.push(format!("the consumer {CONSUMER} of {queue}"));
+        }
     }
-    Ok(())
+    Ok(made)
 }
 
 fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
@@ -132,16 +143,17 @@ fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
     ]
 }
 
-async fn stream(context: &Context, wanted: Config) -> Result<(), Error> {
+/// Whether it had to be made.
+async fn stream(context: &Context, wanted: Config, tries_max: u32) -> Result<bool, Error> {
     let name = wanted.name.clone();
     let mut tries = 0;
     let last = loop {
         let failed = match context.get_stream(&name).await {
-            Ok(stream) => return same(&wanted, &stream.cached_info().config),
+            Ok(stream) => return same(&wanted, &stream.cached_info().config).map(|()| false),
             Err(e) if is_missing(&e.kind()) => match context.create_stream(wanted.clone()).await {
                 Ok(_) => {
                     tracing::info!(stream = name, replicas = wanted.num_replicas, "made");
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(e) => match e.kind() {
                     // somebody else made it meanwhile: looked at in the next round
@@ -152,7 +164,7 @@ async fn stream(context: &Context, wanted: Config) -> Result<(), Error> {
             Err(e) => e.to_string(),
         };
         tries += 1;
-        if tries >= TRIES {
+        if tries >= tries_max {
             break failed;
         }
         tracing::debug!(stream = name, failed, "not yet");
@@ -259,7 +271,13 @@ fn limit(n: i32) -> String {
     }
 }
 
-async fn consumer(context: &Context, queue: &str, settings: &StreamSettings) -> Result<(), Error> {
+/// Whether it had to be made.
+async fn consumer(
+    context: &Context,
+    queue: &str,
+    settings: &StreamSettings,
+    tries_max: u32,
+) -> Result<bool, Error> {
     let wanted = pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,
@@ -276,13 +294,15 @@ async fn consumer(context: &Context, queue: &str, settings: &StreamSettings) -> 
         // looked at before anything is made: making one that is there already would change it
         let found: Result<PullConsumer, _> = context.get_consumer_from_stream(CONSUMER, queue).await;
         let failed = match found {
-            Ok(found) => return same_consumer(queue, &wanted, &found.cached_info().config),
+            Ok(found) => {
+                return same_consumer(queue, &wanted, &found.cached_info().config).map(|()| false);
+            }
             Err(e) if is_absent(&e.kind()) => {
                 match context
                     .create_consumer_strict_on_stream(wanted.clone(), queue)
                     .await
                 {
-                    Ok(_) => return Ok(()),
+                    Ok(_) => return Ok(true),
                     // somebody else made it meanwhile: looked at in the next round
                     Err(e) => e.to_string(),
                 }
@@ -295,7 +315,7 @@ async fn consumer(context: &Context, queue: &str, settings: &StreamSettings) -> 
             Err(e) => e.to_string(),
         };
         tries += 1;
-        if tries >= TRIES {
+        if tries >= tries_max {
             break failed;
         }
         tokio::time::sleep(PAUSE).await;

@@ -1,10 +1,14 @@
 //! What a client may send that is meant for nobody's good: over a real server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use bytes::Bytes;
 use neofn_bus::port::{Bus, DeadLetter};
 use neofn_bus::{BusError, Message};
 use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
 use neofn_testkit::{NatsConfig, NatsServer};
+use neofn_types::{Code, Digest};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -200,6 +204,102 @@ async fn a_queue_that_was_made_anew_makes_new_ids() {
         bus = nats.bus(&StreamSettings::default()).await.unwrap();
     }
     assert_ne!(ids[0], ids[1]);
+}
+
+/// Whoever may write to the bucket may spoil it: what cannot be read is said to be so, soon, and can be put again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_not_whole_is_put_again() {
+    let server = NatsServer::start();
+    let (_nats, bus) = connected(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let bucket = context.get_object_store("artifacts").await.unwrap();
+    let stream = context.get_stream("OBJ_artifacts").await.unwrap();
+    for case in [
+        "no pieces",
+        "fewer pieces",
+        "other pieces",
+        "no entry",
+        "an entry that is none",
+    ] {
+        let bytes = Bytes::from(case.repeat(100_000));
+        let digest = Digest::of(&bytes);
+        let name = digest.to_string();
+        bus.artifacts.put(digest, bytes.clone()).await.unwrap();
+        let info = bucket.info(&name).await.unwrap();
+        let pieces = format!("$O.artifacts.C.{}", info.nuid);
+        let entry = format!("$O.artifacts.M.{}", URL_SAFE.encode(&name));
+        match case {
+            "no pieces" => drop(stream.purge().filter(pieces).await.unwrap()),
+            "fewer pieces" => drop(stream.purge().filter(pieces).keep(1).await.unwrap()),
+            "other pieces" => {
+                stream.purge().filter(&pieces).await.unwrap();
+                for _ in 0..info.chunks {
+                    let sent = context.publish(pieces.clone(), vec![0; 1 << 17].into()).await;
+                    sent.unwrap().await.unwrap();
+                }
+            }
+            "no entry" => drop(stream.purge().filter(entry).await.unwrap()),
+            _ => {
+                let sent = context.publish(entry, "garbage".into()).await;
+                sent.unwrap().await.unwrap();
+            }
+        }
+        let read = tokio::time::timeout(SOON, bus.artifacts.get(digest))
+            .await
+            .unwrap();
+        assert!(!matches!(read, Ok(Some(_))), "{case}");
+        bus.artifacts.discard(digest).await.unwrap();
+        assert!(!bus.artifacts.has(digest).await.unwrap(), "{case}");
+        bus.artifacts.put(digest, bytes.clone()).await.unwrap();
+        assert_eq!(bus.artifacts.get(digest).await, Ok(Some(bytes)), "{case}");
+    }
+}
+
+/// What somebody deletes while nodes run is made again, and what cannot be is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_is_made_again() {
+    let server = NatsServer::start();
+    let (nats, bus) = connected(&server).await;
+    let settings = StreamSettings::default();
+    assert!(nats.keep(&settings).await.unwrap().is_empty());
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let all = ["JOBS", "EVENTS", "RESULTS", "DEAD", "KV_leases", "OBJ_artifacts"];
+    for name in all {
+        context.delete_stream(name).await.unwrap();
+    }
+    let made = nats.keep(&settings).await.unwrap();
+    assert_eq!(made[..all.len()], all, "{made:?}");
+    // the handles of before go on
+    let bytes = Bytes::from_static(b"bytes");
+    bus.artifacts
+        .put(Digest::of(&bytes), bytes.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        bus.artifacts.get(Digest::of(&bytes)).await,
+        Ok(Some(bytes.clone()))
+    );
+    bus.leases.put("g1", bytes).await.unwrap();
+    bus.jobs
+        .push("jobs.js.demo.f", "1", Message::new("1"))
+        .await
+        .unwrap();
+    assert_eq!(bus.jobs.pull(1, SOON).await.unwrap().len(), 1);
+    let stream = context.get_stream("JOBS").await.unwrap();
+    stream.delete_consumer("gateways").await.unwrap();
+    let made = nats.keep(&settings).await.unwrap();
+    assert_eq!(made, ["the consumer gateways of JOBS"]);
+    context.delete_stream("DEAD").await.unwrap();
+    let other = async_nats::jetstream::stream::Config {
+        name: "DEAD".to_owned(),
+        subjects: vec!["dead.>".to_owned()],
+        ..Default::default()
+    };
+    context.create_stream(other).await.unwrap();
+    let refused = nats.keep(&settings).await.unwrap_err();
+    assert_eq!(refused.code, Code::BusMismatch, "{refused}");
 }
 
 /// A client that does not answer pings is cut off before those who ask it give up.

@@ -289,4 +289,10 @@ async fn blobs_are_what_their_name_says(bus: &Bus) {
         bus.artifacts.get(wrong).await,
         Err(BusError::Damaged(_))
     ));
+    bus.artifacts.discard(wrong).await.unwrap();
+    assert!(!bus.artifacts.has(wrong).await.unwrap());
+    let right = Bytes::from_static(b"another");
+    bus.artifacts.put(wrong, right.clone()).await.unwrap();
+    assert_eq!(bus.artifacts.get(wrong).await.unwrap(), Some(right));
+    bus.artifacts.discard(Digest::of(b"never")).await.unwrap();
 }

@@ -198,6 +198,8 @@ pub trait Blobs: Send + Sync + 'static {
     async fn has(&self, digest: Digest) -> Result<bool, BusError>;
     /// Puts them there.
     async fn put(&self, digest: Digest, bytes: Bytes) -> Result<(), BusError>;
-    /// Gets them, checked; [`BusError::Damaged`] when they are not what their name says.
+    /// Gets them, checked; [`BusError::Damaged`] when they are not what their name says, or not all there.
     async fn get(&self, digest: Digest) -> Result<Option<Bytes>, BusError>;
+    /// Takes out what is there under this name, whatever it is: to be put there again by whoever has the bytes.
+    async fn discard(&self, digest: Digest) -> Result<(), BusError>;
 }

@@ -96,10 +96,17 @@ impl AskGateway {
                 let message = Message::new(wire::write(&ask)?);
                 let within = left.min(ASK_AGAIN);
                 let answer = self.rpc.request(&self.subject, message, within).await?;
-                wire::read::<HostReply>(&answer.payload)
+                match answer.payload.is_empty() {
+                    true => Ok(None),
+                    false => wire::read::<HostReply>(&answer.payload).map(Some),
+                }
             };
             let error = match asked.await {
-                Ok(reply) => return reply,
+                Ok(Some(reply)) => return reply,
+                Ok(None) => {
+                    let why = "the gateway knows nothing of the run any more".to_owned();
+                    return self.give_up(Code::SandboxLost, why).await;
+                }
                 Err(error) => error,
             };
             tracing::debug!(%error, op = ?call.op, "host call not answered yet");
@@ -259,7 +266,12 @@ impl OpenCalls {
         if hex::decode_to_slice(token, &mut call).is_err() {
             return;
         }
-        let Some(open) = self.0.lock().get(&call).cloned() else {
+        let found = self.0.lock().get(&call).cloned();
+        let Some(open) = found else {
+            // a word without content, or its sandbox would wait until the run's time is over
+            if let Err(error) = reply.send(Message::default()).await {
+                tracing::debug!(%error, "not said that a run is over");
+            }
             return;
         };
         let Ok(ask) = wire::read::<Ask>(&received.message.payload) else {

@@ -46,11 +46,20 @@ impl Member {
         self.beat.seat.engines.iter().any(|(_, e)| e == engine)
     }
 
+    /// Whether a gateway with these engines gives it runs at all.
+    #[must_use]
+    pub fn fits(&self, engines: &[(RuntimeKind, Digest)]) -> bool {
+        let seat = &self.beat.seat;
+        seat.role == Role::Worker
+            && seat.protocol == PROTOCOL
+            && engines.iter().any(|(_, engine)| self.has(engine))
+    }
+
     /// Why a gateway with these engines never gives it a run, however long it waits; none when it does.
     #[must_use]
     pub fn misfit(&self, engines: &[(RuntimeKind, Digest)]) -> Option<String> {
         let seat = &self.beat.seat;
-        if seat.role != Role::Worker {
+        if seat.role != Role::Worker || self.fits(engines) {
             return None;
         }
         if seat.protocol != PROTOCOL {
@@ -58,9 +67,6 @@ impl Member {
                 "it speaks protocol {} (neofn {}), this gateway {PROTOCOL}",
                 seat.protocol, seat.version
             ));
-        }
-        if engines.iter().any(|(_, engine)| self.has(engine)) {
-            return None;
         }
         let kinds: Vec<String> = engines.iter().map(|(kind, _)| kind.to_string()).collect();
         Some(format!(

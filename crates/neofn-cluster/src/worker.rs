@@ -362,7 +362,7 @@ impl Inner {
         }
         let code = match self.options.artifacts.get(make.code).await {
             Ok(Some(code)) => code,
-            Ok(None) => return Made::Busy(Busy::NoArtifact),
+            Ok(None) | Err(BusError::Damaged(_)) => return Made::Busy(Busy::NoArtifact),
             Err(error) => return unavailable(error),
         };
         let request = Prepare {

@@ -158,6 +158,8 @@ enum Fate {
     AskLost,
     /// Nobody listens.
     Nobody,
+    /// The gateway has closed the run.
+    Over,
 }
 
 /// A bus that treats the first host calls badly.
@@ -175,6 +177,7 @@ impl Rpc for Lossy {
         match fate {
             None => return self.rpc.request(subject, message, within).await,
             Some(Fate::Nobody) => return Err(BusError::NoResponders(subject.to_owned())),
+            Some(Fate::Over) => return Ok(Message::default()),
             Some(Fate::AnswerLost) => drop(self.rpc.request(subject, message, within).await),
             Some(Fate::AskLost) => {}
         }
@@ -232,6 +235,22 @@ async fn a_run_whose_gateway_is_not_heard_of_is_lost_and_not_failed_by_its_funct
     let (lost, asked) = lossy(&[Fate::Nobody; 1_000]).await;
     assert_eq!((code(&lost), asked), (Some(Code::SandboxLost), 0));
     assert_eq!(lost.units, UnitsBill::default(), "nobody pays for it");
+}
+
+/// Whoever asks for a run that is over hears so, and does not wait until the run's time is over.
+#[tokio::test(start_paused = true)]
+async fn a_host_call_of_a_closed_run_is_answered() {
+    let begun = tokio::time::Instant::now();
+    let (lost, asked) = lossy(&[Fate::Over]).await;
+    assert_eq!((code(&lost), asked), (Some(Code::SandboxLost), 0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let bus = memory::bus();
+    let _remote = gateway(&bus).await;
+    let subject = format!("neofn.host.gateway.{}", "0".repeat(32));
+    let asked = bus
+        .rpc
+        .request(&subject, Message::new("call"), Duration::from_secs(1));
+    assert_eq!(asked.await.unwrap().payload.len(), 0);
 }
 
 fn seat(id: &str, role: Role) -> Seat {

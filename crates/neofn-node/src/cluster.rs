@@ -1,6 +1,7 @@
 //! A node among others: the connection to NATS, the runtime of the workers, the NATS edge.
 
 use crate::options::{NatsLogin, NatsOptions, Workers};
+use crate::upkeep::{Fault, Upkeep};
 use crate::{engine_identities, files};
 use async_trait::async_trait;
 use neofn_api::{Api, Services, Wanted};
@@ -29,6 +30,7 @@ pub(crate) struct Clustered {
     pub(crate) bus: Bus,
     pub(crate) remote: RemoteRuntime,
     pub(crate) workers: Workers,
+    upkeep: Upkeep,
     seat: Seat,
     edge: Option<NatsEdge>,
 }
@@ -58,6 +60,7 @@ impl Clustered {
         Ok(Self {
             remote: remote.await?,
             workers: options.workers,
+            upkeep: Upkeep::begin(nats.clone(), streams),
             nats,
             bus,
             seat,
@@ -202,11 +205,18 @@ fn memory_bytes() -> u64 {
     kib.unwrap_or(0).saturating_mul(1024)
 }
 
+struct Cluster {
+    remote: RemoteRuntime,
+    bus: Bus,
+    url: String,
+    fault: Fault,
+}
+
 /// Which nodes are there, for the use cases.
 pub(crate) struct Seen {
     alone: Seat,
     runtime: Arc<dyn Runtime>,
-    cluster: Option<(RemoteRuntime, Bus, String)>,
+    cluster: Option<Cluster>,
     needs_workers: bool,
 }
 
@@ -217,7 +227,12 @@ impl Seen {
             alone: seat,
             runtime,
             needs_workers: cluster.is_some_and(|c| c.workers == Workers::Remote),
-            cluster: cluster.map(|c| (c.remote.clone(), c.bus.clone(), c.url().to_owned())),
+            cluster: cluster.map(|c| Cluster {
+                remote: c.remote.clone(),
+                bus: c.bus.clone(),
+                url: c.url().to_owned(),
+                fault: c.upkeep.fault(),
+            }),
         }
     }
 
@@ -263,7 +278,13 @@ async fn depths(bus: &Bus) -> Vec<QueueView> {
 #[async_trait]
 impl Services for Seen {
     async fn list(&self) -> Result<ServiceList, Error> {
-        let Some((remote, bus, url)) = &self.cluster else {
+        let Some(Cluster {
+            remote,
+            bus,
+            url,
+            fault,
+        }) = &self.cluster
+        else {
             return Ok(ServiceList {
                 nodes: vec![view(&self.own(), None)],
                 ..ServiceList::default()
@@ -283,13 +304,14 @@ impl Services for Seen {
             queues,
             nats: Some(url.clone()),
             connected: Some(connected),
+            faults: fault.lock().iter().cloned().collect(),
             ..ServiceList::default()
         })
     }
 
     fn places(&self, wanted: &[Wanted]) -> Vec<Vec<PlaceView>> {
         let nodes = match &self.cluster {
-            Some((remote, _, _)) if self.needs_workers => remote.nodes(),
+            Some(cluster) if self.needs_workers => cluster.remote.nodes(),
             _ => {
                 let own = |w: &Wanted| PlaceView {
                     id: self.alone.id.clone(),
@@ -307,7 +329,7 @@ impl Services for Seen {
                 let name = warm_name(&w.key, w.version.0);
                 let mut places: Vec<PlaceView> = nodes
                     .iter()
-                    .filter(|m| m.beat.seat.role == Role::Worker && m.misfit(&engine).is_none())
+                    .filter(|m| m.fits(&engine))
                     .map(|m| PlaceView {
                         id: m.beat.seat.id.clone(),
                         warm: m.beat.warm.contains(&name),
@@ -321,8 +343,8 @@ impl Services for Seen {
     }
 
     fn home(&self, key: &FunctionKey, runtime: RuntimeKind) -> Option<String> {
-        let (remote, _, _) = self.cluster.as_ref().filter(|_| self.needs_workers)?;
-        remote.home(key, runtime)
+        let cluster = self.cluster.as_ref().filter(|_| self.needs_workers)?;
+        cluster.remote.home(key, runtime)
     }
 
     fn has_nats(&self) -> bool {
@@ -333,15 +355,17 @@ impl Services for Seen {
         self.needs_workers
     }
     fn is_cut_off(&self) -> bool {
-        let connected = |(_, bus, _): &(RemoteRuntime, Bus, String)| bus.rpc.is_connected();
-        !self.cluster.as_ref().is_none_or(connected)
+        self.cluster.as_ref().is_some_and(|c| !c.bus.rpc.is_connected())
+    }
+    fn fault(&self) -> Option<String> {
+        self.cluster.as_ref().and_then(|c| c.fault.lock().clone())
     }
 
     async fn dead_messages(&self, project: &ProjectName, most: usize) -> Result<Vec<DeadMessage>, Error> {
-        let Some((_, bus, _)) = &self.cluster else {
+        let Some(cluster) = &self.cluster else {
             return Ok(Vec::new());
         };
-        let letters = bus.dead.list(project.as_ref(), most).await?;
+        let letters = cluster.bus.dead.list(project.as_ref(), most).await?;
         Ok(letters.into_iter().map(dead).collect())
     }
 }

@@ -28,6 +28,7 @@ mod signer_lock;
 mod storage;
 mod tls;
 mod treasury;
+mod upkeep;
 mod worker;
 
 pub use audit::anchor_script;

@@ -26,6 +26,9 @@ pub struct ServiceList {
     /// Whether it is connected at the moment; absent on a node without NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected: Option<bool>,
+    /// What an operator has to mend: a stream that is another one, two nodes under one name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 /// One node.

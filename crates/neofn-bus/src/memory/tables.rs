@@ -80,6 +80,10 @@ impl Blobs for MemoryBlobs {
             found => Ok(found),
         }
     }
+    async fn discard(&self, digest: Digest) -> Result<(), BusError> {
+        self.0.lock().remove(&digest);
+        Ok(())
+    }
 }
 
 /// See [`Results`].

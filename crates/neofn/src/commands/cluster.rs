@@ -26,6 +26,9 @@ pub fn status(global: &Global, ui: &Ui) -> Result<Exit, Failure> {
         );
     }
     let queues_known = !services.queues.is_empty();
+    for fault in &services.faults {
+        ui.say(Tone::Bad, fault);
+    }
     match (&services.nats, services.connected) {
         (Some(nats), Some(false)) => ui.say(Tone::Bad, &format!("no connection to {nats}")),
         (Some(nats), _) if !queues_known => {
