@@ -251,7 +251,7 @@ fn a_worker_of_another_protocol_is_named_and_gets_nothing() {
     let mut client = client::Client::connect(&nats);
     let beat =
         json!({"id": "worker-next", "role": "worker", "version": "9.9.9", "protocol": 99, "unheard": ["of"]});
-    let say = json!({"do": "publish", "subject": "neofn.beat.worker-next", "data": beat.to_string()});
+    let say = json!({"do": "publish", "subject": "neofn.beat.worker.worker-next", "data": beat.to_string()});
     let node = eventually("the worker is listed", SOON, || {
         assert_eq!(client.send(say.clone()), json!({}));
         let services = gateway.http().get("/api/v1/services").json();

@@ -271,7 +271,7 @@ async fn nobody_hears_what_is_for_others() {
         "$JS.API.CONSUMER.MSG.NEXT.JOBS.gateways",
         "$JS.API.STREAM.MSG.GET.JOBS",
         "neofn.worker.w2.run",
-        "neofn.beat.w2",
+        "neofn.beat.worker.w2",
     ] {
         let denied = rpc
             .request(subject, Message::new(""), Duration::from_secs(1))
@@ -317,7 +317,9 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
             .await
             .unwrap();
         received.reply.unwrap().send(host).await.unwrap();
-        rpc.publish("neofn.beat.w1", Message::new("{}")).await.unwrap();
+        rpc.publish("neofn.beat.worker.w1", Message::new("{}"))
+            .await
+            .unwrap();
         let denied = rpc
             .request("jobs.js.demo.f", Message::new("{}"), Duration::from_secs(1))
             .await;

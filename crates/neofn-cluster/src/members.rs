@@ -2,13 +2,47 @@
 
 use crate::beat::{Beat, Role, SILENCE_MAX};
 use crate::wire::PROTOCOL;
-use neofn_types::{Digest, RuntimeKind};
+use neofn_types::{Digest, RuntimeKind, UnixMillis};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Most nodes remembered; beyond it those that come are not seen.
 const NODES_MAX: usize = 4_096;
+
+/// Which process: when it started, and its number.
+type Start = (UnixMillis, u32);
+
+fn start(beat: &Beat) -> Start {
+    (beat.seat.started_at, beat.seat.pid)
+}
+
+/// A process that has the name of an older one. It is not listened to.
+#[derive(Debug, Clone)]
+struct Rival {
+    start: Start,
+    host: String,
+    heard: Duration,
+}
+
+impl Rival {
+    fn of(beat: &Beat, heard: Duration) -> Self {
+        Self {
+            start: start(beat),
+            host: beat.seat.host.clone(),
+            heard,
+        }
+    }
+}
+
+/// What a node's word changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// There is a place for work that there was not before.
+    pub(crate) room: bool,
+    /// Two processes were found to have its name.
+    pub(crate) doubled: Option<String>,
+}
 
 /// A node as this one sees it.
 #[derive(Debug, Clone)]
@@ -18,6 +52,10 @@ pub struct Member {
     /// Our own runs there at the moment.
     pub ours: u32,
     pub(crate) heard: Duration,
+    /// The process that had its name before.
+    before: Option<Start>,
+    /// Another process that has its name now.
+    rival: Option<Rival>,
     /// Cancelled when it is gone.
     pub(crate) gone: CancellationToken,
 }
@@ -41,6 +79,16 @@ impl Member {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.beat.draining || self.load() >= self.beat.seat.runs_max
+    }
+    /// What to tell an operator when two processes have its name.
+    #[must_use]
+    pub fn doubled(&self) -> Option<String> {
+        let (seat, rival) = (&self.beat.seat, self.rival.as_ref()?);
+        Some(format!(
+            "two nodes are called {}: {} pid {} and, started later, {} pid {}: end the later one, or give it a name of its own \
+             (`neofn worker --name`)",
+            seat.id, seat.host, seat.pid, rival.host, rival.start.1
+        ))
     }
     fn has(&self, engine: &Digest) -> bool {
         self.beat.seat.engines.iter().any(|(_, e)| e == engine)
@@ -82,33 +130,50 @@ impl Member {
 pub(crate) struct Members(BTreeMap<String, Member>);
 
 impl Members {
-    /// A node said that it is there; answers whether that is new or opens it for work again.
-    pub(crate) fn hear(&mut self, beat: Beat, now: Duration) -> bool {
-        let known = self.0.get(&beat.seat.id);
-        if known.is_some_and(|m| {
-            (m.beat.seat.started_at, m.beat.seat.pid) != (beat.seat.started_at, beat.seat.pid)
-        }) {
+    /// A node said that it is there.
+    pub(crate) fn hear(&mut self, beat: Beat, now: Duration) -> Heard {
+        let id = beat.seat.id.clone();
+        let (start, mut before, mut rival) = (start(&beat), None, None);
+        if let Some(member) = self.0.get_mut(&id) {
+            let there = self::start(&member.beat);
+            if there == start {
+                let room = member.beat.draining && !beat.draining || member.beat.running > beat.running;
+                member.beat = beat;
+                member.heard = now;
+                return Heard { room, doubled: None };
+            }
+            if let Some(known) = member.rival.as_mut().filter(|rival| rival.start == start) {
+                known.heard = now;
+                return Heard::default();
+            }
+            if member.before == Some(start) {
+                // who was taken for gone is there still: two have the name, and the older one keeps it
+                if there < start {
+                    member.rival = Some(Rival::of(&beat, now));
+                    let doubled = member.doubled();
+                    return Heard { room: false, doubled };
+                }
+                rival = Some(Rival::of(&member.beat, now));
+            } else {
+                before = Some(there);
+            }
             // started anew under its name: what the one before had in hand is lost
-            self.lose(&beat.seat.id);
-        }
-        if let Some(member) = self.0.get_mut(&beat.seat.id) {
-            let freed = member.beat.draining && !beat.draining || member.beat.running > beat.running;
-            member.beat = beat;
-            member.heard = now;
-            return freed;
+            self.lose(&id);
         }
         if self.0.len() >= NODES_MAX {
-            return false;
+            return Heard::default();
         }
-        let id = beat.seat.id.clone();
         let member = Member {
             beat,
             ours: 0,
             heard: now,
+            before,
+            rival,
             gone: CancellationToken::new(),
         };
+        let doubled = member.doubled();
         self.0.insert(id, member);
-        true
+        Heard { room: true, doubled }
     }
 
     /// Takes out those that are silent; answers their ids.
@@ -122,6 +187,11 @@ impl Members {
             .collect();
         for id in &gone {
             self.lose(id);
+        }
+        for member in self.0.values_mut() {
+            member
+                .rival
+                .take_if(|rival| now.saturating_sub(rival.heard) > SILENCE_MAX);
         }
         gone
     }
@@ -227,7 +297,6 @@ mod tests {
     use super::*;
     use crate::beat::Seat;
     use neofn_runtime::port::RuntimeStatus;
-    use neofn_types::UnixMillis;
     use std::collections::{HashMap, HashSet};
 
     fn engine() -> Digest {
@@ -260,7 +329,7 @@ mod tests {
     fn three() -> Members {
         let mut members = Members::default();
         for id in ["a", "b", "c"] {
-            assert!(members.hear(beat(id), Duration::ZERO));
+            assert!(members.hear(beat(id), Duration::ZERO).room);
         }
         members
     }
@@ -385,11 +454,47 @@ mod tests {
         let mut anew = beat("w1");
         anew.seat.started_at = UnixMillis(1);
         assert!(
-            members.hear(anew, Duration::ZERO),
+            members.hear(anew, Duration::ZERO).room,
             "there is a place for work again"
         );
         assert!(gone.is_cancelled(), "{id} is another process now");
         assert_eq!(members.list()[0].ours, 0);
+    }
+
+    #[test]
+    fn of_two_under_one_name_the_older_one_stays() {
+        for older_first in [true, false] {
+            let (old, mut new) = (beat("w1"), beat("w1"));
+            new.seat.started_at = UnixMillis(5);
+            new.seat.pid = 2;
+            let order = match older_first {
+                true => [&old, &new],
+                false => [&new, &old],
+            };
+            let mut members = Members::default();
+            let mut said = Vec::new();
+            let second = Duration::from_secs(1);
+            for n in 0..4 {
+                for one in order {
+                    said.extend(members.hear(one.clone(), second * n).doubled);
+                }
+            }
+            assert_eq!(said.len(), 1, "it is said once: {said:?}");
+            assert!(
+                said[0].contains("h pid 1 and, started later, h pid 2"),
+                "{said:?}"
+            );
+            let (_, gone) = members.choose("p/f", &engine(), &[]).unwrap();
+            members.hear(new.clone(), second * 4);
+            assert!(!gone.is_cancelled(), "the newer one takes nothing away");
+            assert_eq!(members.list()[0].beat.seat.pid, 1);
+            assert_eq!(members.list()[0].doubled(), Some(said[0].clone()));
+            // the newer one ends, and it is over
+            members.hear(old.clone(), second * 8);
+            members.sweep(second * 8);
+            assert_eq!(members.list()[0].doubled(), None);
+            assert!(!gone.is_cancelled());
+        }
     }
 
     #[test]

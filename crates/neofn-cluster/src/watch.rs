@@ -36,7 +36,10 @@ pub(crate) async fn say_once(rpc: &dyn Rpc, beat: &Beat) {
     let Ok(text) = serde_json::to_vec(beat) else {
         return;
     };
-    if let Err(error) = rpc.publish(&wire::beat(&beat.seat.id), Message::new(text)).await {
+    if let Err(error) = rpc
+        .publish(&wire::beat(beat.seat.role, &beat.seat.id), Message::new(text))
+        .await
+    {
         tracing::debug!(%error, "not said that we are there");
     }
 }
@@ -56,10 +59,10 @@ pub(crate) async fn hear(
         };
         let Some(received) = received else { return Ok(()) };
         match Beat::read(&received.message.payload) {
-            // NATS permissions bind a node to its subject, and so to its name
-            Ok(beat) if wire::beat(&beat.seat.id) == received.subject => heard(beat),
+            // NATS permissions bind a node to its subject, and so to its role and name
+            Ok(beat) if wire::beat(beat.seat.role, &beat.seat.id) == received.subject => heard(beat),
             Ok(_) => {
-                tracing::warn!(subject = ?received.subject, "a node that gives another's name is not heard")
+                tracing::warn!(subject = ?received.subject, "a node that gives another's name or role is not heard")
             }
             Err(error) => {
                 tracing::warn!(%error, subject = ?received.subject, "a node that says nothing that we understand")

@@ -1,5 +1,6 @@
 //! What gateways and workers send each other, and where to.
 
+use crate::beat::Role;
 use bytes::Bytes;
 use neofn_bus::BusError;
 use neofn_runtime::port::{Completed, Failure, JobContext, JobLimits, Layout};
@@ -17,10 +18,11 @@ pub(crate) type CallId = [u8; 16];
 /// Asks every node to say who it is, at once.
 pub(crate) const WHO: &str = "neofn.who";
 /// Where all of them say it.
-pub(crate) const BEATS: &str = "neofn.beat.*";
+pub(crate) const BEATS: &str = "neofn.beat.*.*";
 
-pub(crate) fn beat(node: &str) -> String {
-    format!("neofn.beat.{node}")
+/// NATS permissions bind a node to its role and its name by it.
+pub(crate) fn beat(role: Role, node: &str) -> String {
+    format!("neofn.beat.{}.{node}", role.as_str())
 }
 /// `what` is one of run, prepare, cancel and ping, or `*` for all of them.
 pub(crate) fn worker(node: &str, what: &str) -> String {

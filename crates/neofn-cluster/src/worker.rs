@@ -10,7 +10,7 @@ use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
 use neofn_bus::port::{Blobs, Received, Reply, Rpc};
 use neofn_bus::{BusError, Message};
 use neofn_runtime::port::{Artifact, Failure, Held, Job, Prepare, PrepareError, Runtime};
-use neofn_types::{Clock, Code, Digest};
+use neofn_types::{Clock, Code, Digest, Error};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// How long the last requests may take to be refused.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A worker that has our name says so by then.
+const THERE_WITHIN: Duration = Duration::from_secs(1);
 /// Most artifacts fetched at once.
 const FETCHES_MAX: usize = 64;
 
@@ -62,9 +64,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Begins to take runs.
-    pub async fn start(options: WorkerOptions) -> Result<Self, BusError> {
+    /// Begins to take runs; refuses to when another worker has the name.
+    pub async fn start(options: WorkerOptions) -> Result<Self, Error> {
         let rpc = options.rpc.clone();
+        // who does not answer hangs or is gone, and who may not ask is noticed by the gateways
+        let ping = wire::worker(&options.seat.id, "ping");
+        if rpc.request(&ping, Message::default(), THERE_WITHIN).await.is_ok() {
+            let text = format!("a worker called {} is there already", options.seat.id);
+            let error = Error::new(Code::ConfigInvalid, text);
+            return Err(error.hint("End it first, or give this one a `--name` of its own."));
+        }
         // as a group of its own: if another one was started under the same name, a run still goes to one of them
         let id = &options.seat.id;
         let mut requests = rpc.serve(&wire::worker(id, "*"), Some(id)).await?;

@@ -611,15 +611,21 @@ async fn nobody_speaks_for_another_node() {
         Message::new(serde_json::to_vec(&beat).unwrap())
     };
     for id in ["w2", "gateway-evil", "*"] {
-        bus.rpc.publish("neofn.beat.w1", said(id)).await.unwrap();
+        bus.rpc.publish("neofn.beat.worker.w1", said(id)).await.unwrap();
     }
-    bus.rpc.publish("neofn.beat.w3", said("w3")).await.unwrap();
-    while remote.nodes().iter().all(|m| m.beat.seat.id != "w3") {
+    let mut gateway = worker.beat();
+    gateway.seat.role = Role::Gateway;
+    let gateway = Message::new(serde_json::to_vec(&gateway).unwrap());
+    bus.rpc.publish("neofn.beat.worker.w1", gateway).await.unwrap();
+    let w3 = said("w3");
+    bus.rpc.publish("neofn.beat.gateway.w3", w3).await.unwrap();
+    bus.rpc.publish("neofn.beat.worker.w4", said("w4")).await.unwrap();
+    while remote.nodes().iter().all(|m| m.beat.seat.id != "w4") {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut ids: Vec<_> = remote.nodes().into_iter().map(|m| m.beat.seat.id).collect();
     ids.sort();
-    assert_eq!(ids, ["gateway", "w1", "w3"]);
+    assert_eq!(ids, ["gateway", "w1", "w4"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -632,4 +638,24 @@ async fn a_cancellation_right_behind_its_run_is_heard() {
     given_up.given_up.cancel();
     let ended = tokio::time::timeout(SOON, remote.invoke(given_up)).await;
     assert_eq!(code(&ended.unwrap()), Some(Code::SandboxLost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_worker_of_a_name_does_not_begin() {
+    let bus = memory::bus();
+    let (first, _) = worker(&bus, "w1").await;
+    let second = || {
+        Worker::start(WorkerOptions {
+            seat: seat("w1", Role::Worker),
+            rpc: bus.rpc.clone(),
+            artifacts: bus.artifacts.clone(),
+            runtime: Arc::new(Echo::default()),
+            clock: Arc::new(TestClock(tokio::time::Instant::now())),
+        })
+    };
+    let refused = second().await.err().unwrap();
+    assert_eq!(refused.code, Code::ConfigInvalid);
+    assert_eq!(refused.message, "a worker called w1 is there already");
+    assert!(first.drain(SOON).await);
+    assert!(second().await.is_ok(), "the name is free again");
 }

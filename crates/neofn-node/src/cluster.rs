@@ -290,8 +290,10 @@ impl Services for Seen {
                 ..ServiceList::default()
             });
         };
-        let mut nodes: Vec<NodeView> = remote
-            .nodes()
+        let members = remote.nodes();
+        let mut faults: Vec<String> = fault.lock().iter().cloned().collect();
+        faults.extend(members.iter().filter_map(neofn_cluster::Member::doubled));
+        let mut nodes: Vec<NodeView> = members
             .iter()
             .map(|m| view(&m.beat, m.misfit(&engine_identities())))
             .collect();
@@ -304,7 +306,7 @@ impl Services for Seen {
             queues,
             nats: Some(url.clone()),
             connected: Some(connected),
-            faults: fault.lock().iter().cloned().collect(),
+            faults,
             ..ServiceList::default()
         })
     }

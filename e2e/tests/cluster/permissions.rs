@@ -296,3 +296,18 @@ fn a_worker_under_another_name_is_refused() {
         "{stderr}"
     );
 }
+
+#[test]
+fn a_second_worker_of_a_name_is_refused() {
+    let published = Published::but(&[]);
+    let gateway = published.gateway().unwrap();
+    let first = published.worker("w1").unwrap();
+    let stderr = published.worker("w1").err().expect("the name is taken");
+    assert!(
+        stderr.contains("NF0601") && stderr.contains("a worker called w1 is there already"),
+        "{stderr}"
+    );
+    assert_eq!(first.terminate(), Some(0));
+    drop(published.worker("w1").unwrap());
+    assert_eq!(gateway.terminate(), Some(0));
+}

@@ -46,8 +46,12 @@ impl Inner {
         let now = self.options.clock.monotonic();
         let (id, role) = (beat.seat.id.clone(), beat.seat.role);
         let known = self.members.lock().list().iter().any(|m| m.beat.seat.id == id);
-        if self.members.lock().hear(beat, now) {
+        let heard = self.members.lock().hear(beat, now);
+        if heard.room {
             self.room.notify_waiters();
+        }
+        if let Some(why) = heard.doubled {
+            tracing::warn!("{why}");
         }
         if known {
             return;
