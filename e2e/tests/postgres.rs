@@ -267,6 +267,15 @@ fn a_database_that_is_away_is_said_so() {
         .expect(503);
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
     assert!(!answer.body.contains("127.0.0.1"), "{answer:?}");
+    // alive, and not ready: both said before whoever watches gives up
+    let asked = std::time::Instant::now();
+    assert_eq!(node.http().get("/health").expect(200).json()["status"], "ok");
+    let ready = node.http().get("/ready").expect(503).json();
+    assert!(
+        ready["reasons"][0].as_str().unwrap().contains("storage"),
+        "{ready}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     postgres.go_on();
     let id = eventually("it is taken up again", SOON, || enqueue(&node.http(), "x", 0));
     ended(&node.http(), &id, SOON);
@@ -339,6 +348,18 @@ fn an_embedded_node_moves_to_the_database() {
     assert!(
         code == Some(2) && stderr.contains("not empty"),
         "{code:?} {stderr}"
+    );
+
+    // the directory alone would be another node that runs the same
+    let again = Command::new(binary())
+        .args(["up", "--listen", "127.0.0.1:0", "--data"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        again.status.code() == Some(2) && said.contains("was moved to PostgreSQL"),
+        "{said}"
     );
 
     let node = node(dir.path(), "a", &postgres.url());

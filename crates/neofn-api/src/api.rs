@@ -126,6 +126,8 @@ pub(crate) struct Inner {
     pub(crate) services: OnceLock<Arc<dyn crate::Services>>,
     pub(crate) started: Duration,
     pub(crate) draining: AtomicBool,
+    /// As the store last said.
+    pub(crate) counted: parking_lot::Mutex<neofn_engine::port::Totals>,
 }
 
 impl Api {
@@ -157,6 +159,7 @@ impl Api {
                 facts: options.facts,
                 services: OnceLock::new(),
                 draining: AtomicBool::new(false),
+                counted: parking_lot::Mutex::default(),
             }),
         }
     }

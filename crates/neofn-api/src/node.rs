@@ -10,6 +10,10 @@ use neofn_runtime::port::RuntimeStatus;
 use neofn_types::Code;
 use neofn_wire::{ChainHealth, Health, Ready};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Whoever watches the node waits no longer for its store.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Counters of triggers, and how the chain is followed.
 pub type TriggerMetrics = (TriggerStats, Option<ChainState>);
@@ -32,11 +36,21 @@ pub struct NodeMetrics {
 }
 
 impl Api {
-    /// How the node is doing.
-    pub async fn health(&self) -> Result<Health, ApiError> {
-        let totals = self.engine().totals().await?;
+    /// Counts of the store; none when it does not answer soon.
+    async fn counted(&self) -> Option<Totals> {
+        let asked = tokio::time::timeout(SOON, self.engine().totals()).await;
+        let totals = asked.ok()?.ok()?;
+        *self.inner.counted.lock() = totals;
+        Some(totals)
+    }
+
+    /// That the node lives. While its store is away the counts are those of before: whoever restarts what does not live would
+    /// make it worse.
+    pub async fn health(&self) -> Health {
+        let totals = self.counted().await;
+        let totals = totals.unwrap_or_else(|| *self.inner.counted.lock());
         let uptime = self.inner.clock.monotonic().saturating_sub(self.inner.started);
-        Ok(Health {
+        Health {
             status: if self.draining() { "draining" } else { "ok" }.to_owned(),
             uptime: uptime.as_secs_f64(),
             total_invocations: totals.total,
@@ -50,7 +64,7 @@ impl Api {
                 lag: state.lag,
                 error: state.error.map(|(code, message)| format!("{code}: {message}")),
             }),
-        })
+        }
     }
 
     /// Whether the node takes work: it is not going, its disk answers, and it has sandboxes.
@@ -59,7 +73,7 @@ impl Api {
         if self.draining() {
             reasons.push("the node is shutting down".to_owned());
         }
-        if self.engine().totals().await.is_err() {
+        if self.counted().await.is_none() {
             reasons.push("the storage does not answer".to_owned());
         }
         let services = self.inner.services.get();

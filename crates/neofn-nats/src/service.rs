@@ -180,10 +180,7 @@ where
 async fn said(shared: &Shared, verb: &str) -> Message {
     let api = &shared.options.api;
     match verb {
-        "health" => match api.health().await {
-            Ok(health) => answer::json(&health),
-            Err(error) => answer::problem(&error, None),
-        },
+        "health" => answer::json(&api.health().await),
         "status" => {
             let ready = api.ready().await;
             answer::json(

@@ -7,6 +7,7 @@ use neofn_rows::tables::{Sum, TABLES};
 use neofn_store_postgres::Import;
 use neofn_store_sqlite::{Export, Fault};
 use neofn_types::{Clock, Code, Error};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,8 +97,39 @@ pub async fn migrate(from: &Path, to: &PostgresOptions) -> Result<Moved, Error> 
         export.counted()?
     };
     import.counted(&counted).await?;
+    // before the database counts: of two nodes with the same queue both would run it
+    mark(from).map_err(|e| {
+        let message = format!("cannot write {}", from.join(MARK).display());
+        Error::new(Code::ConfigInvalid, message).because(e)
+    })?;
     import.commit().await?;
     Ok(moved)
+}
+
+/// In a data directory whose rows are in a database.
+const MARK: &str = "migrated";
+
+fn mark(dir: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(dir.join(MARK))?;
+    file.write_all(
+        b"What was here is in a PostgreSQL database, and a node on both would do the same work twice.\n",
+    )?;
+    file.sync_all()?;
+    std::fs::File::open(dir)?.sync_all()
+}
+
+/// Refuses to run on rows that were moved.
+pub(crate) fn check_not_moved(dir: &Path) -> Result<(), Error> {
+    let mark = dir.join(MARK);
+    if !mark.exists() {
+        return Ok(());
+    }
+    let message = format!("what {} held was moved to PostgreSQL", dir.display());
+    let hint = format!(
+        "Start with [postgres]. When that database is not to be used after all, remove {}; both of them would run what was queued.",
+        mark.display()
+    );
+    Err(Error::new(Code::ConfigInvalid, message).hint(hint))
 }
 
 async fn artifacts(

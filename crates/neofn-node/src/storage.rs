@@ -79,6 +79,7 @@ impl Storage {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let Some(postgres) = &options.postgres else {
+            crate::migrate::check_not_moved(data)?;
             let store = Arc::new(Store::open(neofn_store_sqlite::StoreOptions::new(data, clock))?);
             return Ok(Self {
                 store: store.clone(),

@@ -8,7 +8,7 @@ use crate::error::of_store;
 use crate::port::Origin;
 use neofn_event::{CloudEvent, TriggerKind};
 use neofn_types::{Digest, Error, ProjectName};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 impl Inner {
     /// What events are to the triggers of a project. `depth` is how many functions caused each other to get here.
@@ -75,7 +75,8 @@ impl Inner {
             self.triggers
                 .known(u64::try_from(delivered.len() - fresh).unwrap_or(0));
             for delivered in delivered {
-                done.insert(delivered.effect, delivered);
+                let same: &mut VecDeque<_> = done.entry(delivered.effect).or_default();
+                same.push_back(delivered);
             }
             self.gate.wake.notify_one();
             self.triggers.release_wake.notify_one();
@@ -84,7 +85,11 @@ impl Inner {
         Ok(published
             .map(|(event, effects)| Published {
                 id: event.id,
-                deliveries: effects.iter().filter_map(|e| done.get(e).cloned()).collect(),
+                // of an event that stands there twice the first is not known yet
+                deliveries: effects
+                    .iter()
+                    .filter_map(|effect| done.get_mut(effect)?.pop_front())
+                    .collect(),
             })
             .collect())
     }

@@ -327,6 +327,12 @@ async fn published_events_reach_their_triggers_once() {
     until(&rig, "f", 1).await;
     let stats = rig.engine.trigger_stats();
     assert_eq!(stats.duplicates, 1);
+    // twice in one batch: it runs for the first
+    let twice = vec![event("3", json!({"total": 9})), event("3", json!({"total": 9}))];
+    let both = rig.engine.publish(&project, twice, trace).await.unwrap();
+    let known: Vec<bool> = both.iter().map(|p| p.deliveries[0].known).collect();
+    assert_eq!(known, [false, true]);
+    until(&rig, "f", 2).await;
 }
 
 #[tokio::test]

@@ -46,14 +46,18 @@ impl EngineFiles {
 /// From the cache, or built.
 pub(super) async fn get(options: &PoolOptions, spawner: &Spawner) -> Result<EngineFiles, Error> {
     let path = path(options);
-    let in_cache = |e: io::Error| {
-        Error::new(
-            Code::ConfigInvalid,
-            format!("engine cache {}: {e}", options.cache_dir.display()),
-        )
-        .because(e)
+    // what is kept saves seconds at the next start, and is needed by nobody
+    let without = |error: io::Error| {
+        tracing::warn!(
+            dir = %options.cache_dir.display(), %error,
+            "the compiled engine is not kept, and compiled at every start; XDG_CACHE_HOME says where it may be written"
+        );
     };
-    own_directory(&options.cache_dir).map_err(in_cache)?;
+    if let Err(error) = own_directory(&options.cache_dir) {
+        without(error);
+        let (module, base) = build(options, spawner).await?;
+        return EngineFiles::new(&module, base).map_err(Error::internal);
+    }
     match read(&path) {
         Ok((module, base)) => return EngineFiles::new(&module, base).map_err(Error::internal),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -62,7 +66,9 @@ pub(super) async fn get(options: &PoolOptions, spawner: &Spawner) -> Result<Engi
         }
     }
     let (module, base) = build(options, spawner).await?;
-    write(&path, &module, &base).map_err(in_cache)?;
+    if let Err(error) = write(&path, &module, &base) {
+        without(error);
+    }
     EngineFiles::new(&module, base).map_err(Error::internal)
 }
 
