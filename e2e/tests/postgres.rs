@@ -290,6 +290,32 @@ fn a_database_that_is_away_is_said_so() {
     );
 }
 
+#[test]
+fn a_database_that_is_not_set_up_is_told_with_the_cure() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let _ = postgres.sql("postgres", "CREATE ROLE guest LOGIN");
+    let taken = postgres.database("taken");
+    let _ = postgres.sql("taken", "CREATE TABLE invocation (n int)");
+    let guest = postgres.database("closed").replacen("://", "://guest@", 1);
+    let guest = format!("postgres://guest@{}", guest.rsplit_once('@').unwrap().1);
+    for (url, says, cure) in [
+        (postgres.url_of("absent"), "\"absent\" does not exist", "createdb"),
+        (guest, "permission denied", "own the database"),
+        (taken, "already exists", "a database of its own"),
+    ] {
+        let config = config(dir.path(), "a", &url);
+        let refused =
+            NodeProcess::try_start_in(&dir.path().join("a"), &["--config", config.to_str().unwrap()]);
+        let said = refused.err().expect("it cannot be used");
+        assert!(
+            said.contains("NF0601") && said.contains(says) && said.contains(cure),
+            "{said}"
+        );
+    }
+    let (code, _, said) = migrate(dir.path(), "nats://127.0.0.1");
+    assert!(code == Some(2) && said.contains("`--to`"), "{code:?} {said}");
+}
+
 fn migrate(from: &Path, to: &str) -> (Option<i32>, Value, String) {
     let output = Command::new(binary())
         .args(["migrate", "--json", "--from"])

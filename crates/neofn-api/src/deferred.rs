@@ -28,7 +28,8 @@ impl Api {
     }
 
     /// How an invocation ended, for whoever sent it: its edge has checked him then. `None` while it has not. What was
-    /// deleted with its function is said to be gone, so that nobody waits for it in vain.
+    /// deleted with its function is said to be gone, so that nobody waits for it in vain. Others may hear it, too, so the inside
+    /// of the run stays where those look who may.
     pub async fn end_for_sender(&self, id: InvocationId) -> Result<Option<InvocationView>, Error> {
         let record = self.engine().invocation(id).await.map_err(|error| {
             if error.code != Code::InvocationNotFound {
@@ -38,7 +39,11 @@ impl Api {
             Error::new(error.code, text).hint("Send it again once the function is deployed again.")
         })?;
         let open = matches!(record.status, Status::Queued | Status::Running);
-        Ok((!open).then(|| view::invocation(&record)))
+        Ok((!open).then(|| InvocationView {
+            logs: Vec::new(),
+            stack: None,
+            ..view::invocation(&record)
+        }))
     }
 
     /// Promises whoever named his request `token` to tell him the end of an invocation. On disk when this returns: whichever

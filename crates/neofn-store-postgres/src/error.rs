@@ -123,15 +123,45 @@ impl From<Fault> for TxStoreError {
 }
 impl From<Fault> for Error {
     fn from(f: Fault) -> Self {
-        let error = Self::new(Code::StoreFailed, format!("storage unavailable: {f}"));
-        let error = match f {
-            Fault::Down(_) => error.hint(
+        let error = match &f {
+            Fault::Down(e) if matches!(**e, sqlx::Error::Tls(_)) => unavailable(&f).hint(
+                "`sslmode` in `[postgres] url` says how the server is checked: verify-full needs a certificate of an authority that \
+                 `sslrootcert` names or the system knows, and a server that speaks TLS.",
+            ),
+            Fault::Down(_) => unavailable(&f).hint(
                 "See that PostgreSQL runs and takes connections from here, and that `[postgres] url` names it; then try again.",
             ),
-            _ => error,
+            Fault::Sql(e) => match setup(e) {
+                Some((what, hint)) => Self::new(Code::ConfigInvalid, format!("PostgreSQL: {what}")).hint(hint),
+                None => unavailable(&f),
+            },
+            _ => unavailable(&f),
         };
         error.because(f)
     }
+}
+
+fn unavailable(f: &Fault) -> Error {
+    Error::new(Code::StoreFailed, format!("storage unavailable: {f}"))
+}
+
+/// What an operator has to set up first, and how: trying again helps nobody.
+fn setup(e: &sqlx::Error) -> Option<(String, &'static str)> {
+    let said = e.as_database_error()?;
+    let hint = match &*said.code()? {
+        "3D000" => "Create the database, owned by the role in `[postgres] url`: createdb --owner ROLE NAME.",
+        s if s.starts_with("28") => {
+            "See the role in `[postgres] url`, its password or `password_file`, and the server's pg_hba.conf."
+        }
+        "42501" => {
+            "The role makes tables of its own: have it own the database, or GRANT CREATE, USAGE ON SCHEMA public TO it."
+        }
+        "42P07" | "42710" => {
+            "Something of that name is there and not neofn's: give neofn a database of its own."
+        }
+        _ => return None,
+    };
+    Some((said.message().to_owned(), hint))
 }
 
 #[cfg(test)]

@@ -119,7 +119,8 @@ fn messages_without_a_reply_are_run_once_and_their_end_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let nats = NatsServer::start();
     let node = gateway(dir.path(), &nats, "embedded");
-    let count = "export async function handler(e, ctx) { return await ctx.kv.increment('n', 1) }";
+    let count =
+        "export async function handler(e, ctx) { console.log('in'); return await ctx.kv.increment('n', 1) }";
     deploy(
         &node,
         "demo",
@@ -137,6 +138,7 @@ fn messages_without_a_reply_are_run_once_and_their_end_is_said() {
     }
     let said = client.send(json!({"do": "next", "subject": "function.result.>"}));
     assert_eq!(said["subject"], "function.result.demo.count.order-7", "{said}");
+    assert_eq!(said["body"]["logs"], json!([]), "others may hear it, too");
     assert_eq!(
         (&said["body"]["status"], &said["body"]["result"]),
         (&json!("succeeded"), &json!(1)),

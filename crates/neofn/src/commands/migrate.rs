@@ -1,6 +1,7 @@
 //! `neofn migrate`: from a data directory to PostgreSQL.
 
 use crate::cli::Migrate;
+use crate::config::check_postgres_url;
 use crate::failure::{Exit, Failure};
 use crate::ui::{Tone, Ui};
 use neofn_node::{Moved, PostgresOptions, SecretText};
@@ -23,6 +24,7 @@ struct Row {
 
 /// Moves everything, or nothing.
 pub fn run(ui: &Ui, args: &Migrate) -> Result<Exit, Failure> {
+    check_postgres_url("`--to`", &args.to)?;
     let to = PostgresOptions {
         url: SecretText::new(args.to.clone()),
         password_file: args.password_file.clone(),

@@ -8,7 +8,7 @@ mod value;
 
 pub use sections::{
     AuditSection, BankSection, ChainSection, GrpcSection, NatsSection, PostgresSection, RatesSection,
-    TlsSection,
+    TlsSection, check_postgres_url,
 };
 
 use crate::failure::Failure;

@@ -300,6 +300,20 @@ impl NatsSection {
     }
 }
 
+/// Refuses what is no address of a database; `what` holds it.
+pub fn check_postgres_url(what: &str, url: &str) -> Result<(), Failure> {
+    if ["postgres://", "postgresql://"]
+        .iter()
+        .any(|s| url.starts_with(s))
+    {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("{what} is no address of a PostgreSQL database"),
+        "write it like postgres://neofn@127.0.0.1/neofn",
+    ))
+}
+
 impl PostgresSection {
     pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.password_file.iter_mut().collect()
@@ -307,15 +321,7 @@ impl PostgresSection {
 
     /// As the node takes it.
     pub fn options(self) -> Result<PostgresOptions, Failure> {
-        if !["postgres://", "postgresql://"]
-            .iter()
-            .any(|s| self.url.starts_with(s))
-        {
-            return Err(Failure::usage(
-                "`[postgres] url` is no address of a PostgreSQL database",
-                "write it like `url = \"postgres://neofn@127.0.0.1/neofn\"`",
-            ));
-        }
+        check_postgres_url("`[postgres] url`", &self.url)?;
         Ok(PostgresOptions {
             url: SecretText::new(self.url),
             password_file: self.password_file,
