@@ -56,6 +56,24 @@ pub fn wait_for_workers(node: &NodeProcess, count: usize) {
 }
 
 #[test]
+fn a_gateway_with_another_database_takes_nobodys_work() {
+    let (dir, nats) = (tempfile::tempdir().unwrap(), NatsServer::start());
+    let first = gateway(&dir.path().join("a"), &nats, "embedded");
+    // it says that it is there right after it is ready
+    let refused = eventually("the second one is refused", SOON, || {
+        let (data, config) = (dir.path().join("b"), dir.path().join("a/cluster.toml"));
+        NodeProcess::try_start_in(&data, &["--config", config.to_str().unwrap()]).err()
+    });
+    assert!(refused.contains("NF1603") && refused.contains("another database"), "{refused}");
+    assert_eq!(first.terminate(), Some(0));
+    // whose work it was is gone, so another one's may be
+    let _ = NodeProcess::start_in(
+        &dir.path().join("b"),
+        &["--config", dir.path().join("a/cluster.toml").to_str().unwrap()],
+    );
+}
+
+#[test]
 fn a_gateway_runs_nothing_itself_and_a_worker_everything() {
     let dir = tempfile::tempdir().unwrap();
     let nats = NatsServer::start();

@@ -11,7 +11,7 @@ use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, wa
 use neofn_jail::Tier;
 use neofn_nats::{NatsEdge, NatsEdgeOptions};
 use neofn_runtime::port::Runtime;
-use neofn_types::{Clock, Code, Entropy, Error, FunctionKey, ProjectName, RuntimeKind, UnixMillis};
+use neofn_types::{Clock, Code, Digest, Entropy, Error, FunctionKey, ProjectName, RuntimeKind, UnixMillis};
 use neofn_wire::{DeadMessage, NodeView, PlaceView, QueueView, ServiceList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(crate) struct Clustered {
     pub(crate) workers: Workers,
     upkeep: Upkeep,
     seat: Seat,
+    /// Once it serves.
+    store: Option<String>,
     edge: Option<NatsEdge>,
 }
 
@@ -64,14 +66,29 @@ impl Clustered {
             nats,
             bus,
             seat,
+            store: None,
             edge: None,
         })
     }
 
-    /// Answers functions' subjects from here on.
-    pub(crate) async fn serve(&mut self, api: &Api, url: &str, clock: &Arc<dyn Clock>) -> Result<(), Error> {
+    /// Answers functions' subjects from here on; `store` tells the stores of gateways apart.
+    pub(crate) async fn serve(
+        &mut self,
+        api: &Api,
+        url: &str,
+        store: &Digest,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), Error> {
+        let store = store.to_string();
+        if let Some(other) = strangers(&self.bus, &store).await?.into_iter().next() {
+            return Err(Error::new(Code::BusMismatch, other).hint(
+                "Gateways on one NATS take each other's work, so they share one database and its key files. Give this one the same \
+                 `[postgres]`, or a NATS or account of its own. One that was killed is forgotten after 15 seconds.",
+            ));
+        }
         let lease = serde_json::json!({"role": "gateway", "url": url, "version": self.seat.version,
-            "host": self.seat.host, "pid": self.seat.pid});
+            "host": self.seat.host, "pid": self.seat.pid, "store": store});
+        self.store = Some(store);
         let edge = NatsEdge::start(NatsEdgeOptions {
             api: api.clone(),
             bus: self.bus.clone(),
@@ -103,6 +120,31 @@ impl Clustered {
         self.remote.stop();
         self.nats.flush().await;
     }
+}
+
+/// What of a gateway's lease tells whose work it does.
+#[derive(serde::Deserialize)]
+struct Lease {
+    host: String,
+    pid: u32,
+    #[serde(default)]
+    store: Option<String>,
+}
+
+/// Gateways that serve the same NATS from another store, each as it is told.
+async fn strangers(bus: &Bus, store: &str) -> Result<Vec<String>, Error> {
+    let leases = bus.leases.entries().await?;
+    let other = |entry: &neofn_bus::port::Entry| {
+        let lease: Lease = serde_json::from_slice(&entry.value).ok()?;
+        (lease.store.is_some_and(|its| its != store)).then(|| {
+            let (host, pid) = (lease.host.escape_debug(), lease.pid);
+            format!(
+                "gateway {} (process {pid} on {host}) takes the work of this NATS into another database",
+                entry.key.escape_debug()
+            )
+        })
+    };
+    Ok(leases.iter().filter_map(other).collect())
 }
 
 /// Connects as `seat`.

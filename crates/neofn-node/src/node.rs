@@ -12,7 +12,7 @@ use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
 use crate::signer_lock::SignerLock;
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 use crate::tls::Reloading;
 use crate::{OsEntropy, SystemClock, ThreadEntropy, admin_key, outside, sign_in};
 use neofn_api::{Action, Api, ApiOptions, NodeFacts, Proxies};
@@ -258,7 +258,7 @@ impl Node {
             tokio::spawn(tls.keep(gone.clone()));
         }
         if let Some(cluster) = &mut cluster {
-            cluster.serve(&api, &url, &clock).await?;
+            cluster.serve(&api, &url, &storage::identity(&data)?, &clock).await?;
         }
         let edge = Edge::with_origins(api.clone(), going.clone(), &options.access.origins);
         let server = tokio::spawn(bound.serve(edge, closing.clone()));

@@ -138,6 +138,11 @@ impl Storage {
     }
 }
 
+/// Tells the store of a node from those of others: nodes of one database have the same identity key.
+pub(crate) fn identity(data: &Path) -> Result<Digest, Error> {
+    fingerprint(data, crate::sign_in::NAME)
+}
+
 fn fingerprint(data: &Path, name: &str) -> Result<Digest, Error> {
     let text = Zeroizing::new(crate::files::read_text(&data.join(name), KEY_BYTES_MAX)?);
     let parts: [&[u8]; 3] = [b"neofn/node-key/v1", name.as_bytes(), text.trim().as_bytes()];

@@ -617,8 +617,8 @@ catalogue! {
     NoWorker = "NF1602", 503, Later, "no worker takes the run",
         "No worker is connected, all of them are full or shutting down, or those that are there speak another protocol or have another engine.",
         "Start one with `neofn worker --nats URL`, of the same version as the gateway if the message says so; `neofn cluster status` lists those that are there.";
-    BusMismatch = "NF1603", 503, Never, "stream or bucket has other settings",
-        "A stream, bucket or consumer of that name exists on the NATS server with settings that would lose or repeat work.",
+    BusMismatch = "NF1603", 503, Never, "NATS is used by others or otherwise",
+        "A stream, bucket or consumer of that name exists on the NATS server with settings that would lose or repeat work, or gateways of another database serve it.",
         "The message shows the difference. Change it with `nats stream edit`, or remove it when it is not ours, and start again.";
     BusDenied = "NF1604", 503, Never, "not permitted on the message bus",
         "The NATS credentials do not allow a subject that this role needs.",
