@@ -64,7 +64,10 @@ fn a_gateway_with_another_database_takes_nobodys_work() {
         let (data, config) = (dir.path().join("b"), dir.path().join("a/cluster.toml"));
         NodeProcess::try_start_in(&data, &["--config", config.to_str().unwrap()]).err()
     });
-    assert!(refused.contains("NF1603") && refused.contains("another database"), "{refused}");
+    assert!(
+        refused.contains("NF1603") && refused.contains("another database"),
+        "{refused}"
+    );
     assert_eq!(first.terminate(), Some(0));
     // whose work it was is gone, so another one's may be
     let _ = NodeProcess::start_in(

@@ -122,25 +122,19 @@ impl Clustered {
     }
 }
 
-/// What of a gateway's lease tells whose work it does.
-#[derive(serde::Deserialize)]
-struct Lease {
-    host: String,
-    pid: u32,
-    #[serde(default)]
-    store: Option<String>,
-}
-
 /// Gateways that serve the same NATS from another store, each as it is told.
 async fn strangers(bus: &Bus, store: &str) -> Result<Vec<String>, Error> {
     let leases = bus.leases.entries().await?;
     let other = |entry: &neofn_bus::port::Entry| {
-        let lease: Lease = serde_json::from_slice(&entry.value).ok()?;
-        (lease.store.is_some_and(|its| its != store)).then(|| {
-            let (host, pid) = (lease.host.escape_debug(), lease.pid);
+        let lease: serde_json::Value = serde_json::from_slice(&entry.value).ok()?;
+        let its = lease.get("store")?.as_str()?;
+        let host = lease.get("host").and_then(|host| host.as_str()).unwrap_or("?");
+        let pid = lease.get("pid").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        (its != store).then(|| {
             format!(
-                "gateway {} (process {pid} on {host}) takes the work of this NATS into another database",
-                entry.key.escape_debug()
+                "gateway {} (process {pid} on {}) takes the work of this NATS into another database",
+                entry.key.escape_debug(),
+                host.escape_debug()
             )
         })
     };

@@ -258,7 +258,9 @@ impl Node {
             tokio::spawn(tls.keep(gone.clone()));
         }
         if let Some(cluster) = &mut cluster {
-            cluster.serve(&api, &url, &storage::identity(&data)?, &clock).await?;
+            cluster
+                .serve(&api, &url, &storage::identity(&data)?, &clock)
+                .await?;
         }
         let edge = Edge::with_origins(api.clone(), going.clone(), &options.access.origins);
         let server = tokio::spawn(bound.serve(edge, closing.clone()));
