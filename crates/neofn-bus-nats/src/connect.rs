@@ -15,7 +15,7 @@ use neofn_bus::Bus;
 use neofn_bus::port::{Blobs, Rpc};
 use neofn_types::{Code, Error};
 use rand::RngExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +115,11 @@ impl Nats {
                 ConnectErrorKind::ServerParse => Code::ConfigInvalid,
                 _ => Code::BusUnavailable,
             };
-            Error::new(code, format!("cannot connect to NATS at {shown}: {e}"))
+            let text = format!("cannot connect to NATS at {shown}: {e}");
+            match tls_hint(&e.to_string()) {
+                Some(hint) => Error::new(code, text).hint(hint),
+                None => Error::new(code, text),
+            }
         })?;
         Ok(Self {
             client,
@@ -228,6 +232,37 @@ impl Nats {
     }
 }
 
+/// What to look at when it is the handshake that failed. The client says why in words alone.
+fn tls_hint(text: &str) -> Option<&'static str> {
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["InvalidContentType"]) {
+        return Some(
+            "The server speaks no TLS: give it a certificate, or leave out ca_file, cert_file and key_file.",
+        );
+    }
+    if has(&["could not add certificate or key"]) {
+        return Some("See that cert_file and key_file are of the same pair.");
+    }
+    has(&["ertificate", "UnknownIssuer", "fatal alert", "TLS"]).then_some(
+        "ca_file names the authority that signed the server's certificate, which must hold the name in the address and not have expired; \
+         a server that asks for one is shown cert_file with key_file.",
+    )
+}
+
+/// Refuses a file without what it is there for: the client takes it, and finds nobody to trust.
+fn check_pem(file: &Path, holds: &str) -> Result<(), Error> {
+    let wrong = |what: String| Error::new(Code::ConfigInvalid, what);
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| wrong(format!("cannot read {}: {e}", file.display())).because(e))?;
+    let there = text
+        .lines()
+        .any(|line| line.starts_with("-----BEGIN ") && line.contains(holds));
+    match there {
+        true => Ok(()),
+        false => Err(wrong(format!("{} holds no {holds} in PEM", file.display()))),
+    }
+}
+
 async fn options(settings: &NatsSettings, denied: &Arc<FailureLog>) -> Result<ConnectOptions, Error> {
     let told = denied.clone();
     let options = ConnectOptions::new()
@@ -248,6 +283,13 @@ async fn options(settings: &NatsSettings, denied: &Arc<FailureLog>) -> Result<Co
             let told = told.clone();
             async move { said(&told, event) }
         });
+    if let Some(file) = &settings.ca_file {
+        check_pem(file, "CERTIFICATE")?;
+    }
+    if let Some((certificate, key)) = &settings.certificate {
+        check_pem(certificate, "CERTIFICATE")?;
+        check_pem(key, "PRIVATE KEY")?;
+    }
     let options = match &settings.ca_file {
         Some(file) => options.add_root_certificates(file.clone()),
         None => options,

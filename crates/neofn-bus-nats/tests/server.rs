@@ -146,11 +146,17 @@ async fn a_server_that_asks_for_certificates_gets_ours_and_no_other() {
     assert_eq!(answer.payload, "yes");
 
     // none, one of another authority, and a server that another authority signed
-    assert!(connect(Some(&ca), None).await.is_err());
+    let hint = |refused: Result<Nats, neofn_types::Error>| refused.err().unwrap().cure().to_owned();
+    let unshown = hint(connect(Some(&ca), None).await);
+    assert!(unshown.contains("cert_file"), "{unshown}");
     let foreign = pair(others.sign().write(dir.path(), "foreign"));
     assert!(connect(Some(&ca), foreign).await.is_err());
     let other_ca = others.write(dir.path(), "other-ca.pem");
-    assert!(connect(Some(&other_ca), own.clone()).await.is_err());
+    assert!(hint(connect(Some(&other_ca), own.clone()).await).contains("ca_file names the authority"));
+    // files that hold something else
+    let refused = connect(Some(Path::new(&key)), own.clone()).await.err().unwrap();
+    assert_eq!(refused.code, Code::ConfigInvalid);
+    assert!(refused.message.contains("holds no CERTIFICATE"), "{refused}");
 
     // who means TLS does not speak in the clear, whatever the server offers
     let plain = NatsServer::start();

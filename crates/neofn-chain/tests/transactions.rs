@@ -622,7 +622,19 @@ async fn the_signer_is_killed_and_comes_back_with_its_keys() {
         .status()
         .unwrap();
     assert!(status.success());
-    // the first question may still meet the dying one
+    // until it is dead it may answer once more
+    let lives = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        state.is_some_and(|state| state != 'Z')
+    };
+    let died = async {
+        while lives() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), died).await.unwrap();
+    // the first question may still be asked of the dead one
     let mut accounts = rig.signer.accounts().await;
     for _ in 0..50 {
         if accounts.is_ok() {

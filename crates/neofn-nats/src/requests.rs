@@ -201,9 +201,18 @@ impl Shared {
         let message = &received.message;
         request::readable(message)?;
         let who = api.principal(message.get("authorization")).await?;
-        let later = message
-            .get("neofn-mode")
-            .is_some_and(|mode| mode.eq_ignore_ascii_case("async"));
+        let later = match message.get("neofn-mode") {
+            None => false,
+            Some(mode) if mode.eq_ignore_ascii_case("sync") => false,
+            Some(mode) if mode.eq_ignore_ascii_case("async") => true,
+            Some(_) => {
+                let error = Error::new(
+                    Code::BadParameter,
+                    "the header `Neofn-Mode` is neither `sync` nor `async`",
+                );
+                return Err(error.into());
+            }
+        };
         let queued = received.reply.is_none() || later;
         match queued {
             true => api.look_at_message(&who, &address.key.project)?,

@@ -58,6 +58,7 @@ fn nats_py_invokes_functions() {
         ("function.go.hello", none.clone(), 404, "NF1607"),
         ("function.js.HELLO", none.clone(), 404, "NF1607"),
         ("function.js.demo.broken", none.clone(), 500, "NF0201"),
+        ("function.js.hello", json!({"Neofn-Mode": "asink"}), 400, "NF0317"),
     ] {
         let answer = client.request(subject, r#"{"name":"x"}"#, headers);
         assert_eq!(answer["body"]["code"], code, "{subject}: {answer}");
