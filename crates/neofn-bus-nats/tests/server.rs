@@ -315,6 +315,9 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
     assert_eq!(artifacts.get(digest).await.unwrap(), Some(bytes));
     let mut requests = rpc.serve("neofn.worker.w1.*", None).await.unwrap();
     let mut asked = gateway.rpc().serve("neofn.host.g1.*", None).await.unwrap();
+    // at the server, before somebody else asks there
+    worker.check_subscriptions().await.unwrap();
+    gateway.check_subscriptions().await.unwrap();
     tokio::spawn(async move {
         let received = requests.next().await.unwrap();
         // a host call while it works
@@ -352,6 +355,7 @@ async fn each_role_has_what_it_needs_by_its_nkey() {
         .serve("function.js.*.*", Some("neofn"))
         .await
         .unwrap();
+    gateway.check_subscriptions().await.unwrap();
     tokio::spawn(async move {
         let received = functions.next().await.unwrap();
         received
