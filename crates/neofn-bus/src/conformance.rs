@@ -222,17 +222,17 @@ async fn letters_are_kept(bus: &Bus) {
         message: Message::new(vec![b'x'; bytes]).header("Kept", "yes"),
     };
     for (id, project, bytes) in [
-        ("demo.events.1", Some("demo"), 3),
-        ("demo.events.1", Some("demo"), 3),
-        ("other.events.1", Some("other"), 3),
+        ("demo._events.1", Some("demo"), 3),
+        ("demo._events.1", Some("demo"), 3),
+        ("other._events.1", Some("other"), 3),
         ("unnamed", None, 3),
-        ("demo.events.2", Some("demo"), LETTER_BYTES_MAX + 1),
+        ("demo._events.2", Some("demo"), LETTER_BYTES_MAX + 1),
     ] {
         bus.dead.keep(letter(id, project, bytes)).await.unwrap();
     }
     let found = bus.dead.list("demo", 10).await.unwrap();
     let shown: Vec<_> = found.iter().map(|l| (&*l.id, l.message.payload.len())).collect();
-    assert_eq!(shown, [("demo.events.2", LETTER_BYTES_MAX), ("demo.events.1", 3)]);
+    assert_eq!(shown, [("demo._events.2", LETTER_BYTES_MAX), ("demo._events.1", 3)]);
     assert_eq!(
         (&*found[0].subject, found[0].message.get("kept")),
         ("events.demo", Some("yes"))

@@ -155,10 +155,14 @@ pub(crate) fn project_of(subject: &str) -> Option<String> {
     neofn_api::project_name(name).ok().map(|name| name.to_string())
 }
 
+/// Stands where a function stands in the name of a request. No function can be called so: their names begin with a letter
+/// or a digit.
+const EVENTS: &str = "_events";
+
 /// What an id of an event is called for everybody, as [`Address::request_id`] for calls.
 pub(crate) fn event_token(subject: &str, id: &str) -> String {
     match project_of(subject) {
-        Some(project) => format!("{project}.events.{}", token(id)),
+        Some(project) => format!("{project}.{EVENTS}.{}", token(id)),
         None => token(id),
     }
 }
@@ -221,6 +225,20 @@ mod tests {
         for odd in ["", "a.b", "a b", "*", &"x".repeat(65)] {
             assert_eq!(token(odd).len(), 64, "{odd:?}");
         }
+    }
+
+    #[test]
+    fn an_event_is_not_told_where_a_function_is() {
+        assert_eq!(event_token("events.demo", "order-7"), "demo._events.order-7");
+        let function = Address::read("jobs.js.demo.events").unwrap();
+        assert_ne!(
+            function.request_id("order-7"),
+            event_token("events.demo", "order-7")
+        );
+        assert!(
+            EVENTS.parse::<neofn_types::FunctionName>().is_err(),
+            "a function could be called so"
+        );
     }
 
     #[test]

@@ -157,14 +157,14 @@ fn what_can_never_work_is_kept_and_said() {
             "events.demo",
             r#"{"specversion":"1.0"}"#,
             json!({"Authorization": key, "Nats-Msg-Id": "e1"}),
-            "demo.events.e1",
+            "demo._events.e1",
             "NF0707",
         ),
         (
             "events.demo",
             r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#,
             json!({"Nats-Msg-Id": "e2"}),
-            "demo.events.e2",
+            "demo._events.e2",
             "NF0401",
         ),
         (
@@ -193,8 +193,8 @@ fn what_can_never_work_is_kept_and_said() {
         shown,
         [
             ("demo.hello.j1", "NF0308"),
-            ("demo.events.e2", "NF0401"),
-            ("demo.events.e1", "NF0707")
+            ("demo._events.e2", "NF0401"),
+            ("demo._events.e1", "NF0707")
         ]
     );
     assert_eq!(messages[0]["subject"], "jobs.js.demo.hello");

@@ -152,7 +152,7 @@ fn a_whole_cluster_keeps_to_what_is_published() {
         );
     }
     let names =
-        ["events.d", "hello.a", "hello.b", "hello.c"].map(|name| format!("function.result.demo.{name}"));
+        ["_events.d", "hello.a", "hello.b", "hello.c"].map(|name| format!("function.result.demo.{name}"));
     assert_eq!(said, names.into_iter().collect());
     let id = client.request("$SRV.INFO.neofn", "", json!({}))["body"]["id"]
         .as_str()
