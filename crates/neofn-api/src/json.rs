@@ -3,8 +3,10 @@
 //! Knows nothing of what an event means; a checked body travels to the sandbox as it came.
 
 use bytes::Bytes;
+use neofn_event::CloudEvent;
 use neofn_types::{Code, Error};
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// Most bytes of an event.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -23,6 +25,32 @@ pub fn event(body: Bytes) -> Result<Bytes, Error> {
     }
     check(&body)?;
     Ok(body)
+}
+
+/// A CloudEvent as a function gets it: in the JSON format, within the bound of events.
+pub fn cloud_event(event: &CloudEvent) -> Result<Bytes, Error> {
+    as_event(event.to_json())
+}
+
+/// A batch of them, which a function gets as one event.
+pub fn cloud_events(events: &[CloudEvent]) -> Result<Bytes, Error> {
+    as_event(events.iter().map(CloudEvent::to_json).collect())
+}
+
+/// What came in another form was shorter: the sender may well have kept to the bound, and is told where it is not.
+fn as_event(json: Value) -> Result<Bytes, Error> {
+    let text = json.to_string();
+    if text.len() <= EVENT_BYTES_MAX {
+        return Ok(text.into());
+    }
+    let (has, most) = (text.len(), size(EVENT_BYTES_MAX));
+    let message = format!(
+        "the event has {has} bytes in the JSON format, in which functions get it; it may have {most}"
+    );
+    Err(Error::new(Code::BodyTooLarge, message).hint(
+        "Send less, or a reference to the data. Data that is no text becomes base64, a third longer than it was: about 768 KiB \
+         of it fit.",
+    ))
 }
 
 /// The refusal of a body that is larger than `most` bytes.
@@ -148,6 +176,29 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn an_event_that_grows_beyond_the_bound_is_told_how_large_it_is() {
+        let event = |bytes: usize| CloudEvent {
+            id: "1".to_owned(),
+            source: "/s".to_owned(),
+            ty: "t".to_owned(),
+            data: neofn_event::Data::Binary(vec![0; bytes]),
+            ..CloudEvent::default()
+        };
+        assert!(cloud_event(&event(768 << 10)).is_err());
+        assert!(cloud_event(&event((768 << 10) - 200)).is_ok());
+        let refused = cloud_event(&event(900_000)).unwrap_err();
+        assert_eq!(refused.code, Code::BodyTooLarge);
+        assert_eq!(
+            refused.message,
+            "the event has 1200075 bytes in the JSON format, in which functions get it; it may have 1048576 bytes (1 MiB)"
+        );
+        assert!(refused.cure().contains("base64"), "{}", refused.cure());
+        let many = cloud_events(&[event(500_000), event(500_000)]);
+        assert_eq!(many.unwrap_err().code, Code::BodyTooLarge);
+    }
+
     use proptest::prelude::*;
 
     fn code(body: impl Into<Vec<u8>>) -> Option<Code> {

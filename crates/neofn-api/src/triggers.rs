@@ -3,6 +3,7 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
+use crate::json;
 use crate::policy::Action;
 use crate::view;
 use neofn_engine::triggers::port::{Fired, FiredFilter, Redo, TriggerStatus};
@@ -76,6 +77,14 @@ impl Api {
         trace: TraceContext,
     ) -> Result<PublishAnswer, ApiError> {
         self.authorise_project(who, Action::Publish, project)?;
+        for (nth, event) in events.iter().enumerate() {
+            json::cloud_event(event).map_err(|mut error| {
+                if events.len() > 1 {
+                    error.message = format!("event {nth} of the batch: {}", error.message);
+                }
+                error
+            })?;
+        }
         let published = self.engine().publish(project, events, trace).await?;
         Ok(PublishAnswer {
             events: published

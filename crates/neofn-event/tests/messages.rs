@@ -5,6 +5,7 @@
 
 use neofn_event::cloud::{Announced, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE};
 use neofn_event::{CloudEvent, Data};
+use neofn_types::Code;
 use serde_json::json;
 
 fn hello() -> CloudEvent {
@@ -97,6 +98,10 @@ fn what_is_no_event_is_left_to_its_sender() {
         assert_eq!(Announced::read(headers, &payload), Ok(Announced::Plain));
     }
     let avro = Announced::read(&[("Content-Type", "application/cloudevents+avro")], b"");
-    assert!(avro.expect_err("unknown format").message.contains("avro"));
+    let avro = avro.expect_err("unknown format");
+    assert!(
+        avro.code == Code::EventFormat && avro.message.contains("avro"),
+        "{avro}"
+    );
     assert!(Announced::read(&[("Content-Type", "application/cloudevents+json")], b"{").is_err());
 }

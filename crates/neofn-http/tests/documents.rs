@@ -128,3 +128,82 @@ async fn bodies_are_bounded() {
     let large = format!(r#"{{"function_name":"a","source":"{}"}}"#, "x".repeat(16 << 20));
     assert_eq!(world.as_operator("POST", DEPLOY, large).await.status, 413);
 }
+
+#[tokio::test]
+async fn a_format_of_cloudevents_that_is_not_read_is_no_plain_body() {
+    let world = World::new().await;
+    let estimate = format!("{HELLO}/estimate");
+    // it reads as JSON, and even as an event, so that only its name can tell
+    let event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#;
+    for path in [HELLO, &estimate, "/api/v1/events?project=demo"] {
+        for content_type in [
+            "application/cloudevents+avro",
+            "application/cloudevents-batch+xml; charset=utf-8",
+        ] {
+            for binary in [false, true] {
+                let mut request = Request::post(path)
+                    .header("authorization", format!("Bearer {}", world.operator))
+                    .header("content-type", content_type);
+                for (name, value) in [
+                    ("specversion", "1.0"),
+                    ("id", "1"),
+                    ("source", "/s"),
+                    ("type", "t"),
+                ] {
+                    if binary {
+                        request = request.header(format!("ce-{name}"), value);
+                    }
+                }
+                let answer = world.send(request.body(event.into()).unwrap()).await;
+                let problem = answer.json();
+                assert_eq!(
+                    (answer.status.as_u16(), &problem["code"]),
+                    (415, &"NF0712".into()),
+                    "{path} {content_type}: {problem}"
+                );
+                let message = problem["message"].as_str().unwrap();
+                assert!(message.contains("application/cloudevents+json"), "{message}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_too_large_as_an_event_are_told_so() {
+    let world = World::new().await;
+    let post = |path: &str, bytes: usize| {
+        Request::post(path)
+            .header("authorization", format!("Bearer {}", world.operator))
+            .header("content-type", "image/png")
+            .header("ce-specversion", "1.0")
+            .header("ce-id", "1")
+            .header("ce-source", "/s")
+            .header("ce-type", "t")
+            .body(Body::from(vec![0xff; bytes]))
+            .unwrap()
+    };
+    for path in [HELLO, "/api/v1/events?project=demo"] {
+        let answer = world.send(post(path, 700_000)).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.show());
+        for (bytes, why) in [
+            ((1 << 20) + 1, "the body is larger than 1048576 bytes (1 MiB)"),
+            (900_000, "it may have 1048576 bytes (1 MiB)"),
+        ] {
+            let answer = world.send(post(path, bytes)).await;
+            let problem = answer.json();
+            assert_eq!(
+                (answer.status.as_u16(), &problem["code"]),
+                (413, &"NF0309".into()),
+                "{problem}"
+            );
+            assert!(problem["message"].as_str().unwrap().contains(why), "{problem}");
+            assert!(
+                problem["hint"]
+                    .as_str()
+                    .unwrap()
+                    .contains("a reference to the data"),
+                "{problem}"
+            );
+        }
+    }
+}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use neofn_api::{Call, json};
 use neofn_bus::Message;
 use neofn_event::CloudEvent;
-use neofn_event::cloud::{Announced, BATCH_TYPE, STRUCTURED_TYPE};
+use neofn_event::cloud::{Announced, Format};
 use neofn_types::{Code, Digest, Entropy, Error, FunctionKey, RuntimeKind, TraceContext};
 
 /// The languages of subjects. `result`, `status` and `health` stand at their place for something else, which is why
@@ -60,9 +60,7 @@ pub(crate) fn readable(message: &Message) -> Result<(), Error> {
 pub(crate) fn event(message: &Message) -> Result<Bytes, Error> {
     match announced(message)? {
         Announced::Plain => Ok(message.payload.clone()),
-        Announced::Event(event) => Ok(serde_json::to_vec(&event.to_json())
-            .map_err(Error::internal)?
-            .into()),
+        Announced::Event(event) => json::cloud_event(&event),
         Announced::Batch(_) => Err(Error::new(
             Code::BadParameter,
             "a batch of CloudEvents is not one call: send them one by one, or to `events.PROJECT`",
@@ -81,15 +79,17 @@ pub(crate) fn events(message: &Message) -> Result<Vec<CloudEvent>, Error> {
 
 fn announced(message: &Message) -> Result<Announced, Error> {
     let content_type = message.get("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
     // the depth is ours to bound, before anybody builds a tree
-    if media_type.eq_ignore_ascii_case(STRUCTURED_TYPE) {
-        let event = CloudEvent::from_json(json::request(&message.payload)?)?;
-        return Ok(Announced::Event(Box::new(event)));
-    }
-    if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
-        let events = CloudEvent::batch_from_json(json::request(&message.payload)?)?;
-        return Ok(Announced::Batch(events));
+    match Format::of(content_type)? {
+        Some(Format::Json) => {
+            let event = CloudEvent::from_json(json::request(&message.payload)?)?;
+            return Ok(Announced::Event(Box::new(event)));
+        }
+        Some(Format::JsonBatch) => {
+            let events = CloudEvent::batch_from_json(json::request(&message.payload)?)?;
+            return Ok(Announced::Batch(events));
+        }
+        Some(Format::Protobuf | Format::ProtobufBatch) | None => {}
     }
     let binary = message.get("ce-specversion").is_some();
     if binary && (content_type.is_empty() || content_type.contains("json")) {
@@ -183,7 +183,7 @@ pub(crate) fn token(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neofn_event::cloud::PROTOBUF_TYPE;
+    use neofn_event::cloud::{BATCH_TYPE, PROTOBUF_TYPE, STRUCTURED_TYPE};
 
     #[test]
     fn subjects_name_functions() {
@@ -304,7 +304,8 @@ mod tests {
         assert_eq!(event(&protobuf).unwrap(), &json[..]);
         assert_eq!(events(&protobuf).unwrap().len(), 1);
         let unread = Message::new("<event/>").header("Content-Type", "application/cloudevents+xml");
-        assert_eq!(event(&unread).unwrap_err().code, Code::EventInvalid);
+        assert_eq!(event(&unread).unwrap_err().code, Code::EventFormat);
+        assert_eq!(events(&unread).unwrap_err().code, Code::EventFormat);
         let wrong = Message::new("{}").header("Content-Type", STRUCTURED_TYPE);
         assert_eq!(event(&wrong).unwrap_err().code, Code::EventInvalid);
         assert_eq!(events(&binary).unwrap().len(), 1);

@@ -414,6 +414,9 @@ catalogue! {
     RangeTooLong = "NF0711", 400, Never, "too many blocks asked for",
         "A backtest or a listing was asked for over more blocks than it reads at once.",
         "Ask for a shorter range; the message has the limit.";
+    EventFormat = "NF0712", 415, Never, "format of a CloudEvent not read",
+        "The content type says that this is a CloudEvent in a format that neofn does not read, such as Avro or XML.",
+        "Send application/cloudevents+json or application/cloudevents+protobuf, a batch of either, or the binary mode: `ce-` headers with the data as the body.";
     HttpNotWanted = "NF0720", 404, Never, "no http trigger takes the request",
         "The function has http triggers, and none of them has this method and path.",
         "Call a path that one of them names, or add an `on.http`; without any, the function gets every request.";

@@ -3,8 +3,8 @@
 //! Knows no client of any bus: headers are pairs.
 //! <https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/nats-protocol-binding.md>
 
-use super::binary::{BATCH_TYPE, STRUCTURED_TYPE};
-use super::protobuf::{PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE};
+use super::binary::STRUCTURED_TYPE;
+use super::format::Format;
 use super::{CloudEvent, EventError};
 use neofn_types::TraceContext;
 
@@ -23,35 +23,18 @@ impl Announced {
     /// Reads what `headers` announce. A content type of CloudEvents decides; else `ce-` headers make it the binary
     /// mode; else nothing is announced, although the payload may well be an event in JSON.
     pub fn read(headers: &[(&str, &str)], payload: &[u8]) -> Result<Self, EventError> {
-        let content_type = find(headers, "content-type").unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        let is = |known: &str| media_type.eq_ignore_ascii_case(known);
         let json = || {
             serde_json::from_slice(payload)
                 .map_err(|e| EventError::new("", format!("the payload is not JSON: {e}")))
         };
         let one = |event: CloudEvent| Self::Event(Box::new(event));
-        if is(STRUCTURED_TYPE) {
-            return CloudEvent::from_json(json()?).map(one);
-        }
-        if is(BATCH_TYPE) {
-            return CloudEvent::batch_from_json(json()?).map(Self::Batch);
-        }
-        if is(PROTOBUF_TYPE) {
-            return CloudEvent::from_protobuf(payload).map(one);
-        }
-        if is(PROTOBUF_BATCH_TYPE) {
-            return CloudEvent::batch_from_protobuf(payload).map(Self::Batch);
-        }
-        if media_type
-            .to_ascii_lowercase()
-            .starts_with("application/cloudevents")
-        {
-            let shown: String = media_type.chars().take(60).collect();
-            return Err(EventError::new(
-                "",
-                format!("the format {shown} is not read here"),
-            ));
+        let content_type = find(headers, "content-type").unwrap_or_default();
+        match Format::of(content_type)? {
+            Some(Format::Json) => return CloudEvent::from_json(json()?).map(one),
+            Some(Format::JsonBatch) => return CloudEvent::batch_from_json(json()?).map(Self::Batch),
+            Some(Format::Protobuf) => return CloudEvent::from_protobuf(payload).map(one),
+            Some(Format::ProtobufBatch) => return CloudEvent::batch_from_protobuf(payload).map(Self::Batch),
+            None => {}
         }
         if find(headers, "ce-specversion").is_none() {
             return Ok(Self::Plain);

@@ -4,11 +4,13 @@
 
 mod attribute;
 mod binary;
+mod format;
 mod message;
 mod protobuf;
 mod structured;
 
 pub use binary::{BATCH_TYPE, STRUCTURED_TYPE};
+pub use format::Format;
 pub use message::Announced;
 pub use protobuf::{PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, proto};
 
@@ -59,6 +61,8 @@ pub struct CloudEvent {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", .index.map(|n| format!("event {n} of the batch: ")).unwrap_or_default())]
 pub struct EventError {
+    /// NF0707, or NF0712 when it is in a format that is not read.
+    pub code: Code,
     /// Which event of a batch, from 0.
     pub index: Option<usize>,
     /// The attribute that is wrong; empty when it is the whole.
@@ -70,6 +74,7 @@ pub struct EventError {
 impl EventError {
     pub(crate) fn new(attribute: &str, message: impl Into<String>) -> Self {
         Self {
+            code: Code::EventInvalid,
             index: None,
             attribute: attribute.to_owned(),
             message: message.into(),
@@ -78,7 +83,7 @@ impl EventError {
 }
 impl From<EventError> for Error {
     fn from(error: EventError) -> Self {
-        Error::new(Code::EventInvalid, error.to_string())
+        Error::new(error.code, error.to_string())
     }
 }
 

@@ -54,8 +54,12 @@ impl pb::function_service_server::FunctionService for Functions {
         if let Some(inner) = event.as_ref().filter(|_| !traced).and_then(CloudEvent::trace) {
             caller.trace = inner.child(self.api.entropy());
         }
+        let body = match &event {
+            Some(event) => ask!(caller, neofn_api::json::cloud_event(event)),
+            None => Bytes::new(),
+        };
         let call = Call {
-            body: event.map_or_else(Bytes::new, |e| Bytes::from(e.to_json().to_string())),
+            body,
             idempotency_key: key,
             fingerprint: None,
             trace: caller.trace,

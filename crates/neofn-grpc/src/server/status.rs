@@ -65,7 +65,7 @@ fn grpc_code(code: Code) -> tonic::Code {
         return tonic::Code::Aborted;
     }
     match code.info().status {
-        400 | 405 | 422 => tonic::Code::InvalidArgument,
+        400 | 405 | 415 | 422 => tonic::Code::InvalidArgument,
         401 => tonic::Code::Unauthenticated,
         402 | 413 | 429 => tonic::Code::ResourceExhausted,
         403 => tonic::Code::PermissionDenied,

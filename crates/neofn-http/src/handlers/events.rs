@@ -17,7 +17,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use neofn_api::{Action, EventStep, EventStream, json};
 use neofn_event::CloudEvent;
-use neofn_event::cloud::{BATCH_TYPE, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, STRUCTURED_TYPE};
+use neofn_event::cloud::Format;
 use neofn_types::{Error, TraceContext};
 use neofn_wire::{FiredList, Problem, PublishAnswer};
 use std::convert::Infallible;
@@ -46,7 +46,7 @@ pub(crate) async fn publish(
     edge.api()
         .authorise_project(&caller.who, Action::Publish, &project)?;
     let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
-    let events = decode(&headers, &body)?;
+    let events = decode(format(&headers)?, &headers, &body)?;
     let answer = edge
         .api()
         .publish(&caller.who, &project, events, caller.trace)
@@ -58,44 +58,41 @@ pub(crate) async fn publish(
 /// came as headers or as protobuf would be lost otherwise. Any other body stays as it is.
 /// Beside it the trace that an event brings along as an extension.
 pub(crate) fn event_body(headers: &HeaderMap, body: Bytes) -> Result<(Bytes, Option<TraceContext>), Error> {
-    let media_type = media_type(headers).to_ascii_lowercase();
-    if !media_type.starts_with("application/cloudevents") && !headers.contains_key("ce-specversion") {
+    let format = format(headers)?;
+    if format.is_none() && !headers.contains_key("ce-specversion") {
         return Ok((body, None));
     }
-    let mut events = decode(headers, &body)?;
-    let batch = [BATCH_TYPE, PROTOBUF_BATCH_TYPE].contains(&media_type.as_str());
-    let mut trace = None;
-    let json = match events.pop() {
-        Some(event) if !batch => {
-            trace = event.trace();
-            event.to_json()
-        }
-        last => events.iter().chain(&last).map(CloudEvent::to_json).collect(),
-    };
-    Ok((Bytes::from(json.to_string()), trace))
+    let events = decode(format, headers, &body)?;
+    if format.is_some_and(Format::is_batch) {
+        return Ok((json::cloud_events(&events)?, None));
+    }
+    match events.first() {
+        Some(event) => Ok((json::cloud_event(event)?, event.trace())),
+        None => Ok((Bytes::new(), None)),
+    }
 }
 
-fn media_type(headers: &HeaderMap) -> &str {
+fn content_type(headers: &HeaderMap) -> &str {
     let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let media_type = content_type.unwrap_or_default().split(';').next();
-    media_type.unwrap_or_default().trim()
+    content_type.unwrap_or_default()
 }
 
-fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Vec<CloudEvent>, Error> {
-    let media_type = media_type(headers);
-    if media_type.eq_ignore_ascii_case(PROTOBUF_TYPE) {
-        return Ok(vec![CloudEvent::from_protobuf(body)?]);
-    }
-    if media_type.eq_ignore_ascii_case(PROTOBUF_BATCH_TYPE) {
-        return Ok(CloudEvent::batch_from_protobuf(body)?);
-    }
-    if media_type.eq_ignore_ascii_case(BATCH_TYPE) {
-        return Ok(CloudEvent::batch_from_json(json::request(body)?)?);
-    }
+fn format(headers: &HeaderMap) -> Result<Option<Format>, Error> {
+    Ok(Format::of(content_type(headers))?)
+}
+
+/// Without a word of what it is, it is one event in JSON.
+fn decode(format: Option<Format>, headers: &HeaderMap, body: &Bytes) -> Result<Vec<CloudEvent>, Error> {
     let binary = headers.contains_key("ce-specversion");
-    if media_type.eq_ignore_ascii_case(STRUCTURED_TYPE) || !binary {
-        return Ok(vec![CloudEvent::from_json(json::request(body)?)?]);
+    match format {
+        Some(Format::Protobuf) => return Ok(vec![CloudEvent::from_protobuf(body)?]),
+        Some(Format::ProtobufBatch) => return Ok(CloudEvent::batch_from_protobuf(body)?),
+        Some(Format::JsonBatch) => return Ok(CloudEvent::batch_from_json(json::request(body)?)?),
+        Some(Format::Json) => return Ok(vec![CloudEvent::from_json(json::request(body)?)?]),
+        None if !binary => return Ok(vec![CloudEvent::from_json(json::request(body)?)?]),
+        None => {}
     }
+    let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
     if media_type.is_empty() || media_type.ends_with("json") {
         // the depth is ours to bound, before anybody builds a tree
         json::event(body.clone())?;

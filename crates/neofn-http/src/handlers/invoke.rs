@@ -104,7 +104,7 @@ pub(crate) async fn estimate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let event = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let (event, _) = event_body(&headers, body::read(&headers, body, json::EVENT_BYTES_MAX).await?)?;
     let estimate = edge.api().estimate(&caller.who, &key, event).await?;
     Ok(encode::json(StatusCode::OK, &estimate))
 }
