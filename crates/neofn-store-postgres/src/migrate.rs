@@ -21,11 +21,18 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0013_promise_claims.sql"),
 ];
 
+/// Texts of functions and their callers are Unicode.
+const ENCODING: &str = "UTF8";
+
 /// Any number that others are unlikely to choose: "neofn" in ASCII.
 const LOCK: i64 = 0x6e_65_6f_66_6e;
 
-/// Brings the database up to this binary, or refuses one that is ahead of it.
+/// Brings the database up to this binary, or refuses one that is ahead of it, or cannot hold every text.
 pub(crate) async fn run(pool: &PgPool) -> Result<(), Error> {
+    let (database, encoding) = crate::conn::read!(pool, |conn| encoding(conn))?;
+    if encoding != ENCODING {
+        return Err(other_encoding(&database, &encoding));
+    }
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let found: i64 = crate::conn::transact!(pool, |conn| apply(conn))?;
     if found > known {
@@ -35,6 +42,22 @@ pub(crate) async fn run(pool: &PgPool) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// The name of the database and its encoding.
+async fn encoding(conn: &mut PgConnection) -> Result<(String, String), Fault> {
+    let sql = "SELECT current_database()::text, current_setting('server_encoding')";
+    Ok(sqlx::query_as(sql).fetch_one(conn).await?)
+}
+
+/// In LATIN1 most characters cannot be stored, so an event or a log line would fail on its way in; SQL_ASCII stores any bytes, and
+/// what counts or cuts characters there counts bytes.
+fn other_encoding(database: &str, encoding: &str) -> Error {
+    let message = format!("the database {database} has the encoding {encoding}; neofn needs {ENCODING}");
+    Error::new(Code::ConfigInvalid, message).hint(
+        "The encoding of a database stays as it was made. Make another one, `createdb --encoding UTF8 --template template0 \
+         --owner ROLE NAME`, and name it in `[postgres] url`; what this one holds gets there by pg_dump and pg_restore.",
+    )
 }
 
 /// Answers the layout before.

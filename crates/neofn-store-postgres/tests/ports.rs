@@ -11,11 +11,11 @@ use neofn_engine::port::{
 };
 use neofn_gas::ledger::{Account, Detail, Entry, Hold, Purpose, Transfer, TransferId};
 use neofn_gas::port::LedgerStore;
-use neofn_store_postgres::{PostgresStore, StoreOptions, TimeOf};
+use neofn_store_postgres::{Import, PostgresStore, StoreOptions, TimeOf};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, queued};
-use neofn_types::{Datoshi, UnixMillis};
+use neofn_types::{Code, Datoshi, UnixMillis};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -25,7 +25,7 @@ static SERVER: Mutex<(Weak<Postgres>, u32)> = Mutex::new((Weak::new(), 0));
 
 struct Server {
     /// Ends with the last who holds it.
-    _postgres: Arc<Postgres>,
+    postgres: Arc<Postgres>,
     url: String,
     clock: Arc<TestClock>,
     opened: AtomicBool,
@@ -48,7 +48,7 @@ impl neofn_testkit::stores::Harness for Server {
         server.1 += 1;
         Self {
             url: postgres.database(&format!("n{}", server.1)),
-            _postgres: postgres,
+            postgres,
             clock: Arc::default(),
             opened: AtomicBool::new(false),
         }
@@ -76,6 +76,33 @@ impl neofn_testkit::stores::Harness for Server {
     }
     async fn stop(&self, store: PostgresStore) {
         store.close().await.unwrap();
+    }
+}
+
+/// What functions and callers write is any Unicode: a database that cannot hold it would fail with the first odd character.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_encoding_is_refused_before_anything_is_made() {
+    let server = Server::new();
+    for encoding in ["SQL_ASCII", "LATIN1"] {
+        let name = encoding.to_lowercase();
+        let _ = server.postgres.sql(
+            "postgres",
+            &format!("CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'"),
+        );
+        let options = || StoreOptions::new(server.postgres.url_of(&name), server.clock());
+        let opened = PostgresStore::open(options()).await.err();
+        let moved = Import::begin(&options()).await.err();
+        for refused in [opened, moved] {
+            let refused = refused.expect("it cannot hold everything");
+            assert_eq!(refused.code, Code::ConfigInvalid);
+            assert_eq!(
+                refused.message,
+                format!("the database {name} has the encoding {encoding}; neofn needs UTF8")
+            );
+            assert!(refused.cure().contains("--encoding UTF8"), "{}", refused.cure());
+        }
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+        assert_eq!(server.postgres.sql(&name, tables).trim(), "0");
     }
 }
 
@@ -262,7 +289,7 @@ async fn a_flood_of_paid_calls_with_keys_shares_transactions() {
     assert!(LedgerStore::totals(&*store).await.unwrap().sound());
     let database = server.url.rsplit('/').next().unwrap();
     let transactions: i64 = server
-        ._postgres
+        .postgres
         .sql(database, "SELECT count(DISTINCT xmin::text) FROM ledger_hold")
         .trim()
         .parse()
