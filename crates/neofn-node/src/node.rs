@@ -166,6 +166,9 @@ impl Node {
             Some(dir) => Policies::load(Action::DECLARED, dir),
             None => Policies::built_in(Action::DECLARED),
         }?;
+        // as late as can be: from here on the database is bound to this node's keys
+        sign_in::make_key(&data)?;
+        storage.claim_key(&data, sign_in::NAME).await?;
         let accounts = sign_in::open(sign_in::Footing {
             access: &options.access,
             data: &data,

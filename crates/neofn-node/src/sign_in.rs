@@ -101,6 +101,11 @@ pub(crate) async fn keep(identity: Identity, gone: CancellationToken) {
     }
 }
 
+/// Makes the key when there is none.
+pub(crate) fn make_key(data: &Path) -> Result<(), Error> {
+    seal_key(data).map(drop)
+}
+
 /// Under which bodies with secrets are told apart: from the key that all nodes of a cluster agree on.
 pub(crate) fn fingerprint_key(data: &Path) -> Result<[u8; 32], Error> {
     let key = seal_key(data)?;

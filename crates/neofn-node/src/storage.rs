@@ -129,6 +129,14 @@ impl Storage {
         let mine = there.then(|| fingerprint(data, name)).transpose()?;
         shared.check_key(name, mine).await
     }
+    /// Says which key this node works with while nothing is sealed in its database; refuses it when another node that starts at
+    /// the same time was first.
+    pub(crate) async fn claim_key(&self, data: &Path, name: &str) -> Result<(), Error> {
+        match &self.shared {
+            Some(shared) => shared.claim_key(name, fingerprint(data, name)?).await,
+            None => Ok(()),
+        }
+    }
     /// Says which key this node works with, once it is known to be one.
     pub(crate) async fn agree_on_key(&self, data: &Path, name: &str) -> Result<(), Error> {
         match &self.shared {

@@ -15,7 +15,7 @@ use neofn_store_postgres::{Import, PostgresStore, StoreOptions, TimeOf};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, queued};
-use neofn_types::{Code, Datoshi, UnixMillis};
+use neofn_types::{Code, Datoshi, Digest, UnixMillis};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -104,6 +104,47 @@ async fn a_database_of_another_encoding_is_refused_before_anything_is_made() {
         let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
         assert_eq!(server.postgres.sql(&name, tables).trim(), "0");
     }
+}
+
+/// Of two nodes that start on an empty database at once one is told that the other was first, before either has sealed anything
+/// that the other one could not open.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_first_nodes_one_is_first() {
+    let server = Server::new();
+    let (a, b) = (server.open().await, server.open().await);
+    let [mine, theirs] = [[1; 32], [2; 32]].map(Digest);
+    let name = "identity.key";
+    for store in [&a, &b] {
+        store.check_key(name, None).await.unwrap();
+    }
+    let (one, two) = tokio::join!(a.claim_key(name, mine), b.claim_key(name, theirs));
+    assert_ne!(one.is_ok(), two.is_ok());
+    let refused = one.and(two).unwrap_err();
+    assert_eq!(refused.code, Code::ConfigInvalid);
+    assert!(
+        refused.message.contains("at the same time and was first"),
+        "{refused}"
+    );
+    assert!(
+        refused.cure().contains("identity.key, audit.key and secrets.key"),
+        "{}",
+        refused.cure()
+    );
+    let missing = b.check_key(name, None).await.unwrap_err();
+    assert!(missing.message.contains("is missing"), "{missing}");
+
+    // rows that were moved here were sealed with a key that nobody has named yet: whoever comes first need not have it
+    let moved = Server::new();
+    let store = moved.open().await;
+    let database = moved.url.rsplit_once('/').unwrap().1;
+    let row = "INSERT INTO signing_key VALUES (1, 'kid', 'public', 'sealed', 0)";
+    let _ = moved.postgres.sql(database, row);
+    let missing = store.check_key(name, None).await.unwrap_err();
+    assert!(missing.cure().contains("`neofn migrate` read"), "{missing}");
+    store.check_key(name, Some(mine)).await.unwrap();
+    store.claim_key(name, mine).await.unwrap();
+    store.agree_on_key(name, theirs).await.unwrap();
+    assert!(store.agree_on_key(name, mine).await.is_err());
 }
 
 /// Nodes' clocks do not decide who leads: one that is an hour ahead and dies is followed as soon as any other.

@@ -58,6 +58,43 @@ fn a_node_without_the_keys_is_told_so() {
     assert_eq!(head(&a), head(&b));
 }
 
+#[test]
+fn of_two_first_nodes_that_start_at_once_the_second_is_told_so() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let start = |name: &str| {
+        let config = config(dir.path(), name, &postgres.url());
+        NodeProcess::try_start_in(&dir.path().join(name), &["--config", config.to_str().unwrap()])
+    };
+    let (a, b) = std::thread::scope(|scope| {
+        let a = scope.spawn(|| start("a"));
+        (start("b"), a.join().unwrap())
+    });
+    let (first, stderr) = match (a, b) {
+        (Ok(node), Err(stderr)) | (Err(stderr), Ok(node)) => (node, stderr),
+        (Ok(_), Ok(_)) => panic!("two nodes with keys of their own are on one database"),
+        (Err(a), Err(b)) => panic!("none of them came up:\n{a}\n{b}"),
+    };
+    // that it was later by a moment, or by so much that the first one's keys were known when it came
+    let why = [
+        "at the same time and was first",
+        "in the data directory of this node",
+    ];
+    assert!(
+        stderr.contains("NF0601") && why.iter().any(|why| stderr.contains(why)),
+        "{stderr}"
+    );
+    for name in ["a", "b"] {
+        let data = dir.path().join(name);
+        if data != first.data() {
+            for key in KEYS {
+                std::fs::copy(first.data().join(key), data.join(key)).unwrap();
+            }
+            let again = start(name).unwrap_or_else(|stderr| panic!("{stderr}"));
+            assert_eq!(again.terminate(), Some(0));
+        }
+    }
+}
+
 fn set_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
