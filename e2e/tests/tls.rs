@@ -178,6 +178,40 @@ fn a_node_may_ask_its_callers_for_certificates() {
 }
 
 #[test]
+fn a_certificate_that_has_ended_is_said_by_the_node_and_by_the_doctor() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let ca = authority.write(dir.path(), "ca.pem").display().to_string();
+    let _ = authority.sign_ended(2001).write(dir.path(), "node");
+    let config = "[grpc]\nlisten = \"off\"\n[tls]\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n";
+    let node = start(dir.path(), config).unwrap();
+    let ended = "node.pem has ended at 2001-01-01T00:00:00Z: callers refuse it";
+    assert!(
+        node.stderr().matches(ended).count() == 1,
+        "it is said once:\n{}",
+        node.stderr()
+    );
+    let cli = Cli::new(dir.path(), &node);
+    let data = node.data().display().to_string();
+    let doctor = || cli.run(&["--ca", &ca, "doctor", "--data", &data]);
+    let said = doctor().expect(1);
+    assert!(said.stderr.contains(ended), "{}", said.stderr);
+
+    let _ = authority.sign().write(dir.path(), "node");
+    eventually("the new one is shown", SOON, || {
+        let http = Http::trusting(node.url(), Some(node.key()), authority.pem(), None);
+        (http.get("/health").status == 200).then_some(())
+    });
+    let said = doctor();
+    assert!(
+        said.stderr.contains("node.pem is good, and not about to end"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(node.stderr().matches(ended).count(), 1, "{}", node.stderr());
+}
+
+#[test]
 fn gateway_and_workers_show_certificates_to_nats() {
     let dir = tempfile::tempdir().unwrap();
     let [ours, others] = [(); 2].map(|()| Authority::new());

@@ -12,7 +12,7 @@ use std::process::Command;
 const FLOORS: [&str; 9] = ["L0", "L1a", "L1b", "L2a", "L2b", "L2c", "L3", "L4", "L5"];
 
 /// Vendors and the crates that may name them.
-const VENDORS: [(&str, &[&str]); 16] = [
+const VENDORS: [(&str, &[&str]); 17] = [
     ("cryptoki", &["neofn-kms-pkcs11"]),
     ("cedar-policy", &["neofn-identity"]),
     ("async-nats", &["neofn-bus-nats"]),
@@ -26,6 +26,7 @@ const VENDORS: [(&str, &[&str]); 16] = [
     ("ureq", &["neofn-client", "neofn-testkit"]),
     ("tokio-tungstenite", &["neofn-chain"]),
     ("tokio-rustls", &["neofn-chain", "neofn-egress", "neofn-tls"]),
+    ("x509-parser", &["neofn-tls"]),
     ("tonic", &["neofn-grpc"]),
     ("landlock", &["neofn-jail"]),
     ("seccompiler", &["neofn-jail"]),

@@ -122,6 +122,7 @@ mod tests {
             url: "http://127.0.0.1:1234".to_owned(),
             admin_key_file: key.to_string_lossy().into_owned(),
             pid,
+            cert_file: None,
         };
         fs::write(&path, serde_json::to_vec(&runtime).expect("json")).expect("file");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");

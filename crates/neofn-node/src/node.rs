@@ -87,7 +87,10 @@ impl Node {
             storage.check_key(&data, key).await?;
         }
         let admin_key_file = admin_key::ensure(&data, &*store, &*clock, &OsEntropy).await?;
-        let tls = options.tls.clone().map(Reloading::open).transpose()?;
+        let cert_file = options.tls.as_ref().map(|tls| absolute(&tls.cert_file));
+        let cert_file = cert_file.transpose()?;
+        let tls = options.tls.clone();
+        let tls = tls.map(|tls| Reloading::open(tls, clock.clone())).transpose()?;
         let certificates = tls.as_ref().map(|tls| &tls.certificates);
         let http_tls = certificates.map(|tls| tls.acceptor(Protocol::Http1));
         let bound = Bound::bind(options.listen, options.server, http_tls).await?;
@@ -275,6 +278,7 @@ impl Node {
             url: url.clone(),
             admin_key_file: admin_key_file.display().to_string(),
             pid: std::process::id(),
+            cert_file: cert_file.map(|file| file.display().to_string()),
         };
         let published = Published::write(&data, options.state_dir.as_deref(), &file)?;
         let grpc_address = grpc.as_ref().map(|g| g.address.to_string());
@@ -498,7 +502,7 @@ fn engine(
 /// `runtime.json` is read from elsewhere, so what it names must not depend on where we were started.
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path)
-        .map_err(|e| Error::new(Code::ConfigInvalid, format!("data directory {}", path.display())).because(e))
+        .map_err(|e| Error::new(Code::ConfigInvalid, format!("where is {}", path.display())).because(e))
 }
 
 /// Where to reach a node on this machine; one that listens everywhere is reached over loopback.

@@ -71,6 +71,7 @@ mod tests {
             url: format!("http://127.0.0.1:{port}"),
             admin_key_file: data.join("k").display().to_string(),
             pid: std::process::id(),
+            cert_file: None,
         };
         let told = || read(&state.join(NAME)).map(|file| file.url);
         let first = Published::write(&data, Some(&state), &file(1, &data)).unwrap();

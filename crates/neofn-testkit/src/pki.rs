@@ -1,6 +1,6 @@
 //! Certificates for tests: an authority of one's own, and what it signs, as files.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::path::{Path, PathBuf};
 
 /// An authority.
@@ -38,8 +38,17 @@ impl Authority {
     /// A certificate for a server or a client at 127.0.0.1, also known as localhost.
     #[must_use]
     pub fn sign(&self) -> Signed {
+        self.sign_with(|_| {})
+    }
+    /// As [`Self::sign`], one that ended at the beginning of this year.
+    #[must_use]
+    pub fn sign_ended(&self, year: i32) -> Signed {
+        self.sign_with(|params| params.not_after = date_time_ymd(year, 1, 1))
+    }
+    fn sign_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Signed {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let params = CertificateParams::new(names).expect("parameters");
+        let mut params = CertificateParams::new(names).expect("parameters");
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.issuer).expect("signed").pem();
         Signed {

@@ -1,7 +1,8 @@
 //! The certificate that listeners show, and how it is replaced: whole and checked, or not at all.
 
 use crate::pem::{self, Texts};
-use neofn_types::{Code, Error};
+use crate::validity::{self, Concern, Period};
+use neofn_types::{Code, Error, UnixMillis};
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use std::io;
@@ -39,6 +40,7 @@ struct Loaded {
     texts: Texts,
     http1: Arc<ServerConfig>,
     http2: Arc<ServerConfig>,
+    periods: Vec<Option<Period>>,
 }
 
 impl Loaded {
@@ -46,6 +48,7 @@ impl Loaded {
         Ok(Self {
             http1: pem::config(&texts, b"http/1.1")?,
             http2: pem::config(&texts, b"h2")?,
+            periods: validity::periods(&pem::certificates("certificate", &texts.chain)?),
             texts,
         })
     }
@@ -77,6 +80,13 @@ impl Certificates {
         let next = Loaded::new(texts)?;
         *self.0.current.write() = next;
         Ok(true)
+    }
+
+    /// What is the matter with the certificates that are shown, at this time.
+    #[must_use]
+    pub fn concerns(&self, now: UnixMillis) -> Vec<Concern> {
+        let current = self.0.current.read();
+        validity::concerns(&current.periods, &self.0.files.cert_file, now)
     }
 
     /// For a listener.
@@ -122,7 +132,7 @@ fn read_all(files: &TlsFiles) -> Result<Texts, Error> {
     })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let wrong = |why: &dyn std::fmt::Display| {
         Error::new(
             Code::ConfigInvalid,

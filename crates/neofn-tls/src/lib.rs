@@ -3,6 +3,8 @@
 
 mod certificates;
 mod pem;
+mod validity;
 
 pub use certificates::{Acceptor, Certificates, Protocol, TlsFiles};
 pub use tokio_rustls::server::TlsStream;
+pub use validity::{Concern, Matter, concerns_of};

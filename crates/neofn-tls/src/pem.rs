@@ -22,7 +22,7 @@ fn wrong(what: &str, why: &dyn std::fmt::Display) -> Error {
     Error::new(Code::ConfigInvalid, format!("the {what} of TLS: {why}"))
 }
 
-fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+pub(crate) fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .take(CERTIFICATES_MAX + 1)
         .collect::<Result<_, _>>()

@@ -110,6 +110,9 @@ pub struct RuntimeFile {
     pub admin_key_file: String,
     /// Its process.
     pub pid: u32,
+    /// The certificate that it shows; none without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_file: Option<String>,
 }
 
 impl RuntimeFile {

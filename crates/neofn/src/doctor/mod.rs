@@ -1,6 +1,7 @@
 //! What could be wrong on this machine: one file per check.
 
 mod cache;
+mod certificate;
 mod data;
 mod disk;
 mod jail;
@@ -70,11 +71,12 @@ pub struct Scene<'a> {
 type Check = fn(&Scene<'_>) -> Vec<Finding>;
 
 /// All checks, in the order of showing.
-pub fn checks() -> [Check; 7] {
+pub fn checks() -> [Check; 8] {
     [
         jail::check,
         node::check,
         runtime_file::check,
+        certificate::check,
         data::check,
         disk::check,
         cache::check,
