@@ -316,6 +316,81 @@ fn a_database_that_is_not_set_up_is_told_with_the_cure() {
     assert!(code == Some(2) && said.contains("`--to`"), "{code:?} {said}");
 }
 
+#[test]
+fn a_migration_says_which_keys_are_needed_and_which_are_not_there() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let data = dir.path().join("a");
+    let embedded = NodeProcess::start_in(&data, &[]);
+    deploy(&embedded.http());
+    assert_eq!(embedded.terminate(), Some(0));
+    let moved = |database: &str| {
+        let (code, moved, said) = migrate(&data, &postgres.database(database));
+        assert_eq!(code, Some(0), "{said}");
+        let _ = std::fs::remove_file(data.join("migrated"));
+        let texts = |name: &str| -> Vec<String> { serde_json::from_value(moved[name].clone()).unwrap() };
+        (texts("keys"), texts("warnings"))
+    };
+    let all = ["identity.key", "audit.key", "secrets.key"].map(str::to_owned);
+    assert_eq!(moved("whole"), (all.to_vec(), Vec::new()));
+
+    let key = data.join("secrets.key");
+    let kept = std::fs::read_to_string(&key).unwrap();
+    std::fs::write(&key, format!("{}\n", "5a".repeat(32))).unwrap();
+    let (here, warnings) = moved("another");
+    assert_eq!(here, all[..2]);
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("does not open the secrets"),
+        "{warnings:?}"
+    );
+    std::fs::rename(&key, dir.path().join("elsewhere.key")).unwrap();
+    let (here, warnings) = moved("without");
+    assert_eq!(here, all[..2]);
+    assert!(
+        warnings.len() == 1
+            && warnings[0].contains("secrets.key is not in")
+            && warnings[0].contains("--secrets-key-file"),
+        "{warnings:?}"
+    );
+    std::fs::rename(data.join("identity.key"), dir.path().join("identity.key")).unwrap();
+    let (here, warnings) = moved("neither");
+    assert_eq!((here, warnings.len()), (vec!["audit.key".to_owned()], 2));
+
+    // for people: not the word that everything is well
+    let out = Command::new(binary())
+        .args(["migrate", "--from"])
+        .arg(&data)
+        .args(["--to", &postgres.database("shown")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        said.contains("not all of it can be read") && !said.contains("everything arrived"),
+        "{said}"
+    );
+
+    // what was said is so: without its identity key no node starts there, and it is told where that is
+    let config = config(dir.path(), "b", &postgres.url_of("neither"));
+    let start = || NodeProcess::try_start_in(&dir.path().join("b"), &["--config", config.to_str().unwrap()]);
+    let refused = start().err().expect("it cannot read the sessions");
+    assert!(
+        refused.contains("NF0601") && refused.contains("identity.key is missing"),
+        "{refused}"
+    );
+    assert!(!dir.path().join("b/identity.key").exists());
+    for (name, from) in [
+        ("identity.key", dir.path().join("identity.key")),
+        ("audit.key", data.join("audit.key")),
+    ] {
+        std::fs::copy(from, dir.path().join("b").join(name)).unwrap();
+    }
+    let refused = start().err().expect("it cannot read the secrets");
+    assert!(refused.contains("secrets.key is missing"), "{refused}");
+    let key = dir.path().join("b/secrets.key");
+    std::fs::copy(dir.path().join("elsewhere.key"), &key).unwrap();
+    std::fs::write(&key, kept).unwrap();
+    assert_eq!(start().unwrap_or_else(|e| panic!("{e}")).terminate(), Some(0));
+}
+
 fn migrate(from: &Path, to: &str) -> (Option<i32>, Value, String) {
     let output = Command::new(binary())
         .args(["migrate", "--json", "--from"])

@@ -38,7 +38,7 @@ pub use child::{CHILD_ARGUMENT, child_role};
 pub use clock::{OsEntropy, SystemClock, ThreadEntropy};
 pub use engines::engine_identities;
 pub use log::{LogFormat, log_to_stderr};
-pub use migrate::{Moved, MovedTable, migrate};
+pub use migrate::{Moved, MovedKeys, MovedTable, migrate};
 pub use neofn_api::RateLimits;
 pub use neofn_chain::dev::Keep;
 pub use neofn_egress::Cidr;

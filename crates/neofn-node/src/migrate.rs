@@ -1,11 +1,13 @@
 //! From a data directory to PostgreSQL: every row and every artifact, checked before any of it counts.
 
-use crate::SystemClock;
 use crate::options::PostgresOptions;
 use crate::storage::store_options;
+use crate::{OsEntropy, SystemClock, audit, outside, sign_in};
+use neofn_identity::port::SessionStore as _;
 use neofn_rows::tables::{Sum, TABLES};
+use neofn_secrets::{RootSource, Vault, VaultLimits, read_key_file};
 use neofn_store_postgres::Import;
-use neofn_store_sqlite::{Export, Fault};
+use neofn_store_sqlite::{Export, Fault, Store, StoreOptions};
 use neofn_types::{Clock, Code, Error};
 use std::io::Write as _;
 use std::path::Path;
@@ -18,6 +20,17 @@ pub struct Moved {
     pub tables: Vec<MovedTable>,
     /// Artifacts.
     pub artifacts: u64,
+    /// What cannot move.
+    pub keys: MovedKeys,
+}
+
+/// The key files of a data directory, which are no rows: without them much of what was moved cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MovedKeys {
+    /// Those that are there, for the data directory of the node.
+    pub here: Vec<&'static str>,
+    /// What is needed and not there, and what that means.
+    pub wanting: Vec<String>,
 }
 
 /// A table that was moved.
@@ -41,11 +54,13 @@ pub async fn migrate(from: &Path, to: &PostgresOptions) -> Result<Moved, Error> 
             format!("there is no neofn.db in {}", from.display()),
         ));
     }
+    let keys = keys(from, &clock).await?;
     let export = Arc::new(std::sync::Mutex::new(Export::open(from, clock.clone()).await?));
     let mut import = Import::begin(&store_options(to, clock.clone())?).await?;
     let mut moved = Moved {
         tables: Vec::new(),
         artifacts: 0,
+        keys,
     };
     for table in TABLES {
         // a channel between the two: one side blocks, the other waits
@@ -104,6 +119,62 @@ pub async fn migrate(from: &Path, to: &PostgresOptions) -> Result<Moved, Error> 
     })?;
     import.commit().await?;
     Ok(moved)
+}
+
+/// Looks for the keys before anything is moved, with the directory still its own.
+async fn keys(dir: &Path, clock: &Arc<dyn Clock>) -> Result<MovedKeys, Error> {
+    let store = Arc::new(Store::open(StoreOptions::new(dir, clock.clone()))?);
+    let looked = look_for_keys(dir, &store, clock).await;
+    store.close().await?;
+    looked
+}
+
+async fn look_for_keys(dir: &Path, store: &Arc<Store>, clock: &Arc<dyn Clock>) -> Result<MovedKeys, Error> {
+    let mut keys = MovedKeys::default();
+    let started = !store.signing_keys().await.map_err(Error::internal)?.is_empty();
+    for name in [sign_in::NAME, audit::NAME] {
+        match dir.join(name).exists() {
+            true => keys.here.push(name),
+            false if started => keys.wanting.push(format!(
+                "{name} is not in {}: no node starts on the database without it",
+                dir.display()
+            )),
+            false => {}
+        }
+    }
+    let vault = Vault::new(
+        store.clone(),
+        clock.clone(),
+        Arc::new(OsEntropy),
+        VaultLimits::default(),
+    );
+    // a passphrase and a token are where they were
+    if vault.status().await?.root != Some("key") {
+        return Ok(keys);
+    }
+    let path = dir.join(outside::NAME);
+    let (name, dir) = (outside::NAME, dir.display());
+    let elsewhere =
+        "name the file that holds it by --secrets-key-file, or put it into the data directory of the node";
+    if !path.exists() {
+        keys.wanting.push(format!(
+            "{name} is not in {dir}, and the secrets cannot be read without the key that it held: {elsewhere}"
+        ));
+        return Ok(keys);
+    }
+    let opened = match read_key_file(&path) {
+        Ok(key) => vault.unseal(&RootSource::Key(key)).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(()) => keys.here.push(name),
+        Err(error) if error.code == Code::SecretRootWrong => keys.wanting.push(format!(
+            "{name} in {dir} does not open the secrets ({}): they cannot be read without the key that does; {elsewhere}",
+            error.message
+        )),
+        Err(error) => return Err(error),
+    }
+    Ok(keys)
 }
 
 /// In a data directory whose rows are in a database.

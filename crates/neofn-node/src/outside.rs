@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The root key that a node makes for itself.
-const NAME: &str = "secrets.key";
+pub(crate) const NAME: &str = "secrets.key";
 
 /// The broker, with what the operator opened.
 pub(crate) fn broker(options: &NodeOptions, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, Error> {

@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::ui::{Tone, Ui};
 use neofn_node::{Moved, PostgresOptions, SecretText};
 use serde::Serialize;
+use std::path::Path;
 
 /// What was moved, as JSON.
 #[derive(Serialize)]
@@ -13,6 +14,10 @@ struct Document {
     success: bool,
     tables: Vec<Row>,
     artifacts: u64,
+    /// Files that the data directory of the node needs.
+    keys: Vec<&'static str>,
+    /// What cannot be read on the other side, and why.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -31,11 +36,11 @@ pub fn run(ui: &Ui, args: &Migrate) -> Result<Exit, Failure> {
     };
     let runtime = neofn_node::runtime()?;
     let moved = runtime.block_on(neofn_node::migrate(&args.from, &to))?;
-    show(ui, moved);
+    show(ui, &args.from, moved);
     Ok(Exit::Done)
 }
 
-fn show(ui: &Ui, moved: Moved) {
+fn show(ui: &Ui, from: &Path, moved: Moved) {
     if ui.json {
         let tables = moved.tables.into_iter().map(|table| Row {
             table: table.name,
@@ -46,6 +51,8 @@ fn show(ui: &Ui, moved: Moved) {
             success: true,
             tables: tables.collect(),
             artifacts: moved.artifacts,
+            keys: moved.keys.here,
+            warnings: moved.keys.wanting,
         });
         return;
     }
@@ -54,8 +61,20 @@ fn show(ui: &Ui, moved: Moved) {
         ui.out(&format!("{:<14} {:>10} rows  {digest}", table.name, table.rows));
     }
     ui.out(&format!("{:<14} {:>10}", "artifacts", moved.artifacts));
-    ui.say(
-        Tone::Good,
-        "everything arrived; start the node with [postgres] and do not start it on the old database again",
-    );
+    if moved.keys.wanting.is_empty() {
+        ui.say(Tone::Good, "everything arrived");
+    } else {
+        ui.say(Tone::Warn, "every row arrived, and not all of it can be read:");
+        for wanting in &moved.keys.wanting {
+            ui.say(Tone::Warn, &format!("  {wanting}"));
+        }
+    }
+    if !moved.keys.here.is_empty() {
+        ui.note(&format!(
+            "keys do not move: the data directory of the node needs {} from {}",
+            moved.keys.here.join(", "),
+            from.display()
+        ));
+    }
+    ui.note("start the node with [postgres], and do not start it on the old database again");
 }
