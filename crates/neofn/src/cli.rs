@@ -10,7 +10,8 @@ use crate::paying::Paying;
 use crate::settings::Settings;
 use crate::ui::Ui;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use neofn_node::GrpcListen;
 use neofn_types::{InvocationId, ProjectName};
 use std::ffi::OsString;
@@ -507,13 +508,31 @@ pub struct Completions {
 /// Reads the command line. `Err` when there is nothing left to do: help was shown, or the usage was wrong.
 pub fn parse() -> Result<Cli, Exit> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match Cli::try_parse_from(&arguments) {
+    match read(&arguments) {
         Ok(mut cli) => {
             cli.global.api_key = std::env::var("NEOFN_API_KEY").ok();
             Ok(cli)
         }
         Err(error) => Err(refuse(&error, arguments.iter().any(|a| a == "--json"))),
     }
+}
+
+fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut definition = definition();
+    let mut matches = definition.try_get_matches_from_mut(arguments)?;
+    if let Some((name, given)) = matches.subcommand()
+        && ALONE.contains(&name)
+        && let Some(command) = definition.find_subcommand_mut(name)
+    {
+        let unused = of_nodes()
+            .into_iter()
+            .find(|arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine));
+        if let Some(long) = unused.as_ref().and_then(Arg::get_long) {
+            let message = format!("`neofn {name}` asks no node, so it has no use for '--{long}'");
+            return Err(command.error(ErrorKind::UnknownArgument, message));
+        }
+    }
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))
 }
 
 fn refuse(error: &clap::Error, json: bool) -> Exit {
@@ -539,8 +558,22 @@ fn refuse(error: &clap::Error, json: bool) -> Exit {
     if shown { Exit::Done } else { Exit::Usage }
 }
 
-/// The definition itself, for completions.
+/// Commands that ask no node and know no project. What says which is neither shown there nor taken; from the environment it
+/// may come all the same, which is there for every command.
+const ALONE: [&str; 5] = ["up", "worker", "migrate", "explain", "completions"];
+
+/// What every other command takes to find a node and a project.
+fn of_nodes() -> Vec<Arg> {
+    let command = Cli::command();
+    let global = command.get_arguments().filter(|arg| arg.is_global_set());
+    global.filter(|arg| arg.get_id() != "json").cloned().collect()
+}
+
+/// The definition itself, also for completions.
 #[must_use]
 pub fn definition() -> clap::Command {
-    Cli::command()
+    // what a command has itself is not added to it as everybody's
+    let hidden: Vec<Arg> = of_nodes().into_iter().map(|arg| arg.hide(true)).collect();
+    let hide = |command: clap::Command, name| command.mut_subcommand(name, |sub| sub.args(hidden.clone()));
+    ALONE.into_iter().fold(Cli::command(), hide)
 }

@@ -179,6 +179,44 @@ fn a_manifest_with_mistakes_shows_them_all() {
 }
 
 #[test]
+fn what_does_nothing_for_a_command_is_neither_shown_nor_taken() {
+    let place = Place::with_node("http://127.0.0.1:1");
+    for command in ["up", "worker", "migrate", "explain", "completions"] {
+        let help = place.see(&[command, "--help"]);
+        for option in [
+            "--project",
+            "--url",
+            "--ca ",
+            "--client-cert",
+            "--client-key",
+            "--api-key-file",
+        ] {
+            assert!(!help.contains(option), "{command}: {option}\n{help}");
+        }
+    }
+    // wherever it stands
+    for args in [
+        &[
+            "worker",
+            "--nats",
+            "nats://127.0.0.1:1",
+            "--url",
+            "http://127.0.0.1:9000",
+        ][..],
+        &["--project", "demo", "explain", "NF0207"],
+    ] {
+        let output = place.run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("asks no node"), "{said}");
+    }
+    // the environment is that of every command
+    let output = place.run(&["explain", "NF0207"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(place.see(&["functions", "--help"]).contains("--url"));
+}
+
+#[test]
 fn doctor_finds_and_mends() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
