@@ -4,9 +4,10 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
+use crate::invocations::parse_after;
 use crate::policy::Action;
 use crate::reader::Reader;
-use crate::triggers::{FiredQuery, fired, function_name, parse_cursor};
+use crate::triggers::{FiredQuery, fired, function_name};
 use neofn_engine::triggers::port::FiredFilter;
 use neofn_identity::Principal;
 use neofn_types::{Entropy, InvocationId, ProjectName, UnixMillis};
@@ -73,7 +74,7 @@ impl Api {
             after: None,
             limit: ROWS,
         };
-        let start = query.after.as_deref().map(parse_cursor).transpose()?;
+        let start = query.after.as_deref().map(parse_after).transpose()?;
         let now = || InvocationId::generate(self.inner.clock.now(), &Lowest);
         Ok(EventStream {
             api: self.clone(),

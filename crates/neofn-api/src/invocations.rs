@@ -330,7 +330,7 @@ fn log_filter(query: &LogQuery) -> Result<InvocationFilter, Error> {
     Ok(InvocationFilter {
         status: None,
         before: None,
-        after: query.after.as_deref().map(parse_cursor).transpose()?,
+        after: query.after.as_deref().map(parse_after).transpose()?,
         limit: match query.limit {
             Some(0) => 0,
             limit => Page::of(limit)?.limit,
@@ -474,6 +474,11 @@ fn parse_status(text: &str) -> Result<Status, Error> {
             "`status` is one of queued, running, succeeded, failed and dead",
         )),
     }
+}
+
+pub(crate) fn parse_after(text: &str) -> Result<InvocationId, Error> {
+    text.parse()
+        .map_err(|_| Error::new(Code::BadParameter, "`after` is not the id of an invocation"))
 }
 
 fn parse_cursor(text: &str) -> Result<InvocationId, Error> {

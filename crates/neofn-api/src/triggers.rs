@@ -3,6 +3,7 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::functions::{Page, bad_cursor};
+use crate::invocations::parse_after;
 use crate::json;
 use crate::policy::Action;
 use crate::view;
@@ -267,7 +268,7 @@ impl Api {
             from: query.from,
             to: query.to,
             before: query.cursor.as_deref().map(parse_cursor).transpose()?,
-            after: query.after.as_deref().map(parse_cursor).transpose()?,
+            after: query.after.as_deref().map(parse_after).transpose()?,
             limit: Page::of(query.limit)?.limit,
         };
         let limit = filter.limit;
@@ -372,7 +373,7 @@ pub(crate) fn function_name(text: &str) -> Result<FunctionName, Error> {
         .map_err(|e| Error::new(Code::BadParameter, format!("`function`: {e}")))
 }
 
-pub(crate) fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
+fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
     text.parse().map_err(|_| bad_cursor())
 }
 

@@ -78,6 +78,12 @@ on.update({"event": [{"type": "order.created", "where": "data.total >= 10"}]})
 stub.Deploy(F.DeployRequest(name="demo/orders", source="export const handler = (e) => e.data", on=on), metadata=AUTH)
 page = stub.ListFunctions(F.ListFunctionsRequest(project="demo", page_size=2), metadata=AUTH)
 assert [f.function for f in page.functions] == ["echo", "orders"] and page.next_page_token
+for wrong, field in [({"page_size": 0}, "page_size"), ({"page_token": "Not One"}, "page_token")]:
+    error = refused(
+        lambda: stub.ListFunctions(F.ListFunctionsRequest(project="demo", **wrong), metadata=AUTH),
+        grpc.StatusCode.INVALID_ARGUMENT, "NF0317",
+    )
+    assert detail(error, error_details_pb2.BadRequest).field_violations[0].field == field, error
 rest = stub.ListFunctions(
     F.ListFunctionsRequest(project="demo", page_token=page.next_page_token), metadata=AUTH
 )

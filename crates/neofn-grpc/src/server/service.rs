@@ -116,7 +116,8 @@ impl pb::function_service_server::FunctionService for Functions {
         let page = self
             .api
             .functions(&caller.who, &project, message.page_size, cursor.as_deref())
-            .await;
+            .await
+            .map_err(|e| status::renamed(e, status::PAGES));
         let page = ask!(caller, page);
         Ok(Response::new(pb::ListFunctionsResponse {
             functions: page.functions.into_iter().map(convert::function).collect(),
@@ -182,7 +183,8 @@ impl pb::function_service_server::FunctionService for Functions {
             cursor: given(message.page_token),
             status: given(message.status),
         };
-        let page = ask!(caller, self.api.invocations(&caller.who, &key, query).await);
+        let page = self.api.invocations(&caller.who, &key, query).await;
+        let page = ask!(caller, page.map_err(|e| status::renamed(e, status::PAGES)));
         Ok(Response::new(pb::ListInvocationsResponse {
             invocations: page.invocations.into_iter().map(convert::invocation).collect(),
             next_page_token: page.next.unwrap_or_default(),
@@ -203,7 +205,7 @@ impl pb::function_service_server::FunctionService for Functions {
         let named = given(message.project);
         let project = ask!(caller, self.api.project_of(&caller.who, named.as_deref()));
         let events = CloudEvent::batch_from_proto(message.events).map_err(Error::from);
-        let events = ask!(caller, events);
+        let events = ask!(caller, events.map_err(|e| status::renamed(e, status::EVENT)));
         let done = self
             .api
             .publish(&caller.who, &project, events, caller.trace)
@@ -217,8 +219,8 @@ fn given(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn event(message: proto::CloudEvent) -> Result<CloudEvent, Error> {
-    Ok(CloudEvent::from_proto(message)?)
+fn event(message: proto::CloudEvent) -> Result<CloudEvent, ApiError> {
+    CloudEvent::from_proto(message).map_err(|e| status::renamed(Error::from(e), status::EVENT))
 }
 
 /// Whether a failed run is the function's answer. What failed on our side is a status, so that clients try again.

@@ -41,6 +41,28 @@ pub(super) fn refuse(error: &ApiError, trace: &TraceContext) -> Status {
     Status::with_error_details(grpc, format!("{code}: {}", problem.message), details)
 }
 
+/// Names of the HTTP API that requests for pages have others for.
+pub(super) const PAGES: &[(&str, &str)] = &[
+    ("`limit`", "`page_size`"),
+    ("`cursor`", "`page_token`"),
+    ("`next`", "`next_page_token`"),
+];
+/// The attribute that the message of an event has another name for.
+pub(super) const EVENT: &[(&str, &str)] = &[("`specversion`", "`spec_version`")];
+
+/// The error in the words of the request: use cases name parameters as the HTTP API does.
+pub(super) fn renamed(error: impl Into<ApiError>, names: &[(&str, &str)]) -> ApiError {
+    let mut error = error.into();
+    if let ApiError::Plain(plain) = &mut error
+        && matches!(plain.code, Code::BadParameter | Code::EventInvalid)
+    {
+        for (http, ours) in names {
+            plain.message = plain.message.replace(http, ours);
+        }
+    }
+    error
+}
+
 /// The status of a plain error.
 pub(super) fn plain(error: Error, trace: &TraceContext) -> Status {
     refuse(&ApiError::from(error), trace)
@@ -107,6 +129,43 @@ mod tests {
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         let details = status.get_error_details();
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "source");
+    }
+
+    #[test]
+    fn errors_name_the_fields_of_the_request() {
+        let trace = TraceContext {
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            flags: 1,
+        };
+        let wrong = |message: &str| Error::new(Code::BadParameter, message);
+        let refused = |error: Error, names| {
+            let status = refuse(&renamed(error, names), &trace);
+            let field = status.get_error_details().bad_request().unwrap().field_violations[0]
+                .field
+                .clone();
+            (status.message().to_owned(), field)
+        };
+        let (message, field) = refused(wrong("`limit` is 0, but must be between 1 and 1000"), PAGES);
+        assert_eq!(
+            message,
+            "NF0317: `page_size` is 0, but must be between 1 and 1000"
+        );
+        assert_eq!(field, "page_size");
+        let (message, field) = refused(wrong("`cursor` is not one that an answer gave as `next`"), PAGES);
+        assert_eq!(
+            message,
+            "NF0317: `page_token` is not one that an answer gave as `next_page_token`"
+        );
+        assert_eq!(field, "page_token");
+        let missing = Error::new(Code::EventInvalid, "`specversion` is missing");
+        assert_eq!(refused(missing, EVENT).1, "spec_version");
+        // texts of functions and people are theirs
+        let theirs = Error::new(Code::FunctionNotFound, "`limit`");
+        let ApiError::Plain(theirs) = renamed(theirs, PAGES) else {
+            unreachable!("it was plain");
+        };
+        assert_eq!(theirs.message, "`limit`");
     }
 
     #[test]
