@@ -25,11 +25,18 @@ pub fn run(global: &Global, ui: &Ui, args: &DeadLetters) -> Result<Exit, Failure
 
 fn list(global: &Global, ui: &Ui, args: &DeadLetters) -> Result<Exit, Failure> {
     let filter = events::filter(&args.which, Some(args.limit))?;
-    let list = context::client(global)?.dead_letters(&context::project_name(global)?, &filter)?;
+    let (client, project) = (context::client(global)?, context::project_name(global)?);
+    let list = client.dead_letters(&project, &filter)?;
     if ui.json {
         ui.document(&list);
         return Ok(Exit::Done);
     }
+    if list.events.is_empty() && list.messages.is_empty() {
+        ui.note(&format!("no dead letters in project {project}"));
+        return Ok(Exit::Done);
+    }
+    // which one that is, nobody may have said
+    ui.say(Tone::Dim, &format!("dead letters of project {project}"));
     for message in list.messages.iter().rev() {
         ui.out(&format!(
             "{}  {}  {}  {}",
@@ -39,15 +46,11 @@ fn list(global: &Global, ui: &Ui, args: &DeadLetters) -> Result<Exit, Failure> {
             visible(&message.reason)
         ));
     }
-    if list.events.is_empty() && !list.messages.is_empty() {
+    if list.events.is_empty() {
         ui.say(
             Tone::Dim,
             "messages that could never work: their senders have to mend them",
         );
-        return Ok(Exit::Done);
-    }
-    if list.events.is_empty() {
-        ui.note("no dead letters");
         return Ok(Exit::Done);
     }
     for event in list.events.iter().rev() {
@@ -84,6 +87,9 @@ fn redo(global: &Global, ui: &Ui, which: &Redo, send: Send, did: &str) -> Result
     for id in &all.ids {
         ui.out(id);
     }
-    ui.say(Tone::Dim, &format!("{} {did}", all.ids.len()));
+    ui.say(
+        Tone::Dim,
+        &format!("{} {did} in project {project}", all.ids.len()),
+    );
     Ok(Exit::Done)
 }

@@ -165,6 +165,11 @@ fn shows_triggers_and_what_reached_them() {
         ("GET /api/v1/events?project=demo&limit=20", 200, &events),
         ("GET /api/v1/deadletters?project=demo&limit=20", 200, &dead),
         ("POST /api/v1/deadletters/retry?project=demo", 200, &redone),
+        (
+            "GET /api/v1/deadletters?project=quiet&limit=20",
+            200,
+            r#"{"events":[],"next":null}"#,
+        ),
     ]);
     let place = Place::with_node(&mock.url);
     let demo = |args: &[&str]| place.see(&[&["--project", "demo"], args].concat());
@@ -190,6 +195,11 @@ fn shows_triggers_and_what_reached_them() {
     assert_snapshot!(
         "deadletters_retry",
         demo(&["deadletters", "retry", "--from", "5", "--to", "9"])
+    );
+    let none = place.run(&["--project", "quiet", "deadletters"]);
+    assert_eq!(
+        String::from_utf8_lossy(&none.stderr),
+        "no dead letters in project quiet\n"
     );
     assert_snapshot!("deadletters_which", demo(&["deadletters", "drop"]));
     assert_snapshot!(
