@@ -217,6 +217,62 @@ async fn lossy(fates: &[Fate]) -> (Completed, u64) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_that_runs_functions_itself_says_so() {
+    let bus = memory::bus();
+    let (a, b) = (gateway(&bus).await, gateway_as(&bus, "other").await);
+    let beat = |of: &RemoteRuntime| {
+        let nodes = of.nodes();
+        let seen = nodes.iter().find(|m| m.beat.seat.id == "other");
+        seen.map(|m| (m.beat.running, m.beat.runs, m.beat.sandboxes.children))
+    };
+    let until = async |wanted: (u32, u64, u32)| {
+        while beat(&a) != Some(wanted) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let heard = Duration::from_secs(10);
+    tokio::time::timeout(heard, until((0, 0, 0))).await.unwrap();
+    let own: Arc<dyn Runtime> = Arc::new(Busy);
+    b.runs_itself(&own);
+    tokio::time::timeout(heard, until((3, 12, 2))).await.unwrap();
+    drop(own);
+    tokio::time::timeout(heard, until((0, 0, 0))).await.unwrap();
+}
+
+/// A runtime in the middle of its work.
+struct Busy;
+
+#[async_trait]
+impl Runtime for Busy {
+    fn engine(&self, _: RuntimeKind) -> Digest {
+        engine()
+    }
+    async fn prepare(&self, _: Prepare) -> Result<(Artifact, Vec<String>), PrepareError> {
+        Err(PrepareError::Unavailable("busy".to_owned()))
+    }
+    async fn invoke(&self, job: Job) -> Completed {
+        Echo::default().invoke(job).await
+    }
+    fn hold(&self, _: &Digest) -> Option<Held> {
+        None
+    }
+    fn is_warm(&self, _: &Digest) -> bool {
+        false
+    }
+    fn status(&self) -> RuntimeStatus {
+        RuntimeStatus {
+            children: 2,
+            hot_calls: 7,
+            cold_calls: 5,
+            ..RuntimeStatus::default()
+        }
+    }
+    fn running(&self) -> u32 {
+        3
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_call_that_is_lost_is_asked_for_again_and_done_once() {
     for fates in [
         &[Fate::AnswerLost][..],
@@ -288,8 +344,12 @@ async fn worker_as(bus: &Bus, seat: Seat) -> (Worker, Arc<Echo>) {
 }
 
 async fn gateway(bus: &Bus) -> RemoteRuntime {
+    gateway_as(bus, "gateway").await
+}
+
+async fn gateway_as(bus: &Bus, id: &str) -> RemoteRuntime {
     let remote = RemoteRuntime::start(RemoteOptions {
-        seat: seat("gateway", Role::Gateway),
+        seat: seat(id, Role::Gateway),
         rpc: bus.rpc.clone(),
         artifacts: bus.artifacts.clone(),
         clock: Arc::new(TestClock(tokio::time::Instant::now())),

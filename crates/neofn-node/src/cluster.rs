@@ -71,6 +71,13 @@ impl Clustered {
         })
     }
 
+    /// By which this gateway runs functions: it says of itself how that is doing, unless its workers do.
+    pub(crate) fn runs_by(&self, runtime: &Arc<dyn Runtime>) {
+        if self.workers != Workers::Remote {
+            self.remote.runs_itself(runtime);
+        }
+    }
+
     /// Answers functions' subjects from here on; `store` tells the stores of gateways apart.
     pub(crate) async fn serve(
         &mut self,
@@ -275,7 +282,7 @@ impl Seen {
     fn own(&self) -> Beat {
         let mut beat = Beat {
             seat: self.alone.clone(),
-            running: 0,
+            running: self.runtime.running(),
             runs: 0,
             draining: false,
             sandboxes: self.runtime.status(),

@@ -103,6 +103,9 @@ impl Node {
             None => None,
         };
         let (runtime, compiler) = children(&options, clock.clone(), cluster.as_ref()).await?;
+        if let Some(cluster) = &cluster {
+            cluster.runs_by(&runtime);
+        }
 
         let lock = SignerLock::of(&data);
         let port = chain.as_ref().map(Connected::port);

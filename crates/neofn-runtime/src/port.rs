@@ -188,6 +188,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn is_warm(&self, artifact: &Digest) -> bool;
     /// How it is doing, for /health, /metrics and doctor.
     fn status(&self) -> RuntimeStatus;
+    /// Runs under way, for lists of nodes.
+    fn running(&self) -> u32 {
+        0
+    }
     /// Whether a run would begin at once. Queued work waits while it would not.
     fn has_room(&self) -> bool {
         true

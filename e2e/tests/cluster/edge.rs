@@ -112,7 +112,27 @@ fn nats_py_invokes_functions() {
     let answer = client.request("function.js.hello", "{}", binary);
     let said = answer["headers"]["traceparent"].as_str().unwrap();
     assert!(said.contains(trace), "{answer}");
-    assert_eq!(node.terminate(), Some(0));
+
+    // a gateway that runs functions itself is seen to do so
+    let shown = || node.http().get("/api/v1/services").expect(200).json()["nodes"][0].clone();
+    eventually("what ran is counted", SOON, || {
+        let seen = shown();
+        (seen["runs"].as_u64() >= Some(7) && seen["sandboxes"].as_u64() >= Some(1)).then_some(())
+    });
+    let endless = "export const handler = () => { for (;;) {} }";
+    deploy(
+        &node,
+        "demo",
+        "endless",
+        endless,
+        json!({"limits": {"time": "8s"}}),
+    );
+    let path = "/api/v1/functions/demo/endless?mode=async";
+    let _ = node.http().post(path, &json!(null)).expect(202);
+    eventually("what runs is counted", SOON, || {
+        (shown()["running"] == 1).then_some(())
+    });
+    drop(node);
 }
 
 #[test]

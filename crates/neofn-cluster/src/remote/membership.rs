@@ -5,10 +5,9 @@ use crate::beat::Beat;
 use crate::members::Member;
 use crate::wire;
 use neofn_bus::{BusError, Message};
-use neofn_runtime::port::RuntimeStatus;
 use neofn_types::Digest;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -32,12 +31,16 @@ impl Drop for Chosen {
 
 impl Inner {
     pub(super) fn beat(&self) -> Beat {
+        let own = self.own.get().and_then(Weak::upgrade);
+        let sandboxes = own.as_ref().map(|own| own.status()).unwrap_or_default();
+        let running = own.as_ref().map_or(0, |own| own.running());
+        let ran = sandboxes.hot_calls.saturating_add(sandboxes.cold_calls);
         Beat {
             seat: self.options.seat.clone(),
-            running: self.running.load(Ordering::Acquire),
-            runs: self.runs.load(Ordering::Relaxed),
+            running: self.running.load(Ordering::Acquire).saturating_add(running),
+            runs: self.runs.load(Ordering::Relaxed).saturating_add(ran),
             draining: self.draining.load(Ordering::Acquire),
-            sandboxes: RuntimeStatus::default(),
+            sandboxes,
             warm: Vec::new(),
         }
     }

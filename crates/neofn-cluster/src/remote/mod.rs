@@ -20,8 +20,8 @@ use neofn_runtime::port::{Artifact, Completed, Held, Job, Prepare, PrepareError,
 use neofn_types::{Clock, Digest, Entropy, FunctionKey, RuntimeKind};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,8 @@ struct Inner {
     running: AtomicU32,
     runs: AtomicU64,
     draining: AtomicBool,
+    /// By which this gateway runs functions itself, where it does.
+    own: OnceLock<Weak<dyn Runtime>>,
 }
 
 /// See the module. Cheap to clone; dropped, it says and hears no more.
@@ -88,6 +90,7 @@ impl RemoteRuntime {
             running: AtomicU32::new(0),
             runs: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            own: OnceLock::new(),
         });
         let stop = CancellationToken::new();
         let (serving, stopped) = (inner.clone(), stop.clone());
@@ -129,6 +132,12 @@ impl RemoteRuntime {
     #[must_use]
     pub fn beat(&self) -> Beat {
         self.inner.beat()
+    }
+
+    /// This gateway runs functions itself, beside its workers or in their place: what it says of itself has the numbers of
+    /// this runtime from here on. Said once.
+    pub fn runs_itself(&self, own: &Arc<dyn Runtime>) {
+        let _ = self.inner.own.set(Arc::downgrade(own));
     }
 
     /// The worker to which runs of a function go first; none: none has the engine.
@@ -200,6 +209,9 @@ impl Runtime for RemoteRuntime {
     /// Here nothing is; workers say what they have.
     fn is_warm(&self, _: &Digest) -> bool {
         false
+    }
+    fn running(&self) -> u32 {
+        self.inner.running.load(Ordering::Acquire)
     }
     fn status(&self) -> RuntimeStatus {
         let mut sum = RuntimeStatus::default();

@@ -183,4 +183,10 @@ impl Runtime for Pool {
             resident_bytes: inner.resident.load(Ordering::Relaxed),
         }
     }
+    fn running(&self) -> u32 {
+        let inner = &self.inner;
+        let permits = inner.options.children() * inner.options.running_max();
+        let running = permits.saturating_sub(inner.permits.available_permits());
+        u32::try_from(running).unwrap_or(u32::MAX)
+    }
 }
