@@ -8,6 +8,7 @@ use neofn_engine::FunctionState;
 use neofn_engine::request::Callers;
 use neofn_identity::Principal;
 use neofn_identity::policy::Resource;
+use neofn_registry::VersionRecord;
 use neofn_types::{Code, Error, FunctionKey, FunctionName, Grants, ProjectName, Version};
 use neofn_wire::{
     Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest,
@@ -160,19 +161,13 @@ impl Api {
     }
 
     /// What was taken from a function since does not come back with an older version, but by those who could give it.
-    async fn may_go_back(
+    fn may_go_back(
         &self,
         who: &Principal,
         key: &FunctionKey,
-        to: Option<Version>,
+        live: &VersionRecord,
+        old: &VersionRecord,
     ) -> Result<(), Error> {
-        let (_, live) = self.engine().function(key).await?;
-        let before = to.map_or(live.version, |to| Version(to.0.saturating_add(1)));
-        let older = self.engine().versions(key, Some(before), 1).await?;
-        // one that is not there is told by the engine
-        let Some(old) = older.first() else {
-            return Ok(());
-        };
         if old.spec.public && !live.spec.public {
             self.authorise_function(who, Action::Patch, key)?;
         }
@@ -283,13 +278,14 @@ impl Api {
         request: RollbackRequest,
     ) -> Result<FunctionAnswer, ApiError> {
         self.authorise_function(who, Action::Rollback, key)?;
-        self.may_go_back(who, key, request.version.map(Version)).await?;
-        let to = request
-            .version
-            .map_or_else(|| "the one before".to_owned(), |v| format!("to version {v}"));
+        // the version that is looked at is the one that becomes live, whatever is deployed meanwhile
+        let wanted = request.version.map(Version);
+        let (live, old) = self.engine().way_back(key, wanted).await?;
+        self.may_go_back(who, key, &live, &old)?;
+        let to = old.version;
         let entry = self.act(who, &key.project, "function.rollback", key.function.as_str());
-        self.log(entry.detail(to)).await?;
-        let (function, live) = self.engine().rollback(key, request.version.map(Version)).await?;
+        self.log(entry.detail(format!("to version {to}"))).await?;
+        let (function, live) = self.engine().rollback(key, to).await?;
         Ok(FunctionAnswer {
             success: true,
             function: view::function(&function, &live),

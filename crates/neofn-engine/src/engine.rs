@@ -210,12 +210,16 @@ impl Engine {
     ) -> Result<Vec<VersionRecord>, Error> {
         self.inner.versions(key, before, limit).await
     }
-    /// Moves `live` to a version; without one, to the newest that is older than the live one.
-    pub async fn rollback(
+    /// The live version, and the one that a rollback goes to: the one that is named, else the newest that is older.
+    pub async fn way_back(
         &self,
         key: &FunctionKey,
         version: Option<Version>,
-    ) -> Result<FunctionState, Error> {
+    ) -> Result<(VersionRecord, VersionRecord), Error> {
+        self.inner.way_back(key, version).await
+    }
+    /// Moves `live` to a version.
+    pub async fn rollback(&self, key: &FunctionKey, version: Version) -> Result<FunctionState, Error> {
         self.inner.clone().rollback(key.clone(), version).await
     }
     /// Switches a function on or off.

@@ -114,28 +114,40 @@ impl Inner {
         task.await.map_err(Error::internal)?
     }
 
+    pub(crate) async fn way_back(
+        &self,
+        key: &FunctionKey,
+        version: Option<Version>,
+    ) -> Result<(VersionRecord, VersionRecord), Error> {
+        let registry = &self.ports.registry;
+        let (_, live) = self.function(key).await?;
+        let found = match version {
+            Some(version) => registry.version(key, version).await.map_err(of_registry)?,
+            None => {
+                let older = registry.versions(key, Some(live.version), 1).await;
+                older.map_err(of_registry)?.pop()
+            }
+        };
+        let missing = || match version {
+            Some(_) => Error::from(Code::VersionNotFound),
+            None => Error::new(
+                Code::VersionNotFound,
+                format!("{key} has no version before the live one"),
+            ),
+        };
+        let found = found.ok_or_else(missing)?;
+        Ok((live, found))
+    }
+
     pub(crate) async fn rollback(
         self: Arc<Self>,
         key: FunctionKey,
-        version: Option<Version>,
+        version: Version,
     ) -> Result<FunctionState, Error> {
         self.change(key, move |inner, key| async move {
-            let registry = &inner.ports.registry;
             let (function, _) = inner.function(&key).await?;
-            let version = match version {
-                Some(version) => version,
-                None => {
-                    let older = registry.versions(&key, Some(function.live), 1).await;
-                    let older = older.map_err(of_registry)?;
-                    older.first().map(|v| v.version).ok_or_else(|| {
-                        Error::new(
-                            Code::VersionNotFound,
-                            format!("{key} has no version before the live one"),
-                        )
-                    })?
-                }
-            };
-            let moved = registry.set_live(&key, version, inner.options.clock.now()).await;
+            let at = inner.options.clock.now();
+            let moved = inner.ports.registry.set_live(&key, version, at).await;
             moved.map_err(of_registry)?;
             inner.gate.forget(&key);
             tracing::info!(function = %key, from = %function.live, to = %version, "rolled back");

@@ -357,7 +357,16 @@ async fn an_older_version_brings_nothing_back_that_was_taken() {
     assert_eq!(back(&operator, json!({})).await.0, 200);
     let (status, said) = back(&operator, json!({})).await;
     assert!(status == 403 && said.contains("newly gives net"), "{said}");
-    assert_eq!(back(&operator, json!({"version": 9})).await.0, 404);
+    // one that is not there is that, whatever the newest one reaches
+    deploy(json!({"source": "five", "allow": {"net": ["https://example.org"]}})).await;
+    assert_eq!(back(&admin, json!({})).await.0, 200);
+    for version in [0, 9, u32::MAX] {
+        assert_eq!(
+            back(&operator, json!({"version": version})).await.0,
+            404,
+            "{version}"
+        );
+    }
     assert_eq!(back(&admin, json!({"version": 1})).await.0, 200);
 }
 

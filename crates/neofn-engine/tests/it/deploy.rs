@@ -161,16 +161,18 @@ async fn rollback_switch_and_delete_are_seen_by_the_next_call() {
     rig.deploy("f", "constant 1").await;
     rig.deploy("f", "constant 2").await;
     assert_eq!(rig.result("f", "null").await, 2);
-    let (function, version) = rig.engine.rollback(&key("f"), None).await.unwrap();
+    let (live, before) = rig.engine.way_back(&key("f"), None).await.unwrap();
+    assert_eq!((live.version, before.version), (Version(2), Version(1)));
+    // what is deployed meanwhile changes nothing of what was looked at
+    rig.deploy("f", "constant 3").await;
+    let (function, version) = rig.engine.rollback(&key("f"), before.version).await.unwrap();
     assert_eq!((function.live, version.version), (Version(1), Version(1)));
     assert_eq!(rig.result("f", "null").await, 1);
-    let none_older = rig.engine.rollback(&key("f"), None).await.unwrap_err();
-    assert_eq!(none_older.code, Code::VersionNotFound);
-    let unknown = rig
-        .engine
-        .rollback(&key("f"), Some(Version(9)))
-        .await
-        .unwrap_err();
+    for wanted in [None, Some(Version(9)), Some(Version(0))] {
+        let unknown = rig.engine.way_back(&key("f"), wanted).await.unwrap_err();
+        assert_eq!(unknown.code, Code::VersionNotFound, "{wanted:?}");
+    }
+    let unknown = rig.engine.rollback(&key("f"), Version(9)).await.unwrap_err();
     assert_eq!(unknown.code, Code::VersionNotFound);
 
     rig.engine.set_active(&key("f"), false).await.unwrap();
