@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(refused.code, Code::BodyTooLarge);
         assert_eq!(
             refused.message,
-            "the event has 1200075 bytes in the JSON format, in which functions get it; it may have 1048576 bytes (1 MiB)"
+            "the event has 1200072 bytes in the JSON format, in which functions get it; it may have 1048576 bytes (1 MiB)"
         );
         assert!(refused.cure().contains("base64"), "{}", refused.cure());
         let many = cloud_events(&[event(500_000), event(500_000)]);
