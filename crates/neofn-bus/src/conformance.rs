@@ -232,7 +232,10 @@ async fn letters_are_kept(bus: &Bus) {
     }
     let found = bus.dead.list("demo", 10).await.unwrap();
     let shown: Vec<_> = found.iter().map(|l| (&*l.id, l.message.payload.len())).collect();
-    assert_eq!(shown, [("demo._events.2", LETTER_BYTES_MAX), ("demo._events.1", 3)]);
+    assert_eq!(
+        shown,
+        [("demo._events.2", LETTER_BYTES_MAX), ("demo._events.1", 3)]
+    );
     assert_eq!(
         (&*found[0].subject, found[0].message.get("kept")),
         ("events.demo", Some("yes"))
