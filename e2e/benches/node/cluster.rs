@@ -46,7 +46,7 @@ impl Cluster {
 }
 
 pub fn cluster() {
-    heading("Workers over NATS, one server, file storage, all on the same cores");
+    heading("Workers over NATS, one server of one thread, file storage, all on the same cores");
     let dir = tempfile::tempdir().expect("a directory");
     synchronous(&dir.path().join("sync"));
     // by turns, as below; the disk alone makes one run half as fast again as the next
