@@ -53,7 +53,7 @@ jetstream { store_dir: "$dir/n$n", sync_interval: always }
 cluster { name: local, listen: "127.0.0.1:${ports[n + 3]}", routes: [
   "nats://127.0.0.1:${ports[3]}", "nats://127.0.0.1:${ports[4]}", "nats://127.0.0.1:${ports[5]}"] }
 CONF
-    "$tools/nats-server" --config "$dir/n$n.conf" 2>"$dir/n$n.log" &
+    GOMAXPROCS=1 "$tools/nats-server" --config "$dir/n$n.conf" 2>"$dir/n$n.log" &
     pids+=($!)
     urls="${urls:+$urls,}nats://127.0.0.1:${ports[n]}"
 done

@@ -5,7 +5,6 @@ use crate::headers;
 use crate::streams::DEAD;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::Context;
-use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -57,12 +56,7 @@ impl DeadLetters for NatsDead {
             .header(REQUEST, &letter.id)
             .header(REASON, reason);
         let bytes = (headers::bytes(&message), message.payload.len());
-        let mut publish = PublishMessage::build();
-        if let Some(headers) = headers::to_nats(&message)? {
-            publish = publish.headers(headers);
-        }
-        let publish = publish
-            .payload(message.payload)
+        let publish = headers::publication(message)?
             .message_id(format!("{} {}", letter.subject, letter.id))
             .expected_stream(DEAD);
         let failed = |e| not_stored(&e, &subject, bytes, self.0.client().max_payload());

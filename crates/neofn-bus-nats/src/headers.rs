@@ -2,6 +2,7 @@
 
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue};
+use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use neofn_bus::{BusError, Message};
 
@@ -18,6 +19,16 @@ pub(crate) fn to_nats(message: &Message) -> Result<Option<HeaderMap>, BusError> 
         map.append(key, value);
     }
     Ok(Some(map))
+}
+
+/// A message for a stream.
+pub(crate) fn publication(message: Message) -> Result<PublishMessage, BusError> {
+    let publication = PublishMessage::build();
+    let publication = match to_nats(&message)? {
+        Some(headers) => publication.headers(headers),
+        None => publication,
+    };
+    Ok(publication.payload(message.payload))
 }
 
 /// Bytes of all headers, as they are on the wire.

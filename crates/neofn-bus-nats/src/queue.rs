@@ -5,7 +5,6 @@ use crate::headers;
 use crate::streams::{ACK_WAIT, CONSUMER};
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::Context;
-use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind, stream};
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -81,12 +80,7 @@ impl NatsQueue {
 impl JobQueue for NatsQueue {
     async fn push(&self, subject: &str, id: &str, message: Message) -> Result<Pushed, BusError> {
         let bytes = (headers::bytes(&message), message.payload.len());
-        let mut publish = PublishMessage::build();
-        if let Some(headers) = headers::to_nats(&message)? {
-            publish = publish.headers(headers);
-        }
-        let publish = publish
-            .payload(message.payload)
+        let publish = headers::publication(message)?
             .message_id(id)
             .expected_stream(self.stream);
         let mark = self.denied.mark();

@@ -4,7 +4,6 @@ use crate::failure::{not_stored, unavailable};
 use crate::headers;
 use crate::streams::RESULTS;
 use async_nats::jetstream::context::Context;
-use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
 use neofn_bus::port::Results;
@@ -23,11 +22,7 @@ impl NatsResults {
 impl Results for NatsResults {
     async fn settle(&self, subject: &str, message: Message) -> Result<bool, BusError> {
         let bytes = (headers::bytes(&message), message.payload.len());
-        let mut publish = PublishMessage::build();
-        if let Some(headers) = headers::to_nats(&message)? {
-            publish = publish.headers(headers);
-        }
-        let publish = publish.payload(message.payload).expected_stream(RESULTS);
+        let publish = headers::publication(message)?.expected_stream(RESULTS);
         let failed = |e| not_stored(&e, subject, bytes, self.0.client().max_payload());
         let sent = self
             .0

@@ -14,8 +14,8 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(3_500);
 
 /// Longest beat that is read: 256 warm versions are some 5 KB.
 const BYTES_MAX: usize = 16 << 10;
-/// Longest id of a node.
-const ID_BYTES_MAX: usize = 64;
+/// Longest name of a node.
+pub const NODE_NAME_BYTES_MAX: usize = 64;
 /// Longest host, version and jail.
 const TEXT_BYTES_MAX: usize = 256;
 /// Longest name of a warm version.
@@ -46,6 +46,15 @@ impl Role {
             Self::Worker => "worker",
         }
     }
+}
+
+/// Whether a node may be called so: its name is a token of subjects, and is shown to operators.
+#[must_use]
+pub fn is_node_name(name: &str) -> bool {
+    (1..=NODE_NAME_BYTES_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// What does not change while a node runs.
@@ -128,14 +137,9 @@ impl Beat {
     /// Which of its members no node of ours says.
     fn unfit(&self) -> Option<&'static str> {
         let seat = &self.seat;
-        let id = (1..=ID_BYTES_MAX).contains(&seat.id.len())
-            && seat
-                .id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let text = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);
         let checks = [
-            (id, "id"),
+            (is_node_name(&seat.id), "id"),
             (text(&seat.host, TEXT_BYTES_MAX), "host"),
             (text(&seat.version, TEXT_BYTES_MAX), "version"),
             (text(&seat.jail, TEXT_BYTES_MAX), "jail"),
@@ -227,7 +231,7 @@ mod tests {
             ("id", "".into()),
             ("id", "a.b".into()),
             ("id", "a b\r\nPUB x".into()),
-            ("id", "a".repeat(ID_BYTES_MAX + 1).into()),
+            ("id", "a".repeat(NODE_NAME_BYTES_MAX + 1).into()),
             ("host", "\u{1b}[2J".into()),
             ("version", "1\n2".into()),
             ("jail", "x".repeat(TEXT_BYTES_MAX + 1).into()),

@@ -15,7 +15,7 @@ mod watch;
 mod wire;
 mod worker;
 
-pub use beat::{Beat, Role, Seat};
+pub use beat::{Beat, NODE_NAME_BYTES_MAX, Role, Seat, is_node_name};
 pub use members::Member;
 pub use remote::{RemoteOptions, RemoteRuntime};
 pub use warm::warm_name;

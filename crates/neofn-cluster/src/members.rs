@@ -38,6 +38,8 @@ impl Rival {
 /// What a node's word changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
+    /// It was not known before.
+    pub(crate) came: bool,
     /// There is a place for work that there was not before.
     pub(crate) room: bool,
     /// Two processes were found to have its name.
@@ -68,12 +70,15 @@ impl Member {
     fn cores(&self) -> u64 {
         self.beat.seat.cores.max(1).into()
     }
+    /// A worker with which we work together, and that has one of these engines.
+    fn suits<'a>(&self, engines: impl IntoIterator<Item = &'a Digest>) -> bool {
+        let seat = &self.beat.seat;
+        seat.role == Role::Worker
+            && seat.protocol == PROTOCOL
+            && engines.into_iter().any(|engine| self.has(engine))
+    }
     fn takes(&self, engine: &Digest) -> bool {
-        self.beat.seat.role == Role::Worker
-            && self.beat.seat.protocol == PROTOCOL
-            && !self.beat.draining
-            && self.load() < self.beat.seat.runs_max
-            && self.has(engine)
+        self.suits([engine]) && !self.is_full()
     }
     /// Whether it does as much as it may, or goes.
     #[must_use]
@@ -97,10 +102,7 @@ impl Member {
     /// Whether a gateway with these engines gives it runs at all.
     #[must_use]
     pub fn fits(&self, engines: &[(RuntimeKind, Digest)]) -> bool {
-        let seat = &self.beat.seat;
-        seat.role == Role::Worker
-            && seat.protocol == PROTOCOL
-            && engines.iter().any(|(_, engine)| self.has(engine))
+        self.suits(engines.iter().map(|(_, engine)| engine))
     }
 
     /// Why a gateway with these engines never gives it a run, however long it waits; none when it does.
@@ -133,6 +135,7 @@ impl Members {
     /// A node said that it is there.
     pub(crate) fn hear(&mut self, beat: Beat, now: Duration) -> Heard {
         let id = beat.seat.id.clone();
+        let came = !self.0.contains_key(&id);
         let (start, mut before, mut rival) = (start(&beat), None, None);
         if let Some(member) = self.0.get_mut(&id) {
             let there = self::start(&member.beat);
@@ -140,7 +143,10 @@ impl Members {
                 let room = member.beat.draining && !beat.draining || member.beat.running > beat.running;
                 member.beat = beat;
                 member.heard = now;
-                return Heard { room, doubled: None };
+                return Heard {
+                    room,
+                    ..Heard::default()
+                };
             }
             if let Some(known) = member.rival.as_mut().filter(|rival| rival.start == start) {
                 known.heard = now;
@@ -151,7 +157,10 @@ impl Members {
                 if there < start {
                     member.rival = Some(Rival::of(&beat, now));
                     let doubled = member.doubled();
-                    return Heard { room: false, doubled };
+                    return Heard {
+                        doubled,
+                        ..Heard::default()
+                    };
                 }
                 rival = Some(Rival::of(&member.beat, now));
             } else {
@@ -173,7 +182,11 @@ impl Members {
         };
         let doubled = member.doubled();
         self.0.insert(id, member);
-        Heard { room: true, doubled }
+        Heard {
+            came,
+            room: true,
+            doubled,
+        }
     }
 
     /// Takes out those that are silent; answers their ids.
@@ -245,10 +258,10 @@ impl Members {
 
     /// Where runs of `function` go first, as long as it has a core for them.
     pub(crate) fn home(&self, function: &str, engine: &Digest) -> Option<String> {
-        let able = self.0.iter().filter(|(_, m)| {
-            let seat = &m.beat.seat;
-            seat.role == Role::Worker && seat.protocol == PROTOCOL && !m.beat.draining && m.has(engine)
-        });
+        let able = self
+            .0
+            .iter()
+            .filter(|(_, m)| m.suits([engine]) && !m.beat.draining);
         let home = able.max_by_key(|(id, _)| weight(function, id))?;
         Some(home.0.clone())
     }
@@ -260,6 +273,10 @@ impl Members {
             why = Some(format!("{id}: {}", member.misfit(&[engine])?));
         }
         why
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Member> {
+        self.0.get(id)
     }
 
     pub(crate) fn any(&self, is: impl FnMut(&Member) -> bool) -> bool {

@@ -19,8 +19,9 @@ const CLAIMS_MAX: u64 = 5_000;
 /// How soon it is looked again whether there is somebody who runs.
 const NO_ROOM: Duration = Duration::from_millis(500);
 
-/// Most claims of one round: a flood of one function is then soon followed by others.
-const BATCH: u32 = 16;
+/// Most claims of one round: a flood of one function is then soon followed by others. A round waits for a commit, together with
+/// whatever else is written, so fewer would leave sandboxes without work while much comes in.
+const BATCH: u32 = 64;
 /// Most claims that wait for a slot.
 const WAITING_MAX: usize = 1_024;
 /// Functions whose concurrency is remembered; of others one is claimed at a time.

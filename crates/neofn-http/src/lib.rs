@@ -13,6 +13,7 @@ mod once;
 pub mod openapi;
 mod problem;
 mod router;
+mod self_wake;
 mod server;
 mod shield;
 mod slow;

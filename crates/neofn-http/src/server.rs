@@ -1,6 +1,7 @@
 //! Accepts connections, over TLS or in the clear: bounded in number, in time and in size, and drained when the node goes.
 
 use crate::router::{Edge, EdgeService};
+use crate::self_wake::SelfWake;
 use crate::slow::Impatient;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -173,7 +174,8 @@ impl Connection {
             let service = service.clone();
             async move { service.answer(request, Some(peer)).await }
         });
-        if let Err(e) = self.watcher.watch(builder.serve_connection(io, answer)).await {
+        let answered = self.watcher.watch(builder.serve_connection(io, answer));
+        if let Err(e) = SelfWake::new(answered).await {
             tracing::debug!(error = %e, %peer, "connection ended");
         }
         self.edge.counters().closed();

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use neofn_api::{Api, Services, Wanted};
 use neofn_bus::port::{Bus, JobQueue};
 use neofn_bus_nats::{Login, Nats, NatsSettings, StreamSettings};
-use neofn_cluster::{Beat, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, warm_name};
+use neofn_cluster::{
+    Beat, NODE_NAME_BYTES_MAX, PROTOCOL, RemoteOptions, RemoteRuntime, Role, Seat, is_node_name, warm_name,
+};
 use neofn_jail::Tier;
 use neofn_nats::{NatsEdge, NatsEdgeOptions};
 use neofn_runtime::port::Runtime;
@@ -32,8 +34,6 @@ pub(crate) struct Clustered {
     pub(crate) workers: Workers,
     upkeep: Upkeep,
     seat: Seat,
-    /// Once it serves.
-    store: Option<String>,
     edge: Option<NatsEdge>,
 }
 
@@ -66,7 +66,6 @@ impl Clustered {
             nats,
             bus,
             seat,
-            store: None,
             edge: None,
         })
     }
@@ -95,7 +94,6 @@ impl Clustered {
         }
         let lease = serde_json::json!({"role": "gateway", "url": url, "version": self.seat.version,
             "host": self.seat.host, "pid": self.seat.pid, "store": store});
-        self.store = Some(store);
         let edge = NatsEdge::start(NatsEdgeOptions {
             api: api.clone(),
             bus: self.bus.clone(),
@@ -214,13 +212,10 @@ pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, en
 /// The same seat under a name that stays from start to start, so that a NATS user can be given the subjects of this worker
 /// and of no other.
 pub(crate) fn named(seat: Seat, name: &str) -> Result<Seat, Error> {
-    let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if !fits {
-        let text =
-            format!("{name:?} is no name of a worker: 1 to {NAME_BYTES_MAX} letters, digits, `-` and `_`");
+    if !is_node_name(name) {
+        let text = format!(
+            "{name:?} is no name of a worker: 1 to {NODE_NAME_BYTES_MAX} letters, digits, `-` and `_`"
+        );
         return Err(Error::new(Code::ConfigInvalid, text));
     }
     Ok(Seat {
@@ -228,9 +223,6 @@ pub(crate) fn named(seat: Seat, name: &str) -> Result<Seat, Error> {
         ..seat
     })
 }
-
-/// Longest name of a worker.
-const NAME_BYTES_MAX: usize = 64;
 
 /// A run mostly waits, for the chain or for another function; beyond this a worker refuses more.
 const RUNS_PER_CORE: u32 = 64;

@@ -121,6 +121,8 @@ impl NatsServer {
         let child = Command::new(binary)
             .arg("--config")
             .arg(&server.config)
+            // it shares its cores with all else here: more threads of its own would only wake each other
+            .env("GOMAXPROCS", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,6 +1,6 @@
 //! A NATS client that sends what no library would.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ impl RawNats {
     #[must_use]
     pub fn connect(url: &str) -> Self {
         let stream = TcpStream::connect(url.trim_start_matches("nats://")).expect("connect to NATS");
+        stream.set_nodelay(true).expect("no delay");
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .expect("a deadline");
@@ -52,6 +53,35 @@ impl RawNats {
         ];
         self.write(&parts.concat());
         self.settle();
+    }
+    /// Publishes without waiting.
+    pub fn send(&mut self, subject: &str, reply: &str, content: &[u8]) {
+        let head = format!("PUB {subject} {reply} {}\r\n", content.len());
+        self.write(&[head.as_bytes(), content, b"\r\n"].concat());
+    }
+    /// From here on [`RawNats::next`] answers what is sent there.
+    pub fn subscribe(&mut self, subject: &str) {
+        self.write(format!("SUB {subject} 1\r\n").as_bytes());
+        self.settle();
+    }
+    /// Waits for a message; answers where its own answer goes, or none when the server has gone.
+    pub fn next(&mut self) -> Option<String> {
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                ["MSG", _, _, ref rest @ .., bytes] => {
+                    let mut content = vec![0; bytes.parse::<usize>().ok()? + b"\r\n".len()];
+                    self.0.read_exact(&mut content).ok()?;
+                    return Some(rest.first().copied().unwrap_or_default().to_owned());
+                }
+                ["PING"] => self.write(b"PONG\r\n"),
+                _ => {}
+            }
+        }
     }
     fn write(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).expect("write to NATS");

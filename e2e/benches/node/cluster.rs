@@ -2,7 +2,7 @@
 //! while there is nothing to do.
 
 use crate::{heading, peers, row};
-use neofn_testkit::{NatsServer, NodeProcess, WorkerProcess, eventually};
+use neofn_testkit::{NatsServer, NodeProcess, RawNats, WorkerProcess, eventually};
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
@@ -46,7 +46,7 @@ impl Cluster {
 }
 
 pub fn cluster() {
-    heading("Workers over NATS, one server, file storage, all on the same cores");
+    heading("Workers over NATS, one server of one thread, file storage, all on the same cores");
     let dir = tempfile::tempdir().expect("a directory");
     synchronous(&dir.path().join("sync"));
     // by turns, as below; the disk alone makes one run half as fast again as the next
@@ -208,12 +208,14 @@ fn synchronous(dir: &Path) {
         assert_eq!(node.http().deploy("demo", "hello", source).status, 201);
         once(node, 200);
     }
-    // by turns, so that what else the machine does meets both
+    // by turns, so that what else the machine does meets all of them
     let mut all = [Vec::new(), Vec::new()];
+    let mut alone = Vec::new();
     for _ in 0..ROUNDS {
         for (node, times) in nodes.iter().zip(&mut all) {
             times.extend(once(node, CALLS / ROUNDS));
         }
+        alone.extend(request_and_answer(&cluster.nats.url(), CALLS / ROUNDS));
     }
     let p50 = |times: &mut Vec<Duration>| {
         times.sort_unstable();
@@ -225,6 +227,36 @@ fn synchronous(dir: &Path) {
     row("synchronous call in the node, sequential, p50", &micros(ours), "");
     row("the same by a worker over NATS, p50", &micros(theirs), "");
     row("difference", &micros(theirs.saturating_sub(ours)), "<= 300 us");
+    row(
+        "a request and its answer over that server, without neofn, p50",
+        &micros(p50(&mut alone)),
+        "",
+    );
+}
+
+/// What the server itself takes to carry as much to another client and back: nobody who calls over NATS adds less.
+fn request_and_answer(url: &str, times: usize) -> Vec<Duration> {
+    let content = [b'x'; 400];
+    let mut there = RawNats::connect(url);
+    there.subscribe("bench.request");
+    let echo = std::thread::spawn(move || {
+        for _ in 0..times {
+            let reply = there.next().expect("a request");
+            there.send(&reply, "", &content);
+        }
+    });
+    let mut here = RawNats::connect(url);
+    here.subscribe("bench.answer");
+    let took = (0..times)
+        .map(|_| {
+            let begun = Instant::now();
+            here.send("bench.request", "bench.answer", &content);
+            here.next().expect("an answer");
+            begun.elapsed()
+        })
+        .collect();
+    echo.join().expect("the other side ends");
+    took
 }
 
 fn once(node: &NodeProcess, calls: usize) -> Vec<Duration> {

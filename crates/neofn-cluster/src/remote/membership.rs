@@ -46,29 +46,26 @@ impl Inner {
     }
 
     pub(super) fn hear(&self, beat: Beat) {
-        let now = self.options.clock.monotonic();
         let (id, role) = (beat.seat.id.clone(), beat.seat.role);
-        let known = self.members.lock().list().iter().any(|m| m.beat.seat.id == id);
-        let heard = self.members.lock().hear(beat, now);
+        let (heard, misfit) = {
+            let mut members = self.members.lock();
+            let heard = members.hear(beat, self.options.clock.monotonic());
+            let member = members.get(&id).filter(|_| heard.came);
+            let misfit = member.and_then(|m| m.misfit(&self.options.engines));
+            (heard, misfit)
+        };
         if heard.room {
             self.room.notify_waiters();
         }
         if let Some(why) = heard.doubled {
             tracing::warn!("{why}");
         }
-        if known {
-            return;
+        let role = role.as_str();
+        if heard.came {
+            tracing::info!(node = id, role, "a node came");
         }
-        tracing::info!(node = id, role = role.as_str(), "a node came");
-        let members = self.members.lock().list();
-        let misfit = members.iter().find(|m| m.beat.seat.id == id);
-        if let Some(why) = misfit.and_then(|m| m.misfit(&self.options.engines)) {
-            tracing::warn!(
-                node = id,
-                role = role.as_str(),
-                why,
-                "it gets no runs from this gateway"
-            );
+        if let Some(why) = misfit {
+            tracing::warn!(node = id, role, why, "it gets no runs from this gateway");
         }
     }
 

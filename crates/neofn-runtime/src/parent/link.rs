@@ -1,6 +1,7 @@
 //! The node's end of one child: its two sockets, the calls and requests under way in it.
 
 use super::slot::{Event, Raw, Slot};
+use super::watched::Watched;
 use crate::child::ROLE_SANDBOX;
 use crate::parent::PoolOptions;
 use crate::parent::process::{Process, Spawner};
@@ -12,11 +13,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// Starting, confining, and saying so takes milliseconds; a loaded machine makes it more.
@@ -68,8 +68,8 @@ pub(super) struct Link {
     pub(super) process: Process,
     /// The confinement that holds.
     pub(super) tier: String,
-    data: AsyncFd<OwnedFd>,
-    control: AsyncFd<OwnedFd>,
+    data: Watched,
+    control: Watched,
     calls: Mutex<HashMap<u64, Arc<Slot>>>,
     requests: Mutex<HashMap<u32, Pending>>,
     next_request: AtomicU32,
@@ -104,7 +104,7 @@ impl Link {
             vec![child_control]
         };
         let process = spawner.spawn(options, role, given).await?;
-        let control = watched(control)?;
+        let control = Watched::new(control)?;
         let tier = match tokio::time::timeout(HELLO_WITHIN, hello(&control)).await {
             Ok(Ok(Hello::Ready { tier })) => tier,
             Ok(Ok(Hello::Refused { reason })) => return Err(LinkError::Refused(reason)),
@@ -115,7 +115,7 @@ impl Link {
             generation,
             process,
             tier,
-            data: watched(data)?,
+            data: Watched::new(data)?,
             control,
             calls: Mutex::default(),
             requests: Mutex::default(),
@@ -219,13 +219,13 @@ impl Link {
             true => Some(self.large.acquire().await.map_err(io::Error::other)?),
             false => None,
         };
-        let fd = self.data.get_ref().as_raw_fd();
+        let fd = self.data.raw();
         let send = || {
             let sent = out.send(fd);
             begun.store(out.is_begun(), Ordering::Relaxed);
             sent
         };
-        when_writable(&self.data, send).await
+        self.data.send(send).await
     }
     /// Takes back a call of which nothing was sent.
     pub(super) fn withdraw(&self, id: u64) {
@@ -250,7 +250,7 @@ impl Link {
     /// Asks for the end of a call, without waiting: the sweep asks again when the socket is full.
     pub(super) fn cancel(&self, id: u64) {
         if let Ok(mut out) = Outgoing::new(id, Kind::Cancel, 0, &[], &[]) {
-            let _ = out.send(self.data.get_ref().as_raw_fd());
+            let _ = out.send(self.data.raw());
         }
     }
     /// Asks for something on the control socket and waits for the answer.
@@ -277,14 +277,14 @@ impl Link {
     async fn send_request(&self, bytes: &[u8], fds: &[&OwnedFd]) -> io::Result<()> {
         let send = || {
             let fds: Vec<_> = fds.iter().map(|f| f.as_fd()).collect();
-            fds::send(self.control.get_ref().as_raw_fd(), bytes, &fds)
+            fds::send(self.control.raw(), bytes, &fds)
         };
-        when_writable(&self.control, send).await
+        self.control.send(send).await
     }
     async fn read_control(&self) -> io::Result<()> {
         let mut packet = vec![0u8; PACKET_BYTES_MAX];
         loop {
-            let n = receive_control(&self.control, &mut packet).await?;
+            let n = self.control.receive(&mut packet).await?;
             if n == 0 {
                 return Ok(());
             }
@@ -316,7 +316,7 @@ impl Link {
     async fn read_data(&self) -> io::Result<()> {
         let mut packet = vec![0u8; PACKET_BYTES_MAX];
         let mut partial = Reassembly::default();
-        let fd = self.data.get_ref().as_raw_fd();
+        let fd = self.data.raw();
         loop {
             let mut ready = self.data.readable().await?;
             for _ in 0..BATCH {
@@ -374,14 +374,9 @@ impl Link {
     }
 }
 
-fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` answers the same descriptor for as long as it lives, and lives as long as the registration.
-    unsafe { AsyncFd::register(fd).map_err(io::Error::from) }
-}
-
-async fn hello(control: &AsyncFd<OwnedFd>) -> io::Result<Hello> {
+async fn hello(control: &Watched) -> io::Result<Hello> {
     let mut packet = vec![0u8; PACKET_BYTES_MAX];
-    let n = receive_control(control, &mut packet).await?;
+    let n = control.receive(&mut packet).await?;
     if n == 0 {
         return Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
@@ -389,28 +384,4 @@ async fn hello(control: &AsyncFd<OwnedFd>) -> io::Result<Hello> {
         ));
     }
     postcard::from_bytes(packet.get(..n).unwrap_or_default()).map_err(io::Error::other)
-}
-
-/// Sends at once when there is room, else when there is.
-async fn when_writable(fd: &AsyncFd<OwnedFd>, mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    match send() {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-        done => return done,
-    }
-    loop {
-        let mut ready = fd.writable().await?;
-        if let Ok(done) = ready.try_io(|_| send()) {
-            return done;
-        }
-    }
-}
-
-/// A child has no reason to send descriptors: they are closed unseen.
-async fn receive_control(control: &AsyncFd<OwnedFd>, packet: &mut [u8]) -> io::Result<usize> {
-    loop {
-        let mut ready = control.readable().await?;
-        if let Ok(got) = ready.try_io(|fd| fds::receive(fd.as_raw_fd(), packet)) {
-            return got.map(|(n, _)| n);
-        }
-    }
 }

@@ -15,6 +15,7 @@ mod run;
 mod slot;
 mod versions;
 mod watch;
+mod watched;
 
 pub use options::PoolOptions;
 pub use pool::Pool;
