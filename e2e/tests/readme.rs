@@ -110,6 +110,10 @@ fn the_tour_works_as_written() {
         for own in ["duration", "invocationId"] {
             assert!(value.as_object_mut().unwrap().remove(own).is_some(), "{text}");
         }
+        // what it costs changes with the engine
+        for units in value["units"].as_object_mut().unwrap().values_mut() {
+            *units = units.is_number().into();
+        }
         value
     };
     assert_eq!(read(shown), read(real));
