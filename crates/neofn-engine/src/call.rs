@@ -20,7 +20,7 @@ use bytes::Bytes;
 use neofn_gas::Reservation;
 use neofn_sched::Share;
 use neofn_types::{
-    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, TraceContext, UnixMillis,
+    Attempt, Code, Datoshi, Digest, Error, Fence, FunctionKey, InvocationId, Retry, TraceContext, UnixMillis,
     Version,
 };
 use std::sync::Arc;
@@ -175,12 +175,12 @@ impl Inner {
         let mut ended = self.run(run).await;
         ended.charge = call.money.settle(ended.billed(), call.new.caller.as_ref());
         drop(call.slot);
-        let finish = self.finish(id, fence, final_outcome(&ended), &ended);
+        let finish = self.finish(id, fence, keyed_outcome(&ended), &ended);
         if let Err(error) = self.ports.invocations.finish(finish).await {
             match of_commit(&error) {
                 Some(failure) => {
                     ended.refuse_commit(failure);
-                    let finish = self.finish(id, fence, final_outcome(&ended), &ended);
+                    let finish = self.finish(id, fence, keyed_outcome(&ended), &ended);
                     self.ports.invocations.finish(finish).await.map_err(of_store)?;
                 }
                 None => return self.lost_end(id, error).await,
@@ -345,6 +345,20 @@ fn final_outcome(ended: &Ended) -> Outcome {
         Ok(result) => Outcome::Succeeded(result.clone()),
         Err(failure) => Outcome::Failed(stored(failure)),
     }
+}
+
+/// What is kept under a key. Whoever is told to try again sends the same key, and must not be given the same failure for ever;
+/// and who left before the end wants the end.
+fn keyed_outcome(ended: &Ended) -> Outcome {
+    match final_outcome(ended) {
+        Outcome::Failed(failure) if is_lost(failure.code) => Outcome::Lost(failure),
+        outcome => outcome,
+    }
+}
+
+fn is_lost(code: Code) -> bool {
+    let info = code.info();
+    matches!(code, Code::Cancelled | Code::Internal) || (info.status == 503 && info.retry == Retry::Later)
 }
 
 fn final_status(ended: &Ended) -> Status {

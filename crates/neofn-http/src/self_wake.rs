@@ -16,7 +16,7 @@ const ROUNDS_MAX: usize = 8;
 /// Nobody polls: a wake goes to the task.
 const WAITING: u8 = 0;
 const POLLED: u8 = 1;
-/// It was woken while it was polled.
+/// Beside it: it was woken while it was polled.
 const WOKEN: u8 = 2;
 
 #[derive(Debug)]
@@ -30,10 +30,8 @@ impl Wake for Wakes {
         self.wake_by_ref();
     }
     fn wake_by_ref(self: &Arc<Self>) {
-        let noted = self
-            .state
-            .compare_exchange(POLLED, WOKEN, Ordering::AcqRel, Ordering::Acquire);
-        if noted == Err(WAITING) {
+        // a write in every case: what the waker did before is seen by the poll that finds it
+        if self.state.fetch_or(WOKEN, Ordering::AcqRel) & POLLED == 0 {
             self.task.wake();
         }
     }
@@ -69,7 +67,7 @@ impl<F: Future> Future for SelfWake<F> {
         for _ in 0..ROUNDS_MAX {
             this.wakes.state.store(POLLED, Ordering::Release);
             let polled = this.inner.as_mut().poll(&mut Context::from_waker(&this.waker));
-            let woken = this.wakes.state.swap(WAITING, Ordering::AcqRel) == WOKEN;
+            let woken = this.wakes.state.swap(WAITING, Ordering::AcqRel) & WOKEN != 0;
             if polled.is_ready() || !woken {
                 return polled;
             }

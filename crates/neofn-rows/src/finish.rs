@@ -46,7 +46,9 @@ impl Encoded {
 pub fn failure(outcome: &Outcome) -> Option<&StoredFailure> {
     match outcome {
         Outcome::Succeeded(_) => None,
-        Outcome::Failed(f) | Outcome::Dead(f) | Outcome::Retry { failure: f, .. } => Some(f),
+        Outcome::Failed(f) | Outcome::Dead(f) | Outcome::Lost(f) | Outcome::Retry { failure: f, .. } => {
+            Some(f)
+        }
     }
 }
 
@@ -59,12 +61,18 @@ pub fn result(finish: &Finish) -> Option<&[u8]> {
     }
 }
 
+/// The column `rearm`: whether the same request runs it again.
+#[must_use]
+pub fn is_rearmed(finish: &Finish) -> bool {
+    matches!(finish.outcome, Outcome::Lost(_))
+}
+
 /// The column `status`; none for a retry.
 #[must_use]
 pub fn status_of(finish: &Finish) -> Option<i64> {
     match finish.outcome {
         Outcome::Succeeded(_) => Some(SUCCEEDED),
-        Outcome::Failed(_) => Some(FAILED),
+        Outcome::Failed(_) | Outcome::Lost(_) => Some(FAILED),
         Outcome::Dead(_) => Some(DEAD),
         Outcome::Retry { .. } => None,
     }

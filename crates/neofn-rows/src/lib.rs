@@ -14,5 +14,5 @@ pub use codec::{
     unpack, unpack_detail, unpack_recording,
 };
 pub use error::RowError;
-pub use finish::{Encoded, failure, interrupted, result, status_of};
+pub use finish::{Encoded, failure, interrupted, is_rearmed, result, status_of};
 pub use keys::{effect_key, first_id_at, joined};

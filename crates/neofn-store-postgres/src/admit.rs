@@ -449,7 +449,7 @@ async fn replay_or_rearm(
     let mut counts = Counts::default();
     counts.resumed(place, row.try_get(2)?);
     sqlx::query(concat!(
-        "UPDATE invocation SET status = 0, rearm = false, finished_at = NULL, detail = NULL, run_at = ",
+        "UPDATE invocation SET status = 0, rearm = false, finished_at = NULL, detail = NULL, recording = NULL, run_at = ",
         now!("$4"),
         ", version = $5, trace = $6, caller = $7 WHERE pid = $1 AND fid = $2 AND id = $3"
     ))

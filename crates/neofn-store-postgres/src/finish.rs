@@ -8,7 +8,7 @@ use crate::rows::{Place, id, parsed, with_bytes};
 use crate::time::now;
 use crate::{kv, promise, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
-use neofn_rows::{Encoded, LIVE, SUCCEEDED, nat, nat32, result, status_of};
+use neofn_rows::{Encoded, LIVE, SUCCEEDED, is_rearmed, nat, nat32, result, status_of};
 use neofn_types::{Fence, FunctionName, InvocationId};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -136,7 +136,7 @@ async fn gone(group: &mut Group<'_>, finish: &Finish, encoded: &Encoded) -> Resu
     let ours = match finish.outcome {
         // each attempt has a seed of its own, so that no other wrote this
         Outcome::Retry { .. } => status == LIVE && row.try_get(3)?,
-        _ => status_of(finish) == Some(status) && nat(fence) == finish.fence.0 && !rearm,
+        _ => status_of(finish) == Some(status) && nat(fence) == finish.fence.0 && rearm == is_rearmed(finish),
     };
     Ok(if group.again && ours {
         Ok(Done::Written)
@@ -183,7 +183,7 @@ async fn end(group: &mut Group<'_>, ended: &[(Claim, &Finish, &Encoded)]) -> Res
     if ended.is_empty() {
         return Ok(());
     }
-    let mut numbers: [Vec<i64>; 6] = Default::default();
+    let mut numbers: [Vec<i64>; 7] = Default::default();
     let mut ids: Vec<&[u8]> = Vec::new();
     let mut details: Vec<&[u8]> = Vec::new();
     let mut recordings: Vec<&[u8]> = Vec::new();
@@ -196,6 +196,7 @@ async fn end(group: &mut Group<'_>, ended: &[(Claim, &Finish, &Encoded)]) -> Res
             claim.attempt,
             neofn_rows::int(claim.fence.0),
             finish.at.0,
+            i64::from(is_rearmed(finish)),
         ];
         for (column, value) in numbers.iter_mut().zip(row) {
             column.push(value);
@@ -205,15 +206,15 @@ async fn end(group: &mut Group<'_>, ended: &[(Claim, &Finish, &Encoded)]) -> Res
         recordings.push(&encoded.recording);
         results.push(result(finish));
     }
-    let [pids, fids, statuses, attempts, fences, at] = numbers;
+    let [pids, fids, statuses, attempts, fences, at, rearmed] = numbers;
     let rows = sqlx::query(with_bytes!(
         "WITH n AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], \
-         $6::bigint[], $7::bigint[], $8::bytea[], $9::bytea[], $10::bytea[]) \
-         AS n(npid, nfid, nid, nstatus, nattempt, nfence, nat, ndetail, nresult, nrecording)), \
+         $6::bigint[], $7::bigint[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bigint[]) \
+         AS n(npid, nfid, nid, nstatus, nattempt, nfence, nat, ndetail, nresult, nrecording, nrearm)), \
          gone AS (DELETE FROM queue q USING n WHERE q.pid = n.npid AND q.fid = n.nfid AND q.id = n.nid), \
          freed AS (UPDATE lane l SET running = NULL FROM n WHERE l.running = n.nid RETURNING l.running) \
          UPDATE invocation SET status = nstatus, attempt = nattempt, fence = nfence, finished_at = nat, \
-         detail = ndetail, result = nresult, recording = nrecording FROM n \
+         detail = ndetail, result = nresult, recording = nrecording, rearm = nrearm = 1 FROM n \
          WHERE pid = npid AND fid = nfid AND id = nid RETURNING pid, fid, status, ",
         ", (SELECT count(*) FROM freed)"
     ))
@@ -227,6 +228,7 @@ async fn end(group: &mut Group<'_>, ended: &[(Claim, &Finish, &Encoded)]) -> Res
     .bind(details)
     .bind(results)
     .bind(recordings)
+    .bind(rearmed)
     .fetch_all(&mut *group.conn)
     .await?;
     let mut freed = 0_i64;

@@ -2,8 +2,8 @@
 
 use crate::error::Fault;
 pub(crate) use neofn_rows::{
-    DEAD, Encoded, FAILED, LIVE, SUCCEEDED, effect_key, int, interrupted, nat, nat32, origin, origin_number,
-    result, status, status_of, unpack_detail, unpack_recording,
+    DEAD, Encoded, FAILED, LIVE, SUCCEEDED, effect_key, int, interrupted, is_rearmed, nat, nat32, origin,
+    origin_number, result, status, status_of, unpack_detail, unpack_recording,
 };
 use neofn_types::{Caller, FunctionKey, InvocationId};
 use rusqlite::Row;

@@ -4,8 +4,8 @@
 //! Whoever holds the newest fence of an invocation may end it; nobody else, and only once.
 
 use crate::codec::{
-    Encoded, FAILED, LIVE, SUCCEEDED, caller, fixed, id, int, interrupted, nat, origin, origin_number,
-    result, status_of,
+    Encoded, FAILED, LIVE, SUCCEEDED, caller, fixed, id, int, interrupted, is_rearmed, nat, origin,
+    origin_number, result, status_of,
 };
 use crate::error::Fault;
 use crate::history;
@@ -203,8 +203,8 @@ fn replay_or_rearm(
     let (attempt, fence) = (attempt.saturating_add(1), Fence(fence.saturating_add(1)));
     work.conn
         .prepare_cached(
-            "UPDATE invocation SET status = 0, rearm = 0, finished_at = NULL, detail = NULL, run_at = ?4, \
-             version = ?5, trace = ?6, caller = ?7 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+            "UPDATE invocation SET status = 0, rearm = 0, finished_at = NULL, detail = NULL, recording = NULL, \
+             run_at = ?4, version = ?5, trace = ?6, caller = ?7 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
         )?
         .execute(params![
             place.pid,
@@ -482,7 +482,7 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
     work.conn
         .prepare_cached(
             "UPDATE invocation SET status = ?4, attempt = ?5, fence = ?6, finished_at = ?7, detail = ?8, \
-             result = ?9, recording = ?10 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
+             result = ?9, recording = ?10, rearm = ?11 WHERE pid = ?1 AND fid = ?2 AND id = ?3",
         )?
         .execute(params![
             claim.place.pid,
@@ -494,7 +494,8 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
             finish.at.0,
             encoded.detail,
             result(finish),
-            encoded.recording
+            encoded.recording,
+            is_rearmed(finish)
         ])?;
     promise::ended(work.conn, claim.place, id)?;
     triggers::ended(work.conn, id)?;

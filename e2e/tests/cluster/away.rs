@@ -1,7 +1,7 @@
 //! What a node needs is away: it says which, and how to mend it, and it can be stopped while it waits.
 
 use crate::{SOON, gateway};
-use neofn_testkit::{NatsServer, binary, eventually};
+use neofn_testkit::{NatsServer, WorkerProcess, binary, eventually};
 use serde_json::json;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -31,6 +31,58 @@ fn a_deploy_without_a_worker_says_how_to_start_one() {
     assert!(
         problem["hint"].as_str().unwrap().contains("neofn worker"),
         "{problem}"
+    );
+}
+
+#[test]
+fn who_is_told_to_try_again_gets_another_try_under_the_same_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start();
+    let node = gateway(dir.path(), &nats, "remote");
+    let worker = WorkerProcess::start(&nats.url());
+    eventually("the worker is known", SOON, || {
+        (node.http().get("/ready").status == 200).then_some(())
+    });
+    let source = "export const handler = (e) => e.n";
+    assert_eq!(node.http().deploy("demo", "f", source).status, 201);
+    let keyed = |n: u32| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+        let body = json!({"n": n}).to_string();
+        node.http()
+            .send("POST", "/api/v1/functions/demo/f", body.as_bytes(), &headers)
+    };
+    assert_eq!(worker.terminate(), Some(0));
+    for _ in 0..2 {
+        let refused = keyed(1);
+        assert_eq!(
+            (refused.status, &refused.json()["code"]),
+            (503, &json!("NF1602")),
+            "{}",
+            refused.body
+        );
+    }
+    let _worker = WorkerProcess::start(&nats.url());
+    eventually("the worker is known", SOON, || {
+        (node.http().get("/ready").status == 200).then_some(())
+    });
+    let first = keyed(1).expect(200).json();
+    assert_eq!(first["result"], json!(1), "{first}");
+    let again = keyed(1).expect(200).json();
+    assert_eq!(
+        again["invocationId"], first["invocationId"],
+        "it is answered, not run"
+    );
+    // one invocation, whatever it took
+    let all = node.http().get("/health").expect(200).json();
+    assert_eq!(
+        (&all["totalInvocations"], &all["failedInvocations"]),
+        (&json!(1), &json!(0)),
+        "{all}"
+    );
+    assert_eq!(
+        keyed(2).json()["code"],
+        json!("NF0306"),
+        "the key is the request's"
     );
 }
 

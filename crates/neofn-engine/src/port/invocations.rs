@@ -113,7 +113,8 @@ pub enum Admitted {
         fence: Option<Fence>,
     },
     /// The same key and request came before: here is that invocation. (A keyed synchronous one whose
-    /// process died before its end is re-armed instead: `Fresh` with a greater fence, under `id`.)
+    /// process died before its end, or that ended as [`Outcome::Lost`], is re-armed instead: `Fresh` with a greater fence, under
+    /// `id`.)
     Replay {
         /// The first invocation.
         record: Box<InvocationRecord>,
@@ -188,6 +189,8 @@ pub enum Outcome {
     Failed(StoredFailure),
     /// For good, after the last try of a retryable failure.
     Dead(StoredFailure),
+    /// By no doing of the function: the same request under the same idempotency key runs it again.
+    Lost(StoredFailure),
     /// Try again at this time. Only queued invocations.
     Retry {
         /// Not before.

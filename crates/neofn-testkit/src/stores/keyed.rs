@@ -2,7 +2,7 @@
 
 use super::Harness;
 use crate::stores::support::*;
-use neofn_engine::port::{Admitted, InvocationStore, Start, Status, StoreError};
+use neofn_engine::port::{Admitted, InvocationStore, Outcome, Start, Status, StoreError};
 use neofn_types::{Attempt, Fence, UnixMillis};
 
 pub async fn the_same_request_is_answered_by_the_first_invocation<H: Harness>() {
@@ -121,6 +121,43 @@ pub async fn an_interrupted_keyed_call_is_rearmed<H: Harness>() {
     assert!(matches!(third, Admitted::Replay { record } if record.status == Status::Running));
     store.finish(finish(first.id, fence, ok(), 99)).await.unwrap();
     let done = store.admit(keyed(&f, 100, "k", "body", claimed())).await.unwrap();
+    assert!(matches!(done, Admitted::Replay { record } if record.status == Status::Succeeded));
+    harness.stop(store).await;
+}
+
+pub async fn a_lost_keyed_call_is_rearmed<H: Harness>() {
+    let harness = H::new();
+    let mut store = harness.open().await;
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    let first = keyed(&f, 1, "k", "body", claimed());
+    store.admit(first.clone()).await.unwrap();
+    let lost = finish(first.id, Fence(1), Outcome::Lost(failure()), 2);
+    store.finish(lost.clone()).await.unwrap();
+    assert!(matches!(store.finish(lost).await, Err(StoreError::Fenced)));
+    let found = store.invocation(first.id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.failure), (Status::Failed, Some(failure())));
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.total, totals.failed, totals.running), (1, 1, 0));
+    harness.stop(store).await;
+    store = harness.open().await;
+    // another request under the key is still another one
+    let other = keyed(&f, 5, "k", "other body", claimed());
+    assert!(matches!(
+        store.admit(other).await,
+        Err(StoreError::IdempotencyMismatch)
+    ));
+    let again = keyed(&f, 10, "k", "body", claimed());
+    let Admitted::Rearmed { id, fence, attempt } = store.admit(again).await.unwrap() else {
+        panic!("expected a re-armed call");
+    };
+    assert_eq!((id, attempt), (first.id, Attempt(2)));
+    let found = store.invocation(id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.failure), (Status::Running, None));
+    store.finish(finish(id, fence, ok(), 11)).await.unwrap();
+    let totals = store.totals().await.unwrap();
+    assert_eq!((totals.total, totals.failed, totals.running), (1, 0, 0));
+    let done = store.admit(keyed(&f, 20, "k", "body", claimed())).await.unwrap();
     assert!(matches!(done, Admitted::Replay { record } if record.status == Status::Succeeded));
     harness.stop(store).await;
 }

@@ -116,6 +116,7 @@ macro_rules! suite {
             the_same_key_with_another_request_is_refused,
             keys_belong_to_a_function,
             an_interrupted_keyed_call_is_rearmed,
+            a_lost_keyed_call_is_rearmed,
             a_rearmed_call_fences_the_first_one,
             admitting_the_same_id_twice_is_once,
         ]);
