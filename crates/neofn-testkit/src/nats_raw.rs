@@ -59,13 +59,13 @@ impl RawNats {
         let head = format!("PUB {subject} {reply} {}\r\n", content.len());
         self.write(&[head.as_bytes(), content, b"\r\n"].concat());
     }
-    /// From here on [`RawNats::next`] answers what is sent there.
+    /// From here on [`RawNats::hear`] answers what is sent there.
     pub fn subscribe(&mut self, subject: &str) {
         self.write(format!("SUB {subject} 1\r\n").as_bytes());
         self.settle();
     }
     /// Waits for a message; answers where its own answer goes, or none when the server has gone.
-    pub fn next(&mut self) -> Option<String> {
+    pub fn hear(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line).ok()? == 0 {

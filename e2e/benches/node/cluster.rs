@@ -241,7 +241,7 @@ fn request_and_answer(url: &str, times: usize) -> Vec<Duration> {
     there.subscribe("bench.request");
     let echo = std::thread::spawn(move || {
         for _ in 0..times {
-            let reply = there.next().expect("a request");
+            let reply = there.hear().expect("a request");
             there.send(&reply, "", &content);
         }
     });
@@ -251,7 +251,7 @@ fn request_and_answer(url: &str, times: usize) -> Vec<Duration> {
         .map(|_| {
             let begun = Instant::now();
             here.send("bench.request", "bench.answer", &content);
-            here.next().expect("an answer");
+            here.hear().expect("an answer");
             begun.elapsed()
         })
         .collect();
