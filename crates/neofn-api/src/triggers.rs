@@ -244,9 +244,11 @@ impl Api {
         // a message names no trigger, and was in no block
         let any =
             query.function.is_none() && query.trigger.is_none() && query.from.is_none() && query.to.is_none();
+        let limit = Page::of(query.limit)?.limit;
         let mut list = self.listed(project, query, true).await?;
         if let (Some(services), true) = (self.inner.services.get(), first && any) {
-            match services.dead_messages(project, MESSAGES_MAX).await {
+            let most = usize::try_from(limit).unwrap_or(MESSAGES_MAX).min(MESSAGES_MAX);
+            match services.dead_messages(project, most).await {
                 Ok(messages) => list.messages = messages,
                 // the others are here all the same
                 Err(error) => tracing::warn!(%error, "dead messages are not known"),

@@ -195,7 +195,7 @@ pub struct FiredView {
 pub struct FiredList {
     /// Newest first.
     pub events: Vec<FiredView>,
-    /// Of dead letters: messages of NATS that could never work, on the first page alone.
+    /// Of dead letters: messages of NATS that could never work, on the first page alone, and no more than `limit` of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<DeadMessage>,
     /// Cursor of the next page; null at the end.

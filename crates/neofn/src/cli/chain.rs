@@ -305,7 +305,7 @@ pub struct DeadLetters {
     /// Which.
     #[command(flatten)]
     pub which: Which,
-    /// How many
+    /// How many runs, and how many messages
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// What to do with them.
