@@ -80,7 +80,7 @@ pub struct Seat {
     pub insecure: bool,
     /// Which runtimes it has, and the engine of each.
     pub engines: Vec<(RuntimeKind, Digest)>,
-    /// Cores.
+    /// Cores on which it runs functions: of a worker no more than it has sandboxes.
     pub cores: u32,
     /// Memory of the machine.
     pub memory_bytes: u64,

@@ -209,6 +209,20 @@ pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, en
     }
 }
 
+/// The same seat of a worker with so many sandboxes; 0: one per core. Each computes on one core at a time, so the others are
+/// not this worker's, and gateways share out runs by what it says.
+pub(crate) fn with_children(seat: Seat, children: u32) -> Seat {
+    if children == 0 {
+        return seat;
+    }
+    let cores = seat.cores.min(children);
+    Seat {
+        cores,
+        runs_max: cores.saturating_mul(RUNS_PER_CORE),
+        ..seat
+    }
+}
+
 /// The same seat under a name that stays from start to start, so that a NATS user can be given the subjects of this worker
 /// and of no other.
 pub(crate) fn named(seat: Seat, name: &str) -> Result<Seat, Error> {

@@ -44,6 +44,7 @@ impl WorkerNode {
         let tier = neofn_jail::require(&neofn_jail::probe(), TIER_NEEDED, options.insecure_no_jail)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seat = cluster::seat(Role::Worker, tier, options.insecure_no_jail, &*clock, &OsEntropy);
+        let seat = cluster::with_children(seat, options.children);
         let seat = match &options.name {
             Some(name) => cluster::named(seat, name)?,
             None => seat,
