@@ -1,15 +1,18 @@
-//! Messages that could never work, in a stream of their own: bounded for each project, and gone after two weeks.
+//! Messages that could never work, in a stream of their own: bounded for each project, and gone after two weeks. Nobody but
+//! gateways knows its subjects, see [`streams::letters_root`].
 
 use crate::failure::{not_stored, unavailable};
 use crate::headers;
-use crate::streams::DEAD;
+use crate::streams::{self, LETTERS};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::Context;
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use neofn_bus::port::{DeadLetter, DeadLetters, LETTER_BYTES_MAX, LETTERS_MAX};
 use neofn_bus::{BusError, Message};
+use parking_lot::Mutex;
+use serde_json::Value;
 use std::time::Duration;
 
 const SUBJECT: &str = "Neofn-Subject";
@@ -24,20 +27,59 @@ const REASON_MAX: usize = 1_024;
 /// A reader that died is forgotten after this.
 const READER: Duration = Duration::from_secs(30);
 
+/// Longest acknowledgement of JetStream.
+const ACK_BYTES_MAX: usize = 1_024;
+/// What stands in one.
+const ACK_MEMBERS: [&str; 7] = ["stream", "seq", "domain", "duplicate", "val", "type", "error"];
+
 /// See [`DeadLetters`].
-pub(crate) struct NatsDead(Context);
+pub(crate) struct NatsDead {
+    context: Context,
+    /// Below which subject letters are kept, once it is known. It is another one when the stream was made anew.
+    root: Mutex<Option<String>>,
+}
 
 impl NatsDead {
     pub(crate) fn new(context: Context) -> Self {
-        Self(context)
+        Self {
+            context,
+            root: Mutex::new(None),
+        }
+    }
+
+    async fn stream(&self) -> Result<(Stream, String), BusError> {
+        let stream = self.context.get_stream(LETTERS).await.map_err(unavailable)?;
+        let root = streams::letters_root(&stream.cached_info().config)
+            .ok_or_else(|| BusError::Unavailable(format!("the stream {LETTERS} is another one")))?
+            .to_owned();
+        *self.root.lock() = Some(root.clone());
+        Ok((stream, root))
+    }
+
+    async fn put(&self, root: &str, place: &str, id: &str, message: Message) -> Result<(), BusError> {
+        let bytes = (headers::bytes(&message), message.payload.len());
+        let publish = headers::publication(message)?
+            .message_id(id)
+            .expected_stream(LETTERS);
+        let failed = |e| not_stored(&e, LETTERS, bytes, self.context.client().max_payload());
+        let sent = self
+            .context
+            .send_publish(format!("{root}.{place}"), publish)
+            .await;
+        sent.map_err(failed)?.await.map_err(failed)?;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl DeadLetters for NatsDead {
     async fn keep(&self, letter: DeadLetter) -> Result<(), BusError> {
+        if is_acknowledgement(&letter.message) {
+            tracing::debug!(subject = letter.subject, "an acknowledgement is no letter");
+            return Ok(());
+        }
         let queue = letter.subject.split('.').next().unwrap_or(NOBODY);
-        let subject = format!("dead.{queue}.{}", letter.project.as_deref().unwrap_or(NOBODY));
+        let place = format!("{queue}.{}", letter.project.as_deref().unwrap_or(NOBODY));
         let reason: String = letter
             .reason
             .chars()
@@ -46,29 +88,30 @@ impl DeadLetters for NatsDead {
             .collect();
         let mut message = letter.message;
         message.payload.truncate(LETTER_BYTES_MAX);
-        // those of the server mean something for the stream that they are sent to
-        message
-            .headers
-            .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
+        // those of the server mean something for the stream that they are sent to, and ours are what is read
+        message.headers.retain(|(name, _)| is_senders(name));
         headers::cut(&mut message, HEAD_BYTES_MAX);
         let message = message
             .header(SUBJECT, &letter.subject)
             .header(REQUEST, &letter.id)
             .header(REASON, reason);
-        let bytes = (headers::bytes(&message), message.payload.len());
-        let publish = headers::publication(message)?
-            .message_id(format!("{} {}", letter.subject, letter.id))
-            .expected_stream(DEAD);
-        let failed = |e| not_stored(&e, &subject, bytes, self.0.client().max_payload());
-        let sent = self.0.send_publish(subject.clone(), publish).await;
-        sent.map_err(failed)?.await.map_err(failed)?;
-        Ok(())
+        let id = format!("{} {}", letter.subject, letter.id);
+        let known = self.root.lock().clone();
+        if let Some(root) = known {
+            match self.put(&root, &place, &id, message.clone()).await {
+                // somebody may have deleted the stream, and a gateway made it anew
+                Err(BusError::Unavailable(error)) => tracing::debug!(error, "once more"),
+                put => return put,
+            }
+        }
+        let (_, root) = self.stream().await?;
+        self.put(&root, &place, &id, message).await
     }
 
     async fn list(&self, project: &str, most: usize) -> Result<Vec<DeadLetter>, BusError> {
-        let stream = self.0.get_stream_no_info(DEAD).await.map_err(unavailable)?;
+        let (stream, root) = self.stream().await?;
         let config = pull::Config {
-            filter_subject: format!("dead.*.{project}"),
+            filter_subject: format!("{root}.*.{project}"),
             ack_policy: AckPolicy::None,
             // which there are, before any of them is read
             headers_only: true,
@@ -96,13 +139,16 @@ impl DeadLetters for NatsDead {
             tracing::debug!(%error, "a reader of dead letters ends by itself");
         }
         let mut letters = Vec::new();
-        for place in places.into_iter().rev().take(most) {
+        for place in places.into_iter().rev() {
+            if letters.len() >= most {
+                break;
+            }
             // of the leader: a follower may not have it yet
             match stream.get_raw_message(place).await {
                 Ok(found) => {
                     let at_ms = found.time.unix_timestamp_nanos() / 1_000_000;
                     let message = headers::from_nats(Some(&found.headers), found.payload);
-                    letters.push(read(message, project, i64::try_from(at_ms).unwrap_or(0)));
+                    letters.extend(read(message, project, i64::try_from(at_ms).unwrap_or(0)));
                 }
                 // pushed out meanwhile
                 Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => {}
@@ -113,22 +159,73 @@ impl DeadLetters for NatsDead {
     }
 }
 
-fn read(mut message: Message, project: &str, at_ms: i64) -> DeadLetter {
-    let own = |name: &str| message.get(name).unwrap_or_default().to_owned();
-    let (subject, id, reason) = (own(SUBJECT), own(REQUEST), own(REASON));
-    message.headers.retain(|(name, _)| {
-        let name = name.to_ascii_lowercase();
-        !name.starts_with("nats-")
-            && ![SUBJECT, REQUEST, REASON]
-                .iter()
-                .any(|n| n.eq_ignore_ascii_case(&name))
-    });
-    DeadLetter {
+/// Whether it is what JetStream says of a publication, without headers. Its sender chooses where that goes, and had he one
+/// kept for each of them, he would push out letters of a project that he may not write to.
+fn is_acknowledgement(message: &Message) -> bool {
+    if !message.headers.is_empty() || message.payload.len() > ACK_BYTES_MAX {
+        return false;
+    }
+    let Ok(Value::Object(said)) = serde_json::from_slice(&message.payload) else {
+        return false;
+    };
+    let is_of_a_stream =
+        said.get("stream").is_some_and(Value::is_string) && said.get("seq").is_some_and(Value::is_u64);
+    let is_an_error = said
+        .get("error")
+        .is_some_and(|error| error.get("err_code").is_some());
+    (is_of_a_stream || is_an_error) && said.keys().all(|name| ACK_MEMBERS.contains(&name.as_str()))
+}
+
+/// Whether a header is of whoever sent the message, and neither the server's nor ours.
+fn is_senders(name: &str) -> bool {
+    let ours = [SUBJECT, REQUEST, REASON];
+    !name.to_ascii_lowercase().starts_with("nats-") && !ours.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// None when it is no letter of ours.
+fn read(mut message: Message, project: &str, at_ms: i64) -> Option<DeadLetter> {
+    let own = |name: &str| message.get(name).map(str::to_owned);
+    let (subject, id, reason) = (own(SUBJECT)?, own(REQUEST)?, own(REASON)?);
+    message.headers.retain(|(name, _)| is_senders(name));
+    Some(DeadLetter {
         subject,
         id,
         reason,
         project: Some(project.to_owned()),
         at_ms,
         message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_jetstream_says_of_a_publication_is_no_letter() {
+        for (is, payload) in [
+            (true, r#"{"stream":"JOBS", "seq":59}"#),
+            (
+                true,
+                r#"{"stream":"JOBS", "domain":"d", "seq":59,"duplicate":true}"#,
+            ),
+            (
+                true,
+                r#"{"error":{"code":400,"err_code":10060,"description":"expected stream does not match"},"stream":"JOBS","seq":0}"#,
+            ),
+            (
+                true,
+                r#"{"error":{"code":503,"err_code":10077,"description":"x"}}"#,
+            ),
+            (false, r#"{"stream":"JOBS","seq":59,"name":"Neo"}"#),
+            (false, r#"{"stream":"JOBS","seq":"59"}"#),
+            (false, r#"{"error":"none"}"#),
+            (false, "{}"),
+            (false, "no JSON"),
+        ] {
+            let message = Message::new(payload);
+            assert_eq!(is_acknowledgement(&message), is, "{payload}");
+            assert!(!is_acknowledgement(&message.header("A", "1")), "{payload}");
+        }
     }
 }

@@ -7,19 +7,26 @@ use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamEr
 use async_nats::jetstream::stream::{Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType};
 use neofn_bus::port::LETTERS_MAX;
 use neofn_types::{Code, Error};
+use rand::RngExt as _;
 use std::fmt::Debug;
 use std::time::Duration;
 
 pub(crate) const JOBS: &str = "JOBS";
 pub(crate) const RESULTS: &str = "RESULTS";
 pub(crate) const EVENTS: &str = "EVENTS";
-pub(crate) const DEAD: &str = "DEAD";
+pub(crate) const LETTERS: &str = "LETTERS";
 pub(crate) const LEASES: &str = "leases";
 pub(crate) const ARTIFACTS: &str = "artifacts";
 /// The consumer that all gateways share.
 pub(crate) const CONSUMER: &str = "gateways";
 /// How long a gateway may work on a message without saying so.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// Letters are kept below this and a secret: JetStream acknowledges a publication wherever its sender says, so whoever may
+/// publish anything to a stream could fill a subject that he knows, and push out what is there. Who may not see the settings
+/// of the stream, which are the gateways' alone, does not know it.
+const LETTERS_ROOT: &str = "neofn.dead";
+const SECRET_HEX: usize = 32;
 
 /// Most messages of a queue, unless set otherwise.
 pub const MESSAGES_MAX: u32 = 1_000_000;
@@ -128,7 +135,14 @@ fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
             max_age: DAY * 14,
             duplicate_window: DUPLICATES,
             allow_direct: true,
-            ..base(DEAD, &["dead.*.*"], "messages that could never work")
+            ..base(
+                LETTERS,
+                &[&format!(
+                    "{LETTERS_ROOT}.{:032x}.*.*",
+                    rand::rng().random::<u128>()
+                )],
+                "messages that could never work",
+            )
         },
         bucket(LEASES, LEASE, "gateways that are there"),
         Config {
@@ -184,6 +198,27 @@ fn is_missing(kind: &GetStreamErrorKind) -> bool {
         if e.error_code() == async_nats::jetstream::ErrorCode::STREAM_NOT_FOUND)
 }
 
+/// Below which subject letters are kept, if the stream is ours: the secret is made with the stream, and every gateway reads
+/// it there.
+pub(crate) fn letters_root(config: &Config) -> Option<&str> {
+    let [subject] = config.subjects.as_slice() else {
+        return None;
+    };
+    let root = subject.strip_suffix(".*.*")?;
+    let secret = root.strip_prefix(LETTERS_ROOT)?.strip_prefix('.')?;
+    (secret.len() == SECRET_HEX && secret.bytes().all(|b| b.is_ascii_hexdigit())).then_some(root)
+}
+
+/// The subjects, to be compared and shown: a secret is any secret, and nobody's to see.
+fn shown_subjects(config: &Config) -> String {
+    if config.name == LETTERS && letters_root(config).is_some() {
+        return format!("{LETTERS_ROOT}.SECRET.*.*");
+    }
+    let mut subjects = config.subjects.clone();
+    subjects.sort_unstable();
+    subjects.join(" ")
+}
+
 /// What would lose or repeat work if it were otherwise. Sizes are the operator's, but for a queue that grows for ever.
 fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
     let mut differences = Vec::new();
@@ -193,10 +228,7 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
             differences.push(format!("{setting} is {found}, must be {wanted}"));
         }
     };
-    let (mut ours, mut theirs) = (wanted.subjects.clone(), found.subjects.clone());
-    ours.sort_unstable();
-    theirs.sort_unstable();
-    let (ours, theirs) = (ours.join(" "), theirs.join(" "));
+    let (ours, theirs) = (shown_subjects(wanted), shown_subjects(found));
     compare("subjects", &format_args!("{ours}"), &format_args!("{theirs}"));
     compare("retention", &wanted.retention, &found.retention);
     compare("storage", &wanted.storage, &found.storage);
@@ -440,6 +472,35 @@ mod tests {
             change(&mut found);
             let error = same(wanted, &found).unwrap_err();
             assert!(error.message.contains(&format!("{setting} is ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_subject_of_letters_is_another_one_each_time_and_not_shown() {
+        let letters = || {
+            let mut all = wanted(&StreamSettings::default(), 1).into_iter();
+            all.find(|config| config.name == LETTERS).unwrap()
+        };
+        let (one, other) = (letters(), letters());
+        assert_ne!(one.subjects, other.subjects);
+        assert!(same(&one, &other).is_ok());
+        let root = letters_root(&one).unwrap();
+        assert_eq!(one.subjects, [format!("{root}.*.*")]);
+        for subjects in [
+            vec!["dead.*.*".to_owned()],
+            vec!["neofn.dead.*.*.*".to_owned()],
+            vec!["neofn.dead.>".to_owned()],
+            [one.subjects.clone(), vec!["x".to_owned()]].concat(),
+        ] {
+            let found = Config {
+                subjects,
+                ..one.clone()
+            };
+            let error = same(&one, &found).unwrap_err();
+            assert!(
+                error.message.ends_with(", must be neofn.dead.SECRET.*.*"),
+                "{error}"
+            );
         }
     }
 }

@@ -149,6 +149,70 @@ async fn a_refusal_is_of_the_whole_subject() {
     assert_eq!(ran.unwrap().payload, "ran");
 }
 
+fn letter(id: &str, message: Message) -> DeadLetter {
+    DeadLetter {
+        subject: "jobs.js.demo.f".to_owned(),
+        id: id.to_owned(),
+        reason: "NF0204: no such function".to_owned(),
+        project: Some("demo".to_owned()),
+        at_ms: 0,
+        message,
+    }
+}
+
+/// JetStream acknowledges a publication wherever its sender says, permissions or not, and one that is a duplicate as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_push_out_no_letters() {
+    let server = NatsServer::start();
+    let (nats, bus) = connected(&server).await;
+    bus.dead
+        .keep(letter("demo.f.1", Message::new("x")))
+        .await
+        .unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client.clone());
+    let guesses = [
+        "dead.jobs.demo",
+        "neofn.dead.jobs.demo",
+        "neofn.dead.00000000000000000000000000000000.jobs.demo",
+    ];
+    for n in 0..1_100 {
+        for place in guesses {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Msg-Id", "the same");
+            let sent = client.publish_with_reply_and_headers("jobs.js.other.f", place, headers, "{}".into());
+            sent.await.unwrap();
+        }
+        if n % 100 == 0 {
+            // answered after all before it: none is dropped on the way
+            let sent = context.publish("jobs.js.other.g", "{}".into()).await.unwrap();
+            sent.await.unwrap();
+        }
+    }
+    let sent = context.publish("jobs.js.other.g", "{}".into()).await.unwrap();
+    sent.await.unwrap();
+    // one that came as a job of the project is none either
+    let ack = Message::new(r#"{"stream":"JOBS", "seq":1,"duplicate":true}"#);
+    bus.dead.keep(letter("demo.f.2", ack)).await.unwrap();
+    let stream = context.get_stream("LETTERS").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 1);
+    let ids = |letters: Vec<DeadLetter>| letters.into_iter().map(|l| l.id).collect::<Vec<_>>();
+    assert_eq!(ids(bus.dead.list("demo", 10).await.unwrap()), ["demo.f.1"]);
+    // nor is what stands among them without being one
+    let subject = stream.cached_info().config.subjects[0].replace("*.*", "jobs.demo");
+    let sent = context.publish(subject, "{}".into()).await.unwrap();
+    sent.await.unwrap();
+    assert_eq!(ids(bus.dead.list("demo", 1).await.unwrap()), ["demo.f.1"]);
+    // who knows an earlier secret learns the new one
+    context.delete_stream("LETTERS").await.unwrap();
+    nats.keep(&StreamSettings::default()).await.unwrap();
+    bus.dead
+        .keep(letter("demo.f.3", Message::new("x")))
+        .await
+        .unwrap();
+    assert_eq!(ids(bus.dead.list("demo", 10).await.unwrap()), ["demo.f.3"]);
+}
+
 /// Streams take 64 KiB of headers: a message that has as many is kept as a letter without them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_nothing_but_headers_is_kept_as_a_letter() {
@@ -158,15 +222,7 @@ async fn a_message_of_nothing_but_headers_is_kept_as_a_letter() {
         .header("Small", "1")
         .header("Large", "y".repeat(65_000))
         .header("Last", "2");
-    let letter = DeadLetter {
-        subject: "jobs.js.demo.f".to_owned(),
-        id: "demo.f.1".to_owned(),
-        reason: "NF0204: no such function".to_owned(),
-        project: Some("demo".to_owned()),
-        at_ms: 0,
-        message: message.clone(),
-    };
-    bus.dead.keep(letter).await.unwrap();
+    bus.dead.keep(letter("demo.f.1", message.clone())).await.unwrap();
     let letters = bus.dead.list("demo", 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].message.get("Small"), Some("1"));
@@ -265,7 +321,14 @@ async fn what_was_deleted_is_made_again() {
     assert!(nats.keep(&settings).await.unwrap().is_empty());
     let client = async_nats::connect(server.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
-    let all = ["JOBS", "EVENTS", "RESULTS", "DEAD", "KV_leases", "OBJ_artifacts"];
+    let all = [
+        "JOBS",
+        "EVENTS",
+        "RESULTS",
+        "LETTERS",
+        "KV_leases",
+        "OBJ_artifacts",
+    ];
     for name in all {
         context.delete_stream(name).await.unwrap();
     }
@@ -291,10 +354,10 @@ async fn what_was_deleted_is_made_again() {
     stream.delete_consumer("gateways").await.unwrap();
     let made = nats.keep(&settings).await.unwrap();
     assert_eq!(made, ["the consumer gateways of JOBS"]);
-    context.delete_stream("DEAD").await.unwrap();
+    context.delete_stream("LETTERS").await.unwrap();
     let other = async_nats::jetstream::stream::Config {
-        name: "DEAD".to_owned(),
-        subjects: vec!["dead.>".to_owned()],
+        name: "LETTERS".to_owned(),
+        subjects: vec!["neofn.dead.>".to_owned()],
         ..Default::default()
     };
     context.create_stream(other).await.unwrap();

@@ -5,7 +5,14 @@ use crate::{SOON, deploy, gateway, wait_for_workers};
 use neofn_testkit::{NatsServer, WorkerProcess, eventually};
 use serde_json::json;
 
-const ALL: [&str; 6] = ["JOBS", "EVENTS", "RESULTS", "DEAD", "KV_leases", "OBJ_artifacts"];
+const ALL: [&str; 6] = [
+    "JOBS",
+    "EVENTS",
+    "RESULTS",
+    "LETTERS",
+    "KV_leases",
+    "OBJ_artifacts",
+];
 
 #[test]
 fn what_is_deleted_is_made_again_and_what_cannot_be_is_said() {
@@ -49,23 +56,23 @@ fn what_is_deleted_is_made_again_and_what_cannot_be_is_said() {
     });
     assert_eq!(node.http().get("/ready").status, 200);
     // another one in its place is nothing that a node may mend
-    api(&mut client, "DELETE.DEAD", "");
-    let other = json!({"name": "DEAD", "subjects": ["dead.>"], "storage": "memory"});
-    api(&mut client, "CREATE.DEAD", &other.to_string());
+    api(&mut client, "DELETE.LETTERS", "");
+    let other = json!({"name": "LETTERS", "subjects": ["neofn.dead.>"], "storage": "memory"});
+    api(&mut client, "CREATE.LETTERS", &other.to_string());
     let ready = eventually("it is said", SOON, || {
         let ready = node.http().get("/ready");
         (ready.status == 503).then_some(ready.body)
     });
     assert!(
-        ready.contains("the stream DEAD on this NATS server is another one"),
+        ready.contains("the stream LETTERS on this NATS server is another one"),
         "{ready}"
     );
     let services = node.http().get("/api/v1/services").json();
     assert!(
-        services["faults"][0].as_str().unwrap().contains("DEAD"),
+        services["faults"][0].as_str().unwrap().contains("LETTERS"),
         "{services}"
     );
-    api(&mut client, "DELETE.DEAD", "");
+    api(&mut client, "DELETE.LETTERS", "");
     eventually("it is mended", SOON, || {
         (node.http().get("/ready").status == 200).then_some(())
     });

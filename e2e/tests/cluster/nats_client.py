@@ -26,7 +26,7 @@ async def main(url, inbox):
                 msg = await nc.request(cmd["subject"], data, timeout=cmd.get("timeout", 30), headers=headers)
                 return show(msg)
             if do == "publish":
-                await nc.publish(cmd["subject"], data, headers=headers)
+                await nc.publish(cmd["subject"], data, reply=cmd.get("reply", ""), headers=headers)
                 await nc.flush()
                 return {}
             if do == "js":

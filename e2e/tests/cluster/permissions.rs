@@ -168,8 +168,32 @@ fn a_whole_cluster_keeps_to_what_is_published() {
         .expect(200)
         .json();
     assert_eq!(letters["messages"].as_array().map(Vec::len), Some(2), "{letters}");
+    // JetStream acknowledges wherever the client says: in a queue, that is a job without an id that is refused, and nothing
+    // of it is among the letters
+    for place in ["dead.jobs.demo", "neofn.dead.jobs.demo", "jobs.js.demo.nothing"] {
+        let put = json!({"do": "publish", "subject": "jobs.js.demo.hello", "reply": place, "data": "{\"name\":\"put\"}",
+            "headers": {"Nats-Msg-Id": "demo.hello.b"}});
+        assert_eq!(client.send(put), json!({}));
+    }
+    loop {
+        let said = client.send(json!({"do": "next", "subject": "function.result.demo.>", "timeout": 30}));
+        let subject = said["subject"].as_str().unwrap_or_else(|| panic!("{said}"));
+        if subject.starts_with("function.result.demo.nothing.") {
+            break;
+        }
+    }
+    let list = |query: &str| {
+        let path = format!("/api/v1/deadletters?project=demo{query}");
+        gateway.http().get(&path).expect(200).json()["messages"].clone()
+    };
+    assert_eq!(list(""), letters["messages"]);
+    assert_eq!(list("&limit=1"), json!([letters["messages"][0]]));
     let services = gateway.http().get("/api/v1/services").expect(200).json();
     assert_eq!(services["queues"].as_array().map(Vec::len), Some(2), "{services}");
+    // what it has is what it was given, whatever the machine has
+    let nodes = services["nodes"].as_array().unwrap();
+    let w1 = nodes.iter().find(|node| node["id"] == "w1").unwrap();
+    assert_eq!((&w1["cores"], &w1["runs_max"]), (&json!(1), &json!(64)), "{w1}");
 
     // a worker that comes under its name again, and both go in order
     assert_eq!(worker.terminate(), Some(0));
