@@ -169,11 +169,16 @@ async fn stream(context: &Context, wanted: Config, tries_max: u32) -> Result<boo
                     tracing::info!(stream = name, replicas = wanted.num_replicas, "made");
                     return Ok(true);
                 }
-                Err(e) => match e.kind() {
-                    // somebody else made it meanwhile: looked at in the next round
-                    CreateStreamErrorKind::JetStream(error) => error.to_string(),
-                    _ => e.to_string(),
-                },
+                Err(e) => {
+                    // somebody else made it meanwhile, with another secret perhaps
+                    if let Ok(stream) = context.get_stream(&name).await {
+                        return same(&wanted, &stream.cached_info().config).map(|()| false);
+                    }
+                    match e.kind() {
+                        CreateStreamErrorKind::JetStream(error) => error.to_string(),
+                        _ => e.to_string(),
+                    }
+                }
             },
             Err(e) => e.to_string(),
         };
