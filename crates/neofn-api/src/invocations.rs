@@ -481,6 +481,6 @@ pub(crate) fn parse_after(text: &str) -> Result<InvocationId, Error> {
         .map_err(|_| Error::new(Code::BadParameter, "`after` is not the id of an invocation"))
 }
 
-fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
+pub(crate) fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
     text.parse().map_err(|_| bad_cursor())
 }

@@ -2,8 +2,8 @@
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::functions::{Page, bad_cursor};
-use crate::invocations::parse_after;
+use crate::functions::Page;
+use crate::invocations::{parse_after, parse_cursor};
 use crate::json;
 use crate::policy::Action;
 use crate::view;
@@ -373,10 +373,6 @@ impl Api {
 pub(crate) fn function_name(text: &str) -> Result<FunctionName, Error> {
     text.parse()
         .map_err(|e| Error::new(Code::BadParameter, format!("`function`: {e}")))
-}
-
-fn parse_cursor(text: &str) -> Result<InvocationId, Error> {
-    text.parse().map_err(|_| bad_cursor())
 }
 
 fn trigger(info: &TriggerInfo) -> TriggerView {

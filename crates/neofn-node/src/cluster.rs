@@ -286,16 +286,15 @@ impl Seen {
     }
 
     fn own(&self) -> Beat {
-        let mut beat = Beat {
+        let sandboxes = self.runtime.status();
+        Beat {
             seat: self.alone.clone(),
             running: self.runtime.running(),
-            runs: 0,
+            runs: sandboxes.calls(),
             draining: false,
-            sandboxes: self.runtime.status(),
+            sandboxes,
             warm: Vec::new(),
-        };
-        beat.runs = beat.sandboxes.hot_calls.saturating_add(beat.sandboxes.cold_calls);
-        beat
+        }
     }
 }
 

@@ -232,6 +232,14 @@ pub struct RuntimeStatus {
     pub resident_bytes: u64,
 }
 
+impl RuntimeStatus {
+    /// Runs served by either.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.hot_calls.saturating_add(self.cold_calls)
+    }
+}
+
 /// A host call that leaves the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCall {

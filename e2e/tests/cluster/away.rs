@@ -1,6 +1,6 @@
 //! What a node needs is away: it says which, and how to mend it, and it can be stopped while it waits.
 
-use crate::{SOON, gateway};
+use crate::{SOON, gateway, wait_for_workers};
 use neofn_testkit::{NatsServer, WorkerProcess, binary, eventually};
 use serde_json::json;
 use std::net::TcpListener;
@@ -40,9 +40,7 @@ fn who_is_told_to_try_again_gets_another_try_under_the_same_key() {
     let nats = NatsServer::start();
     let node = gateway(dir.path(), &nats, "remote");
     let worker = WorkerProcess::start(&nats.url());
-    eventually("the worker is known", SOON, || {
-        (node.http().get("/ready").status == 200).then_some(())
-    });
+    wait_for_workers(&node, 1);
     let source = "export const handler = (e) => e.n";
     assert_eq!(node.http().deploy("demo", "f", source).status, 201);
     let keyed = |n: u32| {
@@ -62,7 +60,8 @@ fn who_is_told_to_try_again_gets_another_try_under_the_same_key() {
         );
     }
     let _worker = WorkerProcess::start(&nats.url());
-    eventually("the worker is known", SOON, || {
+    // the one that went is still listed for a moment
+    eventually("there is a worker that takes runs", SOON, || {
         (node.http().get("/ready").status == 200).then_some(())
     });
     let first = keyed(1).expect(200).json();

@@ -132,7 +132,7 @@ fn nats_py_invokes_functions() {
     eventually("what runs is counted", SOON, || {
         (shown()["running"] == 1).then_some(())
     });
-    drop(node);
+    assert_eq!(node.terminate(), Some(0));
 }
 
 #[test]

@@ -34,11 +34,13 @@ impl Inner {
         let own = self.own.get().and_then(Weak::upgrade);
         let sandboxes = own.as_ref().map(|own| own.status()).unwrap_or_default();
         let running = own.as_ref().map_or(0, |own| own.running());
-        let ran = sandboxes.hot_calls.saturating_add(sandboxes.cold_calls);
         Beat {
             seat: self.options.seat.clone(),
             running: self.running.load(Ordering::Acquire).saturating_add(running),
-            runs: self.runs.load(Ordering::Relaxed).saturating_add(ran),
+            runs: self
+                .runs
+                .load(Ordering::Relaxed)
+                .saturating_add(sandboxes.calls()),
             draining: self.draining.load(Ordering::Acquire),
             sandboxes,
             warm: Vec::new(),

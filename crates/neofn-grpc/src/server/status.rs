@@ -111,21 +111,22 @@ fn log(error: &ApiError, trace: &TraceContext) {
 mod tests {
     use super::*;
 
+    const TRACE: TraceContext = TraceContext {
+        trace_id: [1; 16],
+        span_id: [2; 8],
+        flags: 1,
+    };
+
     #[test]
     fn a_status_carries_code_cure_and_when_to_come_back() {
-        let trace = TraceContext {
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            flags: 1,
-        };
-        let status = plain(Code::Overloaded.into(), &trace);
+        let status = plain(Code::Overloaded.into(), &TRACE);
         assert_eq!(status.code(), tonic::Code::Unavailable);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("NF0305", "neofn"));
-        assert_eq!(info.metadata["traceId"], trace.trace_id_hex());
+        assert_eq!(info.metadata["traceId"], TRACE.trace_id_hex());
         assert!(details.retry_info().unwrap().retry_delay.is_some());
-        let status = plain(Error::new(Code::EventInvalid, "`source` is missing"), &trace);
+        let status = plain(Error::new(Code::EventInvalid, "`source` is missing"), &TRACE);
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         let details = status.get_error_details();
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "source");
@@ -133,14 +134,9 @@ mod tests {
 
     #[test]
     fn errors_name_the_fields_of_the_request() {
-        let trace = TraceContext {
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            flags: 1,
-        };
         let wrong = |message: &str| Error::new(Code::BadParameter, message);
         let refused = |error: Error, names| {
-            let status = refuse(&renamed(error, names), &trace);
+            let status = refuse(&renamed(error, names), &TRACE);
             let field = status.get_error_details().bad_request().unwrap().field_violations[0]
                 .field
                 .clone();

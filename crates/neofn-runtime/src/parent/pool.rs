@@ -184,9 +184,7 @@ impl Runtime for Pool {
         }
     }
     fn running(&self) -> u32 {
-        let inner = &self.inner;
-        let permits = inner.options.children() * inner.options.running_max();
-        let running = permits.saturating_sub(inner.permits.available_permits());
-        u32::try_from(running).unwrap_or(u32::MAX)
+        let links = self.inner.members.iter().filter_map(Member::link);
+        u32::try_from(links.map(|l| l.in_flight()).sum::<usize>()).unwrap_or(u32::MAX)
     }
 }

@@ -1,31 +1,25 @@
 //! Until when the certificates of running nodes are good.
 
-use super::{Finding, Scene, State};
-use crate::context;
+use super::{Finding, Scene, State, runtime_file};
 use neofn_node::SystemClock;
 use neofn_tls::concerns_of;
 use neofn_types::{Clock as _, UnixMillis};
-use neofn_wire::RuntimeFile;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 const NAME: &str = "certificate";
 
 /// The nodes that left a note, as in the check of the notes; one without TLS has nothing to show.
 pub fn check(scene: &Scene<'_>) -> Vec<Finding> {
-    let places = [Some(scene.data.to_owned()), context::state_dir()];
-    let files: BTreeSet<String> = places
-        .into_iter()
-        .flatten()
-        .filter_map(|dir| cert_file(&dir.join("runtime.json")))
+    let files: BTreeSet<String> = runtime_file::notes(scene)
+        .filter_map(|note| cert_file(&note))
         .collect();
     let now = SystemClock::new().now();
     files.iter().flat_map(|file| look(Path::new(file), now)).collect()
 }
 
 fn cert_file(note: &Path) -> Option<String> {
-    let note: RuntimeFile = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
+    let note = runtime_file::read(note)?;
     note.is_live().then_some(note.cert_file).flatten()
 }
 

@@ -6,16 +6,22 @@ use neofn_wire::RuntimeFile;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A stale note does no harm, but it is litter; one that others may write is a danger.
 pub fn check(scene: &Scene<'_>) -> Vec<Finding> {
+    notes(scene).filter_map(|path| look(&path, scene.fix)).collect()
+}
+
+/// Where nodes leave their notes.
+pub(super) fn notes(scene: &Scene<'_>) -> impl Iterator<Item = PathBuf> {
     let places = [Some(scene.data.to_owned()), context::state_dir()];
-    places
-        .into_iter()
-        .flatten()
-        .filter_map(|dir| look(&dir.join("runtime.json"), scene.fix))
-        .collect()
+    places.into_iter().flatten().map(|dir| dir.join("runtime.json"))
+}
+
+/// What a note says; none when there is none, or it says nothing.
+pub(super) fn read(path: &Path) -> Option<RuntimeFile> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 fn look(path: &Path, fix: bool) -> Option<Finding> {
@@ -31,10 +37,7 @@ fn look(path: &Path, fix: bool) -> Option<Finding> {
             ));
         }
     };
-    let note: Option<RuntimeFile> = fs::read(path)
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok());
-    let alive = note.as_ref().is_some_and(RuntimeFile::is_live);
+    let alive = read(path).as_ref().is_some_and(RuntimeFile::is_live);
     if alive && metadata.permissions().mode() & 0o077 == 0 {
         return Some(Finding::new(
             name,
