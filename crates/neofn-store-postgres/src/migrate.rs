@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0011_keys_of_keys.sql"),
     include_str!("../migrations/0012_makers.sql"),
     include_str!("../migrations/0013_promise_claims.sql"),
+    include_str!("../migrations/0014_promise_again.sql"),
 ];
 
 /// Texts of functions and their callers are Unicode.

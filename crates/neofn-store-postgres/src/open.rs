@@ -8,6 +8,7 @@ use crate::{batch, migrate, news};
 use neofn_engine::port::News;
 use neofn_types::{Clock, Code, Error};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -101,6 +102,7 @@ impl PostgresStore {
     /// neofn (NF0606), or not reachable (NF0902). Claims of other nodes stay theirs until their leases end.
     pub async fn open(options: StoreOptions) -> Result<Self, Error> {
         let pool = options.pool()?;
+        warn_of_absence(&pool).await;
         migrate::run(&pool).await?;
         warn_of_settings(&pool).await?;
         let (queue, inbox) = Queue::new();
@@ -143,6 +145,21 @@ async fn own_name(pool: &PgPool) -> Result<String, Fault> {
     Ok(sqlx::query_scalar("SELECT gen_random_uuid()::text")
         .fetch_one(pool)
         .await?)
+}
+
+/// The pool tries for a while, and in the end knows only that it waited: a server that is away is named at once, with the cause.
+async fn warn_of_absence(pool: &PgPool) {
+    let options = pool.connect_options();
+    let connecting = tokio::time::timeout(ACQUIRE, options.connect());
+    let cause = match connecting.await {
+        Ok(Ok(conn)) => return conn.close().await.unwrap_or_default(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} seconds", ACQUIRE.as_secs()),
+    };
+    tracing::warn!(
+        cause,
+        "PostgreSQL takes no connection yet; neofn tries on for a while"
+    );
 }
 
 /// Settings with which an answer does not mean that anything is on disk.

@@ -24,7 +24,8 @@ pub(crate) async fn promise(
     // waits and sees the promise. Of one whose history is gone already there is no end to wait for.
     sqlx::query(
         "WITH i AS (SELECT status FROM invocation WHERE pid = $1 AND fid = $2 AND id = $3 FOR SHARE) \
-         INSERT INTO promise (pid, fid, id, token, ended) SELECT $1, $2, $3, $4, coalesce((SELECT status <> $5 FROM i), true) ON CONFLICT DO NOTHING",
+         INSERT INTO promise (pid, fid, id, token, ended) SELECT $1, $2, $3, $4, coalesce((SELECT status <> $5 FROM i), true) \
+         ON CONFLICT (pid, fid, id, token) DO UPDATE SET again = promise.again + 1 WHERE promise.claimed_until > 0",
     )
     .bind(place.pid)
     .bind(place.fid)
@@ -49,7 +50,7 @@ pub(crate) async fn due(
         " AS now), due AS (SELECT p.pid, p.fid, p.id, p.token, c.now FROM promise p CROSS JOIN c \
          WHERE p.ended AND p.claimed_until <= c.now LIMIT $3 FOR UPDATE OF p SKIP LOCKED) \
          UPDATE promise p SET claimed_until = due.now + $2 FROM due \
-         WHERE p.pid = due.pid AND p.fid = due.fid AND p.id = due.id AND p.token = due.token RETURNING p.id, p.token"
+         WHERE p.pid = due.pid AND p.fid = due.fid AND p.id = due.id AND p.token = due.token RETURNING p.id, p.token, p.again"
     ))
     .bind(now.0)
     .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
@@ -61,6 +62,8 @@ pub(crate) async fn due(
             Ok(Promise {
                 id: id(row, 0)?,
                 token: row.try_get(1)?,
+                again: u32::try_from(row.try_get::<i64, _>(2)?)
+                    .map_err(|_| Fault::Damaged("how often an end was asked for"))?,
             })
         })
         .collect()
@@ -68,14 +71,18 @@ pub(crate) async fn due(
 
 pub(crate) async fn kept(conn: &mut PgConnection, promises: &[Promise]) -> Result<(), Fault> {
     let (ids, tokens) = columns(promises);
+    let again: Vec<i64> = promises.iter().map(|p| i64::from(p.again)).collect();
     // another node may have told the same ones after our claim had ended; in one order, so that two wait and never deadlock
     sqlx::query(
-        "DELETE FROM promise WHERE (pid, fid, id, token) IN (SELECT p.pid, p.fid, p.id, p.token FROM promise p \
-         JOIN unnest($1::bytea[], $2::text[]) AS n(id, token) ON p.id = n.id AND p.token = n.token \
-         WHERE p.ended ORDER BY p.id, p.token FOR UPDATE OF p)",
+        "WITH told AS (SELECT p.pid, p.fid, p.id, p.token, p.again = n.again AS last FROM promise p \
+         JOIN unnest($1::bytea[], $2::text[], $3::bigint[]) AS n(id, token, again) ON p.id = n.id AND p.token = n.token \
+         WHERE p.ended ORDER BY p.id, p.token FOR UPDATE OF p), \
+         gone AS (DELETE FROM promise WHERE (pid, fid, id, token) IN (SELECT pid, fid, id, token FROM told WHERE last)) \
+         UPDATE promise SET claimed_until = 0 WHERE (pid, fid, id, token) IN (SELECT pid, fid, id, token FROM told WHERE NOT last)",
     )
     .bind(ids)
     .bind(tokens)
+    .bind(again)
     .execute(conn)
     .await?;
     Ok(())

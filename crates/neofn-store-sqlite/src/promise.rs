@@ -55,7 +55,7 @@ fn promise(work: &mut Work<'_>, key: &FunctionKey, id: InvocationId, token: &str
     work.conn
         .prepare_cached(
             "INSERT INTO promise (pid, fid, id, token, ended) VALUES (?1, ?2, ?3, ?4, ifnull((SELECT status <> ?5 FROM invocation \
-             WHERE pid = ?1 AND fid = ?2 AND id = ?3), 1)) ON CONFLICT DO NOTHING",
+             WHERE pid = ?1 AND fid = ?2 AND id = ?3), 1)) ON CONFLICT DO UPDATE SET again = again + 1 WHERE claimed_until > 0",
         )?
         .execute(params![place.pid, place.fid, id.as_bytes(), token, LIVE])?;
     Ok(Ok(()))
@@ -73,13 +73,14 @@ fn due(conn: &Connection, now: UnixMillis, lease: Duration, limit: u32) -> Resul
     let mut due = Vec::new();
     {
         let mut statement = conn.prepare_cached(
-            "SELECT id, token FROM promise WHERE ended = 1 AND claimed_until <= ?1 LIMIT ?2",
+            "SELECT id, token, again FROM promise WHERE ended = 1 AND claimed_until <= ?1 LIMIT ?2",
         )?;
         let mut rows = statement.query(params![now.0, limit])?;
         while let Some(row) = rows.next()? {
             due.push(Promise {
                 id: id(row, 0)?,
                 token: row.get(1)?,
+                again: row.get(2)?,
             });
         }
     }
@@ -109,11 +110,14 @@ pub(crate) fn end_all(conn: &Connection) -> Result<(), Fault> {
 
 fn kept(conn: &Connection, promises: &[Promise]) -> Result<(), Fault> {
     let mut statement =
-        conn.prepare_cached("DELETE FROM promise WHERE id = ?1 AND token = ?2 AND ended = 1")?;
+        conn.prepare_cached("DELETE FROM promise WHERE id = ?1 AND token = ?2 AND ended = 1 AND again = ?3")?;
+    let mut left = Vec::new();
     for promise in promises {
-        statement.execute(params![promise.id.as_bytes(), promise.token])?;
+        if statement.execute(params![promise.id.as_bytes(), promise.token, promise.again])? == 0 {
+            left.push(promise.clone());
+        }
     }
-    Ok(())
+    not_kept(conn, &left)
 }
 
 /// In the transaction that ends the invocation.

@@ -57,7 +57,8 @@ pub trait ReplyStore: Send + Sync + 'static {
 #[async_trait]
 pub trait PromiseStore: Send + Sync + 'static {
     /// Notes that whoever named his request `token` is to be told the end of an invocation; durable when it returns. Noted
-    /// again it is the same promise. `NotFound` when there is no such function.
+    /// again it is the same promise; noted again while somebody tells it, it is told once more, for whoever asks then may not
+    /// have heard. `NotFound` when there is no such function.
     async fn promise(&self, key: &FunctionKey, id: InvocationId, token: &str) -> Result<(), StoreError>;
     /// Claims up to `limit` promises whose invocation has ended or is gone: nobody else is given them until the lease, counted
     /// from `now`, has ended. So of several nodes one tells, and what a node that died had claimed is told by another.
@@ -67,7 +68,7 @@ pub trait PromiseStore: Send + Sync + 'static {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Promise>, StoreError>;
-    /// They were kept, and are forgotten.
+    /// They were kept, and are forgotten, but those that were asked for again since they were claimed: these are due again.
     async fn kept(&self, promises: &[Promise]) -> Result<(), StoreError>;
     /// They could not be kept yet, and are due again at once.
     async fn not_kept(&self, promises: &[Promise]) -> Result<(), StoreError>;
@@ -80,4 +81,6 @@ pub struct Promise {
     pub id: InvocationId,
     /// How its sender named the request.
     pub token: String,
+    /// How often it was asked for again while somebody told it.
+    pub again: u32,
 }

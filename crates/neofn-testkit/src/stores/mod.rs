@@ -208,6 +208,7 @@ macro_rules! suite {
             promises_of_what_is_gone_are_due,
             of_an_end_and_a_promise_at_once_none_is_missed,
             of_several_nodes_one_tells_an_end,
+            who_asks_while_it_is_told_is_told_too,
         ]);
         $crate::suite!(@each $harness, secrets: [
             the_root_is_set_once_and_replaced_with_every_key,

@@ -12,6 +12,7 @@ fn promise(id: InvocationId, token: &str) -> Promise {
     Promise {
         id,
         token: token.to_owned(),
+        again: 0,
     }
 }
 
@@ -106,6 +107,47 @@ pub async fn of_an_end_and_a_promise_at_once_none_is_missed<H: Harness>() {
         assert_eq!(due, [promise(id, "demo.f.1")], "round {n}");
         store.kept(&due).await.unwrap();
     }
+    harness.stop(store).await;
+}
+
+pub async fn who_asks_while_it_is_told_is_told_too<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    let new = queued(&f, 10);
+    let id = new.id;
+    store.admit(new).await.unwrap();
+    let claims = store
+        .claim(UnixMillis(30), LEASE, 1, &Rooms::default())
+        .await
+        .unwrap();
+    store.finish(finish(id, claims[0].fence, ok(), 40)).await.unwrap();
+    for token in ["demo.f.1", "demo.f.2"] {
+        store.promise(&f, id, token).await.unwrap();
+    }
+    let due = async |at| {
+        let mut due = store.due_promises(UnixMillis(at), LEASE, 10).await.unwrap();
+        due.sort();
+        due
+    };
+    let first = due(1_000).await;
+    assert_eq!(first, [promise(id, "demo.f.1"), promise(id, "demo.f.2")]);
+    // its sender heard, or did not, and asks before we note that we told him
+    store.promise(&f, id, "demo.f.1").await.unwrap();
+    assert_eq!(due(1_000).await, [], "one tells it at a time");
+    store.kept(&first).await.unwrap();
+    let second = due(1_000).await;
+    let again = Promise {
+        again: 1,
+        ..promise(id, "demo.f.1")
+    };
+    assert_eq!(second, [again]);
+    // who took long to tell it forgets nothing that was asked for since
+    store.kept(&first).await.unwrap();
+    assert_eq!(due(1_000).await, second);
+    store.kept(&second).await.unwrap();
+    assert_eq!(due(1_000).await, []);
     harness.stop(store).await;
 }
 
