@@ -204,7 +204,7 @@ pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, en
         insecure,
         engines: engine_identities().to_vec(),
         cores,
-        memory_bytes: memory_bytes(),
+        memory_bytes: crate::memory::memory_bytes(),
         runs_max: cores.saturating_mul(RUNS_PER_CORE),
     }
 }
@@ -244,14 +244,6 @@ const RUNS_PER_CORE: u32 = 64;
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().chars().take(64).collect()
-}
-
-/// Of the machine; 0 when it does not say.
-fn memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.unwrap_or(0).saturating_mul(1024)
 }
 
 struct Cluster {

@@ -16,6 +16,7 @@ mod engines;
 mod files;
 mod grpc;
 mod log;
+mod memory;
 mod migrate;
 mod node;
 mod options;

@@ -8,6 +8,7 @@ use crate::child::CHILD_ARGUMENT;
 use crate::cluster::{self, Clustered, Seen};
 use crate::cover::BankCover;
 use crate::grpc::{self, Serving};
+use crate::memory;
 use crate::options::{ChainChoice, NodeOptions, Workers};
 use crate::payments::{Footing, Payments};
 use crate::runtime_file::Published;
@@ -439,7 +440,7 @@ async fn children(
     let runtime = async {
         Ok::<Arc<dyn Runtime>, Error>(match cluster {
             Some(cluster) if cluster.workers == Workers::Remote => Arc::new(cluster.remote.clone()),
-            _ => Arc::new(Pool::start(pool).await?),
+            _ => Arc::new(Pool::start(memory::bounded(pool)).await?),
         })
     };
     let (runtime, warm) = tokio::join!(runtime, compiler.warm_up());

@@ -2,6 +2,7 @@
 
 use crate::child::CHILD_ARGUMENT;
 use crate::cluster;
+use crate::memory;
 use crate::node::TIER_NEEDED;
 use crate::options::NatsOptions;
 use crate::{OsEntropy, SystemClock};
@@ -58,7 +59,7 @@ impl WorkerNode {
         );
         pool.insecure_no_jail = options.insecure_no_jail;
         pool.children = options.children;
-        let pool = Arc::new(Pool::start(pool).await?);
+        let pool = Arc::new(Pool::start(memory::bounded(pool)).await?);
         let worker = Worker::start(WorkerOptions {
             seat,
             rpc: nats.rpc(),

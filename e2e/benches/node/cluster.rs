@@ -14,6 +14,8 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// How long asynchronous calls are handed in.
 const SECONDS: u32 = 5;
+/// Of how many callers, each of whom waits for his answer: a commit takes along who waits for it.
+const CONNECTIONS: u32 = 256;
 const FUNCTIONS: u32 = 32;
 /// How often one worker and two are measured.
 const TURNS: u32 = 5;
@@ -64,7 +66,7 @@ pub fn cluster() {
         let accepted = median(done, |done| done.accepted);
         let refused: f64 = done.iter().map(|done| done.refused).sum();
         row(
-            &format!("asynchronous calls accepted, {name}"),
+            &format!("asynchronous calls of {CONNECTIONS} connections accepted, {name}"),
             &format!("{accepted:.0}/s, {refused:.0} refused"),
             ">= 10 000/s",
         );
@@ -119,7 +121,7 @@ fn asynchronous(dir: &Path, workers: usize) -> Done {
     let before = total();
     let begun = Instant::now();
     let output = Command::new("wrk")
-        .args(["-t1", "-c64", &format!("-d{SECONDS}s"), "-s"])
+        .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), "-s"])
         .arg(peers().join("async.lua"))
         .arg(cluster.node.url())
         .output()
@@ -142,7 +144,8 @@ fn asynchronous(dir: &Path, workers: usize) -> Done {
         if now > last.0 {
             last = (now, Instant::now());
         }
-        (now - before >= accepted - 64.0 && last.1.elapsed() > Duration::from_secs(1)).then_some(last.1)
+        (now - before >= accepted - f64::from(CONNECTIONS) && last.1.elapsed() > Duration::from_secs(1))
+            .then_some(last.1)
     });
     let rate = (last.0 - before) / ended.duration_since(begun).as_secs_f64();
     Done {

@@ -10,6 +10,11 @@ const ENGINE_BYTES: u64 = 256 << 20;
 /// The largest JavaScript run and its own needs.
 const RUN_BYTES_MIN: u64 = 260 << 20;
 
+/// Of a child's memory one part in so many is for live instances.
+const HOT_PART: u64 = 8;
+/// The engine, one run of any size, and some live instances.
+const CHILD_BYTES_MIN: u64 = 592 << 20;
+
 /// Everything a pool needs to know.
 #[derive(Clone)]
 pub struct PoolOptions {
@@ -52,6 +57,25 @@ impl PoolOptions {
             clock,
         }
     }
+    /// Shares so much memory out: what live instances and all runs of a child may take follows from it, and what is kept of
+    /// artifacts. A child that can run anything at all is never given less than it needs for that.
+    #[must_use]
+    pub fn within(mut self, bytes: u64) -> Self {
+        let children = u64::try_from(self.children()).unwrap_or(1);
+        let share = (bytes / children).min(self.child_bytes_max);
+        if share < CHILD_BYTES_MIN {
+            tracing::warn!(
+                children,
+                mib = bytes >> 20,
+                needed_mib = (CHILD_BYTES_MIN * children) >> 20,
+                "little memory for so many sandbox processes"
+            );
+        }
+        self.child_bytes_max = share.max(CHILD_BYTES_MIN);
+        self.hot_bytes_max = self.hot_bytes_max.min(self.child_bytes_max / HOT_PART);
+        self.artifact_bytes_max = self.artifact_bytes_max.min(bytes / HOT_PART);
+        self
+    }
     pub(super) fn children(&self) -> usize {
         let wanted = match self.children {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -67,5 +91,51 @@ impl PoolOptions {
     }
     pub(super) fn running_max(&self) -> usize {
         usize::try_from(self.running_max.clamp(1, 64)).unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neofn_types::UnixMillis;
+    use std::time::Duration;
+
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn children_share_what_there_is() {
+        let mut of_two = PoolOptions::new("neofn".into(), Vec::new(), PathBuf::new(), Arc::new(Still));
+        of_two.children = 2;
+        let plenty = of_two.clone().within(64 << 30);
+        assert_eq!(
+            (
+                plenty.child_bytes_max,
+                plenty.hot_bytes_max,
+                plenty.artifact_bytes_max
+            ),
+            (
+                of_two.child_bytes_max,
+                of_two.hot_bytes_max,
+                of_two.artifact_bytes_max
+            )
+        );
+        let container = of_two.clone().within((2 << 30) / 4 * 3);
+        assert_eq!(container.child_bytes_max, 768 << 20);
+        assert_eq!(container.run_bytes_max(), (768 - 96 - 256) << 20);
+        // the largest run still fits, whatever the machine has
+        let tiny = of_two.within(1 << 20);
+        assert_eq!(tiny.child_bytes_max, CHILD_BYTES_MIN);
+        assert!(
+            tiny.run_bytes_max() >= RUN_BYTES_MIN
+                && tiny.run_bytes_max() + tiny.hot_bytes_max + ENGINE_BYTES <= CHILD_BYTES_MIN
+        );
     }
 }
