@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         test("an_answer_that_is_too_large_is_its_own_calls_failure", too_large),
         test("a_call_given_up_in_the_middle_leaves_nothing_behind", given_up),
         test("a_version_that_does_not_load_in_time_is_told", loads_too_long),
+        test("a_child_that_reads_nothing_any_more_is_replaced", deaf),
+        test("what_was_done_for_a_run_is_charged_though_it_did_not_wait", late),
         test("when_memory_is_short_the_largest_run_ends", largest),
         test("a_users_module_is_compiled_and_run_in_children", wasm),
         test("a_damaged_engine_cache_is_built_again", damaged_cache),
@@ -614,6 +616,7 @@ const HOG: &str = "export default async (e, ctx) => {
 }";
 
 /// Answers once the door is open.
+#[derive(Default)]
 struct Door {
     asked: AtomicU32,
     open: tokio::sync::watch::Sender<bool>,
@@ -629,6 +632,87 @@ impl HostCalls for Door {
     }
 }
 
+/// All at once, answered with a mebibyte each.
+const MANY: &str = "export const handler = (e, ctx) => Promise.all(Array.from({ length: 40 }, (_, n) => ctx.kv.get('k' + n)))";
+
+struct Wide(Door);
+
+#[async_trait]
+impl HostCalls for Wide {
+    async fn call(&self, call: HostCall) -> HostReply {
+        HostReply {
+            result: Ok(format!("\"{}\"", "x".repeat(1 << 20)).into()),
+            ..self.0.call(call).await
+        }
+    }
+}
+
+async fn deaf() {
+    let pool = Arc::new(pool(1).await);
+    let (many, small) = (prepare(&pool, MANY).await, prepare(&pool, SOURCE).await);
+    let wide = Arc::new(Wide(Door::default()));
+    let mut j = job(&many, "{}");
+    j.host = Arc::clone(&wide) as Arc<dyn HostCalls>;
+    j.time = Duration::from_secs(2);
+    let run = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move { pool.invoke(j).await }
+    });
+    until("forty host calls", || wide.0.asked.load(Ordering::SeqCst) == 40).await;
+    let child = pool.children();
+    signal_all(child[0], "-STOP");
+    wide.0.open.send_replace(true);
+    let done = run.await.unwrap();
+    assert_eq!(code(&done), Some(Code::TimedOut), "{}", text(&done));
+    until("it is gone", || {
+        !std::path::Path::new(&format!("/proc/{}", child[0])).exists()
+    })
+    .await;
+    let done = pool.invoke(job(&small, r#"{"name":"Neo"}"#)).await;
+    assert!(done.outcome.is_ok(), "{}", text(&done));
+    assert_ne!(pool.children(), child);
+}
+
+/// Goes on with one answer, is busy until the others are there, and fails.
+const IMPATIENT: &str = "
+export async function handler(e, ctx) {
+    const first = ctx.invoke('demo/a', {});
+    for (const name of ['b', 'c']) ctx.invoke('demo/' + name, {});
+    await first;
+    for (let n = 0; n < 3_000_000; n++);
+    throw new Error('no');
+}";
+
+struct Costly(u64);
+
+#[async_trait]
+impl HostCalls for Costly {
+    async fn call(&self, _: HostCall) -> HostReply {
+        HostReply {
+            units: self.0,
+            ..reply()
+        }
+    }
+}
+
+async fn late() {
+    let pool = pool(1).await;
+    let a = prepare(&pool, IMPATIENT).await;
+    let mut totals = Vec::new();
+    for units in [0, 5_000] {
+        let mut j = job(&a, "{}");
+        j.host = Arc::new(Costly(units));
+        let done = pool.invoke(j).await;
+        assert_eq!(code(&done), Some(Code::Uncaught), "{}", text(&done));
+        assert_eq!(
+            done.units.total,
+            done.units.base + done.units.compute + done.units.memory + done.units.host
+        );
+        totals.push(done.units.total);
+    }
+    assert_eq!(totals[1] - totals[0], 15_000);
+}
+
 async fn largest() {
     const BOUND: u64 = 800 << 20;
     let mut o = support::options(1);
@@ -637,10 +721,7 @@ async fn largest() {
     let pool = Arc::new(support::start(o).await);
     let a = prepare(&pool, HOG).await;
     let child = pool.children();
-    let door = Arc::new(Door {
-        asked: AtomicU32::new(0),
-        open: tokio::sync::watch::channel(false).0,
-    });
+    let door = Arc::new(Door::default());
     let begin = |mib: u32| {
         let mut j = job(&a, mib.to_string());
         j.host = Arc::clone(&door) as Arc<dyn HostCalls>;

@@ -14,7 +14,7 @@ use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 /// Digits of a MAC at the beginning of a line.
 const MAC_DIGITS: usize = 64;
 /// The longest line.
-const LINE_BYTES_MAX: u64 = 256 << 10;
+const LINE_BYTES_MAX: u64 = 4 << 20;
 
 /// One line.
 #[derive(Serialize, Deserialize)]
@@ -120,6 +120,11 @@ impl Journal {
         line.push(b' ');
         line.extend(text);
         line.push(b'\n');
+        if u64::try_from(line.len()).unwrap_or(u64::MAX) >= LINE_BYTES_MAX {
+            return Err(io::Error::other(
+                "the entry is too long for a line of the signer's journal",
+            ));
+        }
         self.file.write_all(&line)?;
         self.file.sync_data()?;
         self.mac = mac;

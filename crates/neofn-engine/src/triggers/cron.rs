@@ -15,6 +15,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A schedule that is further ahead than clocks of nodes differ was moved on by one that had leapt.
+const LEAP: Duration = Duration::from_secs(60);
+
 pub(crate) struct Cron {
     inner: Arc<Inner>,
     /// Later than what the set says, when it was read before.
@@ -37,6 +40,9 @@ impl Cron {
         handled: UnixMillis,
         now: UnixMillis,
     ) -> Result<u64, Error> {
+        if handled > now.plus(LEAP) {
+            return self.set_back(armed, handled, now).await.map(|()| 0);
+        }
         let due = schedule::due(&on.schedule, on.missed, handled, now);
         if due.runs.is_empty() && !due.left_out {
             return Ok(0);
@@ -87,6 +93,24 @@ impl Cron {
                 self.inner.sync_triggers().await.map(|()| 0)
             }
             // the runs stay due, and then the missed runs policy decides
+            Err(error) => Err(of_store(error)),
+        }
+    }
+
+    /// Goes on from now. Runs that there were in the meantime are known by their times, and are not repeated.
+    async fn set_back(&mut self, armed: &Armed, handled: UnixMillis, now: UnixMillis) -> Result<(), Error> {
+        tracing::warn!(trigger = %armed.id, %handled, "the schedule is ahead of the clock, which had leapt; it goes on from now");
+        let deliver = Deliver {
+            cron: Some((armed.id.clone(), handled, now)),
+            deliveries: Vec::new(),
+            queue_max: self.inner.options.queue_max,
+            at: now,
+        };
+        match self.inner.ports.triggers.deliver(deliver).await {
+            Ok(_) | Err(StoreError::Fenced) => {
+                self.handled.remove(&armed.id);
+                self.inner.sync_triggers().await
+            }
             Err(error) => Err(of_store(error)),
         }
     }

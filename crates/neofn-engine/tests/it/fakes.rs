@@ -16,10 +16,15 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Stands still unless moved.
-pub struct TestClock(AtomicI64);
+pub struct TestClock(AtomicI64, AtomicI64);
 impl TestClock {
     pub fn new() -> Self {
-        Self(AtomicI64::new(1_800_000_000_000))
+        Self(AtomicI64::new(1_800_000_000_000), AtomicI64::new(0))
+    }
+    /// The time of day is ahead from here on, by so much.
+    pub fn leap(&self, ahead: Duration) {
+        self.1
+            .store(i64::try_from(ahead.as_millis()).unwrap(), Ordering::SeqCst);
     }
     pub fn advance(&self, d: Duration) {
         self.0
@@ -28,7 +33,7 @@ impl TestClock {
 }
 impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::SeqCst))
+        UnixMillis(self.0.load(Ordering::SeqCst) + self.1.load(Ordering::SeqCst))
     }
     fn monotonic(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())

@@ -306,6 +306,22 @@ async fn time_brings_runs() {
 }
 
 #[tokio::test]
+async fn a_clock_that_leapt_ahead_stops_no_schedule() {
+    let chain = Arc::new(FakeChain::at(5));
+    let clock = Arc::new(TestClock::new());
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let rig = Rig::following(dir, clock.clone(), Some(chain), |_| {});
+    deploy(&rig, "f", "echo", json!({"cron": [{"schedule": "@every 60s"}]})).await;
+    clock.leap(Duration::from_secs(365 * 24 * 3_600));
+    until(&rig, "f", 1).await;
+    clock.leap(Duration::ZERO);
+    for runs in 2..=3 {
+        clock.advance(Duration::from_secs(61));
+        until(&rig, "f", runs).await;
+    }
+}
+
+#[tokio::test]
 async fn published_events_reach_their_triggers_once() {
     let chain = Arc::new(FakeChain::at(5));
     let rig = rig(&chain, |_| {});

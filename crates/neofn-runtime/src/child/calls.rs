@@ -85,9 +85,9 @@ impl<P> Calls<P> {
         waiting.cancelled = true;
         waiting.run.take()
     }
-    /// A run has ended.
-    pub(crate) fn end(&mut self, id: u64) {
-        self.0.remove(&id);
+    /// A run has ended. Answers how many replies it went on with.
+    pub(crate) fn end(&mut self, id: u64) -> u32 {
+        self.0.remove(&id).map_or(0, |waiting| waiting.next)
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
             panic!("no reply");
         };
         assert_eq!((seq, r.now.0), (70, 1));
-        calls.end(1);
+        assert_eq!(calls.end(1), 2, "the third one came too late");
         assert!(calls.deliver(1, 3, 0, reply(3)).is_none());
     }
     #[test]

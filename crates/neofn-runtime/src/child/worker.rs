@@ -131,7 +131,7 @@ impl Worker<'_> {
         let head: CallHeadOwned = postcard::from_bytes(m.head).map_err(io::Error::other)?;
         let version = self.shared.versions.read().get(&head.version).cloned();
         let Some(version) = version else {
-            return self.done(m.id, &lost("version not loaded in this sandbox process"));
+            return self.done(m.id, 0, &lost("version not loaded in this sandbox process"));
         };
         let input = CallInput {
             event: m.body_bytes(),
@@ -173,7 +173,7 @@ impl Worker<'_> {
     fn cancel(&mut self, id: u64) -> io::Result<()> {
         // its sender has gone away in the middle of it: nothing was begun, and nothing of it may stay
         if self.shared.reassembly.lock().forget(id) {
-            return self.done(id, &lost("the call was given up before it had come whole"));
+            return self.done(id, 0, &lost("the call was given up before it had come whole"));
         }
         let waiting = self.shared.calls.lock().cancel(id);
         match waiting {
@@ -210,9 +210,9 @@ impl Worker<'_> {
         }
     }
     fn finish(&mut self, id: u64, finished: Finished) -> io::Result<()> {
-        self.shared.calls.lock().end(id);
+        let replies = self.shared.calls.lock().end(id);
         let (completed, recycle) = finished.split();
-        let sent = self.done(id, &completed);
+        let sent = self.done(id, replies, &completed);
         recycle.run();
         sent
     }
@@ -224,10 +224,11 @@ impl Worker<'_> {
         }
     }
     /// An answer that does not fit into a message is that call's own failure.
-    fn done(&mut self, id: u64, c: &CompletedCore) -> io::Result<()> {
-        match self.answer(id, c) {
+    fn done(&mut self, id: u64, replies: u32, c: &CompletedCore) -> io::Result<()> {
+        match self.answer(id, replies, c) {
             Err(e) if is_too_large(&e) => self.answer(
                 id,
+                replies,
                 &CompletedCore {
                     outcome: Err(too_large(Code::ResultTooLarge)),
                     logs: vec!["[WARN] the log was cut: it does not fit into the answer".to_owned()],
@@ -237,7 +238,7 @@ impl Worker<'_> {
             answered => answered,
         }
     }
-    fn answer(&mut self, id: u64, c: &CompletedCore) -> io::Result<()> {
+    fn answer(&mut self, id: u64, replies: u32, c: &CompletedCore) -> io::Result<()> {
         let head = DoneHeadRef {
             failure: c.outcome.as_ref().err(),
             logs: &c.logs,
@@ -245,6 +246,7 @@ impl Worker<'_> {
             fuel: c.fuel,
             memory_bytes: c.memory_bytes,
             layout: c.layout,
+            replies,
         };
         let body = c.outcome.as_ref().map_or(&[][..], |b| b);
         self.send(id, Kind::Done, 0, &head, body)

@@ -4,6 +4,7 @@ use super::link::Link;
 use super::slot::{Event, Raw, Slot};
 use crate::port::{HostCall, HostError, HostOp, HostReply, Job};
 use crate::proto::Kind;
+use crate::proto::frame::MESSAGE_BYTES_MAX;
 use crate::proto::message::{HostCallHead, HostResultHead};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -13,13 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Sleep;
 
-/// Bound of a reply; what is larger becomes an error that the function can catch.
-const REPLY_BYTES_MAX: usize = 2 << 20;
+/// Bound of a reply, what a message holds beside its head; what is larger becomes an error that the function can catch.
+const REPLY_BYTES_MAX: usize = MESSAGE_BYTES_MAX - (64 << 10);
 
-/// Serves host calls until the call ends.
-pub(super) async fn serve(link: &Link, id: u64, slot: &Slot, job: &Job, first: Raw, left: Duration) -> Event {
+/// Serves host calls until the call ends. Answers the end, and what each reply cost beyond the schedule, in the order in which the
+/// sandbox charges for them.
+pub(super) async fn serve(
+    link: &Link,
+    id: u64,
+    slot: &Slot,
+    job: &Job,
+    first: Raw,
+    left: Duration,
+) -> (Event, Vec<u64>) {
     let mut open = FuturesUnordered::new();
-    let (mut index, mut asked, mut cancelled) = (0u32, 0u32, false);
+    let (mut told, mut asked, mut cancelled) = (Vec::new(), 0u32, false);
     let deadline = tokio::time::sleep(left);
     tokio::pin!(deadline);
     let mut event = Event::HostCalls(first);
@@ -29,7 +38,7 @@ pub(super) async fn serve(link: &Link, id: u64, slot: &Slot, job: &Job, first: R
                 let Some(calls) = decode(&raw, job, &mut asked) else {
                     // the child's own limits let nothing like this out: it is not ours any more
                     link.kill();
-                    return Event::Lost;
+                    return (Event::Lost, told);
                 };
                 if !cancelled {
                     open.extend(calls.into_iter().map(|call| {
@@ -38,18 +47,19 @@ pub(super) async fn serve(link: &Link, id: u64, slot: &Slot, job: &Job, first: R
                     }));
                 }
             }
-            end => return end,
+            end => return (end, told),
         }
         event = loop {
             tokio::select! {
                 biased;
                 event = slot.next() => break event,
                 Some((seq, reply)) = open.next(), if !open.is_empty() => {
+                    let index = u32::try_from(told.len()).unwrap_or(u32::MAX);
+                    told.push(reply.units);
                     answer(link, id, index, seq, reply).await;
-                    index += 1;
                 }
                 () = over(&mut deadline, job), if !cancelled => {
-                    link.cancel(id);
+                    slot.cancel(link, id);
                     cancelled = true;
                     open.clear();
                 }

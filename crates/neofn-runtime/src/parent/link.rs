@@ -1,6 +1,6 @@
 //! The node's end of one child: its two sockets, the calls and requests under way in it.
 
-use super::slot::{Event, Raw, Slot};
+use super::slot::{Event, Raw, Room, Slot};
 use super::watched::Watched;
 use crate::child::ROLE_SANDBOX;
 use crate::parent::PoolOptions;
@@ -158,10 +158,15 @@ impl Link {
     }
     fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        // a child that reads nothing would be waited for, by calls that keep it alive
+        self.process.kill();
+        self.data.close();
+        self.control.close();
+        self.large.close();
         let calls = std::mem::take(&mut *self.calls.lock());
         for slot in calls.values() {
             self.stop_counting(slot);
-            slot.push(Event::Lost);
+            let _ = slot.push(Event::Lost);
         }
         self.requests.lock().clear();
     }
@@ -239,8 +244,7 @@ impl Link {
         let slot = self.calls.lock().get(&id).map(Arc::clone);
         match slot {
             Some(slot) if slot.begun.load(Ordering::Relaxed) => {
-                slot.given_up.store(true, Ordering::Relaxed);
-                self.cancel(id);
+                slot.cancel(self, id);
             }
             // the child knows nothing of it and would not answer
             Some(_) => self.withdraw(id),
@@ -356,14 +360,16 @@ impl Link {
                 if let Some(slot) = slot {
                     partial.forget(m.id);
                     self.stop_counting(&slot);
-                    slot.push(Event::Done(raw));
+                    let _ = slot.push(Event::Done(raw));
                 }
             }
             Kind::HostCalls => {
                 let slot = self.calls.lock().get(&m.id).map(Arc::clone);
                 if let Some(slot) = slot {
                     self.stop_counting(&slot);
-                    slot.push(Event::HostCalls(raw));
+                    if slot.push(Event::HostCalls(raw)) == Room::None {
+                        return Err(io::Error::other("host calls above their bound"));
+                    }
                 }
             }
             Kind::Call | Kind::HostResult | Kind::Cancel => {

@@ -5,6 +5,7 @@
 
 use crate::child;
 use crate::parent::PoolOptions;
+use parking_lot::Mutex;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
@@ -20,7 +21,7 @@ pub(super) struct Spawner(mpsc::Sender<Work>);
 
 /// A child process. Dropping it kills and collects it.
 pub(super) struct Process {
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
     pub(super) pid: u32,
     spawner: Spawner,
 }
@@ -82,9 +83,19 @@ impl Spawner {
         let child = told.await.map_err(|_| gone())??;
         Ok(Process {
             pid: child.id(),
-            child: Some(child),
+            child: Mutex::new(Some(child)),
             spawner: self.clone(),
         })
+    }
+}
+
+impl Process {
+    /// Ends it at once; it is collected when nobody needs it any more.
+    pub(super) fn kill(&self) {
+        if let Some(child) = self.child.lock().as_mut() {
+            // it may have ended already
+            let _ = child.kill();
+        }
     }
 }
 
@@ -96,8 +107,8 @@ fn end(child: &mut Child) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
+        self.kill();
+        if let Some(mut child) = self.child.get_mut().take() {
             let _ = self.spawner.0.send(Box::new(move || end(&mut child)));
         }
     }

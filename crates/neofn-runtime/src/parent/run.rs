@@ -114,17 +114,17 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
         biased;
         event = slot.next() => event,
         () = job.given_up.cancelled() => {
-            link.cancel(id);
+            slot.cancel(&link, id);
             slot.next().await
         }
     };
-    let event = match first {
+    let (event, told) = match first {
         Event::HostCalls(first) => host_loop::serve(&link, id, &slot, job, first, left).await,
-        event => event,
+        event => (event, Vec::new()),
     };
     under_way.ended = true;
     match event {
-        Event::Done(raw) => decode(&raw).inspect_err(|_| link.kill()),
+        Event::Done(raw) => decode(&raw, &told).inspect_err(|_| link.kill()),
         Event::Stuck => Err(failure(
             Code::TimedOut,
             "the run did not end at its time limit and was killed",
@@ -148,8 +148,17 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-fn decode(raw: &Raw) -> Result<Completed, Failure> {
-    let head: DoneHeadOwned = postcard::from_bytes(raw.head()).map_err(|_| lost())?;
+/// `told`: what each reply cost beyond the schedule.
+fn decode(raw: &Raw, told: &[u64]) -> Result<Completed, Failure> {
+    let mut head: DoneHeadOwned = postcard::from_bytes(raw.head()).map_err(|_| lost())?;
+    // what was done for a run that did not wait for it is its own all the same
+    let charged = usize::try_from(head.replies).unwrap_or(usize::MAX);
+    let late = told
+        .iter()
+        .skip(charged)
+        .fold(0, |sum: u64, units| sum.saturating_add(*units));
+    head.units.host = head.units.host.saturating_add(late);
+    head.units.total = head.units.total.saturating_add(late);
     Ok(Completed {
         outcome: match head.failure {
             None => Ok(raw.body()),

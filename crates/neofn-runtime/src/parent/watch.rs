@@ -1,6 +1,6 @@
 //! What happens beside calls: promotion, overdue calls, memory, eviction.
 
-use super::link::Link;
+use super::link::{Answer, Link, LinkError};
 use super::pool::Inner;
 use super::slot::Event;
 use super::versions::Entry;
@@ -8,6 +8,8 @@ use crate::proto::control::Request;
 use crate::proto::fds;
 use crate::sandbox::image;
 use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +19,8 @@ const MEMORY_PERIODS: u32 = 4;
 const EVICT_PERIODS: u32 = 40;
 /// After its deadline a call's child has this long to answer.
 const GRACE: Duration = Duration::from_secs(2);
+/// A child that takes longer over a version is used for nothing else any more either.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const IDLE_MS: u64 = 10 * 60 * 1_000;
 /// Memory checks above the bound before a child is replaced: demotion has to have its effect first.
 const STRIKES: u32 = 3;
@@ -47,9 +51,9 @@ fn sweep(inner: &Inner) {
         let mut stuck = false;
         for (id, slot) in link.slots() {
             if now > slot.deadline + GRACE {
-                slot.push(Event::Stuck);
+                let _ = slot.push(Event::Stuck);
                 stuck = true;
-            } else if now > slot.deadline || slot.given_up.load(Ordering::Relaxed) {
+            } else if now > slot.deadline || slot.is_to_end() {
                 // again and again: the socket may have been full
                 link.cancel(id);
             }
@@ -103,6 +107,19 @@ async fn memory(inner: &Arc<Inner>, strikes: &mut [u32]) {
     inner.resident.store(total, Ordering::Relaxed);
 }
 
+/// Asks a child; one that does not answer is given up, for whoever asks here watches over all of them.
+async fn ask(link: &Link, request: Request, fds: &[&OwnedFd]) -> Result<Answer, LinkError> {
+    let asked = tokio::time::timeout(ANSWER_WITHIN, link.request(request, fds));
+    asked.await.unwrap_or_else(|_| {
+        tracing::error!(
+            pid = link.process.pid,
+            "a sandbox child does not answer, killing it"
+        );
+        link.kill();
+        Err(io::Error::from(io::ErrorKind::TimedOut).into())
+    })
+}
+
 async fn evict(inner: &Arc<Inner>, idle_ms: u64) {
     let gone = inner
         .versions
@@ -113,7 +130,7 @@ async fn evict(inner: &Arc<Inner>, idle_ms: u64) {
             let Some(link) = member.usable() else { continue };
             if place.loaded.load(Ordering::Acquire) == link.generation {
                 // a child that cannot forget is replaced when its memory runs over
-                let _ = link.request(Request::Unload { version: entry.id }, &[]).await;
+                let _ = ask(&link, Request::Unload { version: entry.id }, &[]).await;
             }
         }
     }
@@ -162,10 +179,7 @@ pub(super) async fn promote_in(inner: &Inner, entry: &Arc<Entry>, place: usize, 
     }
     let image = entry.image.lock().clone();
     let Some(image) = image else { return };
-    match link
-        .request(Request::Promote { version: entry.id }, &[&*image])
-        .await
-    {
+    match ask(link, Request::Promote { version: entry.id }, &[&*image]).await {
         Ok(_) => {
             here.hot.store(link.generation, Ordering::Release);
             // demoted while the request was under way
@@ -187,7 +201,7 @@ async fn demote_everywhere(inner: &Inner, entry: &Entry) {
             .compare_exchange(generation, 0, Ordering::AcqRel, Ordering::Acquire);
         if was_hot.is_ok() {
             // a child that does not do it keeps memory, which the watchdog sees
-            let _ = link.request(Request::Demote { version: entry.id }, &[]).await;
+            let _ = ask(&link, Request::Demote { version: entry.id }, &[]).await;
         }
     }
 }

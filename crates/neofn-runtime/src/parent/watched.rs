@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// Before it is looked again whether there is room, where it cannot be watched for.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(2);
@@ -17,6 +18,8 @@ pub(super) struct Watched {
     fd: AsyncFd<OwnedFd>,
     /// Who waits for room, and those behind him.
     full: Mutex<()>,
+    /// Nobody waits for room any more.
+    closed: CancellationToken,
 }
 
 fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
@@ -29,6 +32,7 @@ impl Watched {
         Ok(Self {
             fd: watch(fd, Interest::READABLE)?,
             full: Mutex::new(()),
+            closed: CancellationToken::new(),
         })
     }
     pub(super) fn raw(&self) -> RawFd {
@@ -40,6 +44,17 @@ impl Watched {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             done => return done,
         }
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(io::ErrorKind::ConnectionReset.into()),
+            sent = self.send_later(send) => sent,
+        }
+    }
+    /// The other side was given up: it may never make room.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+    async fn send_later(&self, mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         let _turn = self.full.lock().await;
         let room = loop {
             match self.room() {

@@ -43,6 +43,8 @@ pub struct DoneHead<F, L> {
     pub memory_bytes: u64,
     /// Which layout served it.
     pub layout: Layout,
+    /// Answers of host calls that it went on with, and was charged for; those after them came too late.
+    pub replies: u32,
 }
 
 /// As it is sent.
@@ -117,6 +119,7 @@ mod tests {
             fuel: 1,
             memory_bytes: 2,
             layout: Layout::D3,
+            replies: 3,
         };
         let read: DoneHeadOwned = postcard::from_bytes(&postcard::to_stdvec(&sent).unwrap()).unwrap();
         assert_eq!(read.failure, Some(failure));

@@ -35,9 +35,9 @@ pub(crate) async fn redo(
         Redo::Drop => set_failed(conn, place, id).await?,
         Redo::Retry => {
             let at = time::of(conn, at).await?;
-            // the newest code: the reason for trying again is that it was mended
+            // the newest code: the reason for trying again is that it was mended; and it has not waited since its first time
             sqlx::query(
-                "UPDATE invocation SET status = $4, attempt = 0, run_at = $5, finished_at = NULL, result = NULL, \
+                "UPDATE invocation SET status = $4, attempt = 0, run_at = $5, created_at = $5, finished_at = NULL, result = NULL, \
                  version = (SELECT live FROM function WHERE pid = $1 AND fid = $2) \
                  WHERE pid = $1 AND fid = $2 AND id = $3",
             )

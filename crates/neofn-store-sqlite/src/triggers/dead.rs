@@ -28,10 +28,10 @@ pub(crate) fn redo(work: &mut Work<'_>, id: InvocationId, redo: Redo, at: UnixMi
     match redo {
         Redo::Drop => set_status(work, place, id, FAILED)?,
         Redo::Retry => {
-            // the newest code: the reason for trying again is that it was mended
+            // the newest code: the reason for trying again is that it was mended; and it has not waited since its first time
             work.conn
                 .prepare_cached(
-                    "UPDATE invocation SET status = ?4, attempt = 0, run_at = ?5, finished_at = NULL, result = NULL, \
+                    "UPDATE invocation SET status = ?4, attempt = 0, run_at = ?5, created_at = ?5, finished_at = NULL, result = NULL, \
                      version = (SELECT live FROM function WHERE fid = ?2) \
                      WHERE pid = ?1 AND fid = ?2 AND id = ?3",
                 )?

@@ -364,6 +364,7 @@ pub async fn dead_letters_are_retried_or_dropped<H: Harness>() {
         .unwrap()
         .remove(0);
     assert_eq!((claim.attempt.0, claim.fence.0), (1, 2));
+    assert_eq!(claim.created_at, UnixMillis(300), "it has not waited for a day");
     store
         .finish(finish(claim.id, claim.fence, ok(), 301))
         .await
