@@ -43,7 +43,8 @@ fn engine() -> Digest {
     Digest::of(b"engine")
 }
 
-/// Runs by the words of its event: `wait` never ends, `ask` makes a host call, others are echoed.
+/// Runs by the words of its event: `wait` never ends, `ask` makes a host call, `time` answers the milliseconds that it
+/// has, others are echoed.
 #[derive(Default)]
 struct Echo {
     held: Mutex<HashSet<Digest>>,
@@ -101,6 +102,7 @@ impl Runtime for Echo {
                     stack: Vec::new(),
                 })
             }
+            b"time" => Ok(Bytes::from(job.time.as_millis().to_string())),
             b"not json" => Ok(Bytes::from_static(b"}{not json")),
             text => Ok(Bytes::from(
                 serde_json::to_vec(&String::from_utf8_lossy(text)).unwrap(),
@@ -456,6 +458,19 @@ async fn without_workers_a_run_is_given_back() {
     );
     let (_second, _) = worker(&bus, "b").await;
     assert_eq!(code(&remote.invoke(job("x")).await), None, "another one came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_waits_for_a_worker_is_part_of_its_time() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        worker(&bus, "a").await
+    };
+    let (_late, ran) = tokio::join!(late, remote.invoke(job("time")));
+    let given_ms: u64 = serde_json::from_slice(&ran.outcome.unwrap()).unwrap();
+    assert!((15_000..=17_000).contains(&given_ms), "{given_ms} of 20 000 ms");
 }
 
 #[tokio::test(start_paused = true)]

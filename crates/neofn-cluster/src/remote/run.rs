@@ -109,13 +109,11 @@ impl Inner {
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-            let left = job.time.saturating_sub(past());
             // one that was full or going may have room in a moment
             let patience = if without.is_empty() { WAIT_MAX } else { AGAIN };
-            let found = self
-                .worker(&function, &run.engine, &without, left.min(patience))
-                .await;
-            let Some(worker) = found else {
+            let patience = patience.min(job.time.saturating_sub(past()));
+            let found = self.worker(&function, &run.engine, &without, patience).await;
+            let Some(worker) = found.filter(|_| past() < job.time) else {
                 if !without.is_empty() && past() < WAIT_MAX.min(job.time) {
                     without.clear();
                     continue;
@@ -126,6 +124,7 @@ impl Inner {
                 ));
             };
             self.options.entropy.fill(&mut run.call);
+            let left = job.time.saturating_sub(past());
             run.time_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             self.open.open(run.call, job.host.clone(), job.limits);
             self.running.fetch_add(1, Ordering::AcqRel);
