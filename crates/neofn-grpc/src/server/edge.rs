@@ -3,8 +3,8 @@
 
 use super::call::{Deadline, Peer, text, too_late, trace};
 use super::deadline;
+use super::receiving::{Receiving, Room};
 use super::service::Functions;
-use super::slow::Impatient;
 use super::status;
 use crate::pb;
 use crate::pb::function_service_server::FunctionServiceServer;
@@ -26,8 +26,13 @@ use tower::{Service, ServiceExt as _};
 
 /// What a message may hold beside its event: names, and the attributes of a CloudEvent.
 const BESIDE: usize = 64 << 10;
-/// A body that makes no progress for so long is given up.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// What asks for health or reflection: names.
+const QUESTION_BYTES_MAX: usize = 4 << 10;
+/// A message has to be here within this time.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes of messages that are being received: of calls, whoever makes them, and of deployments, whose callers are known.
+const CALLS_BYTES_MAX: usize = 256 << 20;
+const DEPLOYMENTS_BYTES_MAX: usize = 128 << 20;
 const FUNCTIONS: &str = "/neofn.v1.FunctionService/";
 const DEPLOY: &str = "/neofn.v1.FunctionService/Deploy";
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -44,6 +49,8 @@ pub struct Edge {
     reporter: HealthReporter,
     calls: Answers,
     deployments: Answers,
+    calls_room: Room,
+    deployments_room: Room,
     health: Answers,
     reflection: Answers,
     reflection_alpha: Answers,
@@ -70,9 +77,21 @@ impl Edge {
         Ok(Self {
             calls: boxed(bounded(json::EVENT_BYTES_MAX + BESIDE)),
             deployments: boxed(bounded(json::DEPLOY_BYTES_MAX + BESIDE)),
-            health: boxed(health),
-            reflection: boxed(reflect().build_v1().map_err(Error::internal)?),
-            reflection_alpha: boxed(reflect().build_v1alpha().map_err(Error::internal)?),
+            calls_room: Room::new(CALLS_BYTES_MAX),
+            deployments_room: Room::new(DEPLOYMENTS_BYTES_MAX),
+            health: boxed(health.max_decoding_message_size(QUESTION_BYTES_MAX)),
+            reflection: boxed(
+                reflect()
+                    .build_v1()
+                    .map_err(Error::internal)?
+                    .max_decoding_message_size(QUESTION_BYTES_MAX),
+            ),
+            reflection_alpha: boxed(
+                reflect()
+                    .build_v1alpha()
+                    .map_err(Error::internal)?
+                    .max_decoding_message_size(QUESTION_BYTES_MAX),
+            ),
             reporter,
             api,
             going,
@@ -104,24 +123,24 @@ impl Edge {
             return Ok(Status::invalid_argument(message).into_http());
         };
         let path = request.uri().path();
-        let service = match path {
+        let calls_room = Some(&self.calls_room);
+        let (service, room) = match path {
             DEPLOY => {
                 if let Err(status) = self.known(&request).await {
                     return Ok(status.into_http());
                 }
-                &self.deployments
+                (&self.deployments, Some(&self.deployments_room))
             }
-            _ if path.starts_with(FUNCTIONS) => &self.calls,
-            _ if path.starts_with(HEALTH) => &self.health,
-            _ if path.starts_with(REFLECTION) => &self.reflection,
-            _ if path.starts_with(REFLECTION_ALPHA) => &self.reflection_alpha,
+            _ if path.starts_with(FUNCTIONS) => (&self.calls, calls_room),
+            _ if path.starts_with(HEALTH) => (&self.health, calls_room),
+            // dialogues, which may pause
+            _ if path.starts_with(REFLECTION) => (&self.reflection, None),
+            _ if path.starts_with(REFLECTION_ALPHA) => (&self.reflection_alpha, None),
             _ => return Ok(Status::unimplemented("no such service").into_http()),
         };
-        // every call of ours has one message; those of the others are dialogues, which may pause
-        let one_message = path.starts_with(FUNCTIONS);
-        let mut request = request.map(|body| match one_message {
-            true => Body::new(Impatient::new(body, BODY_PATIENCE)),
-            false => Body::new(body),
+        let mut request = request.map(|body| match room {
+            Some(room) => Body::new(Receiving::new(body, room.clone(), BODY_TIME_MAX)),
+            None => Body::new(body),
         });
         let Some(timeout) = timeout else {
             return service.clone().oneshot(request).await.map(bounds_said);
@@ -163,7 +182,7 @@ fn bounds_said(response: Response<Body>) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() == tonic::Code::OutOfRange => {
             let error = Error::new(Code::BodyTooLarge, status.message().to_owned());
-            status::bare(&error).into_http()
+            status::bare(error).into_http()
         }
         _ => response,
     }

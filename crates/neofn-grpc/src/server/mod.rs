@@ -5,8 +5,8 @@ mod convert;
 mod deadline;
 mod edge;
 mod listen;
+mod receiving;
 mod service;
-mod slow;
 mod status;
 
 pub use edge::Edge;

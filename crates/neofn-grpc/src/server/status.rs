@@ -35,10 +35,14 @@ pub(super) fn refuse(error: &ApiError, trace: &TraceContext) -> Status {
         }
         details.set_bad_request(violations);
     }
+    set_retry(&mut details, error);
+    Status::with_error_details(grpc, format!("{code}: {}", problem.message), details)
+}
+
+fn set_retry(details: &mut ErrorDetails, error: &ApiError) {
     if let Some(seconds) = error.retry_after_s() {
         details.set_retry_info(Some(Duration::from_secs(u64::from(seconds))));
     }
-    Status::with_error_details(grpc, format!("{code}: {}", problem.message), details)
 }
 
 /// Names of the HTTP API that requests for pages have others for.
@@ -69,12 +73,13 @@ pub(super) fn plain(error: Error, trace: &TraceContext) -> Status {
 }
 
 /// The status of an error that no use case met.
-pub(super) fn bare(error: &Error) -> Status {
+pub(super) fn bare(error: Error) -> Status {
     let mut details = ErrorDetails::new();
     let hint = ("hint".to_owned(), error.cure().to_owned());
     details.set_error_info(error.code.as_str(), DOMAIN, [hint]);
-    let message = format!("{}: {}", error.code, error.message);
-    Status::with_error_details(grpc_code(error.code), message, details)
+    let (code, message) = (error.code, format!("{}: {}", error.code, error.message));
+    set_retry(&mut details, &ApiError::from(error));
+    Status::with_error_details(grpc_code(code), message, details)
 }
 
 /// Texts name what they are about first, in backquotes.
