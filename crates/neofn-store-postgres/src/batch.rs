@@ -1,7 +1,7 @@
 //! The writers: each takes whatever waits, commits it in one transaction, then answers everybody. None lingers to fill
 //! a group.
 
-use crate::conn::{Tries, transact};
+use crate::conn::{Pool, Tries, transact};
 use crate::error::Fault;
 use crate::queue::{Done, Loads, Op, Sent, Verdict};
 use crate::rows::Place;
@@ -9,7 +9,7 @@ use crate::{admit, finish, ledger, record};
 use neofn_engine::port::{Finish, StoreError};
 use neofn_types::{FunctionKey, FunctionName};
 use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -145,7 +145,7 @@ pub(crate) struct Group<'a> {
 }
 
 /// A writer: runs until nobody can send any more.
-pub(crate) async fn run(pool: PgPool, inbox: Arc<Mutex<UnboundedReceiver<Sent>>>, loads: Loads) {
+pub(crate) async fn run(pool: Pool, inbox: Arc<Mutex<UnboundedReceiver<Sent>>>, loads: Loads) {
     loop {
         let mut sent = Vec::new();
         if inbox.lock().await.recv_many(&mut sent, GROUP_MAX).await == 0 {
@@ -162,7 +162,7 @@ pub(crate) async fn run(pool: PgPool, inbox: Arc<Mutex<UnboundedReceiver<Sent>>>
 }
 
 /// A verdict for each command, in their order.
-async fn carry_out(pool: &PgPool, ops: &[Op], loads: &Loads) -> Vec<Verdict> {
+async fn carry_out(pool: &Pool, ops: &[Op], loads: &Loads) -> Vec<Verdict> {
     match together(pool, ops, loads).await {
         Ok(verdicts) => verdicts,
         // one command's own fault must not cost the others of its group
@@ -186,7 +186,7 @@ fn refused(fault: &Fault) -> Verdict {
     Err(StoreError::from(fault.clone()))
 }
 
-async fn together(pool: &PgPool, ops: &[Op], loads: &Loads) -> Result<Vec<Verdict>, Fault> {
+async fn together(pool: &Pool, ops: &[Op], loads: &Loads) -> Result<Vec<Verdict>, Fault> {
     transact!(pool, Tries::new(), |conn, again| group(conn, ops, loads, again))
 }
 

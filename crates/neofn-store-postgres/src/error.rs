@@ -7,7 +7,9 @@ use neofn_registry::port::RegistryStoreError;
 use neofn_rows::RowError;
 use neofn_secrets::port::SecretStoreError;
 use neofn_types::{Code, Error};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The database failed or cannot be reached; nothing was promised.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,6 +35,22 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The server has said nothing for so long.
+    pub(crate) fn silence(time: Duration) -> Self {
+        let said = format!("no answer within {time:?}");
+        Self::Down(Arc::new(sqlx::Error::Io(io::Error::new(
+            ErrorKind::TimedOut,
+            said,
+        ))))
+    }
+    /// The connection has ended.
+    pub(crate) fn lost() -> Self {
+        Self::Down(Arc::new(sqlx::Error::Io(ErrorKind::ConnectionAborted.into())))
+    }
+    /// Whether it may go on saying nothing, on other connections as well.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Down(e) if matches!(&**e, sqlx::Error::Io(e) if e.kind() == ErrorKind::TimedOut))
+    }
     /// Whether the same command may succeed in a moment.
     pub(crate) fn passes(&self) -> bool {
         match self {

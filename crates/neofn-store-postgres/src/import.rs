@@ -24,6 +24,7 @@ impl Import {
     pub async fn begin(options: &StoreOptions) -> Result<Self, Error> {
         let pool = options.pool()?;
         migrate::run(&pool).await?;
+        let pool = pool.unbounded().clone();
         let mut tx = pool.begin().await.map_err(Fault::from)?;
         let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain(FURTHER).collect();
         prepare(&mut tx, &names).await?;

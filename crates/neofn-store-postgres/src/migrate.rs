@@ -1,8 +1,10 @@
 //! Forward-only migrations: numbered files, applied in one transaction by one node while others wait.
 
+use crate::conn::Pool;
 use crate::error::Fault;
 use neofn_types::{Code, Error};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
 
 /// In order; the layout of the database is how many of these it has seen.
 const MIGRATIONS: &[&str] = &[
@@ -25,17 +27,21 @@ const MIGRATIONS: &[&str] = &[
 /// Texts of functions and their callers are Unicode.
 const ENCODING: &str = "UTF8";
 
+/// All of them together, on tables that have grown.
+const TIME_MAX: Duration = Duration::from_secs(3_600);
+
 /// Any number that others are unlikely to choose: "neofn" in ASCII.
 const LOCK: i64 = 0x6e_65_6f_66_6e;
 
 /// Brings the database up to this binary, or refuses one that is ahead of it, or cannot hold every text.
-pub(crate) async fn run(pool: &PgPool) -> Result<(), Error> {
+pub(crate) async fn run(pool: &Pool) -> Result<(), Error> {
     let (database, encoding) = crate::conn::read!(pool, |conn| encoding(conn))?;
     if encoding != ENCODING {
         return Err(other_encoding(&database, &encoding));
     }
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found: i64 = crate::conn::transact!(pool, |conn| apply(conn))?;
+    let patient = pool.patient(TIME_MAX);
+    let found: i64 = crate::conn::transact!(patient, |conn| apply(conn))?;
     if found > known {
         return Err(Error::new(
             Code::DataTooNew,

@@ -2,11 +2,14 @@
 //!
 //! Changes of functions are told in the transaction that makes them. That invocations wait is told beside it and not
 //! often: a notification in every admission would make all commits take turns.
+//!
+//! Who only listens never learns that nobody speaks any more: when nothing is told, the server is asked whether it is there.
 
+use crate::conn::{ACQUIRE, Pool, in_time, read};
 use crate::error::Fault;
 use neofn_engine::port::News;
 use neofn_types::FunctionKey;
-use sqlx::postgres::{PgConnection, PgListener, PgPool};
+use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -39,11 +42,11 @@ async fn send(conn: &mut PgConnection, payload: &str) -> Result<(), Fault> {
 }
 
 /// Tells other nodes that invocations wait, whenever `waits` says so.
-pub(crate) async fn tell_of_queue(pool: PgPool, me: Arc<str>, waits: Arc<Notify>) {
+pub(crate) async fn tell_of_queue(pool: Pool, me: Arc<str>, waits: Arc<Notify>) {
     loop {
         waits.notified().await;
-        let told = async { send(&mut *pool.acquire().await?, &format!("queue {me}")).await };
-        match told.await {
+        let payload = format!("queue {me}");
+        match read!(pool, |conn| send(conn, &payload)) {
             Ok(()) | Err(Fault::Down(_)) => {}
             Err(Fault::Closed) => return,
             // they look around by themselves every second
@@ -54,20 +57,37 @@ pub(crate) async fn tell_of_queue(pool: PgPool, me: Arc<str>, waits: Arc<Notify>
 }
 
 /// Hands on what other nodes tell, until nobody takes it.
-pub(crate) async fn listen(pool: PgPool, me: Arc<str>, out: mpsc::Sender<News>) {
+pub(crate) async fn listen(pool: Pool, me: Arc<str>, asked_every: Duration, out: mpsc::Sender<News>) {
     loop {
-        match listen_once(&pool, &me, &out).await {
+        match listen_once(&pool, &me, asked_every, &out).await {
             Ok(()) | Err(Fault::Closed) => return,
-            Err(fault) => tracing::warn!(error = %fault, "news of other nodes are late"),
+            Err(fault) => {
+                if fault.is_silence() {
+                    pool.forget_idle();
+                }
+                tracing::warn!(error = %fault, "news of other nodes are late");
+            }
         }
         tokio::time::sleep(AFTER_ERROR).await;
     }
 }
 
 /// Ends well when nobody takes the news any more.
-async fn listen_once(pool: &PgPool, me: &str, out: &mpsc::Sender<News>) -> Result<(), Fault> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+async fn listen_once(
+    pool: &Pool,
+    me: &str,
+    asked_every: Duration,
+    out: &mpsc::Sender<News>,
+) -> Result<(), Fault> {
+    // a pool of its own: a listener that is dropped says goodbye, and on a silent connection would keep a place for long
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with(pool.connect_options());
+    let mut listener = PgListener::connect_with(&own).await?;
+    // one that is lost is not repaired behind our back, but made anew
+    listener.eager_reconnect(false);
+    in_time(ACQUIRE, async { Ok(listener.listen(CHANNEL).await?) }).await?;
     // whatever was told before we listened was told to others
     let mut news = Some(News::Anything);
     loop {
@@ -76,14 +96,23 @@ async fn listen_once(pool: &PgPool, me: &str, out: &mpsc::Sender<News>) -> Resul
         {
             return Ok(());
         }
-        news = match listener.try_recv().await? {
-            Some(told) => read(told.payload(), me),
-            None => Some(News::Anything),
+        news = match tokio::time::timeout(asked_every, listener.try_recv()).await {
+            Ok(told) => match told? {
+                Some(told) => said(told.payload(), me),
+                None => return Err(Fault::lost()),
+            },
+            Err(_) => {
+                in_time(ACQUIRE, async {
+                    Ok(sqlx::query("SELECT 1").execute(&mut listener).await?)
+                })
+                .await?;
+                None
+            }
         };
     }
 }
 
-fn read(payload: &str, me: &str) -> Option<News> {
+fn said(payload: &str, me: &str) -> Option<News> {
     let (what, whose) = payload.split_once(' ').unwrap_or((payload, ""));
     let key = || {
         let (project, function) = whose.split_once('/')?;
@@ -115,7 +144,7 @@ mod tests {
             ("queue me", None),
             ("something new", Some(News::Anything)),
         ] {
-            assert_eq!(read(payload, "me"), expected, "{payload}");
+            assert_eq!(said(payload, "me"), expected, "{payload}");
         }
     }
 }

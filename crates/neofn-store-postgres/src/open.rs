@@ -1,15 +1,16 @@
 //! Opening a database: connect, migrate, start the writers.
 
-use crate::conn::ACQUIRE;
+use crate::conn::{ACQUIRE, Pool, read};
 use crate::error::Fault;
 use crate::queue::Queue;
 use crate::time::{Skew, TimeOf};
 use crate::{batch, migrate, news};
 use neofn_engine::port::News;
 use neofn_types::{Clock, Code, Error};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -28,7 +29,15 @@ pub struct StoreOptions {
     pub time_of: TimeOf,
     /// Transactions that write results and history at the same time; fewer than `connections_max`.
     pub writers: u32,
+    /// How long a command waits for the server's answer; longer than a statement of it may take there.
+    pub answer_within: Duration,
+    /// After so long without news the server is asked whether it is there.
+    pub asked_every: Duration,
 }
+
+/// Longer than `statement_timeout`: what the server can still end, it ends.
+const ANSWER_WITHIN: Duration = Duration::from_secs(65);
+const ASKED_EVERY: Duration = Duration::from_secs(10);
 
 impl StoreOptions {
     /// The defaults for a database.
@@ -41,13 +50,15 @@ impl StoreOptions {
             connections_max: 16,
             time_of: TimeOf::default(),
             writers: 4,
+            answer_within: ANSWER_WITHIN,
+            asked_every: ASKED_EVERY,
         }
     }
 }
 
 impl StoreOptions {
-    /// Connections as they are needed.
-    pub(crate) fn pool(&self) -> Result<PgPool, Error> {
+    /// Connections as they are needed, beside the one that listens.
+    pub(crate) fn pool(&self) -> Result<Pool, Error> {
         let connect: PgConnectOptions = self.url.parse().map_err(|e: sqlx::Error| {
             // the address may hold a password, and the error the address
             Error::new(Code::ConfigInvalid, "the address of PostgreSQL cannot be read").because(e)
@@ -64,18 +75,17 @@ impl StoreOptions {
             ("statement_timeout", "60s"),
             self.time_of.setting(),
         ]);
-        Ok(PgPoolOptions::new()
-            .max_connections(self.connections_max.max(2))
-            .acquire_timeout(ACQUIRE)
-            // a connection that has died is found by its first statement, which is tried again
-            .test_before_acquire(false)
-            .connect_lazy_with(connect))
+        Ok(Pool::new(
+            connect,
+            self.connections_max.max(2) - 1,
+            self.answer_within,
+        ))
     }
 }
 
 /// A store that other nodes use, too.
 pub struct PostgresStore {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     pub(crate) queue: Queue,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) skew: Skew,
@@ -104,7 +114,7 @@ impl PostgresStore {
         let pool = options.pool()?;
         warn_of_absence(&pool).await;
         migrate::run(&pool).await?;
-        warn_of_settings(&pool).await?;
+        warn_of_settings(read!(pool, |conn| unsafe_settings(conn))?);
         let (queue, inbox) = Queue::new();
         let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
         for _ in 0..options
@@ -113,11 +123,11 @@ impl PostgresStore {
         {
             tokio::spawn(batch::run(pool.clone(), inbox.clone(), queue.loads()));
         }
-        let me: Arc<str> = Arc::from(own_name(&pool).await?);
+        let me: Arc<str> = Arc::from(read!(pool, |conn| own_name(conn))?);
         let (waits, (told, news)) = (Arc::new(Notify::new()), mpsc::channel(NEWS_MAX));
         let tasks = Tasks([
             tokio::spawn(news::tell_of_queue(pool.clone(), me.clone(), waits.clone())),
-            tokio::spawn(news::listen(pool.clone(), me, told)),
+            tokio::spawn(news::listen(pool.clone(), me, options.asked_every, told)),
         ]);
         Ok(Self {
             pool,
@@ -141,14 +151,14 @@ impl PostgresStore {
 }
 
 /// A name that no other node has.
-async fn own_name(pool: &PgPool) -> Result<String, Fault> {
+async fn own_name(conn: &mut PgConnection) -> Result<String, Fault> {
     Ok(sqlx::query_scalar("SELECT gen_random_uuid()::text")
-        .fetch_one(pool)
+        .fetch_one(conn)
         .await?)
 }
 
 /// The pool tries for a while, and in the end knows only that it waited: a server that is away is named at once, with the cause.
-async fn warn_of_absence(pool: &PgPool) {
+async fn warn_of_absence(pool: &Pool) {
     let options = pool.connect_options();
     let connecting = tokio::time::timeout(ACQUIRE, options.connect());
     let cause = match connecting.await {
@@ -163,15 +173,17 @@ async fn warn_of_absence(pool: &PgPool) {
 }
 
 /// Settings with which an answer does not mean that anything is on disk.
-async fn warn_of_settings(pool: &PgPool) -> Result<(), Fault> {
-    let off: Vec<String> = sqlx::query_scalar(
+async fn unsafe_settings(conn: &mut PgConnection) -> Result<Vec<String>, Fault> {
+    Ok(sqlx::query_scalar(
         "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') \
          AND setting = 'off'",
     )
-    .fetch_all(pool)
-    .await?;
+    .fetch_all(conn)
+    .await?)
+}
+
+fn warn_of_settings(off: Vec<String>) {
     if !off.is_empty() {
         tracing::warn!(off = ?off, "PostgreSQL may lose what it has answered");
     }
-    Ok(())
 }
