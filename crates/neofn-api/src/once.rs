@@ -30,7 +30,7 @@ pub enum Once {
 
 /// A request that is being done under its name.
 #[derive(Debug, Clone, Copy)]
-pub struct Naming(Digest);
+pub struct Naming(NamedRequest);
 
 impl Api {
     /// A name for what was asked for without one: it is done once, and the next is another.
@@ -71,9 +71,12 @@ impl Api {
     /// Whether a request was done before. `parts` are all that makes it this request.
     pub async fn begin_once(&self, who: &Principal, key: &str, parts: &[&[u8]]) -> Result<Once, ApiError> {
         check_key(key)?;
+        let mut doer = [0; 16];
+        self.inner.entropy.fill(&mut doer);
         let named = NamedRequest {
             name: Digest::of_parts(&[b"neofn/once", who.actor().as_bytes(), key.as_bytes()]),
             request: Digest::of_parts(parts),
+            doer,
         };
         let now = self.inner.clock.now();
         let begun = self
@@ -81,7 +84,7 @@ impl Api {
             .replies
             .begin_reply(named, now, now.plus(DONE_WITHIN), now.minus(KEPT));
         match begun.await.map_err(Error::from)? {
-            Begun::Fresh => Ok(Once::Do(Naming(named.name))),
+            Begun::Fresh => Ok(Once::Do(Naming(named))),
             Begun::Done(reply) => Ok(Once::Done(reply.status, reply.body)),
             Begun::Running => Err(Code::IdempotencyBusy.into()),
             Begun::Other => Err(Code::IdempotencyMismatch.into()),

@@ -1,10 +1,11 @@
 //! The key-value namespace of a project: writes that commit with a result, and reads. The project's row is locked
-//! while writes are worked out, so that revisions grow and the quota holds across nodes.
+//! while writes are worked out, so that revisions grow and the quota holds across nodes. Rows end by the database's time,
+//! entries as they are asked for and answered by the asker's.
 
 use crate::admit::Answer;
 use crate::error::Fault;
 use crate::rows::text;
-use crate::time;
+use crate::time::{self, now};
 use neofn_engine::port::{Finish, KvEntry, StoreError};
 use neofn_rows::kv::{Keys, Space, Touched, exceeds, key_of, less, live, measure, rewritten, size};
 use neofn_rows::{int, nat};
@@ -19,8 +20,9 @@ pub(crate) async fn commit(conn: &mut PgConnection, pid: i64, finish: &Finish) -
         return Ok(Ok(()));
     }
     let before = lock(conn, pid).await?;
+    let ahead = time::ahead(conn, finish.at).await?;
     let mut space = before;
-    let mut stored = load(conn, pid, finish).await?;
+    let mut stored = load(conn, pid, finish, ahead).await?;
     let mut touched = Keys::new();
     for write in &finish.kv {
         let key = key_of(write);
@@ -34,7 +36,7 @@ pub(crate) async fn commit(conn: &mut PgConnection, pid: i64, finish: &Finish) -
     let mut after = measure(space, &touched);
     if after.keys > finish.kv_quota.keys_max || after.bytes > finish.kv_quota.bytes_max {
         // entries that are gone for everybody must not count
-        let swept = sweep_space(conn, pid, finish.at, &touched).await?;
+        let swept = sweep_space(conn, pid, UnixMillis(finish.at.0.saturating_add(ahead)), &touched).await?;
         let before = less(before, swept);
         after = less(after, swept);
         if exceeds(less(before, rewritten(&touched)), after, finish.kv_quota) {
@@ -42,7 +44,7 @@ pub(crate) async fn commit(conn: &mut PgConnection, pid: i64, finish: &Finish) -
             return Ok(Err(StoreError::KvQuota));
         }
     }
-    write_all(conn, pid, &touched).await?;
+    write_all(conn, pid, &touched, ahead).await?;
     set(conn, pid, after).await?;
     Ok(Ok(()))
 }
@@ -72,12 +74,18 @@ async fn set(conn: &mut PgConnection, pid: i64, space: Space) -> Result<(), Faul
     Ok(())
 }
 
-async fn load(conn: &mut PgConnection, pid: i64, finish: &Finish) -> Result<HashMap<String, KvEntry>, Fault> {
+async fn load(
+    conn: &mut PgConnection,
+    pid: i64,
+    finish: &Finish,
+    ahead: i64,
+) -> Result<HashMap<String, KvEntry>, Fault> {
     let keys: Vec<&[u8]> = finish.kv.iter().map(|w| key_of(w).as_bytes()).collect();
     let rows =
-        sqlx::query("SELECT key, value, revision, expires_at FROM kv WHERE pid = $1 AND key = ANY($2)")
+        sqlx::query("SELECT key, value, revision, expires_at - $3 FROM kv WHERE pid = $1 AND key = ANY($2)")
             .bind(pid)
             .bind(keys)
+            .bind(ahead)
             .fetch_all(conn)
             .await?;
     rows.iter()
@@ -85,7 +93,7 @@ async fn load(conn: &mut PgConnection, pid: i64, finish: &Finish) -> Result<Hash
         .collect()
 }
 
-async fn write_all(conn: &mut PgConnection, pid: i64, touched: &Keys<'_>) -> Result<(), Fault> {
+async fn write_all(conn: &mut PgConnection, pid: i64, touched: &Keys<'_>, ahead: i64) -> Result<(), Fault> {
     let (mut keys, mut values): (Vec<&[u8]>, Vec<&[u8]>) = Default::default();
     let (mut revisions, mut ends): (Vec<i64>, Vec<Option<i64>>) = Default::default();
     let mut gone: Vec<&[u8]> = Vec::new();
@@ -95,7 +103,7 @@ async fn write_all(conn: &mut PgConnection, pid: i64, touched: &Keys<'_>) -> Res
                 keys.push(key.as_bytes());
                 values.push(&slot.value);
                 revisions.push(int(slot.revision));
-                ends.push(slot.expires_at.map(|t| t.0));
+                ends.push(slot.expires_at.map(|t| t.0.saturating_add(ahead)));
             }
             None => gone.push(key.as_bytes()),
         }
@@ -207,12 +215,14 @@ pub(crate) async fn get(
     key: &str,
     now: UnixMillis,
 ) -> Result<Option<KvEntry>, Fault> {
-    let row = sqlx::query(
-        "SELECT key, value, revision, expires_at FROM kv \
-         WHERE pid = (SELECT pid FROM project WHERE name = $1) AND key = $2",
-    )
+    let row = sqlx::query(concat!(
+        "SELECT key, value, revision, expires_at - (",
+        now!("$3"),
+        " - $3) FROM kv WHERE pid = (SELECT pid FROM project WHERE name = $1) AND key = $2"
+    ))
     .bind(project.as_ref())
     .bind(key.as_bytes())
+    .bind(now.0)
     .fetch_optional(conn)
     .await?;
     let found = row.as_ref().map(entry).transpose()?;
@@ -237,10 +247,13 @@ pub(crate) async fn list(
         Some(after) if after >= page.prefix => (after, false),
         _ => (page.prefix, true),
     };
-    let rows = sqlx::query(
-        "SELECT key, value, revision, expires_at FROM kv WHERE pid = (SELECT pid FROM project WHERE name = $1) \
-         AND (expires_at IS NULL OR expires_at > $3) AND key >= $2 AND (key > $2 OR $4) ORDER BY key LIMIT $5",
-    )
+    let rows = sqlx::query(concat!(
+        "WITH c AS MATERIALIZED (SELECT ",
+        now!("$3"),
+        " AS now) SELECT key, value, revision, expires_at - (c.now - $3) FROM kv CROSS JOIN c \
+         WHERE pid = (SELECT pid FROM project WHERE name = $1) AND (expires_at IS NULL OR expires_at > c.now) \
+         AND key >= $2 AND (key > $2 OR $4) ORDER BY key LIMIT $5"
+    ))
     .bind(project.as_ref())
     .bind(from.as_bytes())
     .bind(page.now.0)

@@ -209,8 +209,8 @@ impl ReplyStore for PostgresStore {
             conn, named, now, until, kept_since
         ))?)
     }
-    async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
-        Ok(read!(self.pool, |conn| reply::end(conn, name, answer.as_ref()))?)
+    async fn end_reply(&self, named: NamedRequest, answer: Option<Reply>) -> Result<(), StoreError> {
+        Ok(read!(self.pool, |conn| reply::end(conn, named, answer.as_ref()))?)
     }
 }
 

@@ -7,14 +7,17 @@
 )]
 
 use neofn_engine::port::{
-    Admitted, InvocationStore as _, LeaseStore as _, NewInvocation, Outcome, Retention, Rooms, Start,
+    Admitted, Begun, InvocationStore as _, KvExpect, KvStore as _, LeaseStore as _, NamedRequest,
+    NewInvocation, Outcome, ReplyStore as _, Retention, Rooms, Start, StoreError,
 };
+use neofn_engine::triggers::port::TriggerStore as _;
 use neofn_gas::ledger::{Account, Detail, Entry, Hold, Purpose, Transfer, TransferId};
 use neofn_gas::port::LedgerStore;
 use neofn_store_postgres::{Import, PostgresStore, StoreOptions, TimeOf};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::Harness as _;
-use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, queued};
+use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, put, queued};
+use neofn_testkit::stores::triggers::{deliver, held, register, trigger};
 use neofn_types::{Code, Datoshi, Digest, UnixMillis};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -257,6 +260,126 @@ async fn a_node_whose_clock_is_wrong_neither_steals_work_nor_holds_it_up() {
             .unwrap(),
         0
     );
+    server.stop(store).await;
+}
+
+/// Nor when an entry goes, when a burst is over, or who is dead that does a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_wrong_ends_nothing_of_others() {
+    let server = Server::new();
+    let store = PostgresStore::open(StoreOptions::new(&server.url, server.clock()))
+        .await
+        .unwrap();
+    let (now, hour) = (1_800_000_000_000, 3_600_000);
+    let [ahead, right, behind] = [now + hour, now, now - hour].map(UnixMillis);
+    let f = key("demo", "f");
+    deploy(&store, &f).await;
+    let commit = async |at: UnixMillis, kv| {
+        store.admit(queued(&f, at.0)).await.unwrap();
+        let claims = store
+            .claim(at, Duration::from_secs(60), 1, &Rooms::default())
+            .await;
+        let claim = claims.unwrap().remove(0);
+        let mut end = finish(claim.id, claim.fence, ok(), at.0);
+        (end.kv, end.kv_quota.keys_max) = (kv, 2);
+        let done = store.finish(end).await;
+        if done.is_err() {
+            let refused = Outcome::Failed(failure());
+            store
+                .finish(finish(claim.id, claim.fence, refused, at.0))
+                .await
+                .unwrap();
+        }
+        done
+    };
+    let lock =
+        |name: &str, at: UnixMillis, lives: i64| vec![put(name, "1", KvExpect::Absent, Some(at.0 + lives))];
+    // a lock is held for all of them while it is for the one that has it, and for none when it has gone
+    commit(right, lock("long", right, 60_000)).await.unwrap();
+    commit(ahead, lock("short", ahead, 300)).await.unwrap();
+    for at in [ahead, right, behind] {
+        let long = store
+            .get(&f.project, "long", at)
+            .await
+            .unwrap()
+            .expect("it is held");
+        let left = long.expires_at.unwrap().0 - at.0;
+        assert!(
+            (1..=61_000).contains(&left),
+            "in the asker's time {left} ms are left"
+        );
+        let listed = store.list(&f.project, "long", None, 10, at).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert!(commit(at, lock("long", at, 60_000)).await.is_err(), "{at:?}");
+    }
+    for at in [ahead, right, behind] {
+        soon(async || {
+            store
+                .get(&f.project, "short", at)
+                .await
+                .unwrap()
+                .is_none()
+                .then_some(())
+        })
+        .await;
+        assert!(
+            store
+                .list(&f.project, "short", None, 10, at)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+    commit(behind, lock("short", behind, 60_000)).await.unwrap();
+    // nor does a full namespace lose what lives
+    let third = vec![put("third", "1", KvExpect::Any, None)];
+    assert!(matches!(commit(ahead, third).await, Err(StoreError::KvQuota)));
+    assert!(store.get(&f.project, "long", right).await.unwrap().is_some());
+
+    // a burst that one hears is over when it is for him, whoever looks
+    let trigger = trigger(&f, "t");
+    register(&store, &trigger, 1).await;
+    let burst = |event: &str, wait| {
+        let mut delivery = held(&trigger, event, event);
+        delivery.hold = Some(neofn_engine::triggers::port::Hold {
+            lane: event.to_owned(),
+            ordered: false,
+            debounce: Some(wait),
+            batch: None,
+        });
+        delivery
+    };
+    let mut long = deliver(vec![burst("long", Duration::from_secs(60))]);
+    long.at = right;
+    store.deliver(long).await.unwrap();
+    for at in [ahead, behind] {
+        let released = store.release_due(at, 10).await.unwrap();
+        let next = released.next.unwrap().0 - at.0;
+        assert_eq!(released.released, 0, "{at:?}");
+        assert!((1..=60_000).contains(&next), "{next} ms from {at:?}");
+    }
+    let mut short = deliver(vec![burst("short", Duration::from_millis(200))]);
+    short.at = ahead;
+    store.deliver(short).await.unwrap();
+    soon(async || (store.release_due(behind, 10).await.unwrap().released == 1).then_some(())).await;
+
+    // a request is being done as long as it is for him who does it
+    let begin = async |name: &[u8], doer, at: UnixMillis, within: i64| {
+        let named = NamedRequest {
+            name: Digest::of(name),
+            request: Digest::of(b"it"),
+            doer: [doer; 16],
+        };
+        let until = UnixMillis(at.0 + within);
+        let kept_since = UnixMillis(at.0 - 2_000);
+        store.begin_reply(named, at, until, kept_since).await.unwrap()
+    };
+    assert_eq!(begin(b"long", 1, right, 60_000).await, Begun::Fresh);
+    for (doer, at) in [(2, ahead), (3, behind)] {
+        assert_eq!(begin(b"long", doer, at, 60_000).await, Begun::Running, "{at:?}");
+    }
+    assert_eq!(begin(b"short", 1, ahead, 300).await, Begun::Fresh);
+    soon(async || (begin(b"short", 2, behind, 60_000).await == Begun::Fresh).then_some(())).await;
     server.stop(store).await;
 }
 

@@ -5,7 +5,7 @@ use crate::open::Store;
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_engine::port::{Begun, NamedRequest, Reply, ReplyStore, StoreError};
-use neofn_types::{Digest, UnixMillis};
+use neofn_types::UnixMillis;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// The request, and the answer's status and body.
@@ -28,10 +28,10 @@ impl ReplyStore for Store {
             .call(0, move |work| begin(work.conn, named, now, until, kept_since))
             .await?)
     }
-    async fn end_reply(&self, name: Digest, answer: Option<Reply>) -> Result<(), StoreError> {
+    async fn end_reply(&self, named: NamedRequest, answer: Option<Reply>) -> Result<(), StoreError> {
         Ok(self
             .queue
-            .call(0, move |work| end(work.conn, name, answer.as_ref()))
+            .call(0, move |work| end(work.conn, named, answer.as_ref()))
             .await?)
     }
 }
@@ -49,10 +49,17 @@ fn begin(
     .execute(params![kept_since.0, FORGOTTEN_MAX])?;
     let taken = conn
         .prepare_cached(
-            "INSERT INTO reply(name, request, begun_at, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
-             SET until = excluded.until WHERE status IS NULL AND until <= ?3 AND request = excluded.request",
+            "INSERT INTO reply(name, request, begun_at, until, doer) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE \
+             SET until = excluded.until, doer = excluded.doer WHERE status IS NULL AND request = excluded.request \
+             AND (until <= ?3 OR doer = excluded.doer)",
         )?
-        .execute(params![named.name.0, named.request.0, now.0, until.0])?;
+        .execute(params![
+            named.name.0,
+            named.request.0,
+            now.0,
+            until.0,
+            named.doer
+        ])?;
     if taken > 0 {
         return Ok(Begun::Fresh);
     }
@@ -70,14 +77,22 @@ fn begin(
     })
 }
 
-fn end(conn: &Connection, name: Digest, reply: Option<&Reply>) -> Result<(), Fault> {
+fn end(conn: &Connection, named: NamedRequest, reply: Option<&Reply>) -> Result<(), Fault> {
     match reply {
+        // done is done, whoever did it
         Some(reply) => conn
-            .prepare_cached("UPDATE reply SET status = ?2, body = ?3 WHERE name = ?1")?
-            .execute(params![name.0, reply.status, &reply.body[..]])?,
+            .prepare_cached(
+                "UPDATE reply SET status = ?3, body = ?4 WHERE name = ?1 AND request = ?2 AND status IS NULL",
+            )?
+            .execute(params![
+                named.name.0,
+                named.request.0,
+                reply.status,
+                &reply.body[..]
+            ])?,
         None => conn
-            .prepare_cached("DELETE FROM reply WHERE name = ?1 AND status IS NULL")?
-            .execute([name.0])?,
+            .prepare_cached("DELETE FROM reply WHERE name = ?1 AND doer = ?2 AND status IS NULL")?
+            .execute(params![named.name.0, named.doer])?,
     };
     Ok(())
 }

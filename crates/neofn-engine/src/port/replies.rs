@@ -35,12 +35,15 @@ pub struct NamedRequest {
     pub name: Digest,
     /// Of all that makes it this request.
     pub request: Digest,
+    /// Of this try alone: who was taken for dead and is not is told from who took over.
+    pub doer: [u8; 16],
 }
 
 /// Remembers requests by the names that their callers gave them.
 #[async_trait]
 pub trait ReplyStore: Send + Sync + 'static {
-    /// Notes that a request is being done, until `until` at the most; forgets those from before `kept_since`.
+    /// Notes that a request is being done, until `until` at the most; forgets those from before `kept_since`. Begun again by the
+    /// same doer it is as fresh as at first.
     async fn begin_reply(
         &self,
         named: NamedRequest,
@@ -48,8 +51,9 @@ pub trait ReplyStore: Send + Sync + 'static {
         until: UnixMillis,
         kept_since: UnixMillis,
     ) -> Result<Begun, StoreError>;
-    /// Keeps the answer; without one the request is forgotten, and may be done again.
-    async fn end_reply(&self, name: Digest, reply: Option<Reply>) -> Result<(), StoreError>;
+    /// Keeps the answer, the first of them; without one the request is forgotten, and may be done again, unless somebody else
+    /// does it by now.
+    async fn end_reply(&self, named: NamedRequest, reply: Option<Reply>) -> Result<(), StoreError>;
 }
 
 /// Remembers who is to be told how an invocation ended. A promise outlives the node that gave it: whoever opens the store

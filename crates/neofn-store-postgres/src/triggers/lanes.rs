@@ -1,9 +1,10 @@
 //! Deliveries that wait: lanes keep their order, batches fill up, bursts are waited out. A lane's row is held while
-//! its deliveries change.
+//! its deliveries change. When they are ready is in the database's time.
 
 use crate::admit::insert;
 use crate::error::Fault;
 use crate::rows::{Place, fixed, id, key};
+use crate::time;
 use neofn_engine::port::{NewInvocation, Start};
 use neofn_engine::triggers::port::{Delivery, Hold, Released};
 use neofn_rows::{int, joined, nat, nat32, origin, origin_number};
@@ -31,6 +32,7 @@ pub(super) async fn hold(
 ) -> Result<(), Fault> {
     let name = delivery.trigger.name.as_str();
     let lane = hold.lane.as_bytes();
+    let at = time::of(conn, at).await?;
     let wait = hold.debounce.or(hold.batch.map(|b| b.wait)).unwrap_or_default();
     let ready_at = at.plus(wait).0;
     let size = hold.batch.map_or(0, |b| b.size);
@@ -114,13 +116,14 @@ pub(crate) async fn release_due(
     now: UnixMillis,
     limit: u32,
 ) -> Result<Released, Fault> {
+    let due = time::of(conn, now).await?;
     let rows = sqlx::query(
         "SELECT l.pid, l.fid, p.name, f.name, l.name, l.lane, l.ordered, l.size, l.waiting FROM lane l \
          JOIN function f ON f.pid = l.pid AND f.fid = l.fid JOIN project p ON p.pid = l.pid \
          WHERE l.waiting > 0 AND l.running IS NULL AND l.ready_at <= $1 ORDER BY l.ready_at LIMIT $2 \
          FOR UPDATE OF l SKIP LOCKED FOR KEY SHARE OF f SKIP LOCKED",
     )
-    .bind(now.0)
+    .bind(due.0)
     .bind(i64::from(limit))
     .fetch_all(&mut *conn)
     .await?;
@@ -135,18 +138,25 @@ pub(crate) async fn release_due(
             size: row.try_get(7)?,
             waiting: row.try_get(8)?,
         };
-        release(conn, &lane, now).await?;
+        release(conn, &lane, now, due).await?;
         done.released += 1;
     }
     let next: Option<i64> =
         sqlx::query_scalar("SELECT min(ready_at) FROM lane WHERE waiting > 0 AND running IS NULL")
             .fetch_one(conn)
             .await?;
-    done.next = next.map(UnixMillis);
+    let ahead = due.0.saturating_sub(now.0);
+    done.next = next.map(|at| UnixMillis(at.saturating_sub(ahead)));
     Ok(done)
 }
 
-async fn release(conn: &mut PgConnection, lane: &Lane, now: UnixMillis) -> Result<(), Fault> {
+/// `now` is the asker's, `due` the same moment in the database's time.
+async fn release(
+    conn: &mut PgConnection,
+    lane: &Lane,
+    now: UnixMillis,
+    due: UnixMillis,
+) -> Result<(), Fault> {
     let taken = first(conn, lane).await?;
     let (Some(head), Some(last)) = (taken.first(), taken.last()) else {
         return Err(Fault::Damaged("lane"));
@@ -188,7 +198,7 @@ async fn release(conn: &mut PgConnection, lane: &Lane, now: UnixMillis) -> Resul
         .execute(&mut *conn)
         .await?;
     let left = lane.waiting - i64::try_from(taken.len()).unwrap_or(i64::MAX);
-    settle(conn, lane, left, head.id, now).await
+    settle(conn, lane, left, head.id, due).await
 }
 
 /// What remains of a lane when so many of its deliveries still wait.
@@ -197,7 +207,7 @@ async fn settle(
     lane: &Lane,
     left: i64,
     head: InvocationId,
-    now: UnixMillis,
+    due: UnixMillis,
 ) -> Result<(), Fault> {
     if left <= 0 && !lane.ordered {
         sqlx::query("DELETE FROM lane WHERE pid = $1 AND fid = $2 AND name = $3 AND lane = $4")
@@ -220,7 +230,7 @@ async fn settle(
     .bind(&lane.name)
     .bind(&lane.lane)
     .bind(left)
-    .bind(now.0)
+    .bind(due.0)
     .bind(lane.ordered.then(|| head.as_bytes().to_vec()))
     .bind(full)
     .execute(conn)
