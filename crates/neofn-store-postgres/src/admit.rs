@@ -227,22 +227,27 @@ pub(crate) async fn queued(conn: &mut PgConnection, place: Place, max: u32) -> R
 pub(crate) async fn paid(
     conn: &mut PgConnection,
     ops: &[Op],
+    again: bool,
     verdicts: &mut [Option<Verdict>],
 ) -> Result<(), Fault> {
     for (op, slot) in ops.iter().zip(verdicts) {
         if let Op::AdmitPaid(new) = op {
-            *slot = Some(one(conn, new).await?.map(Done::Admitted));
+            *slot = Some(one(conn, new, again).await?.map(Done::Admitted));
         }
     }
     Ok(())
 }
 
 /// Admits one invocation with a key, or one that its caller runs. A refusal leaves nothing behind; where money is to be set
-/// aside, the ledger is this transaction's.
-pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<Admitted> {
+/// aside, the ledger is this transaction's. `again`: an earlier try may have been committed without an answer.
+pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation, again: bool) -> Answer<Admitted> {
     let Some(place) = find(conn, &new.key).await? else {
         return Ok(Err(StoreError::NotFound));
     };
+    if again && is_as_admitted(conn, place, new).await? {
+        let fence = matches!(new.start, Start::Claimed { .. }).then_some(Fence(1));
+        return Ok(Ok(Admitted::Fresh { fence }));
+    }
     let key = new
         .idempotency
         .as_ref()
@@ -305,6 +310,20 @@ pub(crate) async fn one(conn: &mut PgConnection, new: &NewInvocation) -> Answer<
         }
     };
     Ok(Ok(Admitted::Fresh { fence }))
+}
+
+/// Whether an invocation is there; one that its caller runs is his as long as nobody has ended its claim.
+async fn is_as_admitted(conn: &mut PgConnection, place: Place, new: &NewInvocation) -> Result<bool, Fault> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM invocation WHERE pid = $1 AND fid = $2 AND id = $3) \
+         AND ($4 OR EXISTS (SELECT 1 FROM queue WHERE pid = $1 AND fid = $2 AND id = $3 AND state = 1 AND fence = 1))",
+    )
+    .bind(place.pid)
+    .bind(place.fid)
+    .bind(new.id.as_bytes().as_slice())
+    .bind(new.start == Start::Queued)
+    .fetch_one(conn)
+    .await?)
 }
 
 /// The queue's row of an invocation: waiting, or held by a synchronous caller.

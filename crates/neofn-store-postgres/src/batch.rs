@@ -214,7 +214,7 @@ async fn group(
     };
     let mut verdicts: Vec<Option<Verdict>> = ops.iter().map(|_| None).collect();
     admit::many(&mut group, ops, loads, &mut verdicts).await?;
-    admit::paid(group.conn, ops, &mut verdicts).await?;
+    admit::paid(group.conn, ops, again, &mut verdicts).await?;
     finish::many(&mut group, ops, &mut verdicts).await?;
     record::many(&mut group, ops, &mut verdicts).await?;
     let Group {

@@ -293,11 +293,13 @@ pub(crate) async fn set_active(
     Ok(Ok(record))
 }
 
-/// Takes the function and what waits of it away at once; its other rows follow with the next sweep.
+/// Takes the function and what waits of it away at once; its other rows follow with the next sweep. `again`: an earlier try
+/// may have been committed without an answer.
 pub(crate) async fn delete_function(
     conn: &mut PgConnection,
     key: &FunctionKey,
     at: UnixMillis,
+    again: bool,
 ) -> Answer<()> {
     ledger::lock(conn).await?;
     let row = sqlx::query(
@@ -309,7 +311,11 @@ pub(crate) async fn delete_function(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else {
-        return Ok(Err(RegistryStoreError::FunctionNotFound));
+        return Ok(if again {
+            Ok(())
+        } else {
+            Err(RegistryStoreError::FunctionNotFound)
+        });
     };
     let place = Place::at(&row, 0)?;
     for sql in [

@@ -52,7 +52,9 @@ impl InvocationStore for PostgresStore {
         self.queue.check_open()?;
         let alone = new.idempotency.is_some() || new.start != Start::Queued;
         if alone && new.hold.is_none() {
-            let admitted = transact!(self.pool, |conn| admit::one(conn, &new))?;
+            let admitted = transact!(self.pool, Tries::new(), |conn, again| admit::one(
+                conn, &new, again
+            ))?;
             self.waits.notify_one();
             return admitted;
         }
@@ -293,7 +295,9 @@ impl TriggerStore for PostgresStore {
         Ok(read!(self.pool, |conn| triggers::fired(conn, project, &filter))?)
     }
     async fn redo(&self, id: InvocationId, redo: Redo, at: UnixMillis) -> Result<(), StoreError> {
-        transact!(self.pool, |conn| triggers::redo(conn, id, redo, at))?
+        transact!(self.pool, Tries::new(), |conn, again| triggers::redo(
+            conn, id, redo, at, again
+        ))?
     }
 }
 
@@ -391,7 +395,9 @@ impl RegistryStore for PostgresStore {
     }
     async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError> {
         let at = self.clock.now();
-        transact!(self.pool, |conn| registry::delete_function(conn, key, at))?
+        transact!(self.pool, Tries::new(), |conn, again| {
+            registry::delete_function(conn, key, at, again)
+        })?
     }
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError> {
         self.queue.check_open()?;

@@ -50,10 +50,14 @@ impl SessionStore for PostgresStore {
         Ok(read!(self.pool, |conn| sessions::challenge(conn, nonce))?)
     }
     async fn sign_in(&self, sign_in: SignIn) -> Answer<bool> {
-        Ok(transact!(self.pool, |conn| sessions::sign_in(conn, &sign_in))?)
+        Ok(transact!(self.pool, Tries::new(), |conn, again| {
+            sessions::sign_in(conn, &sign_in, again)
+        })?)
     }
     async fn rotate(&self, rotate: Rotate) -> Answer<Rotated> {
-        Ok(transact!(self.pool, |conn| sessions::rotate(conn, &rotate))?)
+        Ok(transact!(self.pool, Tries::new(), |conn, again| {
+            sessions::rotate(conn, &rotate, again)
+        })?)
     }
     async fn end_session(&self, id: SessionId, at: UnixMillis, audit: AuditEntry) -> Answer<bool> {
         Ok(transact!(self.pool, |conn| sessions::end_session(

@@ -80,7 +80,18 @@ pub(super) async fn challenge(
     .transpose()
 }
 
-pub(super) async fn sign_in(conn: &mut PgConnection, sign_in: &SignIn) -> Result<bool, Fault> {
+macro_rules! live {
+    ($lock:literal) => {
+        concat!(
+            "SELECT account, format, created_at, expires_at, generation FROM session \
+             WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
+            $lock
+        )
+    };
+}
+
+/// `again`: an earlier try may have been committed without an answer.
+pub(super) async fn sign_in(conn: &mut PgConnection, sign_in: &SignIn, again: bool) -> Result<bool, Fault> {
     let session = &sign_in.session;
     let used = sqlx::query("DELETE FROM challenge WHERE nonce = $1 AND account = $2 AND expires_at > $3")
         .bind(number(sign_in.nonce)?)
@@ -90,7 +101,7 @@ pub(super) async fn sign_in(conn: &mut PgConnection, sign_in: &SignIn) -> Result
         .await?
         .rows_affected();
     if used == 0 {
-        return Ok(false);
+        return Ok(again && look(conn, live!(""), session.id, sign_in.at).await?.is_some());
     }
     sweep(conn, sign_in.at).await?;
     sqlx::query("INSERT INTO account VALUES ($1, $2) ON CONFLICT DO NOTHING")
@@ -140,17 +151,23 @@ async fn add_token(
     Ok(())
 }
 
-pub(super) async fn rotate(conn: &mut PgConnection, rotate: &Rotate) -> Result<Rotated, Fault> {
+/// The generation of a token.
+async fn token(conn: &mut PgConnection, id: SessionId, hash: &[u8; 32]) -> Result<Option<i64>, Fault> {
+    Ok(
+        sqlx::query_scalar("SELECT generation FROM refresh WHERE session = $1 AND hash = $2")
+            .bind(id.0.as_slice())
+            .bind(hash.as_slice())
+            .fetch_optional(conn)
+            .await?,
+    )
+}
+
+/// `again`: an earlier try may have been committed without an answer, which is no second use of the token.
+pub(super) async fn rotate(conn: &mut PgConnection, rotate: &Rotate, again: bool) -> Result<Rotated, Fault> {
     let Some((session, current)) = live(conn, rotate.id, rotate.at).await? else {
         return Ok(Rotated::Gone);
     };
-    let generation: Option<i64> =
-        sqlx::query_scalar("SELECT generation FROM refresh WHERE session = $1 AND hash = $2")
-            .bind(rotate.id.0.as_slice())
-            .bind(rotate.presented.as_slice())
-            .fetch_optional(&mut *conn)
-            .await?;
-    match generation {
+    match token(conn, rotate.id, &rotate.presented).await? {
         None => Ok(Rotated::Gone),
         Some(generation) if generation == current => {
             add_token(conn, rotate.id, &rotate.next, current + 1).await?;
@@ -164,6 +181,9 @@ pub(super) async fn rotate(conn: &mut PgConnection, rotate: &Rotate) -> Result<R
                 .bind(current - REMEMBERED)
                 .execute(conn)
                 .await?;
+            Ok(Rotated::Done(session))
+        }
+        Some(_) if again && token(conn, rotate.id, &rotate.next).await? == Some(current) => {
             Ok(Rotated::Done(session))
         }
         Some(_) => {
@@ -196,16 +216,6 @@ pub(super) async fn end_session(
         audit::append(conn, entry).await?;
     }
     Ok(ended)
-}
-
-macro_rules! live {
-    ($lock:literal) => {
-        concat!(
-            "SELECT account, format, created_at, expires_at, generation FROM session \
-             WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
-            $lock
-        )
-    };
 }
 
 /// A session that has not ended, and its generation; held until this transaction ends.

@@ -7,16 +7,18 @@ use crate::rows::{Place, with_bytes};
 use crate::time;
 use neofn_engine::port::StoreError;
 use neofn_engine::triggers::port::Redo;
-use neofn_rows::{DEAD, FAILED, LIVE};
+use neofn_rows::{DEAD, FAILED, LIVE, SUCCEEDED};
 use neofn_types::{InvocationId, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 
+/// `again`: an earlier try may have been committed without an answer.
 pub(crate) async fn redo(
     conn: &mut PgConnection,
     id: InvocationId,
     redo: Redo,
     at: UnixMillis,
+    again: bool,
 ) -> Answer<()> {
     let found = sqlx::query(with_bytes!(
         "SELECT i.pid, i.fid, i.fence, ",
@@ -28,7 +30,11 @@ pub(crate) async fn redo(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = found else {
-        return Ok(Err(StoreError::NotFound));
+        return Ok(if again && is_redone(conn, id, redo).await? {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound)
+        });
     };
     let place = Place::at(&row, 0)?;
     match redo {
@@ -62,6 +68,18 @@ pub(crate) async fn redo(
         }
     }
     Ok(Ok(()))
+}
+
+/// Whether a letter is no longer dead because of that.
+async fn is_redone(conn: &mut PgConnection, id: InvocationId, redo: Redo) -> Result<bool, Fault> {
+    let status: Option<i64> = sqlx::query_scalar("SELECT status FROM invocation WHERE id = $1")
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(conn)
+        .await?;
+    Ok(match redo {
+        Redo::Drop => status == Some(FAILED),
+        Redo::Retry => status.is_some_and(|status| status == LIVE || status == SUCCEEDED),
+    })
 }
 
 async fn set_failed(conn: &mut PgConnection, place: Place, id: InvocationId) -> Result<(), Fault> {

@@ -43,7 +43,7 @@ fn account(n: u8) -> ScriptHash {
 fn act(at: i64, action: &str) -> AuditEntry {
     AuditEntry::new(UnixMillis(at), "tester", action, "target").detail("detail")
 }
-fn challenge(nonce: u64, who: u8, (from, to): (i64, i64)) -> ChallengeRecord {
+pub fn challenge(nonce: u64, who: u8, (from, to): (i64, i64)) -> ChallengeRecord {
     ChallengeRecord {
         nonce: Nonce::new(nonce).unwrap(),
         account: account(who),
@@ -53,7 +53,7 @@ fn challenge(nonce: u64, who: u8, (from, to): (i64, i64)) -> ChallengeRecord {
         expires_at: UnixMillis(to),
     }
 }
-fn sign_in(nonce: u64, who: u8, session: u8, at: i64) -> SignIn {
+pub fn sign_in(nonce: u64, who: u8, session: u8, at: i64) -> SignIn {
     SignIn {
         nonce: Nonce::new(nonce).unwrap(),
         session: SessionRecord {
@@ -162,7 +162,7 @@ pub async fn challenges_are_bounded_and_those_that_ended_forgotten<H: Harness>()
     harness.stop(store).await;
 }
 
-fn rotate(session: u8, presented: u8, next: u8, at: i64) -> Rotate {
+pub fn rotate(session: u8, presented: u8, next: u8, at: i64) -> Rotate {
     Rotate {
         id: SessionId([session; 16]),
         presented: [presented; 32],
