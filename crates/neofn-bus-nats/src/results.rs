@@ -23,7 +23,7 @@ impl Results for NatsResults {
     async fn settle(&self, subject: &str, message: Message) -> Result<bool, BusError> {
         let bytes = (headers::bytes(&message), message.payload.len());
         let publish = headers::publication(message)?.expected_stream(RESULTS);
-        let failed = |e| not_stored(&e, subject, bytes, self.0.client().max_payload());
+        let failed = |e| not_stored(&e, RESULTS, bytes, self.0.client().max_payload());
         let sent = self
             .0
             .send_publish(subject.to_owned(), publish)
@@ -31,7 +31,11 @@ impl Results for NatsResults {
             .map_err(failed)?;
         match sent.await.map_err(failed) {
             Ok(_) => Ok(true),
-            Err(BusError::Full(_)) => Ok(false),
+            // the server says the same of a subject that is taken and of a stream that takes no more
+            Err(full @ BusError::Full(_)) => match self.settled(subject).await? {
+                Some(_) => Ok(false),
+                None => Err(full),
+            },
             Err(error) => Err(error),
         }
     }

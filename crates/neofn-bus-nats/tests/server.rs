@@ -73,6 +73,31 @@ async fn another_stream_is_refused_with_the_difference() {
     );
 }
 
+/// The server says the same of a subject that is taken and of a stream that takes no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_finds_no_room_is_not_said() {
+    let server = NatsServer::start();
+    let (_nats, bus) = connected(&server, &small()).await;
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = context.get_stream("RESULTS").await.unwrap();
+    let ours = stream.cached_info().config.clone();
+    let [first, second] = ["function.result.demo.f.1", "function.result.demo.f.2"];
+    assert!(bus.results.settle(first, Message::new("1")).await.unwrap());
+    context
+        .update_stream(async_nats::jetstream::stream::Config {
+            max_messages: 1,
+            ..ours.clone()
+        })
+        .await
+        .unwrap();
+    let full = bus.results.settle(second, Message::new("2")).await;
+    assert_eq!(full, Err(BusError::Full("RESULTS".to_owned())));
+    let again = bus.results.settle(first, Message::new("3")).await;
+    assert_eq!(again, Ok(false), "that one was said");
+    context.update_stream(ours).await.unwrap();
+    assert!(bus.results.settle(second, Message::new("2")).await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_subject_is_said_to_be_refused() {
     let server = NatsServer::start_with(
