@@ -6,7 +6,7 @@ use crate::policy::Action;
 use crate::view;
 use neofn_engine::port::{Promise, Status};
 use neofn_identity::Principal;
-use neofn_types::{Code, Error, FunctionKey, InvocationId, RuntimeKind};
+use neofn_types::{Code, Digest, Error, FunctionKey, InvocationId, RuntimeKind};
 use neofn_wire::InvocationView;
 use std::time::Duration;
 
@@ -44,6 +44,17 @@ impl Api {
             stack: None,
             ..view::invocation(&record)
         }))
+    }
+
+    /// What a request is called in a queue, which knows the ids of all senders together: a name that gateways alone can make, or
+    /// whoever guesses it could send it first, and the request would be taken for his again.
+    #[must_use]
+    pub fn message_id(&self, request: &str) -> Digest {
+        Digest::of_parts(&[
+            b"neofn/message/id",
+            &self.inner.fingerprint_key,
+            request.as_bytes(),
+        ])
     }
 
     /// Promises whoever named his request `token` to tell him the end of an invocation. On disk when this returns: whichever

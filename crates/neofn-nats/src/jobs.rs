@@ -52,9 +52,10 @@ impl Jobs {
 
     async fn job(self: Arc<Self>, delivery: Box<dyn Delivery>) {
         let address = Address::read(delivery.subject());
+        let id = self.senders_id(&*delivery);
         let token = match &address {
-            Ok(address) => address.request_id(delivery.id()),
-            Err(_) => request::token(delivery.id()),
+            Ok(address) => address.request_id(id),
+            Err(_) => request::token(id),
         };
         let taken = {
             let work = self.take(address, delivery.message(), &token);
@@ -64,6 +65,14 @@ impl Jobs {
             // the store has it, and who is to be told its end
             Ok(()) => done(delivery).await,
             Err(error) => self.refuse(delivery, &token, &error).await,
+        }
+    }
+
+    /// The sender's own id. A gateway puts it beside the one that it made for the queue; nobody else could have made that.
+    fn senders_id<'d>(&self, delivery: &'d dyn Delivery) -> &'d str {
+        match delivery.message().get(request::REQUEST_ID) {
+            Some(id) if self.api.message_id(id).to_string() == delivery.id() => id,
+            _ => delivery.id(),
         }
     }
 
@@ -110,7 +119,7 @@ impl Jobs {
         );
         let reason = error.problem();
         let reason = format!("{}: {}", reason.code, reason.message);
-        let said = answer::problem(error, None).header("Neofn-Request-Id", token);
+        let said = answer::problem(error, None).header(request::REQUEST_ID, token);
         let told = async {
             match self.bus.dead.keep(letter(&*delivery, token, &reason)).await {
                 // no letter is better than one that is refused for ever

@@ -12,6 +12,8 @@ use neofn_types::{Code, Digest, Entropy, Error, FunctionKey, RuntimeKind, TraceC
 pub(crate) const LANGUAGES: [&str; 6] = ["js", "wasm", "deno", "python", "go", "plugin"];
 /// The project of a subject that names none.
 const PROJECT: &str = "default";
+/// Beside the id that a gateway gives a message in the queue: what its sender's is called.
+pub(crate) const REQUEST_ID: &str = "Neofn-Request-Id";
 
 /// What a subject names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -259,11 +259,14 @@ impl Shared {
                 hex::encode(random)
             }
         };
-        let mut kept = message.clone();
-        kept.headers
-            .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
         let request_id = address.request_id(&id);
-        let pushed = self.push(&address.job(), &request_id, kept).await?;
+        let mut kept = message.clone();
+        kept.headers.retain(|(name, _)| {
+            !name.to_ascii_lowercase().starts_with("nats-") && !name.eq_ignore_ascii_case(request::REQUEST_ID)
+        });
+        let kept = kept.header(request::REQUEST_ID, &request_id);
+        let message_id = self.options.api.message_id(&request_id).to_string();
+        let pushed = self.push(&address.job(), &message_id, kept).await?;
         Ok(answer::json(&Taken {
             result: request::result_subject(&request_id),
             request_id,

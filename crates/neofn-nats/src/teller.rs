@@ -100,11 +100,11 @@ impl Teller {
             }
         };
         let (subject, token) = (request::result_subject(&promise.token), &promise.token);
-        let said = said.header("Neofn-Request-Id", token);
+        let said = said.header(request::REQUEST_ID, token);
         let settled = match self.bus.results.settle(&subject, said).await {
             Err(error @ BusError::TooLarge { .. }) => {
                 let error = Error::from(error).into();
-                let said = answer::problem(&error, None).header("Neofn-Request-Id", token);
+                let said = answer::problem(&error, None).header(request::REQUEST_ID, token);
                 self.bus.results.settle(&subject, said).await
             }
             settled => settled,

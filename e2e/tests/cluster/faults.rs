@@ -142,6 +142,43 @@ fn two_functions_may_be_sent_the_same_id() {
     assert_eq!(node.terminate(), Some(0));
 }
 
+/// JetStream knows the ids of all senders together: whoever may send to a queue could send another's id first.
+#[test]
+fn nobody_takes_the_place_of_anothers_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start();
+    let node = gateway(dir.path(), &nats, "embedded");
+    deploy(
+        &node,
+        "shop",
+        "pay",
+        "export const handler = () => 'paid'",
+        json!({"public": true}),
+    );
+    let mut client = Client::connect(&nats);
+    listen(&mut client);
+    job(&mut client, "jobs.js.evil.f", "shop.pay.order-7");
+    let said = next(&mut client, 20);
+    assert_eq!(said["body"]["status"], 401, "{said}");
+    // whoever claims to be a gateway is believed as little
+    let claims = json!({"Nats-Msg-Id": "evil-1", "Neofn-Request-Id": "shop.pay.order-7"});
+    client.send(json!({"do": "js", "subject": "jobs.js.evil.f", "data": "{}", "headers": claims}));
+    let said = next(&mut client, 20);
+    assert_eq!(said["subject"], "function.result.evil.f.evil-1", "{said}");
+    for duplicate in [false, true] {
+        let headers = json!({"Neofn-Mode": "async", "Nats-Msg-Id": "order-7", "Neofn-Request-Id": "mine"});
+        let taken = client.request("function.js.shop.pay", "{}", headers);
+        assert_eq!(taken["body"]["duplicate"], duplicate, "{taken}");
+    }
+    let said = next(&mut client, 20);
+    assert_eq!(
+        (&said["subject"], &said["body"]["result"]),
+        (&json!("function.result.shop.pay.order-7"), &json!("paid")),
+        "{said}"
+    );
+    assert_eq!(node.terminate(), Some(0));
+}
+
 #[test]
 fn what_can_never_work_is_kept_and_said() {
     let dir = tempfile::tempdir().unwrap();
