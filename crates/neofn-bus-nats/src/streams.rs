@@ -30,6 +30,10 @@ const SECRET_HEX: usize = 32;
 
 /// Most messages of a queue, unless set otherwise.
 pub const MESSAGES_MAX: u32 = 1_000_000;
+/// Of them one function, or one project's events, may have so many.
+pub const SHARE_MAX: u32 = MESSAGES_MAX / 10;
+/// Largest message of a queue: an event of 1 MiB, and as many headers as any stream takes.
+const MESSAGE_BYTES_MAX: i32 = (1 << 20) + (64 << 10);
 /// Most letters of all projects together.
 const LETTERS_TOTAL: i64 = 100_000;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -48,6 +52,8 @@ pub struct StreamSettings {
     pub replicas: Option<u8>,
     /// Most messages that wait in a queue; beyond it senders are refused.
     pub messages_max: u32,
+    /// Most of them on one subject, so that one sender does not take the place of all.
+    pub share_max: u32,
 }
 
 impl Default for StreamSettings {
@@ -55,6 +61,7 @@ impl Default for StreamSettings {
         Self {
             replicas: None,
             messages_max: MESSAGES_MAX,
+            share_max: SHARE_MAX,
         }
     }
 }
@@ -98,6 +105,9 @@ fn wanted(settings: &StreamSettings, replicas: usize) -> Vec<Config> {
     let queue = |name, subject, description| Config {
         retention: RetentionPolicy::WorkQueue,
         max_messages: i64::from(settings.messages_max),
+        max_messages_per_subject: i64::from(settings.share_max),
+        discard_new_per_subject: true,
+        max_message_size: MESSAGE_BYTES_MAX,
         duplicate_window: DUPLICATES,
         ..base(name, &[subject], description)
     };
@@ -296,7 +306,15 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
         wanted.name,
         differences.join("; ")
     );
-    Err(Error::new(Code::BusMismatch, text))
+    let error = Error::new(Code::BusMismatch, text);
+    Err(match wanted.retention == RetentionPolicy::WorkQueue && found.max_messages_per_subject <= 0 {
+        true => error.hint(format!(
+            "An earlier version made it, without a share for each subject. Let gateways empty it, then give it one: nats stream edit {} \
+             --max-msgs-per-subject={} --discard-per-subject --max-msg-size={}",
+            wanted.name, wanted.max_messages_per_subject, wanted.max_message_size
+        )),
+        false => error,
+    })
 }
 
 /// Servers and clients write "none" as 0 or as -1.

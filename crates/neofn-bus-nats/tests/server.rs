@@ -31,6 +31,7 @@ async fn connected(server: &NatsServer, streams: &StreamSettings) -> (Nats, Bus)
 fn small() -> StreamSettings {
     StreamSettings {
         messages_max: u32::try_from(conformance::QUEUE_MAX).unwrap(),
+        share_max: u32::try_from(conformance::SHARE_MAX).unwrap(),
         ..StreamSettings::default()
     }
 }
@@ -71,6 +72,41 @@ async fn another_stream_is_refused_with_the_difference() {
         error.message.contains("JOBS") && error.message.contains("max_msgs is 40, must be 41"),
         "{error}"
     );
+}
+
+/// A queue of an earlier version has no share for each subject: it is refused with the command that gives it one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_without_shares_is_refused_with_the_cure() {
+    let server = NatsServer::start();
+    let (nats, _bus) = connected(&server, &small()).await;
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = context.get_stream("JOBS").await.unwrap();
+    let ours = stream.cached_info().config.clone();
+    let earlier = async_nats::jetstream::stream::Config {
+        max_messages_per_subject: -1,
+        discard_new_per_subject: false,
+        max_message_size: -1,
+        ..ours.clone()
+    };
+    context.update_stream(earlier).await.unwrap();
+    let error = nats.bus(&small()).await.err().unwrap();
+    assert_eq!(error.code, Code::BusMismatch);
+    let text = "discard_new_per_subject is false, must be true; max_msgs_per_subject is -1, must be 30; \
+                max_msg_size is unlimited, must be 1114112";
+    assert!(error.message.ends_with(text), "{error}");
+    let command =
+        "nats stream edit JOBS --max-msgs-per-subject=30 --discard-per-subject --max-msg-size=1114112";
+    assert!(error.cure().ends_with(command), "{}", error.cure());
+    context.update_stream(ours).await.unwrap();
+    let (_nats, bus) = connected(&server, &small()).await;
+    // an event, and no more
+    for (bytes, fits) in [(1 << 20, true), ((1 << 20) + (64 << 10) + 1, false)] {
+        let (id, message) = (bytes.to_string(), Message::new(vec![b' '; bytes]));
+        match bus.jobs.push("jobs.js.demo.f", &id, message).await {
+            Ok(_) => assert!(fits, "{bytes}"),
+            Err(error) => assert!(!fits && matches!(error, BusError::TooLarge { .. }), "{error}"),
+        }
+    }
 }
 
 /// The server says the same of a subject that is taken and of a stream that takes no more.

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How many messages the queue of jobs must be made to hold before the suite runs on it.
 pub const QUEUE_MAX: usize = 40;
+/// And how many of them on one subject.
+pub const SHARE_MAX: usize = 30;
 const SOON: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -171,17 +173,25 @@ async fn queue_takes_an_id_once(bus: &Bus) {
     assert_eq!((depth.waiting, depth.taken), (0, 0), "what was given up is gone");
 }
 
-async fn queue_refuses_when_full(bus: &Bus) {
+/// Pushes until there is no more room, and says how much there was.
+async fn fill(bus: &Bus, subject: &str) -> usize {
     let mut taken = 0;
     let full = loop {
-        let id = format!("suite-full-{taken}");
-        match bus.jobs.push("jobs.js.demo.suite", &id, Message::new("a")).await {
+        let id = format!("{subject}-{taken}");
+        match bus.jobs.push(subject, &id, Message::new("a")).await {
             Ok(_) => taken += 1,
             Err(error) => break error,
         }
         assert!(taken <= QUEUE_MAX, "the queue takes more than it should");
     };
     assert!(matches!(full, BusError::Full(_)), "{full:?}");
+    taken
+}
+
+async fn queue_refuses_when_full(bus: &Bus) {
+    let first = fill(bus, "jobs.js.demo.suite").await;
+    assert_eq!(first, SHARE_MAX, "one subject does not take the place of all");
+    let taken = first + fill(bus, "jobs.js.other.suite").await;
     assert_eq!(taken, QUEUE_MAX, "nothing was pushed out");
     let mut got = 0;
     while got < taken {

@@ -92,7 +92,7 @@ pub struct Depth {
 #[async_trait]
 pub trait JobQueue: Send + Sync + 'static {
     /// Puts a message in, on disk when this returns. The same id within the queue's window is taken once.
-    /// [`BusError::Full`] when it holds as much as it may: nothing is ever pushed out.
+    /// [`BusError::Full`] when it holds as much as it may, in all or on this subject: nothing is ever pushed out.
     async fn push(&self, subject: &str, id: &str, message: Message) -> Result<Pushed, BusError>;
     /// Takes up to `most` messages; waits for the first one, at most `within`.
     async fn pull(&self, most: usize, within: Duration) -> Result<Vec<Box<dyn Delivery>>, BusError>;

@@ -86,10 +86,12 @@ impl Jobs {
         let address = address?;
         request::readable(message)?;
         let who = self.api.principal(message.get("authorization")).await?;
-        self.api.count_message(&who, &address.key.project)?;
+        let counted = self.api.count_message(&who, &address.key.project);
+        // what can never work does not wait for its rate, where it would take room from what can
+        self.api.speaks(&who, &address.key, address.runtime).await?;
+        counted?;
         let key = request::key_of(token);
         let call = request::call(message, Some(&key), self.api.entropy())?;
-        self.api.speaks(&who, &address.key, address.runtime).await?;
         let accepted = self.api.enqueue(&who, address.key.clone(), call).await?;
         let id: InvocationId = accepted.invocation_id.parse().map_err(Error::internal)?;
         Ok(self.api.promise(&address.key, id, token).await?)

@@ -630,7 +630,7 @@ catalogue! {
         "An event or a result with what goes along is larger than the server's max_payload.",
         "Send less, or set `max_payload: 8MB` in the NATS server's configuration.";
     BusFull = "NF1606", 503, Later, "job queue full",
-        "The stream of waiting jobs holds as much as it may; nothing is pushed out of it.",
+        "The stream of waiting jobs holds as much as it may, of all functions together or of this one; nothing is pushed out of it.",
         "Try again later; start workers if the queue stays full.";
     SubjectUnknown = "NF1607", 404, Never, "subject names no function",
         "Functions are invoked at function.LANGUAGE.NAME and function.LANGUAGE.PROJECT.NAME, with the language that they were deployed for.",

@@ -17,8 +17,8 @@ pub use tables::{MemoryBlobs, MemoryDead, MemoryKv, MemoryResults};
 pub fn bus() -> Bus {
     Bus {
         rpc: Arc::new(MemoryRpc::default()),
-        jobs: Arc::new(MemoryQueue::new(1_000)),
-        events: Arc::new(MemoryQueue::new(1_000)),
+        jobs: Arc::new(MemoryQueue::new(1_000, 1_000)),
+        events: Arc::new(MemoryQueue::new(1_000, 1_000)),
         results: Arc::new(MemoryResults::default()),
         dead: Arc::new(MemoryDead::default()),
         leases: Arc::new(MemoryKv::default()),
@@ -30,7 +30,7 @@ pub fn bus() -> Bus {
 mod tests {
     #[tokio::test]
     async fn passes_the_suite() {
-        let queue = super::MemoryQueue::new(crate::conformance::QUEUE_MAX);
+        let queue = super::MemoryQueue::new(crate::conformance::QUEUE_MAX, crate::conformance::SHARE_MAX);
         let bus = crate::Bus {
             jobs: std::sync::Arc::new(queue),
             ..super::bus()

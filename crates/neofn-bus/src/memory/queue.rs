@@ -23,25 +23,29 @@ struct State {
     seen: HashMap<String, u64>,
     sequence: u64,
     taken: u64,
+    /// How many of these each subject has.
+    by_subject: HashMap<String, usize>,
 }
 
 struct Shared {
     state: Mutex<State>,
     came: Notify,
     messages_max: usize,
+    share_max: usize,
 }
 
 /// See [`JobQueue`].
 pub struct MemoryQueue(Arc<Shared>);
 
 impl MemoryQueue {
-    /// One that holds so many messages.
+    /// One that holds so many messages, and so many of them on one subject.
     #[must_use]
-    pub fn new(messages_max: usize) -> Self {
+    pub fn new(messages_max: usize, share_max: usize) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             came: Notify::new(),
             messages_max,
+            share_max,
         }))
     }
 }
@@ -57,9 +61,11 @@ impl JobQueue for MemoryQueue {
             });
         }
         let held = state.waiting.len() as u64 + state.taken;
-        if held >= self.0.messages_max as u64 {
+        let share = state.by_subject.get(subject).copied().unwrap_or(0);
+        if held >= self.0.messages_max as u64 || share >= self.0.share_max {
             return Err(BusError::Full(subject.to_owned()));
         }
+        state.by_subject.insert(subject.to_owned(), share + 1);
         state.sequence += 1;
         let sequence = state.sequence;
         state.seen.insert(id.to_owned(), sequence);
@@ -151,8 +157,12 @@ impl Delivery for Taken {
         self.shown.attempt
     }
     async fn done(mut self: Box<Self>) -> Result<(), BusError> {
-        if self.kept.take().is_some() {
-            self.shared.state.lock().taken -= 1;
+        if let Some(kept) = self.kept.take() {
+            let mut state = self.shared.state.lock();
+            state.taken -= 1;
+            if let Some(share) = state.by_subject.get_mut(&kept.subject) {
+                *share -= 1;
+            }
         }
         Ok(())
     }
