@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::{self, AckKind, stream};
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use neofn_bus::port::{Delivery, Depth, JobQueue, Pushed};
 use neofn_bus::{BusError, Message};
@@ -16,6 +17,8 @@ use tokio::sync::Mutex;
 
 /// Messages asked for at once: those that wait here are nobody else's meanwhile.
 const CREDIT: usize = 128;
+/// And so many bytes of them, or a largest message if that is more: one that did not fit would never be delivered.
+const CREDIT_BYTES: usize = 16 << 20;
 /// A pull that hears nothing for so long is dead, whatever the connection says.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long one pull lasts.
@@ -64,10 +67,12 @@ impl NatsQueue {
     }
 
     async fn open(&self) -> Result<pull::Stream, BusError> {
+        let largest = self.context.client().max_payload().saturating_mul(2);
         self.consumer()
             .await?
             .stream()
             .max_messages_per_batch(CREDIT)
+            .max_bytes_per_batch(CREDIT_BYTES.max(largest))
             .expires(PULL)
             .heartbeat(HEARTBEAT)
             .messages()
@@ -169,8 +174,13 @@ struct Taken {
 }
 
 impl Taken {
-    fn new(inner: jetstream::Message) -> Result<Self, BusError> {
-        let shown = headers::received(&inner);
+    fn new(mut inner: jetstream::Message) -> Result<Self, BusError> {
+        // cut loose from what the connection read at once, which holds others and goes with the last of them
+        let payload = Bytes::copy_from_slice(&std::mem::take(&mut inner.message.payload));
+        let shown = Message {
+            payload,
+            ..headers::received(&inner)
+        };
         let info = inner.info().map_err(unavailable)?;
         let id = match shown.get("Nats-Msg-Id") {
             Some(id) => id.to_owned(),

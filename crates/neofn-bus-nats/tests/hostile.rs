@@ -82,6 +82,34 @@ async fn an_answer_goes_to_an_inbox_and_nowhere_else() {
     assert_eq!(answer.unwrap().payload, "ours");
 }
 
+/// Whoever may send to a subject chooses how large his messages are: what waits for a reader is bounded by that, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_that_nobody_reads_are_not_kept() {
+    const LARGE: usize = 7 << 20;
+    let server = NatsServer::start();
+    let (_nats, bus) = connected(&server).await;
+    let mut flooded = bus.rpc.serve("function.js.demo.slow", None).await.unwrap();
+    let mut after = bus.rpc.serve("function.js.demo.after", None).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut round = async |count: usize| {
+        for _ in 0..count {
+            let sent = client.publish("function.js.demo.slow", vec![b'x'; LARGE].into());
+            sent.await.unwrap();
+            client.flush().await.unwrap();
+        }
+        // it comes after all of them
+        client.publish("function.js.demo.after", "".into()).await.unwrap();
+        after.next().await.unwrap();
+        let mut kept = 0;
+        while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(100), flooded.next()).await {
+            kept += 1;
+        }
+        kept
+    };
+    assert_eq!(round(14).await, (64 << 20) / LARGE);
+    assert_eq!(round(2).await, 2, "there is room again");
+}
+
 /// A client with an account of its own has another name for its inbox there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_another_account_is_answered() {

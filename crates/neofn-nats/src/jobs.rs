@@ -9,17 +9,17 @@
 
 use crate::answer;
 use crate::request::{self, Address};
+use crate::room::Room;
 use neofn_api::{Api, ApiError};
 use neofn_bus::port::{Bus, DeadLetter, Delivery, JobQueue};
 use neofn_bus::{BusError, Message};
 use neofn_types::{Error, InvocationId, Retry};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Messages in hand at once; the others stay with the server.
+/// Messages of a queue in hand at once, each with a place or, if it is large, several; the others stay with the server.
 const TAKEN_MAX: usize = 4_096;
 /// Messages of one pull.
 const BATCH: usize = 128;
@@ -84,6 +84,7 @@ impl Jobs {
         token: &str,
     ) -> Result<(), ApiError> {
         let address = address?;
+        request::bounded(message)?;
         request::readable(message)?;
         let who = self.api.principal(message.get("authorization")).await?;
         let counted = self.api.count_message(&who, &address.key.project);
@@ -143,6 +144,7 @@ impl Jobs {
 
     async fn publish(&self, delivery: &dyn Delivery) -> Result<(), ApiError> {
         let message = delivery.message();
+        request::bounded(message)?;
         request::readable(message)?;
         let who = self.api.principal(message.get("authorization")).await?;
         let named = delivery.subject().split_once('.').map(|(_, project)| project);
@@ -164,12 +166,12 @@ async fn pump<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(TAKEN_MAX));
+    let room = Room::new(TAKEN_MAX);
     while !stop.is_cancelled() {
-        let Ok(free) = room.clone().acquire_owned().await else {
+        let Some(free) = room.wait(&Message::default()).await else {
             return;
         };
-        let most = room.available_permits().saturating_add(1).min(BATCH);
+        let most = room.free().saturating_add(1).min(BATCH);
         drop(free);
         let pulled = tokio::select! {
             () = stop.cancelled() => return,
@@ -178,7 +180,7 @@ async fn pump<F>(
         match pulled {
             Ok(deliveries) => {
                 for delivery in deliveries {
-                    let Ok(place) = room.clone().acquire_owned().await else {
+                    let Some(place) = room.wait(delivery.message()).await else {
                         return;
                     };
                     let (work, stop) = (handle(delivery), stop.clone());

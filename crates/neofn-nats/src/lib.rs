@@ -7,6 +7,7 @@ mod answer;
 mod jobs;
 mod request;
 mod requests;
+mod room;
 mod service;
 mod teller;
 

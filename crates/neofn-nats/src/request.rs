@@ -50,6 +50,14 @@ impl Address {
     }
 }
 
+/// Refuses what is larger than an event may be, before anybody looks into it.
+pub(crate) fn bounded(message: &Message) -> Result<(), Error> {
+    match message.payload.len() <= json::EVENT_BYTES_MAX {
+        true => Ok(()),
+        false => Err(json::too_large(json::EVENT_BYTES_MAX)),
+    }
+}
+
 /// Refuses a message whose headers could not be read: without them it would be another message.
 pub(crate) fn readable(message: &Message) -> Result<(), Error> {
     message.unreadable.as_ref().map_or(Ok(()), |why| {
@@ -209,6 +217,13 @@ mod tests {
         }
         let address = Address::read("function.js.hello").unwrap();
         assert_eq!(Address::read(&address.job()).unwrap(), address);
+    }
+
+    #[test]
+    fn what_is_larger_than_an_event_is_refused_unread() {
+        let sent = |bytes| bounded(&Message::new(vec![b'{'; bytes])).map_err(|e| e.code);
+        assert_eq!(sent(1 << 20), Ok(()));
+        assert_eq!(sent((1 << 20) + 1), Err(Code::BodyTooLarge));
     }
 
     #[test]

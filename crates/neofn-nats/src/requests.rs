@@ -3,8 +3,10 @@
 use crate::answer;
 use crate::jobs::Jobs;
 use crate::request::{self, Address, LANGUAGES};
+use crate::room::Room;
 use crate::service::{Endpoint, Service};
 use crate::teller::Teller;
+use bytes::Bytes;
 use neofn_api::{Api, ApiError};
 use neofn_bus::port::{Bus, Pushed, Received};
 use neofn_bus::{BusError, Message};
@@ -18,8 +20,10 @@ use tokio_util::task::TaskTracker;
 
 /// Of all gateways one answers.
 const GROUP: &str = "neofn";
-/// Requests under way at once; beyond it they are refused at once.
+/// Requests under way at once, each with a place or, if it is large, several; beyond it they are refused at once.
 const REQUESTS_MAX: usize = 8_192;
+/// Refusals that are being said; whoever is refused beyond it hears nothing.
+const REFUSALS_MAX: usize = 1_024;
 /// While the servers elect a leader they take nothing.
 const PUSH_TRIES: u32 = 30;
 const PUSH_PAUSE: Duration = Duration::from_millis(300);
@@ -41,7 +45,7 @@ pub struct NatsEdgeOptions {
     /// Of the binary.
     pub version: String,
     /// What other NATS clients may know of the node, kept in the bucket of leases: `{url, version}`.
-    pub lease: bytes::Bytes,
+    pub lease: Bytes,
 }
 
 /// The edge while it answers.
@@ -54,7 +58,8 @@ pub struct NatsEdge {
 
 pub(crate) struct Shared {
     pub(crate) options: NatsEdgeOptions,
-    room: Semaphore,
+    room: Room,
+    refusals: Arc<Semaphore>,
     pub(crate) service: Service,
 }
 
@@ -86,7 +91,8 @@ impl NatsEdge {
         let service = Service::new(&options, subjects);
         let shared = Arc::new(Shared {
             options,
-            room: Semaphore::new(REQUESTS_MAX),
+            room: Room::new(REQUESTS_MAX),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             service,
         });
         let (stop, requests, jobs) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
@@ -100,14 +106,12 @@ impl NatsEdge {
                         received = incoming.next() => received,
                     };
                     let Some(received) = received else { return };
-                    let shared = shared.clone();
-                    tasks.spawn(async move { shared.answer(index, received).await });
+                    shared.take(index, received, &tasks);
                 }
                 // takes no more, and what is here already is still answered
                 incoming.stop().await;
                 while let Some(received) = incoming.next().await {
-                    let shared = shared.clone();
-                    tasks.spawn(async move { shared.answer(index, received).await });
+                    shared.take(index, received, &tasks);
                 }
             });
         }
@@ -154,13 +158,52 @@ impl Drop for NatsEdge {
 }
 
 impl Shared {
-    async fn answer(&self, endpoint: usize, received: Received) {
+    /// Begins to answer. Never waits: what comes meanwhile would pile up before us, and whoever sends it chooses how much.
+    fn take(self: &Arc<Self>, endpoint: usize, mut received: Received, tasks: &TaskTracker) {
+        let shared = self.clone();
+        let message = &received.message;
+        let refusal = match request::bounded(message).and_then(|()| self.room.take(message)) {
+            Ok(place) => {
+                // cut loose from what the connection read at once, which holds others and goes with the last of them
+                received.message.payload = Bytes::copy_from_slice(&message.payload);
+                tasks.spawn(async move {
+                    let trace = shared.trace(&received.message);
+                    shared.answer(endpoint, received, trace, None).await;
+                    drop(place);
+                });
+                return;
+            }
+            Err(refusal) => refusal,
+        };
+        // all else would be held until the refusal is sent
+        received.message.payload = Bytes::new();
+        let trace = self.trace(&received.message);
+        received.message = Message::default();
+        let Ok(word) = self.refusals.clone().try_acquire_owned() else {
+            self.service.count(endpoint, Duration::ZERO, Some(refusal.code));
+            tracing::warn!(
+                subject = received.subject,
+                error = %refusal,
+                "a message is dropped: more are refused than can be told so"
+            );
+            return;
+        };
+        tasks.spawn(async move {
+            shared.answer(endpoint, received, trace, Some(refusal)).await;
+            drop(word);
+        });
+    }
+
+    fn trace(&self, message: &Message) -> TraceContext {
+        request::trace(message, self.options.api.entropy())
+    }
+
+    async fn answer(&self, endpoint: usize, received: Received, trace: TraceContext, refusal: Option<Error>) {
         let begun = self.options.clock.monotonic();
-        let trace = request::trace(&received.message, self.options.api.entropy());
         let waits = received.reply.is_some();
-        let outcome = match self.room.try_acquire() {
-            Ok(_place) => self.call(&received, &trace).await,
-            Err(_) => Err(Error::new(Code::Overloaded, "too many requests at once").into()),
+        let outcome = match refusal {
+            None => self.call(&received, &trace).await,
+            Some(refusal) => Err(refusal.into()),
         };
         let bytes_max = self.options.bus.rpc.bytes_max();
         let outcome = outcome.and_then(|message| {

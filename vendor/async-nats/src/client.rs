@@ -20,7 +20,7 @@ use crate::message::OutboundMessage;
 use crate::subject::ToSubject;
 use crate::ServerInfo;
 
-use super::{header::HeaderMap, status::StatusCode, Command, Message, Subscriber};
+use super::{header::HeaderMap, pending, status::StatusCode, Command, Message, Subscriber};
 use crate::error::Error;
 use bytes::Bytes;
 use futures_util::future::TryFutureExt;
@@ -803,7 +803,7 @@ impl Client {
             .map_err(|e| SubscribeError::with_source(SubscribeErrorKind::InvalidSubject, e))?;
 
         let sid = self.next_subscription_id.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = mpsc::channel(self.subscription_capacity);
+        let (sender, receiver) = pending::channel(self.subscription_capacity);
 
         self.sender
             .send(Command::Subscribe {
@@ -852,7 +852,7 @@ impl Client {
         }
 
         let sid = self.next_subscription_id.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = mpsc::channel(self.subscription_capacity);
+        let (sender, receiver) = pending::channel(self.subscription_capacity);
 
         self.sender
             .send(Command::Subscribe {

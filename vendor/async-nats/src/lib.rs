@@ -253,6 +253,7 @@ pub mod client;
 pub mod connection;
 mod connector;
 mod options;
+mod pending;
 
 pub use auth::Auth;
 pub use client::{
@@ -396,7 +397,7 @@ pub(crate) enum Command {
         sid: u64,
         subject: Subject,
         queue_group: Option<String>,
-        sender: mpsc::Sender<Message>,
+        sender: pending::Sender,
     },
     Unsubscribe {
         sid: u64,
@@ -444,7 +445,7 @@ pub(crate) enum ClientOp {
 #[derive(Debug)]
 struct Subscription {
     subject: Subject,
-    sender: mpsc::Sender<Message>,
+    sender: pending::Sender,
     queue_group: Option<String>,
     delivered: u64,
     max: Option<u64>,
@@ -1295,7 +1296,7 @@ impl From<io::Error> for ConnectError {
 #[derive(Debug)]
 pub struct Subscriber {
     sid: u64,
-    receiver: mpsc::Receiver<Message>,
+    receiver: pending::Receiver,
     sender: mpsc::Sender<Command>,
 }
 
@@ -1303,7 +1304,7 @@ impl Subscriber {
     fn new(
         sid: u64,
         sender: mpsc::Sender<Command>,
-        receiver: mpsc::Receiver<Message>,
+        receiver: pending::Receiver,
     ) -> Subscriber {
         Subscriber {
             sid,
@@ -2042,7 +2043,7 @@ mod tests {
         let (sender, mut receiver) = mpsc::channel(1);
         sender.try_send(Command::Reconnect).unwrap();
 
-        let (_message_sender, message_receiver) = mpsc::channel(1);
+        let (_message_sender, message_receiver) = crate::pending::channel(1);
         let subscriber = Subscriber::new(sid, sender, message_receiver);
         drop(subscriber);
 
@@ -2061,7 +2062,7 @@ mod tests {
         let sid = 17;
         let (sender, mut receiver) = mpsc::channel(1);
 
-        let (_message_sender, message_receiver) = mpsc::channel(1);
+        let (_message_sender, message_receiver) = crate::pending::channel(1);
         let subscriber = Subscriber::new(sid, sender, message_receiver);
         drop(subscriber);
 
@@ -2079,7 +2080,7 @@ mod tests {
         let (sender, mut receiver) = mpsc::channel(1);
         sender.try_send(Command::Reconnect).unwrap();
 
-        let (_message_sender, message_receiver) = mpsc::channel(1);
+        let (_message_sender, message_receiver) = crate::pending::channel(1);
         let subscriber = Subscriber::new(7, sender, message_receiver);
         drop(subscriber);
 
@@ -2095,7 +2096,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
 
-        let (_message_sender, message_receiver) = mpsc::channel(1);
+        let (_message_sender, message_receiver) = crate::pending::channel(1);
         let subscriber = Subscriber::new(9, sender, message_receiver);
         drop(subscriber);
     }
@@ -2105,7 +2106,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
 
-        let (_message_sender, message_receiver) = mpsc::channel(1);
+        let (_message_sender, message_receiver) = crate::pending::channel(1);
         let subscriber = Subscriber::new(11, sender, message_receiver);
         drop(subscriber);
 
