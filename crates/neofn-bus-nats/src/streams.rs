@@ -309,8 +309,8 @@ fn same(wanted: &Config, found: &Config) -> Result<(), Error> {
     let error = Error::new(Code::BusMismatch, text);
     Err(match wanted.retention == RetentionPolicy::WorkQueue && found.max_messages_per_subject <= 0 {
         true => error.hint(format!(
-            "An earlier version made it, without a share for each subject. Let gateways empty it, then give it one: nats stream edit {} \
-             --max-msgs-per-subject={} --discard-per-subject --max-msg-size={}",
+            "An earlier version made it, without a share for each subject. Let its gateways empty it and end them, then give it one: \
+             nats stream edit {} --max-msgs-per-subject={} --discard-per-subject --max-msg-size={}",
             wanted.name, wanted.max_messages_per_subject, wanted.max_message_size
         )),
         false => error,
