@@ -128,7 +128,6 @@ impl Counts {
 /// A charge that is to be written.
 pub(crate) struct Due<'a> {
     pub function: FunctionName,
-    pub attempt: u32,
     pub finish: &'a Finish,
 }
 
@@ -224,7 +223,7 @@ async fn group(
         ..
     } = group;
     for due in charges {
-        ledger::charge(conn, &due.function, due.attempt, due.finish).await?;
+        ledger::charge(conn, &due.function, due.finish).await?;
     }
     counts.write(conn).await?;
     Ok(verdicts

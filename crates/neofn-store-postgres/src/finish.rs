@@ -8,7 +8,7 @@ use crate::rows::{Place, id, parsed, with_bytes};
 use crate::time::now;
 use crate::{kv, promise, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
-use neofn_rows::{Encoded, LIVE, SUCCEEDED, is_rearmed, nat, nat32, result, status_of};
+use neofn_rows::{Encoded, LIVE, SUCCEEDED, is_rearmed, nat, result, status_of};
 use neofn_types::{Fence, FunctionName, InvocationId};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -74,7 +74,6 @@ pub(crate) async fn many<'a>(
             {
                 group.charges.push(Due {
                     function: claim.function,
-                    attempt: nat32(claim.attempt),
                     finish,
                 });
             }

@@ -75,7 +75,6 @@ pub(crate) async fn many<'a>(
         } else {
             group.charges.push(Due {
                 function: new.key.function.clone(),
-                attempt: 1,
                 finish,
             });
             triggers::emitted(group.conn, &mut group.counts, &finish.emitted, finish.at).await?;

@@ -511,7 +511,7 @@ fn charge(work: &mut Work<'_>, claim: &Running, finish: &Finish) -> Result<(), F
         return Ok(());
     }
     let key = work.memory.state(claim.place)?.key.clone();
-    ledger::charge(work.conn, &key, claim.attempt, finish)
+    ledger::charge(work.conn, &key, finish)
 }
 
 /// The attempt failed; the invocation waits for its next one and shows why.
@@ -601,7 +601,7 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     if inserted == 0 {
         return Ok(Err(StoreError::Fenced)); // it has ended
     }
-    ledger::charge(work.conn, &new.key, 1, finish)?;
+    ledger::charge(work.conn, &new.key, finish)?;
     remember_key(work, place, new)?;
     triggers::emitted(work, &finish.emitted, finish.at)?;
     work.memory.ended(place, status == SUCCEEDED)?;

@@ -1,7 +1,7 @@
 //! What an attempt costs, to be written together with its end. Knows no store.
 
 use super::{Detail, Entry, Purpose, TransferId, UnitPrice};
-use neofn_types::{Caller, Datoshi, FunctionName, InvocationId, UnixMillis};
+use neofn_types::{Caller, Datoshi, Fence, FunctionName, InvocationId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// A charge on its way into the transaction that ends its attempt.
@@ -52,13 +52,13 @@ impl Charge {
         &self,
         function: &FunctionName,
         invocation: InvocationId,
-        attempt: u32,
+        fence: Fence,
         at: UnixMillis,
     ) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(2);
         if self.amount > Datoshi::ZERO {
             entries.push(Entry::Post {
-                id: TransferId::charge_of(invocation, attempt),
+                id: TransferId::charge_of(invocation, fence),
                 hold: self.hold,
                 amount: self.amount,
                 purpose: Purpose::Charge,

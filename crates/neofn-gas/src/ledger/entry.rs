@@ -2,7 +2,7 @@
 
 use super::Account;
 use neofn_types::{
-    Caller, Datoshi, Digest, FunctionName, Hash256, InvocationId, ParseIdError, ScriptHash, UnixMillis,
+    Caller, Datoshi, Digest, Fence, FunctionName, Hash256, InvocationId, ParseIdError, ScriptHash, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,10 +29,14 @@ impl TransferId {
     pub fn hold_of(invocation: InvocationId) -> Self {
         Self::of("hold", &[invocation.as_bytes()])
     }
-    /// What an attempt of an invocation is charged.
+    /// What an attempt of an invocation is charged: by the fence of its claim, since attempts are counted anew when a dead
+    /// letter is retried. What they named once, in ledgers that are older, began with "charge".
     #[must_use]
-    pub fn charge_of(invocation: InvocationId, attempt: u32) -> Self {
-        Self::of("charge", &[invocation.as_bytes(), &attempt.to_be_bytes()])
+    pub fn charge_of(invocation: InvocationId, fence: Fence) -> Self {
+        Self::of(
+            "charge by fence",
+            &[invocation.as_bytes(), &fence.0.to_be_bytes()],
+        )
     }
     /// One movement on chain: the `index`th notification of a transaction, or of a block itself.
     #[must_use]

@@ -16,14 +16,13 @@ use std::collections::HashMap;
 pub(crate) async fn charge(
     conn: &mut PgConnection,
     function: &FunctionName,
-    attempt: u32,
     finish: &Finish,
 ) -> Result<(), Fault> {
     let Some(charge) = (finish.charge.as_ref()).filter(|c| c.amount > Datoshi::ZERO || c.closes) else {
         return Ok(());
     };
     let invocation = finish.id;
-    for entry in charge.entries(function, invocation, attempt, finish.at) {
+    for entry in charge.entries(function, invocation, finish.fence, finish.at) {
         match super::write(conn, &entry).await? {
             Ok(_) => {}
             Err(Refused::NoHold(_) | Refused::HoldSpent { .. }) => {

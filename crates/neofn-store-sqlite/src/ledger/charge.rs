@@ -9,17 +9,12 @@ use rusqlite::{Connection, params};
 
 /// Writes the charge of an attempt, if it has one. A refusal does not undo the attempt: the platform bears what it cannot
 /// charge, and says so. The rules make it impossible but for a hold that was given back as a dead process's.
-pub(crate) fn charge(
-    conn: &Connection,
-    key: &FunctionKey,
-    attempt: u32,
-    finish: &Finish,
-) -> Result<(), Fault> {
+pub(crate) fn charge(conn: &Connection, key: &FunctionKey, finish: &Finish) -> Result<(), Fault> {
     let Some(charge) = (finish.charge.as_ref()).filter(|c| c.amount > Datoshi::ZERO || c.closes) else {
         return Ok(());
     };
     let invocation = finish.id;
-    for entry in charge.entries(&key.function, invocation, attempt, finish.at) {
+    for entry in charge.entries(&key.function, invocation, finish.fence, finish.at) {
         match super::write(conn, &entry)? {
             Ok(_) => {}
             Err(Refused::NoHold(_) | Refused::HoldSpent { .. }) => {

@@ -15,7 +15,7 @@ use named::Named;
 use neofn_gas::ledger::{Account, StatementFilter, TransferId, UnitPrice, Written};
 use neofn_gas::port::{LedgerError, LedgerStore, Projects};
 use neofn_gas::{Bank, BankOptions, Given, LeaseOptions, Needs, Policy, Purses, Refill, Sponsorship};
-use neofn_types::{Datoshi, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
+use neofn_types::{Datoshi, Fence, FunctionKey, InvocationId, ProjectName, Units, UnixMillis};
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -112,7 +112,7 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
             let invocation = InvocationId::from_bytes([n; 16]);
             // a call that has ended is not run again: its charge was written with its end
             if store
-                .transfer(TransferId::charge_of(invocation, 1))
+                .transfer(TransferId::charge_of(invocation, Fence(1)))
                 .await
                 .unwrap()
                 .is_some()
@@ -121,7 +121,7 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
             }
             let reserved = bank.purses().reserve(&key, Units(300)).await.unwrap();
             let charge = reserved.settle(Units(100), None).unwrap();
-            let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
+            let entries = charge.entries(&key.function, invocation, Fence(1), UnixMillis(1));
             let answer = named.write(entries).await.unwrap();
             assert_eq!(answer, [Ok(Written::Now(Datoshi(100)))]);
         }

@@ -3,6 +3,7 @@
 use super::Harness;
 use super::support::{Counter, LEASE, Rooms, deploy, failure, finish, key, keyed, ok, queued, record};
 use neofn_engine::port::{Claimed, InvocationStore as _, NewInvocation, Outcome, Start, StoreError};
+use neofn_engine::triggers::port::{Redo, TriggerStore as _};
 use neofn_gas::ledger::{
     Account, Budget, Charge, Detail, Entry, Hold, Period, Purpose, Refused, StatementFilter, Transfer,
     TransferId, UnitPrice, UsageFilter, Written,
@@ -275,7 +276,7 @@ pub async fn a_purse_spends_no_more_than_its_lease<H: Harness>() {
         }
         let charge = reserved.settle(Units(7), None).unwrap();
         let invocation = InvocationId::from_bytes([n; 16]);
-        let entries = charge.entries(&key.function, invocation, 1, UnixMillis(1));
+        let entries = charge.entries(&key.function, invocation, Fence(1), UnixMillis(1));
         for answer in store.write(entries).await.unwrap() {
             assert_eq!(answer, Ok(Written::Now(Datoshi(7))));
             charged += 7;
@@ -664,6 +665,62 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
         (used[0].invocations, used[0].units, used[0].amount),
         (3, 8, Datoshi(16))
     );
+    assert!(money.totals().await.unwrap().sound());
+    drop(money);
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
+}
+
+/// A dead letter that is tried again is a first attempt once more, and is paid for like any other.
+pub async fn a_retried_dead_letter_is_charged_again<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let (store, money) = (&*opened, H::money(&opened));
+    let f = key("p1", "f");
+    deploy(store, &f).await;
+    let lease = |n| hold(id("lease", n), project(1), 10, 10);
+    money
+        .write(vec![
+            transfer(id("t", 1), Account::Treasury, project(1), 100),
+            lease(1),
+            lease(2),
+            lease(3),
+        ])
+        .await
+        .unwrap();
+    let letter = queued(&f, 1);
+    store.admit(letter.clone()).await.unwrap();
+    for (n, outcome) in [
+        (1, Outcome::Dead(failure())),
+        (2, Outcome::Dead(failure())),
+        (3, ok()),
+    ] {
+        let claim = store
+            .claim(UnixMillis(10), LEASE, 1, &Rooms::default())
+            .await
+            .unwrap()
+            .remove(0);
+        assert_eq!(claim.attempt.0, 1);
+        let last = matches!(outcome, Outcome::Succeeded(_));
+        let mut end = finish(claim.id, claim.fence, outcome, 11);
+        end.charge = Some(Charge {
+            hold: id("lease", n),
+            amount: Datoshi(4),
+            units: 2,
+            price: UnitPrice(2),
+            closes: false,
+            caller: None,
+        });
+        store.finish(end).await.unwrap();
+        let state = money.account(&project(1)).await.unwrap().unwrap().state;
+        let paid = 4 * i64::try_from(n).unwrap();
+        assert_eq!(
+            (state.balance, state.held),
+            (Datoshi(100 - paid), Datoshi(30 - paid))
+        );
+        if !last {
+            store.redo(letter.id, Redo::Retry, UnixMillis(10)).await.unwrap();
+        }
+    }
     assert!(money.totals().await.unwrap().sound());
     drop(money);
     harness.stop(Arc::into_inner(opened).unwrap()).await;
