@@ -68,9 +68,9 @@ impl Inner {
         let idempotency = idempotency(&invoke, "sync")?;
         let loaded = self.callable(&invoke.key).await?;
         let slot = self.take(&loaded, Share::Own)?;
-        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
+            let money = self.reserve(&loaded).await?;
             let (id, at) = self.new_id();
             let call = Call {
                 span: span(id, &loaded, &invoke.trace),
@@ -214,10 +214,10 @@ impl Inner {
         let begun = self.options.clock.monotonic();
         let loaded = self.callable(&key).await?;
         let slot = self.take(&loaded, Share::Own)?;
-        // given back unspent; but who has nothing gets no free runs, either
-        let money = self.reserve(&loaded).await?;
         let tasks = self.tasks.clone();
         let task = tasks.spawn(async move {
+            // given back unspent; but who has nothing gets no free runs, either
+            let money = self.reserve(&loaded).await?;
             let (id, _) = self.new_id();
             let trace = TraceContext::start(&*self.options.entropy);
             let run = Run {
@@ -235,9 +235,9 @@ impl Inner {
                 duration: self.options.clock.monotonic().saturating_sub(begun),
                 replayed: false,
             };
-            (invoked, ended.fees)
+            Ok((invoked, ended.fees))
         });
-        task.await.map_err(Error::internal)
+        task.await.map_err(Error::internal)?
     }
 
     pub(crate) fn finish(&self, id: InvocationId, fence: Fence, outcome: Outcome, ended: &Ended) -> Finish {

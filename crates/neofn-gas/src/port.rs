@@ -60,7 +60,8 @@ pub struct HoldFilter {
 #[async_trait]
 pub trait LedgerStore: Send + Sync + 'static {
     /// Writes entries in one transaction, in order, an answer each. What is refused leaves no trace and stops no other.
-    /// Accounts exist from their first entry on.
+    /// Accounts exist from their first entry on. Who does not wait for the answer, or gets an error, does not know whether it
+    /// is written; but a later write finds it written, or it never will be.
     async fn write(&self, entries: Vec<Entry>) -> Result<Vec<Result<Written, Refused>>, LedgerError>;
     /// One account; none before its first entry.
     async fn account(&self, account: &Account) -> Result<Option<AccountRow>, LedgerError>;

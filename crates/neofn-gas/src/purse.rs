@@ -6,11 +6,11 @@
 //! written is less than its leases were, and goes back to the projects when the next one begins ([`Purses::recover`]).
 
 use crate::ledger::{
-    Account, Charge, Detail, Entry, Hold, HoldRow, OpenHold, Purpose, Refused, TransferId, UnitPrice, Written,
+    Account, Charge, Detail, Entry, Hold, HoldRow, OpenHold, Purpose, Refused, TransferId, UnitPrice,
 };
 use crate::port::{HoldFilter, LedgerError, LedgerStore};
 use neofn_types::{
-    Caller, Clock, Datoshi, Entropy, FunctionKey, FunctionName, InvocationId, ProjectName, Units,
+    Caller, Clock, Datoshi, Entropy, FunctionKey, FunctionName, InvocationId, ProjectName, Units, UnixMillis,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -25,6 +25,9 @@ const LEASES_MAX: u32 = 100_000;
 const NOTE: &str = "process ";
 /// Projects whose purse stays in memory.
 const PURSES_MAX: usize = 10_000;
+/// Holds that a purse gives back without knowing whether there are any. The store has been away for long when there are more, and
+/// what it was asked for last was hardly set aside.
+const VOIDS_MAX: usize = 1_000;
 
 /// How much is set aside at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +77,10 @@ struct Purse {
 #[derive(Default)]
 struct Money {
     leases: Vec<Lease>,
-    /// Holds of single calls that ended without a charge, to be given back.
-    orphans: Vec<TransferId>,
+    /// What was to be given back by a write that failed or that nobody waited for. It may be written: it keeps its name.
+    releases: Vec<Release>,
+    /// Holds of single calls that ended without a charge, and those that nobody knows to be made, to be given back.
+    voids: Vec<TransferId>,
     /// Functions with a budget of their own; none: not looked up yet.
     budgeted: Option<BTreeSet<FunctionName>>,
     /// Grows when budgets change, so that a look-up that was overtaken is not believed.
@@ -86,6 +91,13 @@ struct Lease {
     id: TransferId,
     /// Neither spent nor reserved.
     free: i64,
+}
+
+/// A part of a lease that goes back.
+struct Release {
+    name: TransferId,
+    lease: TransferId,
+    amount: i64,
 }
 
 impl Money {
@@ -300,7 +312,8 @@ impl Inner {
             purses.retain(|_, purse| {
                 let money = purse.money.lock();
                 Arc::strong_count(purse) > 1
-                    || !money.orphans.is_empty()
+                    || !money.releases.is_empty()
+                    || !money.voids.is_empty()
                     || money.leases.iter().any(|l| l.free > 0)
             });
         }
@@ -354,47 +367,52 @@ impl Inner {
     }
 
     /// What there is to give back, taken out of the purse.
-    fn returns(&self, purse: &Purse) -> (Vec<Entry>, Vec<(TransferId, i64)>, Vec<TransferId>) {
-        let at = self.clock.now();
-        let (freed, orphans) = {
-            let mut money = purse.money.lock();
-            let leases = std::mem::take(&mut money.leases);
-            let freed: Vec<_> = leases
-                .into_iter()
-                .filter(|l| l.free > 0)
-                .map(|l| (l.id, l.free))
-                .collect();
-            (freed, std::mem::take(&mut money.orphans))
-        };
-        let releases = freed.iter().map(|(hold, free)| Entry::Release {
-            id: self.name("release"),
-            hold: *hold,
-            amount: Datoshi(*free),
-            at,
+    fn returns<'a>(&self, purse: &'a Purse) -> Returns<'a> {
+        let mut money = purse.money.lock();
+        let leases = std::mem::take(&mut money.leases);
+        let freed = leases.into_iter().filter(|l| l.free > 0).map(|l| Release {
+            name: self.name("release"),
+            lease: l.id,
+            amount: l.free,
         });
-        let voids = orphans.iter().map(|hold| Entry::Void { hold: *hold, at });
-        (releases.chain(voids).collect(), freed, orphans)
+        Returns {
+            purse,
+            releases: std::mem::take(&mut money.releases)
+                .into_iter()
+                .chain(freed)
+                .collect(),
+            voids: std::mem::take(&mut money.voids),
+            hold: None,
+        }
     }
 
     async fn give_back(&self, purse: &Purse) -> Result<(), LedgerError> {
-        let (entries, _, _) = self.returns(purse);
-        if entries.is_empty() {
-            return Ok(());
+        let returns = self.returns(purse);
+        let entries = returns.entries(self.clock.now());
+        if !entries.is_empty() {
+            self.store.write(entries).await?;
         }
-        // should this fail, the money stays on hold until the next process begins: never spent twice
-        self.write(entries).await.map(drop)
+        returns.done();
+        Ok(())
+    }
+
+    /// Gives back what is in the purse and takes `hold`, together; answers how much that is.
+    async fn exchange(&self, purse: &Purse, hold: Hold) -> Result<Datoshi, ReserveError> {
+        let mut returns = self.returns(purse);
+        let mut entries = returns.entries(hold.at);
+        let id = hold.id;
+        entries.push(Entry::Hold(hold));
+        returns.hold = Some(id);
+        let answer = self.store.write(entries).await?.pop();
+        returns.done();
+        Ok(answer.ok_or(Refused::NoHold(id))??.amount())
     }
 
     /// Returns what is too little, takes a new lease, and takes `amount` of it.
     async fn fill(&self, purse: &Purse, amount: Datoshi) -> Result<TransferId, ReserveError> {
-        let (mut entries, _, _) = self.returns(purse);
         let lease = self.lease(purse, self.options.size.max(amount), amount, None);
         let id = lease.id;
-        entries.push(Entry::Hold(lease));
-        let got = match self.write(entries).await?.pop() {
-            Some(answer) => answer?.amount(),
-            None => return Err(Refused::NoHold(id).into()),
-        };
+        let got = self.exchange(purse, lease).await?;
         let mut money = purse.money.lock();
         money.give(id, got.0.saturating_sub(amount.0));
         Ok(id)
@@ -406,18 +424,52 @@ impl Inner {
         function: &FunctionName,
         amount: Datoshi,
     ) -> Result<TransferId, ReserveError> {
-        let (mut entries, _, _) = self.returns(purse);
         let hold = self.lease(purse, amount, amount, Some(function));
         let id = hold.id;
-        entries.push(Entry::Hold(hold));
-        match self.write(entries).await?.pop() {
-            Some(answer) => answer.map(|_| id).map_err(ReserveError::from),
-            None => Err(Refused::NoHold(id).into()),
-        }
+        self.exchange(purse, hold).await?;
+        Ok(id)
     }
+}
 
-    async fn write(&self, entries: Vec<Entry>) -> Result<Vec<Result<Written, Refused>>, LedgerError> {
-        self.store.write(entries).await
+/// On its way back to the account. Dropped before the write was answered, because it failed or because nobody waits for it any
+/// more, it lies in the purse again: the next write comes after this one, whatever has become of it.
+struct Returns<'a> {
+    purse: &'a Purse,
+    releases: Vec<Release>,
+    voids: Vec<TransferId>,
+    /// What is taken by the same write.
+    hold: Option<TransferId>,
+}
+impl Returns<'_> {
+    fn entries(&self, at: UnixMillis) -> Vec<Entry> {
+        let releases = self.releases.iter().map(|r| Entry::Release {
+            id: r.name,
+            hold: r.lease,
+            amount: Datoshi(r.amount),
+            at,
+        });
+        let voids = self.voids.iter().map(|hold| Entry::Void { hold: *hold, at });
+        releases.chain(voids).collect()
+    }
+    /// It is written.
+    fn done(mut self) {
+        self.releases.clear();
+        self.voids.clear();
+        self.hold = None;
+    }
+}
+impl Drop for Returns<'_> {
+    fn drop(&mut self) {
+        let mut money = self.purse.money.lock();
+        money.releases.append(&mut self.releases);
+        money.voids.append(&mut self.voids);
+        if let Some(hold) = self.hold {
+            if money.voids.len() < VOIDS_MAX {
+                money.voids.push(hold);
+            } else {
+                tracing::warn!(project = %self.purse.project, %hold, "should this be set aside, it stays so until the next start");
+            }
+        }
     }
 }
 
@@ -487,7 +539,7 @@ impl Drop for Reservation {
         {
             let mut money = purse.money.lock();
             if taken.own {
-                money.orphans.push(taken.hold);
+                money.voids.push(taken.hold);
             } else {
                 money.give(taken.hold, taken.amount.0);
             }

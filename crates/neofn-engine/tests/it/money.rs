@@ -218,6 +218,26 @@ async fn leases_of_a_dead_process_come_back() {
     sound(&rig).await;
 }
 
+/// A caller who leaves at any moment leaves a call behind that runs and is paid for, and the account's money with the account.
+#[tokio::test]
+async fn who_leaves_while_money_is_set_aside_takes_none_along() {
+    let rig = new();
+    rig.deploy("f", "echo").await;
+    // loaded, and its budgets looked up: what is waited for next is the money
+    let refused = rig.invoke("f", "1").await.unwrap_err();
+    assert_eq!(refused.code, Code::AccountEmpty);
+    pay_in(&rig, 2 * MOST).await;
+    {
+        let mut call = std::pin::pin!(rig.engine.invoke(rig.call("f", "1")));
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx).is_pending()));
+        assert!(polled.await, "it has not ended");
+    }
+    rig.invoke("f", "1").await.unwrap();
+    eventually("both are charged", || async { charges(&rig).await.len() == 2 }).await;
+    assert_eq!(balance(&rig).await, 2 * MOST - 2 * COST);
+    sound(&rig).await;
+}
+
 #[tokio::test]
 async fn a_free_node_keeps_no_accounts() {
     let rig = Rig::priced(

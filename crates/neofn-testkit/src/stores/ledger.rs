@@ -1,6 +1,7 @@
 //! The ledger: the sentences of its port, and the purses and the bank over it.
 
 use super::Harness;
+use super::flaky::{Fails, Flaky};
 use super::support::{Counter, LEASE, Rooms, deploy, failure, finish, key, keyed, ok, queued, record};
 use neofn_engine::port::{Claimed, InvocationStore as _, NewInvocation, Outcome, Start, StoreError};
 use neofn_engine::triggers::port::{Redo, TriggerStore as _};
@@ -14,6 +15,8 @@ use neofn_registry::port::RegistryStore as _;
 use neofn_types::{Caller, Datoshi, Fence, FunctionKey, InvocationId, Units, UnixMillis};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::task::Poll;
+use std::time::Duration;
 
 /// No two processes have one name.
 static ENTROPY: Counter = Counter(AtomicU64::new(1));
@@ -374,6 +377,80 @@ async fn futures(
         all.push(task.await.unwrap());
     }
     all
+}
+
+/// Whoever leaves while money is set aside for him, be it at the first moment or at the last, takes none of it along.
+pub async fn who_leaves_keeps_nothing_on_hold<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let first = vec![transfer(id("t", 1), Account::Treasury, project(1), 1_000)];
+    store.write(first).await.unwrap();
+    let options = LeaseOptions {
+        size: Datoshi(600),
+        price: UnitPrice(1_000_000),
+    };
+    let purses = Purses::new(store.clone(), harness.clock(), &ENTROPY, options);
+    let shared = FunctionKey::new("p1".parse().unwrap(), "f".parse().unwrap());
+    let own = FunctionKey::new("p1".parse().unwrap(), "g".parse().unwrap());
+    let budget = Budget {
+        project: own.project.clone(),
+        function: Some(own.function.clone()),
+        period: Period::Total,
+        limit: Datoshi(1_000),
+    };
+    store.set_budget(budget, UnixMillis(1)).await.unwrap();
+    for key in [&shared, &own] {
+        for millis in 0..10 {
+            // something lies in the purse, but too little
+            drop(purses.reserve(&shared, Units(400)).await.unwrap());
+            let mut leaving = std::pin::pin!(purses.reserve(key, Units(1_000)));
+            let polled = std::future::poll_fn(|cx| Poll::Ready(leaving.as_mut().poll(cx).is_ready()));
+            if !polled.await && millis > 0 {
+                let _ = tokio::time::timeout(Duration::from_millis(millis), leaving).await;
+            }
+        }
+        drop(purses.reserve(key, Units(1_000)).await.unwrap());
+    }
+    purses.give_back().await.unwrap();
+    let state = store.account(&project(1)).await.unwrap().unwrap().state;
+    assert_eq!((state.balance, state.held), (Datoshi(1_000), Datoshi(0)));
+    assert!(store.totals().await.unwrap().sound());
+    drop((store, purses));
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
+}
+
+/// What a write that failed may have done, and may not, is found out with the next one.
+pub async fn a_failed_write_keeps_nothing_on_hold<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let store = H::money(&opened);
+    let first = vec![transfer(id("t", 1), Account::Treasury, project(1), 1_000)];
+    store.write(first).await.unwrap();
+    let options = LeaseOptions {
+        size: Datoshi(600),
+        price: UnitPrice(1_000_000),
+    };
+    let flaky = Arc::new(Flaky::over(store.clone()));
+    let purses = Purses::new(flaky.clone(), harness.clock(), &ENTROPY, options);
+    let key = FunctionKey::new("p1".parse().unwrap(), "f".parse().unwrap());
+    for fails in [Fails::Before, Fails::After] {
+        drop(purses.reserve(&key, Units(400)).await.unwrap());
+        for _ in 0..3 {
+            flaky.fail_next(fails);
+            let failed = purses.reserve(&key, Units(1_000)).await;
+            assert!(matches!(failed, Err(ReserveError::Store(_))));
+        }
+        drop(purses.reserve(&key, Units(1_000)).await.unwrap());
+        flaky.fail_next(fails);
+        assert!(purses.give_back().await.is_err());
+        purses.give_back().await.unwrap();
+        let state = store.account(&project(1)).await.unwrap().unwrap().state;
+        assert_eq!((state.balance, state.held), (Datoshi(1_000), Datoshi(0)));
+    }
+    assert!(store.totals().await.unwrap().sound());
+    drop((store, flaky, purses));
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
 }
 
 pub async fn statements_page_backwards<H: Harness>() {

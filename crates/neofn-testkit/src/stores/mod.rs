@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod bank;
 pub mod claims;
+pub mod flaky;
 pub mod history;
 pub mod identity;
 pub mod keyed;
@@ -178,6 +179,8 @@ macro_rules! suite {
             holds_end_once,
             budgets_stop_and_warn,
             a_purse_spends_no_more_than_its_lease,
+            who_leaves_keeps_nothing_on_hold,
+            a_failed_write_keeps_nothing_on_hold,
             statements_page_backwards,
             credit_does_not_leave_whoever_asks,
             an_end_and_its_charge_are_one,
