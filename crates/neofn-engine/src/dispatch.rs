@@ -1,4 +1,5 @@
-//! Claims due invocations in batches and starts them by turns, as slots allow.
+//! Claims due invocations in batches, and starts them, by turns as slots allow: of a project that floods the queue no more than
+//! one run goes before that of another which has none.
 //!
 //! Of a function no more is claimed than it has free slots; what waits longer waits in the queue, where neither a crash
 //! nor a restart costs it an attempt. A claim whose slot a direct call took first waits here in a lane.
@@ -7,7 +8,8 @@ use crate::engine::Inner;
 use crate::port::{Claimed, Rooms};
 use crate::queue::{Held, poisoned};
 use crate::service::{Reconciler, Report};
-use neofn_types::{Code, Error, FunctionKey, InvocationId};
+use neofn_sched::Turns;
+use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,7 @@ pub(crate) struct Dispatcher {
     inner: Arc<Inner>,
     /// Concurrency of functions that were claimed lately.
     limits: Arc<HashMap<FunctionKey, u32>>,
+    turns: Arc<Turns<ProjectName, FunctionName>>,
 }
 
 /// A claim that waits for a slot.
@@ -54,6 +57,7 @@ impl Dispatcher {
         Self {
             inner,
             limits: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -70,10 +74,13 @@ impl Dispatcher {
     }
 
     fn rooms(&self) -> Rooms {
+        let (taken, queued) = self.inner.gate.taken(self.inner.options.clock.now());
         Rooms {
             limits: self.limits.clone(),
             other: Some(1),
-            taken: self.inner.gate.taken(self.inner.options.clock.now()),
+            taken,
+            queued,
+            turns: self.turns.clone(),
         }
     }
 
@@ -147,8 +154,10 @@ impl Dispatcher {
             .claim(options.clock.now(), options.lease, limit, &rooms)
             .await
             .map_err(crate::error::of_store)?;
+        drop(rooms);
         let claimed = claims.len();
         for claim in claims {
+            Arc::make_mut(&mut self.turns).took(&claim.key.project, &claim.key.function);
             self.admit(claim).await;
         }
         Ok(claimed)

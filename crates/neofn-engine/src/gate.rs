@@ -105,15 +105,21 @@ impl Gate {
         scheduler.explain(&key.project, &key.function, function_max, now)
     }
     /// Runs of each function that has any; of those with a lane, as many as there can be: their slots are taken, and
-    /// somebody waits for the next one already. So of those that are held back.
-    pub(crate) fn taken(&self, now: UnixMillis) -> HashMap<FunctionKey, u32> {
+    /// somebody waits for the next one already. So of those that are held back. Then what was claimed of each, running or
+    /// waiting.
+    pub(crate) fn taken(&self, now: UnixMillis) -> (HashMap<FunctionKey, u32>, HashMap<FunctionKey, u32>) {
         let scheduler = self.scheduler.lock();
         let key = |p: &ProjectName, f: &FunctionName| FunctionKey::new(p.clone(), f.clone());
         let running = scheduler.slots().all().map(|(p, f, n)| (key(p, f), n));
         let mut taken: HashMap<_, _> = running.collect();
-        taken.extend(scheduler.lanes().map(|(p, f)| (key(p, f), u32::MAX)));
+        taken.extend(scheduler.lanes().map(|(p, f, _)| (key(p, f), u32::MAX)));
         taken.extend(scheduler.paused(now).map(|(p, f, _)| (key(p, f), u32::MAX)));
-        taken
+        let queued = scheduler.slots().queued().map(|(p, f, n)| (key(p, f), n));
+        let mut queued: HashMap<_, _> = queued.collect();
+        for (p, f, waiting) in scheduler.lanes() {
+            *queued.entry(key(p, f)).or_default() += u32::try_from(waiting).unwrap_or(u32::MAX);
+        }
+        (taken, queued)
     }
     pub(crate) fn total(&self) -> u64 {
         self.scheduler.lock().slots().total()

@@ -70,11 +70,11 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Lanes<P, F, T> {
         }
         None
     }
-    /// Lanes that hold something.
-    pub fn lanes(&self) -> impl Iterator<Item = (&P, &F)> {
+    /// Lanes that hold something, and how much.
+    pub fn lanes(&self) -> impl Iterator<Item = (&P, &F, usize)> {
         self.projects
             .iter()
-            .flat_map(|(p, project)| project.functions.keys().map(move |f| (p, f)))
+            .flat_map(|(p, project)| project.functions.iter().map(move |(f, lane)| (p, f, lane.len())))
     }
     /// Everything that waits, in no order.
     pub fn items(&self) -> impl Iterator<Item = &T> {

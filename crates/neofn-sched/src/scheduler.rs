@@ -177,8 +177,8 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
     pub fn slots(&self) -> &Slots<P, F> {
         &self.slots
     }
-    /// What waits, by lane.
-    pub fn lanes(&self) -> impl Iterator<Item = (&P, &F)> {
+    /// How much waits, by lane.
+    pub fn lanes(&self) -> impl Iterator<Item = (&P, &F, usize)> {
         self.lanes.lanes()
     }
     /// What waits, in no order.

@@ -42,6 +42,13 @@ pub enum Share {
     Callers,
 }
 
+/// Runs of a function.
+#[derive(Debug, Clone, Copy, Default)]
+struct Runs {
+    all: u32,
+    queue: u32,
+}
+
 /// Counts of running invocations.
 #[derive(Debug)]
 pub struct Slots<P, F> {
@@ -49,7 +56,7 @@ pub struct Slots<P, F> {
     node: u32,
     queue: u32,
     /// Places that each project's runs take, and its runs by function.
-    projects: HashMap<P, (u32, HashMap<F, u32>)>,
+    projects: HashMap<P, (u32, HashMap<F, Runs>)>,
 }
 
 impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
@@ -102,7 +109,9 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
         self.queue += u32::from(share == Share::Queue);
         let (taken, functions) = self.projects.entry(project.clone()).or_default();
         *taken += places;
-        *functions.entry(function.clone()).or_default() += 1;
+        let runs = functions.entry(function.clone()).or_default();
+        runs.all += 1;
+        runs.queue += u32::from(share == Share::Queue);
         Ok(())
     }
     /// Gives a slot back.
@@ -110,19 +119,20 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
         let Some((taken, functions)) = self.projects.get_mut(project) else {
             return;
         };
-        let Some(running) = functions.get_mut(function) else {
+        let Some(runs) = functions.get_mut(function) else {
             return;
         };
-        *running -= 1;
-        if *running == 0 {
+        runs.all -= 1;
+        if share == Share::Queue {
+            runs.queue = runs.queue.saturating_sub(1);
+            self.queue = self.queue.saturating_sub(1);
+        }
+        if runs.all == 0 {
             functions.remove(function);
         }
         if share != Share::Callers {
             *taken = taken.saturating_sub(1);
             self.node = self.node.saturating_sub(1);
-        }
-        if share == Share::Queue {
-            self.queue = self.queue.saturating_sub(1);
         }
         if functions.is_empty() {
             self.projects.remove(project);
@@ -134,8 +144,7 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
         let of_project = self.projects.get(project);
         of_project
             .and_then(|(_, functions)| functions.get(function))
-            .copied()
-            .unwrap_or(0)
+            .map_or(0, |runs| runs.all)
     }
     /// Places that a project's runs take.
     #[must_use]
@@ -164,9 +173,18 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
     }
     /// Functions that run, and how often.
     pub fn all(&self) -> impl Iterator<Item = (&P, &F, u32)> {
+        self.runs().map(|(p, f, runs)| (p, f, runs.all))
+    }
+    /// Functions that run from the queue, and how often.
+    pub fn queued(&self) -> impl Iterator<Item = (&P, &F, u32)> {
+        self.runs()
+            .filter(|(_, _, runs)| runs.queue > 0)
+            .map(|(p, f, runs)| (p, f, runs.queue))
+    }
+    fn runs(&self) -> impl Iterator<Item = (&P, &F, Runs)> {
         self.projects
             .iter()
-            .flat_map(|(p, (_, functions))| functions.iter().map(move |(f, n)| (p, f, *n)))
+            .flat_map(|(p, (_, functions))| functions.iter().map(move |(f, runs)| (p, f, *runs)))
     }
 }
 
@@ -203,8 +221,10 @@ mod tests {
         s.take(&"p", &"a", 9, Share::Queue).unwrap();
         assert_eq!(s.take(&"p", &"a", 9, Share::Queue), Err(Refused::Queue));
         s.take(&"p", &"a", 9, Share::Own).unwrap();
+        assert_eq!(s.queued().collect::<Vec<_>>(), [(&"p", &"a", 1)]);
         s.give_back(&"p", &"a", Share::Queue);
         assert_eq!((s.of_queue(), s.of_node()), (0, 1));
+        assert_eq!((s.queued().next(), s.all().next()), (None, Some((&"p", &"a", 1))));
     }
 
     #[test]

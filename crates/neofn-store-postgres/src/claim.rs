@@ -9,7 +9,7 @@ use crate::time::{self, now};
 use neofn_engine::port::{Claimed, Rooms};
 use neofn_gas::ledger::TransferId;
 use neofn_rows::{FAILED, int, interrupted, nat, nat32, origin};
-use neofn_types::{Attempt, Fence, InvocationId, UnixMillis, Version};
+use neofn_types::{Attempt, Fence, FunctionKey, InvocationId, UnixMillis, Version};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
@@ -47,40 +47,28 @@ pub(crate) struct Wanted<'a> {
     pub rooms: &'a Rooms,
 }
 
+/// A function with something due.
+struct Due {
+    place: Place,
+    key: FunctionKey,
+    /// As much as is known to be.
+    waiting: u32,
+    share: u32,
+}
+
 pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result<Vec<Claimed>, Fault> {
-    // the oldest `limit` invocations belong to the functions with the oldest `limit` heads, full ones left out
-    let heads = sqlx::query(heads!(
-        "SELECT h.pid, h.fid, p.name, f.name, c.now FROM (SELECT ",
-        now!("$1"),
-        " AS now) c CROSS JOIN head h JOIN function f ON f.pid = h.pid AND f.fid = h.fid \
-         JOIN project p ON p.pid = h.pid WHERE h.run_at <= c.now ORDER BY h.run_at, h.id"
-    ))
-    .bind(wanted.now.0)
-    .fetch_all(&mut *conn)
-    .await?;
-    let (mut pids, mut fids, mut room): (Vec<i64>, Vec<i64>, Vec<i64>) = Default::default();
-    let mut keys = HashMap::new();
-    let mut now = wanted.now;
-    for row in &heads {
-        now = UnixMillis(row.try_get(4)?);
-        let (place, key) = (Place::at(row, 0)?, key(row, 2)?);
-        let free = wanted.rooms.of(&key).min(wanted.limit);
-        if free > 0 && u32::try_from(pids.len()).is_ok_and(|n| n < wanted.limit) {
-            pids.push(place.pid);
-            fids.push(place.fid);
-            room.push(i64::from(free));
-            keys.insert(place.fid, key);
-        }
-    }
-    if pids.is_empty() {
+    let (now, due) = due(conn, &wanted).await?;
+    let due = share(conn, &wanted, now, due).await?;
+    if due.is_empty() {
         return Ok(Vec::new());
     }
+    let keys: HashMap<i64, &FunctionKey> = due.iter().map(|due| (due.place.fid, &due.key)).collect();
     let rows = sqlx::query(
-        "WITH due AS (SELECT q.pid, q.fid, q.run_at, q.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
-         AS n(pid, fid, room) CROSS JOIN LATERAL (SELECT pid, fid, run_at, id FROM queue \
+        "WITH due AS (SELECT q.pid, q.fid, q.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
+         AS n(pid, fid, room) CROSS JOIN LATERAL (SELECT pid, fid, id FROM queue \
          WHERE pid = n.pid AND fid = n.fid AND state = 0 AND run_at <= $4 ORDER BY run_at, id LIMIT n.room \
-         FOR UPDATE SKIP LOCKED) AS q ORDER BY q.run_at, q.id LIMIT $5), \
-         taken AS (UPDATE queue q SET state = 1, attempt = q.attempt + 1, fence = q.fence + 1, lease_until = $6 \
+         FOR UPDATE SKIP LOCKED) AS q), \
+         taken AS (UPDATE queue q SET state = 1, attempt = q.attempt + 1, fence = q.fence + 1, lease_until = $5 \
          FROM due WHERE q.pid = due.pid AND q.fid = due.fid AND q.id = due.id \
          RETURNING q.pid, q.fid, q.run_at, q.id, q.attempt, q.fence) \
          SELECT t.fid, t.id, t.attempt, t.fence, i.version, i.created_at, i.trace, i.event, i.origin, \
@@ -88,11 +76,10 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
          LEFT JOIN fired d ON i.origin >= 5 AND d.pid = t.pid AND d.fid = t.fid AND d.id = t.id \
          ORDER BY t.run_at, t.id",
     )
-    .bind(pids)
-    .bind(fids)
-    .bind(room)
+    .bind(column(&due, |due| due.place.pid))
+    .bind(column(&due, |due| due.place.fid))
+    .bind(column(&due, |due| i64::from(due.share)))
     .bind(now.0)
-    .bind(i64::from(wanted.limit))
     .bind(now.plus(wanted.lease).0)
     .fetch_all(&mut *conn)
     .await?;
@@ -106,7 +93,7 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
             Ok(Claimed {
                 id,
                 hold: holds.get(&TransferId::hold_of(id)).copied(),
-                key: keys.get(&fid).cloned().ok_or(Fault::Damaged("queue"))?,
+                key: keys.get(&fid).copied().cloned().ok_or(Fault::Damaged("queue"))?,
                 attempt: Attempt(nat32(row.try_get(2)?)),
                 fence: Fence(nat(row.try_get(3)?)),
                 version: Version(nat32(row.try_get(4)?)),
@@ -120,6 +107,90 @@ pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result
             })
         })
         .collect()
+}
+
+/// Functions with something due, in the order in which it is; and now, by the server's clock.
+async fn due(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(UnixMillis, Vec<Due>), Fault> {
+    let rows = sqlx::query(heads!(
+        "SELECT h.pid, h.fid, p.name, f.name, c.now FROM (SELECT ",
+        now!("$1"),
+        " AS now) c CROSS JOIN head h JOIN function f ON f.pid = h.pid AND f.fid = h.fid \
+         JOIN project p ON p.pid = h.pid WHERE h.run_at <= c.now ORDER BY h.run_at, h.id"
+    ))
+    .bind(wanted.now.0)
+    .fetch_all(conn)
+    .await?;
+    let now = match rows.first() {
+        Some(row) => UnixMillis(row.try_get(4)?),
+        None => wanted.now,
+    };
+    let due = rows.iter().map(|row| {
+        Ok(Due {
+            place: Place::at(row, 0)?,
+            key: key(row, 2)?,
+            waiting: 1,
+            share: 0,
+        })
+    });
+    Ok((now, due.collect::<Result<_, Fault>>()?))
+}
+
+/// Those that get a share of the claim, and which.
+async fn share(
+    conn: &mut PgConnection,
+    wanted: &Wanted<'_>,
+    now: UnixMillis,
+    mut due: Vec<Due>,
+) -> Result<Vec<Due>, Fault> {
+    // whose first turn comes too late while everybody else has but one gets none: only of the others it matters how much waits
+    divide(wanted, &mut due);
+    due.retain(|due| due.share > 0);
+    for due in &mut due {
+        due.waiting = wanted.rooms.of(&due.key).min(wanted.limit);
+    }
+    let room: u64 = due.iter().map(|due| u64::from(due.waiting)).sum();
+    if due.len() > 1 && room > u64::from(wanted.limit) {
+        count(conn, now, &mut due).await?;
+    }
+    divide(wanted, &mut due);
+    due.retain(|due| due.share > 0);
+    Ok(due)
+}
+
+/// By turns.
+fn divide(wanted: &Wanted<'_>, due: &mut [Due]) {
+    let mut round = wanted.rooms.round(due.iter().map(|due| (&due.key, due.waiting)));
+    due.iter_mut().for_each(|due| due.share = 0);
+    for _ in 0..wanted.limit {
+        let Some(due) = round.first().and_then(|at| due.get_mut(at)) else {
+            break;
+        };
+        due.share += 1;
+        round.took(true);
+    }
+}
+
+/// How much is due, up to what may be claimed.
+async fn count(conn: &mut PgConnection, now: UnixMillis, due: &mut [Due]) -> Result<(), Fault> {
+    let counts: Vec<i64> = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM (SELECT FROM queue WHERE pid = n.pid AND fid = n.fid AND state = 0 \
+         AND run_at <= $4 ORDER BY run_at, id LIMIT n.room) AS q) \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS n(pid, fid, room, at) ORDER BY n.at",
+    )
+    .bind(column(due, |due| due.place.pid))
+    .bind(column(due, |due| due.place.fid))
+    .bind(column(due, |due| i64::from(due.waiting)))
+    .bind(now.0)
+    .fetch_all(conn)
+    .await?;
+    for (due, counted) in due.iter_mut().zip(counts) {
+        due.waiting = nat32(counted);
+    }
+    Ok(())
+}
+
+fn column(due: &[Due], of: fn(&Due) -> i64) -> Vec<i64> {
+    due.iter().map(of).collect()
 }
 
 type Columns = (Vec<Vec<u8>>, Vec<i64>);

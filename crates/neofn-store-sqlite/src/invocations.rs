@@ -21,8 +21,6 @@ use neofn_engine::port::{
 use neofn_gas::ledger::Entry;
 use neofn_types::{Attempt, Caller, Digest, Fence, InvocationId, UnixMillis, Version};
 use rusqlite::params;
-use std::collections::HashMap;
-use std::collections::hash_map;
 use std::time::Duration;
 
 /// The outer error fails the whole group, the inner one is this command's refusal.
@@ -319,26 +317,19 @@ pub(crate) fn claim(
     limit: u32,
     rooms: &Rooms,
 ) -> Answer<Vec<Claimed>> {
-    let mut left: HashMap<i64, u32> = HashMap::new();
+    // heads are in memory: what waits behind them costs nothing
+    let due = work.memory.due(now);
+    let mut round = rooms.round(due.iter().map(|state| (&state.key, u32::MAX)));
+    let mut heads: Vec<_> = due.iter().map(|state| (state.place, state.head)).collect();
     let mut claimed = Vec::new();
-    let mut from = None;
-    while u32::try_from(claimed.len()).is_ok_and(|n| n < limit) {
-        // heads before `from` all belong to functions without room
-        let full = |fid| left.get(&fid) == Some(&0);
-        let next = work.memory.first_due(from, |fid| !full(fid));
-        let Some((run_at, id, place)) = next else { break };
-        if run_at > now.0 {
-            break;
-        }
-        from = Some((run_at, id, place.fid));
-        let room = match left.entry(place.fid) {
-            hash_map::Entry::Occupied(room) => room.into_mut(),
-            hash_map::Entry::Vacant(unseen) => unseen.insert(rooms.of(&work.memory.state(place)?.key)),
-        };
-        if *room > 0 {
-            *room -= 1;
-            claimed.push(claim_head(work, place, run_at, id, now.plus(lease))?);
-        }
+    while u32::try_from(claimed.len()).is_ok_and(|n| n < limit)
+        && let Some((place, head)) = round.first().and_then(|at| heads.get_mut(at))
+        && let Some((run_at, id)) = *head
+    {
+        claimed.push(claim_head(work, *place, run_at, id, now.plus(lease))?);
+        let next = work.memory.state(*place)?.head;
+        *head = next.filter(|(run_at, _)| *run_at <= now.0);
+        round.took(head.is_some());
     }
     Ok(Ok(claimed))
 }

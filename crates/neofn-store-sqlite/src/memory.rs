@@ -261,17 +261,10 @@ impl Memory {
         state.history = state.history.saturating_sub(1);
         Ok(())
     }
-    /// The first waiting invocation at or after `from` of a function that `allowed` lets through.
-    pub(crate) fn first_due(
-        &self,
-        from: Option<(i64, InvocationId, i64)>,
-        allowed: impl Fn(i64) -> bool,
-    ) -> Option<(i64, InvocationId, Place)> {
-        let lower = from.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included);
-        self.heads
-            .range((lower, std::ops::Bound::Unbounded))
-            .find(|(_, _, fid)| allowed(*fid))
-            .and_then(|(at, id, fid)| Some((*at, *id, self.functions.get(fid)?.place)))
+    /// Functions with something due, in the order in which it is.
+    pub(crate) fn due(&self, now: UnixMillis) -> Vec<&FnState> {
+        let due = self.heads.iter().take_while(|(at, _, _)| *at <= now.0);
+        due.filter_map(|(_, _, fid)| self.functions.get(fid)).collect()
     }
     /// When the next waiting invocation is due.
     pub(crate) fn next_due(&self) -> Option<UnixMillis> {

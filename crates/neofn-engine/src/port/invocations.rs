@@ -5,8 +5,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_gas::ledger::{Charge, Hold, OpenHold};
 use neofn_runtime::port::{HostOp, HostReply};
+use neofn_sched::{Candidate, Round, Standing, Turns};
 use neofn_types::{
-    Attempt, Caller, Code, Digest, Fence, FunctionKey, InvocationId, UnitsBill, UnixMillis, Version,
+    Attempt, Caller, Code, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnitsBill,
+    UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -160,7 +162,7 @@ pub struct Claimed {
 }
 
 /// How many more of each function may be claimed: what cannot run soon is better left in the queue, where a crash
-/// costs it no attempt.
+/// costs it no attempt. And whose turn it is when not everything may.
 #[derive(Debug, Clone, Default)]
 pub struct Rooms {
     /// Most claims of a function at once, where it is known.
@@ -169,6 +171,10 @@ pub struct Rooms {
     pub other: Option<u32>,
     /// Claimed or running already.
     pub taken: HashMap<FunctionKey, u32>,
+    /// Of these, what came from the queue.
+    pub queued: HashMap<FunctionKey, u32>,
+    /// When the asker claimed of whom last.
+    pub turns: Arc<Turns<ProjectName, FunctionName>>,
 }
 
 impl Rooms {
@@ -177,6 +183,27 @@ impl Rooms {
     pub fn of(&self, key: &FunctionKey) -> u32 {
         let most = self.limits.get(key).copied().or(self.other).unwrap_or(u32::MAX);
         most.saturating_sub(self.taken.get(key).copied().unwrap_or(0))
+    }
+    /// Whose turn it is, of functions that are named in the order in which their work is due, with as much of it as is known to
+    /// wait.
+    #[must_use]
+    pub fn round<'a>(&self, waiting: impl Iterator<Item = (&'a FunctionKey, u32)>) -> Round {
+        let mut of_projects: HashMap<&ProjectName, u32> = HashMap::new();
+        for (key, running) in &self.queued {
+            *of_projects.entry(&key.project).or_default() += running;
+        }
+        let candidates = waiting.map(|(key, waiting)| Candidate {
+            project: &key.project,
+            standing: Standing {
+                running: self.queued.get(key).copied().unwrap_or(0),
+                turn: self.turns.of_function(&key.project, &key.function),
+            },
+            room: self.of(key).min(waiting),
+        });
+        Round::new(candidates, |project| Standing {
+            running: of_projects.get(project).copied().unwrap_or(0),
+            turn: self.turns.of_project(project),
+        })
     }
 }
 
@@ -421,8 +448,8 @@ pub struct Backlog {
 pub trait InvocationStore: Send + Sync + 'static {
     /// Writes down an invocation before it runs; durable when it returns.
     async fn admit(&self, new: NewInvocation) -> Result<Admitted, StoreError>;
-    /// Claims due invocations, oldest `run_at` first, at most `limit`, and of each function no more than there is
-    /// room for. Each claim grows the fence and the attempt. Claims of a process that ended are given up when the
+    /// Claims due invocations, at most `limit`, and of each function no more than there is room for: those of a function oldest
+    /// `run_at` first, those of several by turns, as [`Rooms::round`] says. Each claim grows the fence and the attempt. Claims of a process that ended are given up when the
     /// store is opened again: they cost no attempt.
     async fn claim(
         &self,

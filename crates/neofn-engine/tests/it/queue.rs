@@ -80,6 +80,38 @@ async fn a_function_runs_no_more_often_than_its_limit_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_flood_of_one_project_keeps_another_waiting_for_one_slot_only() {
+    let rig = Rig::with(|o| o.async_workers = 2);
+    let other = neofn_types::FunctionKey::new("other".parse().unwrap(), "quiet".parse().unwrap());
+    let quiet = Deploy {
+        key: other.clone(),
+        ..deploy_of("quiet", "echo")
+    };
+    rig.engine.deploy(quiet).await.unwrap();
+    for name in ["f", "g"] {
+        rig.deploy(name, "block").await;
+        for _ in 0..20 {
+            rig.enqueue(name, "1").await;
+        }
+    }
+    eventually("two run", || async {
+        rig.runtime.running.load(Ordering::SeqCst) == 2
+    })
+    .await;
+    let invoke = Invoke {
+        key: other,
+        origin: Origin::Async,
+        ..rig.call("quiet", "2")
+    };
+    let id = rig.engine.enqueue(invoke).await.unwrap().id;
+    // one run of the flood ends; nothing else does
+    rig.runtime.gate.0.add_permits(1);
+    rig.until(id, Status::Succeeded).await;
+    assert_eq!(rig.engine.totals().await.unwrap().succeeded, 2);
+    rig.runtime.gate.0.add_permits(39);
+}
+
+#[tokio::test]
 async fn work_of_a_dead_process_is_done_by_the_next_and_committed_once() {
     let rig = Rig::new();
     rig.deploy("f", "count-block").await;

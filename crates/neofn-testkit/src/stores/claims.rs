@@ -2,7 +2,7 @@
 
 use super::Harness;
 use crate::stores::support::*;
-use neofn_engine::port::{Backlog, InvocationStore, Outcome, Status, StoreError};
+use neofn_engine::port::{Backlog, Claimed, InvocationStore, Outcome, Status, StoreError};
 use neofn_types::FunctionKey;
 use neofn_types::{Attempt, Fence, InvocationId, UnixMillis};
 use proptest::prelude::*;
@@ -14,12 +14,11 @@ use std::time::Duration;
 pub async fn queued_invocations_are_claimed_oldest_first<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
-    let (f, g) = (key("demo", "f"), key("demo", "g"));
+    let f = key("demo", "f");
     deploy(&store, &f).await;
-    deploy(&store, &g).await;
     let mut expected = Vec::new();
-    for (n, at) in [30, 10, 20, 50, 40].into_iter().enumerate() {
-        let new = queued(if n % 2 == 0 { &f } else { &g }, at);
+    for at in [30, 10, 20, 50, 40] {
+        let new = queued(&f, at);
         expected.push((at, new.id));
         store.admit(new).await.unwrap();
     }
@@ -69,7 +68,7 @@ pub async fn busy_functions_are_skipped<H: Harness>() {
     let rooms = Rooms {
         limits: Arc::new(busy.into_iter().map(|k| (k.clone(), 5)).collect()),
         taken: busy.into_iter().map(|k| (k.clone(), 5)).collect(),
-        other: None,
+        ..Rooms::default()
     };
     let claims = store.claim(UnixMillis(100), LEASE, 100, &rooms).await.unwrap();
     let expected: Vec<_> = ids.iter().filter(|i| i.1 % 2 == 1).map(|i| i.2).collect();
@@ -97,10 +96,78 @@ pub async fn a_function_is_claimed_no_oftener_than_it_has_room<H: Harness>() {
         limits: Arc::new([(f.clone(), 3)].into()),
         other: Some(1),
         taken: [(f.clone(), 1)].into(),
+        ..Rooms::default()
     };
     let claims = store.claim(UnixMillis(100), LEASE, 100, &rooms).await.unwrap();
     let of = |k: &FunctionKey| claims.iter().filter(|c| c.key == *k).count();
     assert_eq!((of(&f), of(&g)), (2, 1));
+    harness.stop(store).await;
+}
+
+/// How many of each of these were claimed.
+fn counted<const N: usize>(claims: &[Claimed], keys: [&FunctionKey; N]) -> [usize; N] {
+    keys.map(|key| claims.iter().filter(|c| c.key == *key).count())
+}
+
+pub async fn a_flood_leaves_others_their_share<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let (f, g) = (key("loud", "f"), key("loud", "g"));
+    let (h, i) = (key("quiet", "h"), key("late", "i"));
+    for (k, n, at) in [(&f, 40, 1), (&g, 40, 2), (&h, 5, 3), (&i, 1, 900)] {
+        deploy(&store, k).await;
+        for _ in 0..n {
+            store.admit(queued(k, at)).await.unwrap();
+        }
+    }
+    let claim = async |limit, rooms: &Rooms| {
+        let claims = store.claim(UnixMillis(500), LEASE, limit, rooms).await.unwrap();
+        counted(&claims, [&f, &g, &h, &i])
+    };
+    let mut rooms = Rooms::default();
+    assert_eq!(
+        claim(6, &rooms).await,
+        [2, 1, 3, 0],
+        "half to each project, and that by function"
+    );
+    rooms.queued = [(f.clone(), 2), (g.clone(), 9), (h.clone(), 8)].into();
+    assert_eq!(claim(1, &rooms).await, [0, 0, 1, 0], "who runs less comes first");
+    assert_eq!(
+        claim(8, &rooms).await,
+        [7, 0, 1, 0],
+        "what nobody else wants is claimed all the same"
+    );
+    rooms.limits = Arc::new([(f.clone(), 5), (g.clone(), 3)].into());
+    rooms.taken = rooms.queued.clone();
+    assert_eq!(claim(8, &rooms).await, [3, 0, 0, 0]);
+    harness.stop(store).await;
+}
+
+pub async fn equals_take_turns<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let keys = ["p", "q", "r"].map(|project| key(project, "f"));
+    for k in &keys {
+        deploy(&store, k).await;
+    }
+    for k in &keys[..2] {
+        for at in 0..5 {
+            store.admit(queued(k, at)).await.unwrap();
+        }
+    }
+    let mut rooms = Rooms::default();
+    let mut order = Vec::new();
+    for n in 0..6 {
+        if n == 3 {
+            store.admit(queued(&keys[2], 50)).await.unwrap();
+        }
+        // each ends before the next one is claimed
+        let claims = store.claim(UnixMillis(100), LEASE, 1, &rooms).await.unwrap();
+        let key = &claims[0].key;
+        Arc::make_mut(&mut rooms.turns).took(&key.project, &key.function);
+        order.push(key.project.to_string());
+    }
+    assert_eq!(order, ["p", "q", "p", "r", "q", "p"]);
     harness.stop(store).await;
 }
 

@@ -99,6 +99,8 @@ macro_rules! suite {
             queued_invocations_are_claimed_oldest_first,
             busy_functions_are_skipped,
             a_function_is_claimed_no_oftener_than_it_has_room,
+            a_flood_leaves_others_their_share,
+            equals_take_turns,
             a_claim_that_is_released_costs_no_attempt,
             a_claim_grows_fence_and_attempt,
             a_stale_fence_writes_nothing,
