@@ -57,7 +57,8 @@ pub enum TriggerStatus {
     Off,
 }
 
-/// A change of a trigger's state. Absent triggers are made by `Register` alone.
+/// A change of a trigger's state. Absent triggers are made by `Register` alone. `Register` and `Off` follow from the live version,
+/// which another node may have replaced since it was read: where they no longer do, they change nothing.
 #[derive(Debug, Clone)]
 pub struct TriggerChange {
     /// Which.
@@ -78,7 +79,7 @@ pub enum Change {
         /// The next block of one that was off.
         resume: Option<u64>,
     },
-    /// It stays, but delivers nothing.
+    /// It stays, but delivers nothing: its function is switched off, or its live version has no such trigger.
     Off,
     /// Stops it where it is.
     Pause {
@@ -288,7 +289,7 @@ pub trait TriggerStore: Send + Sync + 'static {
     async fn triggered(&self) -> Result<Vec<TriggeredFunction>, StoreError>;
     /// All states, also of triggers that are off.
     async fn trigger_states(&self) -> Result<Vec<TriggerState>, StoreError>;
-    /// Changes states; those of functions that are gone are left out.
+    /// Changes states; those of functions that are gone are left out, as is what no longer follows from a live version.
     async fn change_triggers(
         &self,
         changes: Vec<TriggerChange>,

@@ -11,6 +11,14 @@ use neofn_types::ScriptHash;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Triggers(pub Vec<TriggerSpec>);
 
+impl Triggers {
+    /// What the one of this name waits for.
+    #[must_use]
+    pub fn kind_of(&self, name: &TriggerName) -> Option<TriggerKind> {
+        self.0.iter().find(|t| t.name == *name).map(|t| t.on.kind())
+    }
+}
+
 /// One trigger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TriggerSpec {

@@ -6,7 +6,7 @@ use neofn_engine::port::{News, StoreError};
 use neofn_engine::triggers::port::{
     ChainCursor, Change, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
-use neofn_event::{TriggerId, TriggerKind};
+use neofn_event::{TriggerId, TriggerKind, TriggerName, Triggers};
 use neofn_rows::{int, nat, nat32};
 use neofn_types::{Hash256, UnixMillis, Version};
 use sqlx::Row as _;
@@ -26,16 +26,45 @@ pub(crate) async fn triggered(conn: &mut PgConnection) -> Result<Vec<TriggeredFu
     .await?;
     rows.iter()
         .map(|row| {
-            let spec: neofn_registry::VersionSpec =
-                serde_json::from_str(row.try_get(4)?).map_err(|_| Fault::Damaged("version"))?;
             Ok(TriggeredFunction {
                 key: key(row, 0)?,
                 active: row.try_get(2)?,
                 live: Version(nat32(row.try_get(3)?)),
-                on: spec.on,
+                on: triggers(row.try_get(4)?)?,
             })
         })
         .collect()
+}
+
+/// The triggers of a version.
+fn triggers(spec: &str) -> Result<Triggers, Fault> {
+    let spec: neofn_registry::VersionSpec =
+        serde_json::from_str(spec).map_err(|_| Fault::Damaged("version"))?;
+    Ok(spec.on)
+}
+
+/// What a function that is switched on waits for under a name, until this transaction ends.
+async fn wanted(
+    conn: &mut PgConnection,
+    place: Place,
+    name: &TriggerName,
+) -> Result<Option<TriggerKind>, Fault> {
+    // held first: a version that is read in the same statement is the one from before the wait
+    let live: Option<i64> =
+        sqlx::query_scalar("SELECT live FROM function WHERE pid = $1 AND fid = $2 AND active FOR SHARE")
+            .bind(place.pid)
+            .bind(place.fid)
+            .fetch_optional(&mut *conn)
+            .await?;
+    let Some(live) = live else { return Ok(None) };
+    let spec: String =
+        sqlx::query_scalar("SELECT spec FROM version WHERE pid = $1 AND fid = $2 AND version = $3")
+            .bind(place.pid)
+            .bind(place.fid)
+            .bind(live)
+            .fetch_one(conn)
+            .await?;
+    Ok(triggers(&spec)?.kind_of(name))
 }
 
 pub(crate) async fn states(conn: &mut PgConnection) -> Result<Vec<TriggerState>, Fault> {
@@ -136,11 +165,23 @@ pub(crate) async fn change(
         None => None,
     };
     for change in changes {
-        if let Some(place) = find(conn, &change.id.function).await? {
+        if let Some(place) = find(conn, &change.id.function).await?
+            && follows(conn, place, change).await?
+        {
             apply(conn, place, change, next, at).await?;
         }
     }
     crate::news::tell(conn, &News::Triggers).await
+}
+
+/// Whether a change still follows from the live version, if it has to.
+async fn follows(conn: &mut PgConnection, place: Place, change: &TriggerChange) -> Result<bool, Fault> {
+    let name = &change.id.name;
+    Ok(match &change.change {
+        Change::Register { kind, .. } => wanted(conn, place, name).await? == Some(*kind),
+        Change::Off => wanted(conn, place, name).await?.is_none(),
+        Change::Pause { .. } | Change::Resume { .. } | Change::Skip { .. } => true,
+    })
 }
 
 async fn apply(

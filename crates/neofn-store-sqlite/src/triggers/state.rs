@@ -9,9 +9,9 @@ use neofn_engine::port::StoreError;
 use neofn_engine::triggers::port::{
     ChainCursor, Change, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
-use neofn_event::{TriggerId, TriggerKind};
+use neofn_event::{TriggerId, TriggerKind, TriggerName, Triggers};
 use neofn_types::{Hash256, UnixMillis, Version};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 pub(super) const RUNNING: i64 = 0;
 const PAUSED: i64 = 1;
@@ -26,16 +26,34 @@ pub(crate) fn triggered(conn: &Connection) -> Result<Vec<TriggeredFunction>, Fau
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let spec: neofn_registry::VersionSpec =
-            serde_json::from_str(&row.get::<_, String>(4)?).map_err(|_| Fault::Damaged("version"))?;
         found.push(TriggeredFunction {
             key: key(row, 0)?,
             active: row.get(2)?,
             live: Version(row.get(3)?),
-            on: spec.on,
+            on: triggers(row, 4)?,
         });
     }
     Ok(found)
+}
+
+/// The triggers of a version.
+fn triggers(row: &Row<'_>, at: usize) -> Result<Triggers, Fault> {
+    let spec: neofn_registry::VersionSpec =
+        serde_json::from_str(&row.get::<_, String>(at)?).map_err(|_| Fault::Damaged("version"))?;
+    Ok(spec.on)
+}
+
+/// What a function that is switched on waits for under a name.
+fn wanted(conn: &Connection, place: Place, name: &TriggerName) -> Result<Option<TriggerKind>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT v.spec FROM function f JOIN version v ON v.pid = f.pid AND v.fid = f.fid AND v.version = f.live \
+         WHERE f.pid = ?1 AND f.fid = ?2 AND f.active",
+    )?;
+    let mut rows = statement.query([place.pid, place.fid])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(triggers(row, 0)?.kind_of(name))
 }
 
 pub(crate) fn states(conn: &Connection) -> Result<Vec<TriggerState>, Fault> {
@@ -105,9 +123,21 @@ pub(crate) fn change(
         let Some(place) = work.memory.find(work.conn, &change.id.function)? else {
             continue;
         };
-        apply(work.conn, place, change, next, at)?;
+        if follows(work.conn, place, change)? {
+            apply(work.conn, place, change, next, at)?;
+        }
     }
     Ok(Ok(()))
+}
+
+/// Whether a change still follows from the live version, if it has to.
+fn follows(conn: &Connection, place: Place, change: &TriggerChange) -> Result<bool, Fault> {
+    let wanted = || wanted(conn, place, &change.id.name);
+    Ok(match &change.change {
+        Change::Register { kind, .. } => wanted()? == Some(*kind),
+        Change::Off => wanted()?.is_none(),
+        Change::Pause { .. } | Change::Resume { .. } | Change::Skip { .. } => true,
+    })
 }
 
 fn apply(

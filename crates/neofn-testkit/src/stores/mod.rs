@@ -164,6 +164,7 @@ macro_rules! suite {
             an_event_has_its_effect_once,
             a_full_function_is_left_behind_whole,
             a_paused_trigger_stands_still,
+            a_change_that_follows_from_another_version_changes_nothing,
             a_lane_keeps_its_order,
             batches_fill_up_or_run_out_of_time,
             a_burst_is_its_last_event,

@@ -5,7 +5,7 @@ use crate::stores::support::*;
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationStore as _, Origin, Outcome, Status, StoreError};
 use neofn_engine::triggers::port::*;
-use neofn_event::{TriggerId, TriggerKind};
+use neofn_event::{TriggerId, TriggerKind, Triggers};
 use neofn_registry::port::RegistryStore as _;
 use neofn_types::{FunctionKey, Hash256, UnixMillis, Version};
 use std::time::Duration;
@@ -15,12 +15,18 @@ const NET: u32 = 42;
 pub fn trigger(function: &FunctionKey, name: &str) -> TriggerId {
     TriggerId::new(function.clone(), name.parse().unwrap())
 }
-pub async fn register(store: &impl AnyStore, id: &TriggerId, position: u64) {
-    let change = Change::Register {
-        kind: TriggerKind::Notification,
-        position: Some(position),
-        resume: Some(position),
-    };
+/// Makes a function with one version, which has one trigger `t`.
+async fn deploy(store: &impl AnyStore, key: &FunctionKey) {
+    let on = serde_json::json!({"notification": [{"name": "t", "contract": "GAS", "event": "Transfer"}]});
+    publish_on(store, key, on).await;
+}
+async fn publish_on(store: &impl AnyStore, key: &FunctionKey, on: serde_json::Value) {
+    let mut publish = publish_of(key, "one", 1);
+    publish.spec.on = Triggers::read(&on).unwrap();
+    publish.digest = publish.spec.digest(publish.artifact.engine);
+    store.publish(publish).await.unwrap();
+}
+async fn change(store: &impl AnyStore, id: &TriggerId, change: Change) {
     let change = TriggerChange {
         id: id.clone(),
         change,
@@ -29,6 +35,14 @@ pub async fn register(store: &impl AnyStore, id: &TriggerId, position: u64) {
         .change_triggers(vec![change], Some(NET), UnixMillis(1))
         .await
         .unwrap();
+}
+pub async fn register(store: &impl AnyStore, id: &TriggerId, position: u64) {
+    let registered = Change::Register {
+        kind: TriggerKind::Notification,
+        position: Some(position),
+        resume: Some(position),
+    };
+    change(store, id, registered).await;
 }
 pub fn delivery(id: &TriggerId, event: &str, height: u64) -> Delivery {
     Delivery {
@@ -206,6 +220,38 @@ pub async fn a_paused_trigger_stands_still<H: Harness>() {
         ..main_advance(11, 13, &[], vec![delivery(&id, "11", 11)])
     };
     assert_eq!(store.advance(late).await.unwrap().delivered, 1);
+}
+
+pub async fn a_change_that_follows_from_another_version_changes_nothing<H: Harness>() {
+    let (_h, store, f, id) = ready::<H>().await;
+    let stands = async || {
+        let states = store.trigger_states().await.unwrap();
+        let state = states.into_iter().find(|s| s.id == id).unwrap();
+        (state.status, state.kind, state.position)
+    };
+    let block = Change::Register {
+        kind: TriggerKind::Block,
+        position: Some(90),
+        resume: Some(90),
+    };
+    let (on, off) = (TriggerStatus::Running, TriggerStatus::Off);
+    let notification = TriggerKind::Notification;
+    // of nodes that have read an older version
+    change(&store, &id, Change::Off).await;
+    change(&store, &id, block.clone()).await;
+    assert_eq!(stands().await, (on, notification, Some(10)));
+    publish_on(&store, &f, serde_json::json!({})).await;
+    register(&store, &id, 80).await;
+    assert_eq!(stands().await, (on, notification, Some(10)));
+    change(&store, &id, Change::Off).await;
+    register(&store, &id, 80).await;
+    assert_eq!(stands().await, (off, notification, Some(10)));
+    publish_on(&store, &f, serde_json::json!({"block": [{"name": "t"}]})).await;
+    change(&store, &id, block).await;
+    assert_eq!(stands().await, (on, TriggerKind::Block, Some(90)));
+    store.set_active(&f, false, UnixMillis(5)).await.unwrap();
+    change(&store, &id, Change::Off).await;
+    assert_eq!(stands().await.0, off);
 }
 
 pub async fn a_lane_keeps_its_order<H: Harness>() {
