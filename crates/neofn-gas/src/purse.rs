@@ -61,14 +61,21 @@ struct Inner {
     store: Arc<dyn LedgerStore>,
     clock: Arc<dyn Clock>,
     options: LeaseOptions,
-    /// Makes the names of this process's leases its own.
-    process: [u8; 16],
     count: AtomicU64,
-    purses: Mutex<HashMap<ProjectName, Arc<Purse>>>,
+    life: Mutex<Life>,
+}
+
+/// Ends with the process, or when the process is taken for dead. Purses of an earlier life are those of calls under way alone.
+struct Life {
+    /// Makes the names of its leases its own.
+    process: [u8; 16],
+    purses: HashMap<ProjectName, Arc<Purse>>,
 }
 
 struct Purse {
     project: ProjectName,
+    /// Whose life it belongs to.
+    process: [u8; 16],
     money: Mutex<Money>,
     /// Held while a lease is taken: whoever finds the purse empty waits for the one who fills it.
     filling: tokio::sync::Mutex<()>,
@@ -129,9 +136,11 @@ impl Purses {
             store,
             clock,
             options,
-            process,
             count: AtomicU64::new(0),
-            purses: Mutex::default(),
+            life: Mutex::new(Life {
+                process,
+                purses: HashMap::new(),
+            }),
         }))
     }
 
@@ -168,7 +177,15 @@ impl Purses {
     /// This process's name, as its leases have it.
     #[must_use]
     pub fn process(&self) -> String {
-        hex::encode(self.0.process)
+        hex::encode(self.0.life.lock().process)
+    }
+    /// This process was taken for dead: what it had set aside is given back by others. It spends none of that any more, and sets
+    /// aside anew under another name. What calls under way had reserved is lost with the rest, and so are their charges.
+    pub fn begin_again(&self, process: [u8; 16]) {
+        *self.0.life.lock() = Life {
+            process,
+            purses: HashMap::new(),
+        };
     }
     /// The names of the processes that have leases open, without this one. Where several nodes share a ledger, whoever
     /// knows which of them are dead calls [`Self::recover_of`] instead of [`Self::recover`]. Of a lease that says nothing
@@ -279,7 +296,7 @@ impl Purses {
     /// Budgets of a project have changed: what it has in its purse goes back, so that the next call is held against
     /// them.
     pub async fn forget(&self, project: &ProjectName) -> Result<(), LedgerError> {
-        let purse = self.0.purses.lock().get(project).cloned();
+        let purse = self.0.life.lock().purses.get(project).cloned();
         if let Some(purse) = purse {
             {
                 let mut money = purse.money.lock();
@@ -293,7 +310,7 @@ impl Purses {
 
     /// Gives back everything that no call has reserved: when a node stops, and now and then of projects that are idle.
     pub async fn give_back(&self) -> Result<(), LedgerError> {
-        let purses: Vec<_> = self.0.purses.lock().values().cloned().collect();
+        let purses: Vec<_> = self.0.life.lock().purses.values().cloned().collect();
         for purse in purses {
             self.0.give_back(&purse).await?;
         }
@@ -303,7 +320,8 @@ impl Purses {
 
 impl Inner {
     fn purse(&self, project: &ProjectName) -> Arc<Purse> {
-        let mut purses = self.purses.lock();
+        let mut life = self.life.lock();
+        let Life { process, purses } = &mut *life;
         if let Some(purse) = purses.get(project) {
             return Arc::clone(purse);
         }
@@ -319,6 +337,7 @@ impl Inner {
         }
         let purse = Arc::new(Purse {
             project: project.clone(),
+            process: *process,
             money: Mutex::default(),
             filling: tokio::sync::Mutex::default(),
         });
@@ -344,14 +363,14 @@ impl Inner {
         Ok(found)
     }
 
-    fn name(&self, what: &str) -> TransferId {
+    fn name(&self, what: &str, purse: &Purse) -> TransferId {
         let n = self.count.fetch_add(1, Ordering::Relaxed);
-        TransferId::of(what, &[&self.process, &n.to_be_bytes()])
+        TransferId::of(what, &[&purse.process, &n.to_be_bytes()])
     }
 
     fn lease(&self, purse: &Purse, wants: Datoshi, needs: Datoshi, function: Option<&FunctionName>) -> Hold {
         Hold {
-            id: self.name("lease"),
+            id: self.name("lease", purse),
             purpose: Purpose::Lease,
             debit: Account::Project(purse.project.clone()),
             credit: Account::Fees,
@@ -360,7 +379,7 @@ impl Inner {
             at: self.clock.now(),
             detail: Detail {
                 function: function.cloned(),
-                note: Some(format!("{NOTE}{}", hex::encode(self.process))),
+                note: Some(format!("{NOTE}{}", hex::encode(purse.process))),
                 ..Detail::default()
             },
         }
@@ -371,7 +390,7 @@ impl Inner {
         let mut money = purse.money.lock();
         let leases = std::mem::take(&mut money.leases);
         let freed = leases.into_iter().filter(|l| l.free > 0).map(|l| Release {
-            name: self.name("release"),
+            name: self.name("release", purse),
             lease: l.id,
             amount: l.free,
         });

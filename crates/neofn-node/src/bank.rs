@@ -100,7 +100,10 @@ impl OpenBank {
                 purses.recover().await.map_err(BankError::from)?;
                 None
             }
-            Some(_) => Some(Alive::begin(store.clone(), on.clock.clone(), purses.clone()).await?),
+            Some(_) => {
+                let (clock, entropy) = (on.clock.clone(), on.entropy.clone());
+                Some(Alive::begin(store.clone(), clock, entropy, purses.clone()).await?)
+            }
         };
         let treasurer = on
             .chain

@@ -7,6 +7,7 @@ use neofn_rows::nat;
 use neofn_types::{Fence, UnixMillis};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
+use std::time::Duration;
 
 /// Takes or renews a lease that is free, has ended, or is the holder's own; answers whose it is.
 pub(crate) async fn take(
@@ -68,8 +69,14 @@ pub(crate) async fn all(conn: &mut PgConnection, now: UnixMillis) -> Result<Vec<
         .collect()
 }
 
-/// One statement: a lease that is renewed meanwhile is looked at again, and stays.
-pub(crate) async fn forget(conn: &mut PgConnection, prefix: &str, before: UnixMillis) -> Result<u64, Fault> {
+/// Deleted by one statement: a lease that is renewed meanwhile is looked at again, and stays.
+pub(crate) async fn forget(
+    conn: &mut PgConnection,
+    prefix: &str,
+    now: UnixMillis,
+    age: Duration,
+) -> Result<u64, Fault> {
+    let before = time::of(conn, now).await?.minus(age);
     let gone = sqlx::query("DELETE FROM lease WHERE starts_with(name, $1) AND until < $2")
         .bind(prefix)
         .bind(before.0)

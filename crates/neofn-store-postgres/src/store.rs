@@ -193,8 +193,8 @@ impl LeaseStore for PostgresStore {
     async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError> {
         Ok(read!(self.pool, |conn| lease::all(conn, now))?)
     }
-    async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
-        Ok(read!(self.pool, |conn| lease::forget(conn, prefix, before))?)
+    async fn forget_leases(&self, prefix: &str, now: UnixMillis, age: Duration) -> Result<u64, StoreError> {
+        Ok(read!(self.pool, |conn| lease::forget(conn, prefix, now, age))?)
     }
 }
 

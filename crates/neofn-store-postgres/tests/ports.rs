@@ -185,6 +185,10 @@ async fn a_node_whose_clock_is_wrong_holds_a_lease_no_longer() {
     store.give_lease("triggers", "right").await.unwrap();
     assert_eq!(take("behind", now - HOUR, 60_000).await.holder, "behind");
     assert_eq!(take("right", now, 60_000).await.holder, "behind");
+    // nor forgotten by one far ahead
+    let forgotten = store.forget_leases("", UnixMillis(now + HOUR), Duration::from_secs(600));
+    assert_eq!(forgotten.await.unwrap(), 0);
+    assert_eq!(take("right", now, 60_000).await.holder, "behind");
     server.stop(store).await;
 }
 

@@ -195,8 +195,8 @@ impl LeaseStore for Store {
     async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError> {
         Ok(self.read_after(move |conn| lease::all(conn, now)).await?)
     }
-    async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError> {
-        let prefix = prefix.to_owned();
+    async fn forget_leases(&self, prefix: &str, now: UnixMillis, age: Duration) -> Result<u64, StoreError> {
+        let (prefix, before) = (prefix.to_owned(), now.minus(age));
         Ok(self
             .queue
             .call(0, move |work| lease::forget(work.conn, &prefix, before))

@@ -3,6 +3,7 @@
 use super::StoreError;
 use async_trait::async_trait;
 use neofn_types::{Fence, FunctionKey, UnixMillis};
+use std::time::Duration;
 
 /// Who does what only one node may do at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +33,9 @@ pub trait LeaseStore: Send + Sync + 'static {
     async fn give_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
     /// The leases that hold, by name.
     async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError>;
-    /// Forgets the leases whose names begin so and that ended before `before`; answers how many. The next fence of such a
+    /// Forgets the leases whose names begin so and that ended longer ago than `age`; answers how many. The next fence of such a
     /// name is the first one again, so it must be one whose fences nobody compares.
-    async fn forget_leases(&self, prefix: &str, before: UnixMillis) -> Result<u64, StoreError>;
+    async fn forget_leases(&self, prefix: &str, now: UnixMillis, age: Duration) -> Result<u64, StoreError>;
 }
 
 /// Something that another node did, as far as this one must know.

@@ -4,6 +4,7 @@
 use super::Harness;
 use neofn_engine::port::{Lease, LeaseStore as _};
 use neofn_types::{Fence, UnixMillis};
+use std::time::Duration;
 
 fn lease(holder: &str, fence: u64, until: i64) -> Lease {
     Lease {
@@ -49,7 +50,11 @@ pub async fn leases_that_ended_long_ago_are_forgotten<H: Harness>() {
             .await
             .unwrap()
     };
-    let forget = async |before| store.forget_leases("purses/", UnixMillis(before)).await.unwrap();
+    let forget = async |before: i64| {
+        let age = Duration::from_millis(1_000);
+        let forgotten = store.forget_leases("purses/", UnixMillis(before + 1_000), age);
+        forgotten.await.unwrap()
+    };
     for (name, until) in [
         ("purses/a", 10),
         ("purses/b", 20),
