@@ -11,7 +11,7 @@ use neofn_gas::ledger::TransferId;
 use neofn_rows::{FAILED, int, interrupted, nat, nat32, origin};
 use neofn_types::{Attempt, Fence, FunctionKey, InvocationId, UnixMillis, Version};
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -57,32 +57,20 @@ struct Due {
 }
 
 pub(crate) async fn claim(conn: &mut PgConnection, wanted: Wanted<'_>) -> Result<Vec<Claimed>, Fault> {
-    let (now, due) = due(conn, &wanted).await?;
-    let due = share(conn, &wanted, now, due).await?;
-    if due.is_empty() {
-        return Ok(Vec::new());
-    }
+    let (now, mut due) = due(conn, &wanted).await?;
+    let rows = loop {
+        share(conn, &wanted, now, &mut due).await?;
+        if due.iter().all(|due| due.share == 0) {
+            return Ok(Vec::new());
+        }
+        let rows = take(conn, &due, now, now.plus(wanted.lease)).await?;
+        if !rows.is_empty() {
+            break rows;
+        }
+        // another node is taking all of these
+        due.retain(|due| due.share == 0);
+    };
     let keys: HashMap<i64, &FunctionKey> = due.iter().map(|due| (due.place.fid, &due.key)).collect();
-    let rows = sqlx::query(
-        "WITH due AS (SELECT q.pid, q.fid, q.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
-         AS n(pid, fid, room) CROSS JOIN LATERAL (SELECT pid, fid, id FROM queue \
-         WHERE pid = n.pid AND fid = n.fid AND state = 0 AND run_at <= $4 ORDER BY run_at, id LIMIT n.room \
-         FOR UPDATE SKIP LOCKED) AS q), \
-         taken AS (UPDATE queue q SET state = 1, attempt = q.attempt + 1, fence = q.fence + 1, lease_until = $5 \
-         FROM due WHERE q.pid = due.pid AND q.fid = due.fid AND q.id = due.id \
-         RETURNING q.pid, q.fid, q.run_at, q.id, q.attempt, q.fence) \
-         SELECT t.fid, t.id, t.attempt, t.fence, i.version, i.created_at, i.trace, i.event, i.origin, \
-         coalesce(d.depth, 0), i.caller FROM taken t JOIN invocation i ON i.pid = t.pid AND i.fid = t.fid AND i.id = t.id \
-         LEFT JOIN fired d ON i.origin >= 5 AND d.pid = t.pid AND d.fid = t.fid AND d.id = t.id \
-         ORDER BY t.run_at, t.id",
-    )
-    .bind(column(&due, |due| due.place.pid))
-    .bind(column(&due, |due| due.place.fid))
-    .bind(column(&due, |due| i64::from(due.share)))
-    .bind(now.0)
-    .bind(now.plus(wanted.lease).0)
-    .fetch_all(&mut *conn)
-    .await?;
     let ahead = now.0.saturating_sub(wanted.now.0);
     let ids = rows.iter().map(|row| id(row, 1)).collect::<Result<Vec<_>, _>>()?;
     let holds = ledger::open_holds(conn, ids.into_iter()).await?;
@@ -128,33 +116,34 @@ async fn due(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(UnixMillis
         Ok(Due {
             place: Place::at(row, 0)?,
             key: key(row, 2)?,
-            waiting: 1,
+            waiting: 0,
             share: 0,
         })
     });
     Ok((now, due.collect::<Result<_, Fault>>()?))
 }
 
-/// Those that get a share of the claim, and which.
+/// Divides the claim.
 async fn share(
     conn: &mut PgConnection,
     wanted: &Wanted<'_>,
     now: UnixMillis,
-    mut due: Vec<Due>,
-) -> Result<Vec<Due>, Fault> {
+    due: &mut [Due],
+) -> Result<(), Fault> {
     // whose first turn comes too late while everybody else has but one gets none: only of the others it matters how much waits
-    divide(wanted, &mut due);
-    due.retain(|due| due.share > 0);
-    for due in &mut due {
-        due.waiting = wanted.rooms.of(&due.key).min(wanted.limit);
+    due.iter_mut().for_each(|due| due.waiting = 1);
+    divide(wanted, due);
+    for due in due.iter_mut() {
+        let room = wanted.rooms.of(&due.key).min(wanted.limit);
+        due.waiting = if due.share > 0 { room } else { 0 };
     }
+    let chosen = due.iter().filter(|due| due.waiting > 0).count();
     let room: u64 = due.iter().map(|due| u64::from(due.waiting)).sum();
-    if due.len() > 1 && room > u64::from(wanted.limit) {
-        count(conn, now, &mut due).await?;
+    if chosen > 1 && room > u64::from(wanted.limit) {
+        count(conn, now, due).await?;
     }
-    divide(wanted, &mut due);
-    due.retain(|due| due.share > 0);
-    Ok(due)
+    divide(wanted, due);
+    Ok(())
 }
 
 /// By turns.
@@ -172,25 +161,64 @@ fn divide(wanted: &Wanted<'_>, due: &mut [Due]) {
 
 /// How much is due, up to what may be claimed.
 async fn count(conn: &mut PgConnection, now: UnixMillis, due: &mut [Due]) -> Result<(), Fault> {
+    let (pids, fids, most) = places(due, |due| due.waiting);
     let counts: Vec<i64> = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM (SELECT FROM queue WHERE pid = n.pid AND fid = n.fid AND state = 0 \
-         AND run_at <= $4 ORDER BY run_at, id LIMIT n.room) AS q) \
-         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS n(pid, fid, room, at) ORDER BY n.at",
+         AND run_at <= $4 ORDER BY run_at, id LIMIT n.most) AS q) \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS n(pid, fid, most, at) ORDER BY n.at",
     )
-    .bind(column(due, |due| due.place.pid))
-    .bind(column(due, |due| due.place.fid))
-    .bind(column(due, |due| i64::from(due.waiting)))
+    .bind(pids)
+    .bind(fids)
+    .bind(most)
     .bind(now.0)
     .fetch_all(conn)
     .await?;
-    for (due, counted) in due.iter_mut().zip(counts) {
+    for (due, counted) in due.iter_mut().filter(|due| due.waiting > 0).zip(counts) {
         due.waiting = nat32(counted);
     }
     Ok(())
 }
 
-fn column(due: &[Due], of: fn(&Due) -> i64) -> Vec<i64> {
-    due.iter().map(of).collect()
+/// Claims the shares, as far as no other node is taking them.
+async fn take(
+    conn: &mut PgConnection,
+    due: &[Due],
+    now: UnixMillis,
+    until: UnixMillis,
+) -> Result<Vec<PgRow>, Fault> {
+    let (pids, fids, shares) = places(due, |due| due.share);
+    let rows = sqlx::query(
+        "WITH due AS (SELECT q.pid, q.fid, q.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
+         AS n(pid, fid, share) CROSS JOIN LATERAL (SELECT pid, fid, id FROM queue \
+         WHERE pid = n.pid AND fid = n.fid AND state = 0 AND run_at <= $4 ORDER BY run_at, id LIMIT n.share \
+         FOR UPDATE SKIP LOCKED) AS q), \
+         taken AS (UPDATE queue q SET state = 1, attempt = q.attempt + 1, fence = q.fence + 1, lease_until = $5 \
+         FROM due WHERE q.pid = due.pid AND q.fid = due.fid AND q.id = due.id \
+         RETURNING q.pid, q.fid, q.run_at, q.id, q.attempt, q.fence) \
+         SELECT t.fid, t.id, t.attempt, t.fence, i.version, i.created_at, i.trace, i.event, i.origin, \
+         coalesce(d.depth, 0), i.caller FROM taken t JOIN invocation i ON i.pid = t.pid AND i.fid = t.fid AND i.id = t.id \
+         LEFT JOIN fired d ON i.origin >= 5 AND d.pid = t.pid AND d.fid = t.fid AND d.id = t.id \
+         ORDER BY t.run_at, t.id",
+    )
+    .bind(pids)
+    .bind(fids)
+    .bind(shares)
+    .bind(now.0)
+    .bind(until.0)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Those of which there is any, and how much, in columns.
+fn places(due: &[Due], of: fn(&Due) -> u32) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
+    let (mut pids, mut fids, mut most) = (Vec::new(), Vec::new(), Vec::new());
+    for due in due.iter().filter(|due| of(due) > 0) {
+        pids.push(due.place.pid);
+        fids.push(due.place.fid);
+        most.push(i64::from(of(due)));
+    }
+    (pids, fids, most)
 }
 
 type Columns = (Vec<Vec<u8>>, Vec<i64>);

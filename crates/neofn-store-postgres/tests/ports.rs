@@ -19,6 +19,8 @@ use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, put, queued};
 use neofn_testkit::stores::triggers::{deliver, held, register, trigger};
 use neofn_types::{Code, Datoshi, Digest, UnixMillis};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -189,6 +191,36 @@ async fn a_node_whose_clock_is_wrong_holds_a_lease_no_longer() {
     let forgotten = store.forget_leases("", UnixMillis(now + HOUR), Duration::from_secs(600));
     assert_eq!(forgotten.await.unwrap(), 0);
     assert_eq!(take("right", now, 60_000).await.holder, "behind");
+    server.stop(store).await;
+}
+
+/// Two nodes that look at the same moment see the same turn; the one that comes too late takes the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_is_taking_keeps_nobody_from_the_rest() {
+    let server = Server::new();
+    let store = server.open().await;
+    let (f, g) = (key("one", "f"), key("two", "g"));
+    for (at, key) in [(1, &f), (2, &g)] {
+        deploy(&store, key).await;
+        store.admit(queued(key, at)).await.unwrap();
+    }
+    let mut other = PgConnection::connect(&server.url).await.unwrap();
+    let mut taking = other.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue ORDER BY run_at LIMIT 1 FOR UPDATE")
+        .execute(&mut *taking)
+        .await
+        .unwrap();
+    let claim = async || {
+        let rooms = Rooms::default();
+        let claims = store
+            .claim(UnixMillis(9), Duration::from_secs(60), 1, &rooms)
+            .await;
+        claims.unwrap().into_iter().map(|c| c.key).collect::<Vec<_>>()
+    };
+    assert_eq!(claim().await, [g]);
+    assert_eq!(claim().await, []);
+    taking.rollback().await.unwrap();
+    assert_eq!(claim().await, [f]);
     server.stop(store).await;
 }
 
