@@ -19,15 +19,14 @@ use neofn_engine::port::{
     Replayable, Reply, ReplyStore, Retention, Rooms, Start, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
-    Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
-    TriggerState, TriggerStore, TriggeredFunction,
+    Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Placing, Redo, Released,
+    TriggerChange, TriggerState, TriggerStore, TriggeredFunction,
 };
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_rows::Encoded;
 use neofn_types::{
-    Datoshi, Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis,
-    Version,
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -264,16 +263,8 @@ impl TriggerStore for PostgresStore {
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError> {
         Ok(read!(self.pool, |conn| triggers::cursor(conn, network))?)
     }
-    async fn place_chain_cursor(
-        &self,
-        network: u32,
-        next: u64,
-        previous: Option<Hash256>,
-        anew: bool,
-    ) -> Result<ChainCursor, StoreError> {
-        Ok(transact!(self.pool, |conn| triggers::place_cursor(
-            conn, network, next, previous, anew
-        ))?)
+    async fn place_chain_cursor(&self, placing: Placing) -> Result<ChainCursor, StoreError> {
+        transact!(self.pool, |conn| triggers::place_cursor(conn, placing))?
     }
     async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {
         let advanced = transact!(self.pool, |conn| triggers::advance(conn, &advance))?;

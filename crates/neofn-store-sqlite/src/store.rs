@@ -15,14 +15,13 @@ use neofn_engine::port::{
     KvStore, Lease, LeaseStore, NewInvocation, Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
 use neofn_engine::triggers::port::{
-    Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Redo, Released, TriggerChange,
-    TriggerState, TriggerStore, TriggeredFunction,
+    Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Placing, Redo, Released,
+    TriggerChange, TriggerState, TriggerStore, TriggeredFunction,
 };
 use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{
-    Datoshi, Digest, Fence, FunctionKey, FunctionName, Hash256, InvocationId, ProjectName, UnixMillis,
-    Version,
+    Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version,
 };
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -230,17 +229,9 @@ impl TriggerStore for Store {
             .read_after(move |conn| triggers::cursor(conn, network))
             .await?)
     }
-    async fn place_chain_cursor(
-        &self,
-        network: u32,
-        next: u64,
-        previous: Option<Hash256>,
-        anew: bool,
-    ) -> Result<ChainCursor, StoreError> {
+    async fn place_chain_cursor(&self, placing: Placing) -> Result<ChainCursor, StoreError> {
         self.queue
-            .call(0, move |work| {
-                triggers::place_cursor(work, network, next, previous, anew)
-            })
+            .call(0, move |work| triggers::place_cursor(work, placing))
             .await?
     }
     async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError> {

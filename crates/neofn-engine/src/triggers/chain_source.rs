@@ -5,7 +5,7 @@
 //! others and catches up by itself, so that nobody waits for it.
 
 use super::delivery::Occurrence;
-use super::port::{Advance, Advanced, ChainCursor, Delivery, Stream};
+use super::port::{Advance, Advanced, ChainCursor, Delivery, Placing, Stream};
 use super::set::{Armed, TriggerSet};
 use crate::engine::Inner;
 use crate::error::of_store;
@@ -128,7 +128,10 @@ impl ChainSource {
         }
         let cursor = match self.cursor {
             Some(cursor) => cursor,
-            None => self.begin().await?,
+            None => match self.begin().await? {
+                Some(cursor) => cursor,
+                None => return Ok(Step::More),
+            },
         };
         let set = self.inner.triggers.set();
         if self.late(&set, cursor).await? {
@@ -143,8 +146,9 @@ impl ChainSource {
         })
     }
 
-    /// Finds the place where an earlier process stopped, and makes sure that the chain is still the same.
-    async fn begin(&mut self) -> Result<ChainCursor, Error> {
+    /// Finds the place where an earlier process stopped, and makes sure that the chain is still the same; none when somebody
+    /// else placed the cursor meanwhile.
+    async fn begin(&mut self) -> Result<Option<ChainCursor>, Error> {
         let store = self.inner.ports.triggers.clone();
         let network = self.network();
         let found = store.chain_cursor(network).await.map_err(of_store)?;
@@ -153,8 +157,16 @@ impl ChainSource {
             Some(cursor) if !anew => cursor,
             _ => {
                 let head = self.read_head().await?;
-                let placed = store.place_chain_cursor(network, head.height + 1, Some(head.hash), anew);
-                let placed = placed.await.map_err(of_store)?;
+                let placing = Placing {
+                    network,
+                    from: found,
+                    next: head.height + 1,
+                    previous: Some(head.hash),
+                    anew,
+                };
+                let Some(placed) = self.inner.place(placing).await? else {
+                    return Ok(None);
+                };
                 self.begun = true;
                 self.inner.sync_triggers().await?;
                 placed
@@ -163,7 +175,7 @@ impl ChainSource {
         self.begun = true;
         self.cursor = Some(cursor);
         self.inner.triggers.read(0, cursor.next);
-        Ok(cursor)
+        Ok(Some(cursor))
     }
 
     /// The newest block, as a node answers it. What is only announced is never written down: a height that was made
@@ -204,9 +216,17 @@ impl ChainSource {
             let head = self.read_head().await?;
             let next = (head.height + 1).min(to.max(cursor.next));
             let previous = (next == head.height + 1).then_some(head.hash);
-            let store = &self.inner.ports.triggers;
-            let placed = store.place_chain_cursor(self.network(), next, previous, false);
-            self.moved(placed.await.map_err(of_store)?, 0);
+            let placing = Placing {
+                network: self.network(),
+                from: Some(cursor),
+                next,
+                previous,
+                anew: false,
+            };
+            let Some(placed) = self.inner.place(placing).await? else {
+                return self.displaced().await;
+            };
+            self.moved(placed, 0);
             return Ok(Step::Idle);
         }
         let blocks = self.read(cursor.next..to).await?;
@@ -248,10 +268,7 @@ impl ChainSource {
             .advance(Stream::Main { joining }, cursor.next..to, last, deliveries)
             .await?;
         let Some(advanced) = advanced else {
-            // somebody else was there: a switch of a trigger, or another process
-            self.cursor = None;
-            self.inner.sync_triggers().await?;
-            return Ok(Step::More);
+            return self.displaced().await;
         };
         let cursor = ChainCursor {
             next: to,
@@ -263,6 +280,13 @@ impl ChainSource {
         if changed || !advanced.held.is_empty() {
             self.inner.sync_triggers().await?;
         }
+        Ok(Step::More)
+    }
+
+    /// Somebody else was there: a switch of a trigger, or another process.
+    async fn displaced(&mut self) -> Result<Step, Error> {
+        self.cursor = None;
+        self.inner.sync_triggers().await?;
         Ok(Step::More)
     }
 

@@ -109,6 +109,21 @@ pub struct ChainCursor {
     pub epoch: u32,
 }
 
+/// The cursor's way to a place up to which no block was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Placing {
+    /// The chain.
+    pub network: u32,
+    /// Where the cursor stands; none: there is none yet.
+    pub from: Option<ChainCursor>,
+    /// The next block.
+    pub next: u64,
+    /// Name of the block before, if it is known.
+    pub previous: Option<Hash256>,
+    /// The epoch grows, and every trigger begins there, too.
+    pub anew: bool,
+}
+
 /// An event for one trigger, on its way to be an invocation.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -300,14 +315,8 @@ pub trait TriggerStore: Send + Sync + 'static {
     async fn chain_networks(&self) -> Result<Vec<u32>, StoreError>;
     /// How far a chain was read.
     async fn chain_cursor(&self, network: u32) -> Result<Option<ChainCursor>, StoreError>;
-    /// Places the cursor; with `anew` the epoch grows and every trigger begins there, too.
-    async fn place_chain_cursor(
-        &self,
-        network: u32,
-        next: u64,
-        previous: Option<Hash256>,
-        anew: bool,
-    ) -> Result<ChainCursor, StoreError>;
+    /// Places the cursor; `Fenced` when it stands elsewhere.
+    async fn place_chain_cursor(&self, placing: Placing) -> Result<ChainCursor, StoreError>;
     /// Writes down what blocks brought and moves on. `Fenced` when the cursor or a trigger stands elsewhere.
     async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError>;
     /// Writes down what came from elsewhere. `Fenced` when the cron trigger stands elsewhere; `QueueFull`.

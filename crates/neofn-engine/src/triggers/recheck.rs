@@ -2,10 +2,10 @@
 //! name that no honest block continues: then the place goes back to that block, and it is read again. Event ids are made
 //! of the blocks and their transactions, so what had its effect already has none again.
 
-use super::port::ChainCursor;
+use super::port::{ChainCursor, Placing};
 use crate::engine::Inner;
 use crate::error::of_store;
-use crate::port::Act;
+use crate::port::{Act, StoreError};
 use neofn_chain::model::BlockName;
 use neofn_chain::port::Chain;
 use neofn_types::{Code, Error, Hash256};
@@ -48,10 +48,30 @@ impl Inner {
         })
     }
 
-    async fn read_again(&self, network: u32, of: &Recheck) -> Result<ChainCursor, Error> {
-        let store = &self.ports.triggers;
-        let placed = store.place_chain_cursor(network, of.height, None, false).await;
-        placed.map_err(of_store)
+    /// The new place; none when somebody else has moved on meanwhile.
+    async fn read_again(
+        &self,
+        network: u32,
+        from: ChainCursor,
+        of: &Recheck,
+    ) -> Result<Option<ChainCursor>, Error> {
+        let placing = Placing {
+            network,
+            from: Some(from),
+            next: of.height,
+            previous: None,
+            anew: false,
+        };
+        self.place(placing).await
+    }
+
+    /// Places the cursor; none when it stands elsewhere.
+    pub(super) async fn place(&self, placing: Placing) -> Result<Option<ChainCursor>, Error> {
+        match self.ports.triggers.place_chain_cursor(placing).await {
+            Ok(placed) => Ok(Some(placed)),
+            Err(StoreError::Fenced) => Ok(None),
+            Err(error) => Err(of_store(error)),
+        }
     }
 
     /// After a block that does not continue the last one: the new place, where two nodes or more are of one mind that the
@@ -87,7 +107,7 @@ impl Inner {
             })
             .await?;
         }
-        self.read_again(chain.network().0, &seen).await.map(Some)
+        self.read_again(chain.network().0, cursor, &seen).await
     }
 
     /// The same by an operator's word: the nodes that can be asked have to agree, and one alone twice.
@@ -115,8 +135,7 @@ impl Inner {
         let again = chain.block_names(seen.height).await;
         seen.agreed = seen.agreed.filter(|agreed| common(&again) == Some(*agreed));
         if apply && seen.agreed.is_some() {
-            self.read_again(network, &seen).await?;
-            seen.moved = true;
+            seen.moved = self.read_again(network, cursor, &seen).await?.is_some();
             self.triggers.chain_wake.notify_one();
         }
         Ok(seen)

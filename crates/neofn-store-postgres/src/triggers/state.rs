@@ -1,10 +1,11 @@
 //! Where triggers and chains stand.
 
+use crate::admit::Answer;
 use crate::error::Fault;
 use crate::rows::{Place, find, fixed, key};
 use neofn_engine::port::{News, StoreError};
 use neofn_engine::triggers::port::{
-    ChainCursor, Change, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
+    ChainCursor, Change, Placing, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
 use neofn_event::{TriggerId, TriggerKind, TriggerName, Triggers};
 use neofn_rows::{int, nat, nat32};
@@ -297,44 +298,64 @@ async fn read_cursor(
     }))
 }
 
+/// Moves a cursor that is held.
 pub(super) async fn move_cursor(conn: &mut PgConnection, network: u32, to: ChainCursor) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO chain_cursor VALUES ($1, $2, $3, $4) ON CONFLICT (network) DO UPDATE \
-         SET next = excluded.next, previous = excluded.previous, epoch = excluded.epoch",
+    write_cursor(
+        conn,
+        "UPDATE chain_cursor SET next = $2, previous = $3, epoch = $4 WHERE network = $1",
+        network,
+        to,
     )
-    .bind(i64::from(network))
-    .bind(int(to.next))
-    .bind(to.previous.map(|hash| hash.0.to_vec()))
-    .bind(i64::from(to.epoch))
-    .execute(conn)
-    .await?;
-    Ok(())
+    .await
+    .map(drop)
 }
 
-pub(crate) async fn place_cursor(
+/// Answers whether a row was written.
+async fn write_cursor(
     conn: &mut PgConnection,
+    sql: &'static str,
     network: u32,
-    next: u64,
-    previous: Option<Hash256>,
-    anew: bool,
-) -> Result<ChainCursor, Fault> {
-    let before = hold_cursor(conn, network).await?;
+    to: ChainCursor,
+) -> Result<bool, Fault> {
+    let written = sqlx::query(sql)
+        .bind(i64::from(network))
+        .bind(int(to.next))
+        .bind(to.previous.map(|hash| hash.0.to_vec()))
+        .bind(i64::from(to.epoch))
+        .execute(conn)
+        .await?;
+    Ok(written.rows_affected() > 0)
+}
+
+pub(crate) async fn place_cursor(conn: &mut PgConnection, placing: Placing) -> Answer<ChainCursor> {
+    let Placing { network, from, .. } = placing;
+    if hold_cursor(conn, network).await? != from {
+        return fenced();
+    }
     let to = ChainCursor {
-        next,
-        previous,
-        epoch: before.map_or(0, |c| c.epoch) + u32::from(anew && before.is_some()),
+        next: placing.next,
+        previous: placing.previous,
+        epoch: from.map_or(0, |c| c.epoch + u32::from(placing.anew)),
     };
-    move_cursor(conn, network, to).await?;
-    if anew {
+    if from.is_some() {
+        move_cursor(conn, network, to).await?;
+    } else {
+        // what is not there cannot be held: another node may make it meanwhile
+        let new = "INSERT INTO chain_cursor(network, next, previous, epoch) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        if !write_cursor(conn, new, network, to).await? {
+            return fenced();
+        }
+    }
+    if placing.anew {
         sqlx::query(
             "UPDATE trigger_state SET position = $1 WHERE kind IN \
              ('block', 'transaction', 'notification', 'execution')",
         )
-        .bind(int(next))
+        .bind(int(to.next))
         .execute(conn)
         .await?;
     }
-    Ok(to)
+    Ok(Ok(to))
 }
 
 /// A refusal of the port: somebody else was there.

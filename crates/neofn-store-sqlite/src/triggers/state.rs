@@ -7,7 +7,7 @@ use crate::memory::Place;
 use crate::writer::Work;
 use neofn_engine::port::StoreError;
 use neofn_engine::triggers::port::{
-    ChainCursor, Change, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
+    ChainCursor, Change, Placing, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
 use neofn_event::{TriggerId, TriggerKind, TriggerName, Triggers};
 use neofn_types::{Hash256, UnixMillis, Version};
@@ -240,15 +240,18 @@ pub(super) fn move_cursor(
     Ok(())
 }
 
-pub(crate) fn place_cursor(
-    work: &mut Work<'_>,
-    network: u32,
-    next: u64,
-    previous: Option<Hash256>,
-    anew: bool,
-) -> Answer<ChainCursor> {
-    let before = cursor(work.conn, network)?;
-    let epoch = before.map_or(0, |c| c.epoch) + u32::from(anew && before.is_some());
+pub(crate) fn place_cursor(work: &mut Work<'_>, placing: Placing) -> Answer<ChainCursor> {
+    let Placing {
+        network,
+        from,
+        next,
+        previous,
+        anew,
+    } = placing;
+    if cursor(work.conn, network)? != from {
+        return fenced();
+    }
+    let epoch = from.map_or(0, |c| c.epoch + u32::from(anew));
     move_cursor(work.conn, network, next, previous, epoch)?;
     if anew {
         work.conn

@@ -172,6 +172,7 @@ macro_rules! suite {
             dead_letters_are_retried_or_dropped,
             cron_runs_are_handled_once,
             a_chain_that_begins_anew_has_new_events,
+            a_cursor_is_placed_only_from_where_it_stands,
             a_deleted_function_takes_its_triggers_along,
         ]);
         $crate::suite!(@each $harness, lanes: [

@@ -103,10 +103,19 @@ pub async fn ready<H: Harness>() -> (H, H::Store, FunctionKey, TriggerId) {
     deploy(&store, &f).await;
     let id = trigger(&f, "t");
     assert!(store.chain_networks().await.unwrap().is_empty());
-    store.place_chain_cursor(NET, 10, None, false).await.unwrap();
+    store.place_chain_cursor(placing(None, 10)).await.unwrap();
     assert_eq!(store.chain_networks().await.unwrap(), [NET]);
     register(&store, &id, 10).await;
     (harness, store, f, id)
+}
+fn placing(from: Option<ChainCursor>, next: u64) -> Placing {
+    Placing {
+        network: NET,
+        from,
+        next,
+        previous: None,
+        anew: false,
+    }
 }
 pub fn deliver(deliveries: Vec<Delivery>) -> Deliver {
     Deliver {
@@ -438,11 +447,44 @@ pub async fn a_chain_that_begins_anew_has_new_events<H: Harness>() {
     let (_h, store, f, id) = ready::<H>().await;
     let first = main_advance(10, 11, std::slice::from_ref(&id), vec![delivery(&id, "e", 10)]);
     store.advance(first.clone()).await.unwrap();
-    let cursor = store.place_chain_cursor(NET, 10, None, true).await.unwrap();
+    let anew = Placing {
+        anew: true,
+        ..placing(store.chain_cursor(NET).await.unwrap(), 10)
+    };
+    let cursor = store.place_chain_cursor(anew).await.unwrap();
     assert_eq!(cursor.epoch, 1);
     let again = main_advance(10, 11, std::slice::from_ref(&id), vec![delivery(&id, "e", 10)]);
     assert_eq!(store.advance(again).await.unwrap().delivered, 1);
     assert_eq!(rows(&store, &f).await.len(), 2);
+}
+
+pub async fn a_cursor_is_placed_only_from_where_it_stands<H: Harness>() {
+    let (_h, store, _f, _id) = ready::<H>().await;
+    let seen = store.chain_cursor(NET).await.unwrap();
+    store
+        .advance(main_advance(10, 12, &[], Vec::new()))
+        .await
+        .unwrap();
+    // of one who has slept meanwhile, and of one who has seen no cursor at all
+    for from in [seen, None] {
+        for anew in [false, true] {
+            let late = Placing {
+                anew,
+                ..placing(from, 99)
+            };
+            let placed = store.place_chain_cursor(late).await;
+            assert!(matches!(placed, Err(StoreError::Fenced)));
+        }
+    }
+    let now = store.chain_cursor(NET).await.unwrap();
+    assert_eq!(now.map(|c| (c.next, c.epoch)), Some((12, 0)));
+    // a block that is read again has another name, though its height is the same
+    let again = store.place_chain_cursor(placing(now, 12)).await.unwrap();
+    assert!(matches!(
+        store.place_chain_cursor(placing(now, 13)).await,
+        Err(StoreError::Fenced)
+    ));
+    store.place_chain_cursor(placing(Some(again), 13)).await.unwrap();
 }
 
 pub async fn a_deleted_function_takes_its_triggers_along<H: Harness>() {
