@@ -130,9 +130,9 @@ impl Treasury for Treasurer {
     }
     async fn state(&self, name: &PaymentName) -> Result<Option<PaymentState>, PaymentError> {
         match self.transactions.get(id_of(name)).await {
-            // a payment that another transaction took the place of has that one's end
+            // a payment that another transaction was to take the place of has that one's end
             Ok(TxRecord {
-                state: TxState::Replaced,
+                state: TxState::Replaced | TxState::Expired,
                 replaced_by: Some(by),
                 ..
             }) if matches!(name, PaymentName::Payment { .. }) => {

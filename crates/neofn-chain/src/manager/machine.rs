@@ -109,11 +109,29 @@ pub struct Impossible {
     fact: String,
 }
 
-/// What to do with a transaction when the newest block has this height. `looked`: this block was looked at already.
+/// What counts beside the transaction itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The height of the newest block.
+    pub head: u64,
+    /// Whether this block was looked at already.
+    pub looked: bool,
+    /// Whether another one may still take its place.
+    pub contested: bool,
+}
+
+/// What to do with a transaction.
 #[must_use]
-pub fn next(record: &TxRecord, head: u64, looked: bool) -> Step {
+pub fn next(record: &TxRecord, known: Known) -> Step {
+    let Known {
+        head,
+        looked,
+        contested,
+    } = known;
     let over = head >= record.valid_until;
-    let provable = head >= record.valid_until.saturating_add(PROOF_BLOCKS)
+    // while another may do what this one was to do, it is not over with this one's absence
+    let provable = !contested
+        && head >= record.valid_until.saturating_add(PROOF_BLOCKS)
         && record.missing_at.is_none_or(|at| head > at);
     let built_too_often = record.attempt > record.request.renewals.saturating_add(UNSIGNED_RENEWALS_MAX);
     match record.state {

@@ -1,6 +1,6 @@
 //! The manager in a world that forgets, loses and crashes: before and after every single input or output.
 
-use super::{Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState};
+use super::{Replacement, Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState};
 use crate::error::{ChainError, Refusal};
 use crate::model::*;
 use crate::port::{Caller, Chain, Reserved, TxStore, TxStoreError};
@@ -278,6 +278,11 @@ impl TxStore for World {
         self.operate(|state| match state.records.get(&record.id) {
             Some(found) => Reserved::Existing(Box::new(found.clone())),
             None => {
+                if let Some(old) = record.replaces.and_then(|old| state.records.get_mut(&old)) {
+                    assert!(record.can_replace(old));
+                    old.replaced_by = Some(record.id);
+                    old.revision += 1;
+                }
                 state.records.insert(record.id, record.clone());
                 Reserved::New
             }
@@ -364,14 +369,13 @@ impl Entropy for Hands {
     }
 }
 
-/// Submits the same request again and again, as a function that is retried does, through crashes and losses.
-async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>, TxId) {
+fn world(seed: u64, lossy: bool) -> Arc<World> {
     let head = Head {
         height: 10,
         hash: Hash256::ZERO,
         time: UnixMillis(0),
     };
-    let world = Arc::new(World {
+    Arc::new(World {
         state: Mutex::new(State {
             height: 10,
             dice: seed,
@@ -380,7 +384,22 @@ async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>
         }),
         head: watch::Sender::new(head),
         key: crate::key::PrivateKey::from_bytes(&[7; 32]).unwrap(),
-    });
+    })
+}
+fn manager(world: &Arc<World>, hands: &Arc<Hands>) -> Transactions {
+    Transactions::new(TransactionsOptions {
+        chain: world.clone(),
+        signer: world.clone(),
+        store: world.clone(),
+        cover: None,
+        clock: hands.clone(),
+        entropy: hands.clone(),
+    })
+}
+
+/// Submits the same request again and again, as a function that is retried does, through crashes and losses.
+async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>, TxId) {
+    let world = world(seed, lossy);
     let hands = Arc::new(Hands(Mutex::new(seed)));
     let request = Request {
         valid_blocks: Some(3),
@@ -395,14 +414,7 @@ async fn story(seed: u64, lossy: bool, crashes: Vec<(u32, bool)>) -> (Arc<World>
             let mut state = world.state.lock();
             (state.crash, state.crashed) = (crashes.next(), false);
         }
-        let transactions = Transactions::new(TransactionsOptions {
-            chain: world.clone(),
-            signer: world.clone(),
-            store: world.clone(),
-            cover: None,
-            clock: hands.clone(),
-            entropy: hands.clone(),
-        });
+        let transactions = manager(&world, &hands);
         while !world.state.lock().crashed {
             let first = transactions.submit(request.clone()).await.map(|r| r.id);
             assert!(first.is_err() || first.is_ok_and(|found| found == id));
@@ -457,5 +469,64 @@ fn a_kill_at_every_single_point_changes_nothing() {
                 "killed at {point}"
             );
         }
+    }
+}
+
+/// Of one that is replaced shortly before its last block: which of the two did what was asked for is told by the later one.
+#[test]
+fn who_is_being_replaced_does_not_end_before_its_replacement() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    for (seed, mined) in (0..8).flat_map(|seed| [(seed, true), (seed, false)]) {
+        let world = world(seed, false);
+        let transactions = manager(&world, &Arc::new(Hands(Mutex::new(seed))));
+        // a block that takes nothing, and nodes that forget
+        let empty_block = || {
+            let mut state = world.state.lock();
+            state.pool.clear();
+            state.height += 1;
+            world.head.send_modify(|head| head.height = state.height);
+        };
+        let ends = |id: TxId| world.state.lock().records[&id].state;
+        runtime.block_on(async {
+            let request = Request {
+                valid_blocks: Some(5),
+                ..Request::new("default".parse().unwrap(), Digest::of(b"once"), vec![0x40])
+            };
+            let old = transactions.submit(request).await.unwrap();
+            while world.head.borrow().height + 1 < old.valid_until {
+                empty_block();
+                drop(transactions.activate().await);
+            }
+            let new = transactions
+                .replace(old.id, Replacement::Faster, None)
+                .await
+                .unwrap();
+            while world.head.borrow().height < new.valid_until {
+                empty_block();
+                for _ in 0..10 {
+                    drop(transactions.activate().await);
+                }
+                assert!(!ends(old.id).is_final(), "the other one may still come");
+            }
+            if mined {
+                let mut state = world.state.lock();
+                let height = state.height;
+                state.mined.insert(new.hash, height);
+            }
+            for _ in 0..4 {
+                empty_block();
+                for _ in 0..10 {
+                    drop(transactions.activate().await);
+                }
+            }
+            let expected = match mined {
+                true => (TxState::Replaced, TxState::Mined),
+                false => (TxState::Expired, TxState::Expired),
+            };
+            assert_eq!((ends(old.id), ends(new.id)), expected);
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::TxError;
 use super::build::InPlaceOf;
-use super::machine::{self, Fact, Step, Unsigned, apply};
+use super::machine::{self, Fact, Known, Step, Unsigned, apply};
 use super::record::{Bearer, Outcome, Request, TxId, TxRecord, TxState};
 use crate::error::{ChainError, Refusal};
 use crate::model::{Execution, FoundTransaction, Presence};
@@ -323,10 +323,18 @@ impl Shared {
         let head = self.chain.head().height;
         let mut looked = false;
         for _ in 0..STEPS_MAX {
-            if let Some(by) = self.superseded(&record).await? {
+            let rival = self.rival(&record).await?;
+            if let Some(by) = rival.as_ref().filter(|r| r.state == TxState::Mined) {
+                let by = format!("transaction {} ({}) is in a block in its place", by.id, by.hash);
                 record = self.learn(record, Fact::Superseded(by)).await?;
+                continue;
             }
-            let step = machine::next(&record, head, looked);
+            let known = Known {
+                head,
+                looked,
+                contested: record.replaced_by.is_some() && rival.is_some_and(|r| !r.state.is_final()),
+            };
+            let step = machine::next(&record, known);
             let fact = match step {
                 Step::Done | Step::Wait => return Ok(record),
                 // while nothing is signed at all, what was never signed stays as it is: it is no failure of its own
@@ -374,18 +382,12 @@ impl Shared {
         Ok(record)
     }
 
-    /// Which transaction of the other kind (the one replaced, the one replacing) is in a block.
-    async fn superseded(&self, record: &TxRecord) -> Result<Option<String>, TxError> {
-        if record.state.is_final() {
-            return Ok(None);
+    /// The transaction of the other kind (the one replaced, the one replacing), while this one has not ended.
+    async fn rival(&self, record: &TxRecord) -> Result<Option<TxRecord>, TxError> {
+        match record.replaces.or(record.replaced_by) {
+            Some(rival) if !record.state.is_final() => Ok(self.store.transaction(rival).await?),
+            _ => Ok(None),
         }
-        let Some(rival) = record.replaces.or(record.replaced_by) else {
-            return Ok(None);
-        };
-        let rival = self.store.transaction(rival).await?;
-        Ok(rival
-            .filter(|r| r.state == TxState::Mined)
-            .map(|r| format!("transaction {} ({}) is in a block in its place", r.id, r.hash)))
     }
 
     async fn sign(&self, record: &TxRecord) -> Result<Vec<u8>, TxError> {
