@@ -97,7 +97,7 @@ impl Inner {
     pub(crate) async fn run_claimed(self: &Arc<Self>, claimed: Claimed, loaded: Arc<Loaded>, held: Held) {
         // before anything runs: an account that cannot pay for the attempt gets none
         let money = match claimed.hold {
-            Some(hold) => Reservation::held(hold),
+            Some(hold) => Reservation::held(hold, claimed.key.function.clone()),
             None => match self.reserve(&loaded).await {
                 Ok(money) => money,
                 Err(error) => {
@@ -158,7 +158,7 @@ impl Inner {
             kv: Vec::new(),
             emitted: Vec::new(),
             fees: neofn_types::Datoshi::ZERO,
-            charge: claimed.hold.map(Charge::nothing),
+            charge: (claimed.hold).map(|hold| Charge::nothing(hold, claimed.key.function.clone())),
             recording: crate::port::Recording {
                 seed: [0; 32],
                 started_at: self.options.clock.now(),

@@ -21,8 +21,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const PAGE: u32 = 1_000;
 /// Open leases that are looked at when some of them are dead processes'.
 const LEASES_MAX: u32 = 100_000;
-/// Begins the note of a lease, in front of the name of its process.
-const NOTE: &str = "process ";
 /// Projects whose purse stays in memory.
 const PURSES_MAX: usize = 10_000;
 /// Holds that a purse gives back without knowing whether there are any. The store has been away for long when there are more, and
@@ -122,6 +120,11 @@ impl Money {
 }
 
 impl Purses {
+    /// Begins the note of a lease of money, in front of the name of its process.
+    pub const NOTE: &str = "process ";
+    /// Begins the name of the lease that a process of a shared ledger holds while it is alive, in front of its own name.
+    pub const ALIVE: &str = "purses/";
+
     /// Takes nothing yet. Call [`Purses::recover`] before the first reservation.
     #[must_use]
     pub fn new(
@@ -220,7 +223,7 @@ impl Purses {
         };
         let named = |hold: HoldRow| {
             let note = hold.detail.note.as_deref().unwrap_or_default();
-            (note.strip_prefix(NOTE).unwrap_or_default().to_owned(), hold)
+            (note.strip_prefix(Self::NOTE).unwrap_or_default().to_owned(), hold)
         };
         Ok(self.0.store.holds(filter).await?.into_iter().map(named).collect())
     }
@@ -236,6 +239,7 @@ impl Purses {
         let purse = self.0.purse(&key.project);
         let reserved = |hold, own| Reservation {
             taken: Some(Taken {
+                function: key.function.clone(),
                 purse: Some(Arc::clone(&purse)),
                 hold,
                 amount,
@@ -379,7 +383,7 @@ impl Inner {
             at: self.clock.now(),
             detail: Detail {
                 function: function.cloned(),
-                note: Some(format!("{NOTE}{}", hex::encode(purse.process))),
+                note: Some(format!("{}{}", Purses::NOTE, hex::encode(purse.process))),
                 ..Detail::default()
             },
         }
@@ -500,6 +504,8 @@ pub struct Reservation {
 }
 
 struct Taken {
+    /// For whose attempt.
+    function: FunctionName,
     /// Where it came from; none: a hold of the invocation itself, which stays for its next attempt.
     purse: Option<Arc<Purse>>,
     hold: TransferId,
@@ -514,9 +520,10 @@ impl Reservation {
     }
     /// What an invocation was admitted with: its first attempt to end is charged from there. Dropped without a charge,
     /// the hold stays as it is.
-    pub const fn held(hold: OpenHold) -> Self {
+    pub const fn held(hold: OpenHold, function: FunctionName) -> Self {
         Self {
             taken: Some(Taken {
+                function,
                 purse: None,
                 hold: hold.id,
                 amount: hold.left,
@@ -542,6 +549,7 @@ impl Reservation {
             purse.money.lock().give(taken.hold, rest);
         }
         Some(Charge {
+            function: taken.function,
             hold: taken.hold,
             amount,
             units: units.0,

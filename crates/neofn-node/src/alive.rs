@@ -153,7 +153,7 @@ impl Process {
         }
         // each life has a name of its own
         let now = self.clock.now();
-        if let Err(error) = self.store.forget_leases(PREFIX, now, REMEMBERED).await {
+        if let Err(error) = self.store.forget_leases(Purses::ALIVE, now, REMEMBERED).await {
             tracing::warn!(%error, "leases of processes that are gone stay");
         }
         Ok(())
@@ -167,11 +167,8 @@ impl Process {
     }
 }
 
-/// Names of these leases begin so.
-const PREFIX: &str = "purses/";
-
 fn name(process: &str) -> String {
-    format!("{PREFIX}{process}")
+    format!("{}{process}", Purses::ALIVE)
 }
 
 #[cfg(test)]

@@ -111,7 +111,8 @@ pub trait RegistryStore: Send + Sync + 'static {
         active: bool,
         at: UnixMillis,
     ) -> Result<FunctionRecord, RegistryStoreError>;
-    /// Removes a function, its versions, its history and its queued invocations.
+    /// Removes a function, its versions, its history and its queued invocations, whose money goes back. What is running runs on,
+    /// and is paid for.
     async fn delete_function(&self, key: &FunctionKey) -> Result<(), RegistryStoreError>;
     /// Stores bytes under their digest; durable when it returns; the same bytes twice are stored once.
     async fn put_blob(&self, bytes: Bytes) -> Result<Digest, RegistryStoreError>;

@@ -7,7 +7,7 @@ use crate::queue::{Done, Loads, Op, Sent, Verdict};
 use crate::rows::Place;
 use crate::{admit, finish, ledger, record};
 use neofn_engine::port::{Finish, StoreError};
-use neofn_types::{FunctionKey, FunctionName};
+use neofn_types::FunctionKey;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, HashMap};
@@ -125,20 +125,14 @@ impl Counts {
     }
 }
 
-/// A charge that is to be written.
-pub(crate) struct Due<'a> {
-    pub function: FunctionName,
-    pub finish: &'a Finish,
-}
-
 /// What the commands of a group work with.
 pub(crate) struct Group<'a> {
     pub conn: &'a mut PgConnection,
     pub counts: Counts,
     /// Functions of new rows, held against deletion.
     pub places: HashMap<FunctionKey, Place>,
-    /// What ends cost; written at the end.
-    pub charges: Vec<Due<'a>>,
+    /// Ends whose charges are due; written at the end.
+    pub charges: Vec<&'a Finish>,
     /// Whether an earlier try of the same group may have been committed.
     pub again: bool,
 }
@@ -222,8 +216,8 @@ async fn group(
         charges,
         ..
     } = group;
-    for due in charges {
-        ledger::charge(conn, &due.function, due.finish).await?;
+    for finish in charges {
+        ledger::charge(conn, finish).await?;
     }
     counts.write(conn).await?;
     Ok(verdicts

@@ -1,15 +1,15 @@
 //! The ends of attempts: whoever holds the newest fence of an invocation may end it; nobody else, and only once. The
 //! fence is checked in the transaction that writes the result.
 
-use crate::batch::{Due, Group};
+use crate::batch::Group;
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
-use crate::rows::{Place, id, parsed, with_bytes};
+use crate::rows::{Place, id, with_bytes};
 use crate::time::now;
 use crate::{kv, promise, triggers};
 use neofn_engine::port::{Finish, Outcome, StoreError};
 use neofn_rows::{Encoded, LIVE, SUCCEEDED, is_rearmed, nat, result, status_of};
-use neofn_types::{Fence, FunctionName, InvocationId};
+use neofn_types::{Fence, InvocationId};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
@@ -21,7 +21,6 @@ struct Claim {
     attempt: i64,
     fence: Fence,
     waits: bool,
-    function: FunctionName,
 }
 
 /// Ends the attempts of a group.
@@ -67,16 +66,15 @@ pub(crate) async fn many<'a>(
                 Err(refusal) => Err(refusal),
             },
         };
-        if verdict.is_ok() {
+        let due = match &verdict {
             // the same end twice in one group: the second is too late
-            if let Some(claim) = claims.remove(&finish.id)
-                && finish.charge.is_some()
-            {
-                group.charges.push(Due {
-                    function: claim.function,
-                    finish,
-                });
-            }
+            Ok(_) => claims.remove(&finish.id).is_some(),
+            // its function was deleted meanwhile
+            Err(StoreError::NotFound) => true,
+            Err(_) => false,
+        };
+        if due {
+            group.charges.push(finish);
         }
         if let Some(slot) = verdicts.get_mut(n) {
             *slot = Some(verdict);
@@ -97,7 +95,7 @@ async fn lock(
 ) -> Result<HashMap<InvocationId, Claim>, Fault> {
     let ids: Vec<Vec<u8>> = ids.map(|id| id.as_bytes().to_vec()).collect();
     let rows = sqlx::query(
-        "SELECT q.id, q.pid, q.fid, q.attempt, q.fence, q.waits, f.name FROM queue q \
+        "SELECT q.id, q.pid, q.fid, q.attempt, q.fence, q.waits FROM queue q \
          JOIN function f ON f.pid = q.pid AND f.fid = q.fid WHERE q.id = ANY($1) AND q.state = 1 \
          ORDER BY q.id FOR UPDATE OF q",
     )
@@ -111,7 +109,6 @@ async fn lock(
                 attempt: row.try_get(3)?,
                 fence: Fence(nat(row.try_get(4)?)),
                 waits: row.try_get(5)?,
-                function: parsed(row, 6, "name")?,
             };
             Ok((id(row, 0)?, claim))
         })

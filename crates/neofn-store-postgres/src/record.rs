@@ -1,7 +1,7 @@
 //! Invocations that were never queued, written down at their end in one go.
 
 use crate::admit::{free_key, known_key, remember_key};
-use crate::batch::{Due, Group};
+use crate::batch::Group;
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id};
@@ -35,7 +35,10 @@ pub(crate) async fn many<'a>(
             group.places.get(&record.new.key).copied(),
             status_of(&record.finish),
         ) {
-            (None, _) => Err(StoreError::NotFound),
+            (None, _) => {
+                group.charges.push(&record.finish);
+                Err(StoreError::NotFound)
+            }
             (_, None) => Err(Fault::Misuse("a retry of a synchronous invocation").into()),
             (Some(place), Some(status)) => {
                 let row = Row {
@@ -73,10 +76,7 @@ pub(crate) async fn many<'a>(
             take_back(group.conn, &row).await?;
             Err(refusal)
         } else {
-            group.charges.push(Due {
-                function: new.key.function.clone(),
-                finish,
-            });
+            group.charges.push(finish);
             triggers::emitted(group.conn, &mut group.counts, &finish.emitted, finish.at).await?;
             let bytes = new.event.len() + row.encoded.bytes(finish);
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);

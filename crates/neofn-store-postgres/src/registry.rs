@@ -318,8 +318,15 @@ pub(crate) async fn delete_function(
         });
     };
     let place = Place::at(&row, 0)?;
+    let running = sqlx::query(
+        "WITH gone AS (DELETE FROM queue WHERE pid = $1 AND fid = $2 RETURNING id, state) SELECT id FROM gone WHERE state = 1",
+    )
+    .bind(place.pid)
+    .bind(place.fid)
+    .fetch_all(&mut *conn)
+    .await?;
+    let running: Vec<_> = running.iter().map(|row| id(row, 0)).collect::<Result<_, _>>()?;
     for sql in [
-        "DELETE FROM queue WHERE pid = $1 AND fid = $2",
         "DELETE FROM lane WHERE pid = $1 AND fid = $2",
         "DELETE FROM member WHERE pid = $1 AND fid = $2",
         "INSERT INTO tomb VALUES ($1, $2)",
@@ -331,7 +338,7 @@ pub(crate) async fn delete_function(
             .await?;
     }
     crate::promise::ended_all(conn, place).await?;
-    ledger::forget_function(conn, key, at).await?;
+    ledger::forget_function(conn, key, place, &running, at).await?;
     news::tell(conn, &News::Gone(key.clone())).await?;
     Ok(Ok(()))
 }

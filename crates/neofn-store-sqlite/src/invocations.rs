@@ -451,12 +451,11 @@ pub(crate) fn renew(
 pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) -> Answer<()> {
     let id = finish.id;
     let Some(claim) = work.memory.running.get(&id).copied() else {
-        let known = history::exists(work.conn, id)?;
-        return Ok(Err(if known {
-            StoreError::Fenced
-        } else {
-            StoreError::NotFound
-        }));
+        if history::exists(work.conn, id)? {
+            return Ok(Err(StoreError::Fenced));
+        }
+        ledger::charge(work.conn, finish)?;
+        return Ok(Err(StoreError::NotFound));
     };
     if claim.fence != finish.fence {
         return Ok(Err(StoreError::Fenced));
@@ -468,7 +467,7 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
     if let Err(refusal) = kv::commit(work, claim.place.pid, finish)? {
         return Ok(Err(refusal));
     }
-    charge(work, &claim, finish)?;
+    ledger::charge(work.conn, finish)?;
     delete_queue(work, &claim, id)?;
     work.conn
         .prepare_cached(
@@ -496,15 +495,6 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
     Ok(Ok(()))
 }
 
-/// What the attempt of a claim costs.
-fn charge(work: &mut Work<'_>, claim: &Running, finish: &Finish) -> Result<(), Fault> {
-    if finish.charge.is_none() {
-        return Ok(());
-    }
-    let key = work.memory.state(claim.place)?.key.clone();
-    ledger::charge(work.conn, &key, finish)
-}
-
 /// The attempt failed; the invocation waits for its next one and shows why.
 fn retry(
     work: &mut Work<'_>,
@@ -517,7 +507,7 @@ fn retry(
         return Ok(Err(Fault::Misuse("a retry of a synchronous invocation").into()));
     }
     let id = finish.id;
-    charge(work, claim, finish)?;
+    ledger::charge(work.conn, finish)?;
     delete_queue(work, claim, id)?;
     let entry = QueueEntry::waiting(claim.attempt, claim.fence);
     insert_queue(work, claim.place, at.0, id, &entry)?;
@@ -542,6 +532,7 @@ fn retry(
 pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) -> Answer<()> {
     let Record { new, finish } = record;
     let Some(place) = work.memory.find(work.conn, &new.key)? else {
+        ledger::charge(work.conn, finish)?;
         return Ok(Err(StoreError::NotFound));
     };
     let Some(status) = status_of(finish) else {
@@ -592,7 +583,7 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     if inserted == 0 {
         return Ok(Err(StoreError::Fenced)); // it has ended
     }
-    ledger::charge(work.conn, &new.key, finish)?;
+    ledger::charge(work.conn, finish)?;
     remember_key(work, place, new)?;
     triggers::emitted(work, &finish.emitted, finish.at)?;
     work.memory.ended(place, status == SUCCEEDED)?;

@@ -281,7 +281,8 @@ pub(crate) fn delete_function(work: &mut Work<'_>, key: &FunctionKey, at: UnixMi
         .prepare_cached("INSERT INTO tomb VALUES (?1, ?2)")?
         .execute(params![place.pid, place.fid])?;
     crate::promise::ended_all(work.conn, place)?;
-    crate::ledger::forget_function(work.conn, key, at)?;
+    let running = work.memory.running.iter().filter(|(_, c)| c.place == place);
+    crate::ledger::forget_function(work.conn, key, running.map(|(id, _)| *id), at)?;
     crate::identity::members::forget_function(work.conn, place.pid, place.fid)?;
     work.memory.forget(place);
     Ok(Ok(()))

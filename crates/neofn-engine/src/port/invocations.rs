@@ -467,10 +467,11 @@ pub trait InvocationStore: Send + Sync + 'static {
         now: UnixMillis,
         lease: Duration,
     ) -> Result<Vec<InvocationId>, StoreError>;
-    /// Ends an attempt; durable when it returns. `Fenced` when another attempt owns it: nothing is written.
+    /// Ends an attempt; durable when it returns. `Fenced` when another attempt owns it: nothing is written. `NotFound` when its
+    /// function was deleted meanwhile: of it only the charge is written, for it ran.
     async fn finish(&self, finish: Finish) -> Result<(), StoreError>;
     /// Writes down an invocation that ran without being admitted; durable when it returns. A caller that need
-    /// not wait may drop the future after its first poll: the command is then still carried out.
+    /// not wait may drop the future after its first poll: the command is then still carried out. `NotFound` as with `finish`.
     async fn record(&self, record: Record) -> Result<(), StoreError>;
     /// As `record` for many in one transaction, an answer each. The outer error: none of them was written.
     async fn record_all(&self, records: Arc<[Record]>) -> Result<Vec<Result<(), StoreError>>, StoreError>;

@@ -12,6 +12,7 @@ use neofn_gas::{LeaseOptions, Purses};
 use neofn_store_sqlite::Store;
 use neofn_types::{Code, Datoshi, Entropy, UnixMillis};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A datoshi for every hundred units: the fakes use 10 000 units, so a call costs 100 and sets aside 100 000.
 const PRICE: u64 = 10_000;
@@ -195,6 +196,39 @@ async fn what_waits_in_the_queue_of_a_deleted_function_gives_its_money_back() {
             == Datoshi(0)
     })
     .await;
+    sound(&rig).await;
+}
+
+/// What its runs did outside stays; so does what they cost.
+#[tokio::test]
+async fn who_deletes_a_function_while_it_runs_pays_for_its_runs() {
+    let rig = new();
+    rig.deploy("f", "block").await;
+    rig.deploy("writes", "count-block").await;
+    pay_in(&rig, 20 * MOST).await;
+    let _ = rig.enqueue("f", "1").await;
+    let keyed = Invoke {
+        idempotency: Some("once".to_owned()),
+        ..rig.call("f", "1")
+    };
+    let calls = [rig.call("f", "1"), keyed, rig.call("writes", "1")].map(|call| {
+        let engine = rig.engine.clone();
+        tokio::spawn(async move { engine.invoke(call).await })
+    });
+    eventually("all run", || async {
+        rig.runtime.running.load(Ordering::SeqCst) == 4
+    })
+    .await;
+    for name in ["f", "writes"] {
+        let callers = neofn_engine::request::Callers::Refuse;
+        rig.engine.delete(&crate::rig::key(name), callers).await.unwrap();
+    }
+    rig.runtime.gate.0.add_permits(4);
+    for call in calls {
+        let _ = call.await.unwrap();
+    }
+    eventually("all are charged", || async { charges(&rig).await.len() == 4 }).await;
+    assert_eq!(balance(&rig).await, 20 * MOST - 4 * COST);
     sound(&rig).await;
 }
 

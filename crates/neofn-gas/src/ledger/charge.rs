@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// A charge on its way into the transaction that ends its attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
+    /// Whose attempt it was.
+    pub function: FunctionName,
     /// What it is taken from.
     pub hold: TransferId,
     /// How much; zero: nothing is moved.
@@ -36,8 +38,9 @@ pub struct OpenHold {
 impl Charge {
     /// For an attempt that cannot run: nothing, and the hold goes back.
     #[must_use]
-    pub const fn nothing(hold: OpenHold) -> Self {
+    pub const fn nothing(hold: OpenHold, function: FunctionName) -> Self {
         Self {
+            function,
             hold: hold.id,
             amount: Datoshi::ZERO,
             units: 0,
@@ -48,13 +51,7 @@ impl Charge {
     }
     /// What is written for it.
     #[must_use]
-    pub fn entries(
-        &self,
-        function: &FunctionName,
-        invocation: InvocationId,
-        fence: Fence,
-        at: UnixMillis,
-    ) -> Vec<Entry> {
+    pub fn entries(&self, invocation: InvocationId, fence: Fence, at: UnixMillis) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(2);
         if self.amount > Datoshi::ZERO {
             entries.push(Entry::Post {
@@ -64,7 +61,7 @@ impl Charge {
                 purpose: Purpose::Charge,
                 at,
                 detail: Detail {
-                    function: Some(function.clone()),
+                    function: Some(self.function.clone()),
                     invocation: Some(invocation),
                     units: Some(self.units),
                     price: Some(self.price.0),

@@ -1,8 +1,10 @@
 //! What an attempt costs, written in the transaction that ends it, and what was used by hour.
 
 use crate::error::Fault;
-use crate::rows::fixed;
+use crate::lease;
+use crate::rows::{Place, fixed};
 use neofn_engine::port::Finish;
+use neofn_gas::Purses;
 use neofn_gas::ledger::{Account, Entry, OpenHold, Purpose, Refused, TransferId, UnitPrice, UsageLine};
 use neofn_rows::{int, nat};
 use neofn_types::{Datoshi, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis};
@@ -13,16 +15,12 @@ use std::collections::HashMap;
 /// Writes the charge of an attempt, if it has one. A refusal does not undo the attempt: the platform bears what it cannot
 /// charge, and says so. The rules make it impossible but for a hold that was given back as a dead process's. The caller
 /// has the lock.
-pub(crate) async fn charge(
-    conn: &mut PgConnection,
-    function: &FunctionName,
-    finish: &Finish,
-) -> Result<(), Fault> {
+pub(crate) async fn charge(conn: &mut PgConnection, finish: &Finish) -> Result<(), Fault> {
     let Some(charge) = (finish.charge.as_ref()).filter(|c| c.amount > Datoshi::ZERO || c.closes) else {
         return Ok(());
     };
     let invocation = finish.id;
-    for entry in charge.entries(function, invocation, finish.fence, finish.at) {
+    for entry in charge.entries(invocation, finish.fence, finish.at) {
         match super::write(conn, &entry).await? {
             Ok(_) => {}
             Err(Refused::NoHold(_) | Refused::HoldSpent { .. }) => {
@@ -57,12 +55,36 @@ pub(crate) async fn open_holds(
         .collect()
 }
 
-/// Gives back what invocations of a function that is deleted were accepted with. The caller has the lock.
+/// For so long the money of runs of a deleted function waits for their ends: longer than any run takes.
+const RUNS_MS_MAX: i64 = 24 * 3_600_000;
+
+/// Gives back what invocations of a function that is deleted were accepted with. What those that run were accepted with stays
+/// for their ends; which process has them is not known, so it is a lease of one that lives as long as they may. The caller
+/// has the lock.
 pub(crate) async fn forget_function(
     conn: &mut PgConnection,
     key: &FunctionKey,
+    place: Place,
+    running: &[InvocationId],
     at: UnixMillis,
 ) -> Result<(), Fault> {
+    let process = format!("of function {}", place.fid);
+    let kept: Vec<Vec<u8>> = running
+        .iter()
+        .map(|id| TransferId::hold_of(*id).0.to_vec())
+        .collect();
+    let kept =
+        sqlx::query("UPDATE ledger_hold SET purpose = $2, note = $3 WHERE id = ANY($1) AND \"left\" > 0")
+            .bind(kept)
+            .bind(i64::from(Purpose::Lease.number()))
+            .bind(format!("{}{process}", Purses::NOTE).into_bytes())
+            .execute(&mut *conn)
+            .await?;
+    if kept.rows_affected() > 0 {
+        let until = UnixMillis(at.0.saturating_add(RUNS_MS_MAX));
+        let name = format!("{}{process}", Purses::ALIVE);
+        lease::take(conn, &name, &process, at, until).await?;
+    }
     let holds: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT h.id FROM ledger_hold h JOIN ledger_account a ON a.aid = h.debit \
          WHERE a.name = $1 AND h.\"left\" > 0 AND h.purpose = $2 AND h.function = $3",

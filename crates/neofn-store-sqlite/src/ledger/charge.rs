@@ -9,12 +9,12 @@ use rusqlite::{Connection, params};
 
 /// Writes the charge of an attempt, if it has one. A refusal does not undo the attempt: the platform bears what it cannot
 /// charge, and says so. The rules make it impossible but for a hold that was given back as a dead process's.
-pub(crate) fn charge(conn: &Connection, key: &FunctionKey, finish: &Finish) -> Result<(), Fault> {
+pub(crate) fn charge(conn: &Connection, finish: &Finish) -> Result<(), Fault> {
     let Some(charge) = (finish.charge.as_ref()).filter(|c| c.amount > Datoshi::ZERO || c.closes) else {
         return Ok(());
     };
     let invocation = finish.id;
-    for entry in charge.entries(&key.function, invocation, finish.fence, finish.at) {
+    for entry in charge.entries(invocation, finish.fence, finish.at) {
         match super::write(conn, &entry)? {
             Ok(_) => {}
             Err(Refused::NoHold(_) | Refused::HoldSpent { .. }) => {
@@ -42,8 +42,18 @@ pub(crate) fn open_hold(conn: &Connection, invocation: InvocationId) -> Result<O
     }))
 }
 
-/// Gives back what invocations of a function that is deleted were accepted with.
-pub(crate) fn forget_function(conn: &Connection, key: &FunctionKey, at: UnixMillis) -> Result<(), Fault> {
+/// Gives back what invocations of a function that is deleted were accepted with. What those that run were accepted with stays
+/// for their ends; nothing else being left of them, it is a lease of this process from now on.
+pub(crate) fn forget_function(
+    conn: &Connection,
+    key: &FunctionKey,
+    running: impl Iterator<Item = InvocationId>,
+    at: UnixMillis,
+) -> Result<(), Fault> {
+    for id in running {
+        conn.prepare_cached("UPDATE ledger_hold SET purpose = ?2 WHERE id = ?1 AND left > 0")?
+            .execute(params![TransferId::hold_of(id).0, Purpose::Lease.number()])?;
+    }
     let account = Account::Project(key.project.clone()).to_string();
     let holds: Vec<Vec<u8>> = conn
         .prepare_cached(

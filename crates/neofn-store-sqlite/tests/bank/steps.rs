@@ -121,7 +121,7 @@ pub fn child(dir: &Path, fail_at: Option<&str>) {
             }
             let reserved = bank.purses().reserve(&key, Units(300)).await.unwrap();
             let charge = reserved.settle(Units(100), None).unwrap();
-            let entries = charge.entries(&key.function, invocation, Fence(1), UnixMillis(1));
+            let entries = charge.entries(invocation, Fence(1), UnixMillis(1));
             let answer = named.write(entries).await.unwrap();
             assert_eq!(answer, [Ok(Written::Now(Datoshi(100)))]);
         }

@@ -279,7 +279,7 @@ pub async fn a_purse_spends_no_more_than_its_lease<H: Harness>() {
         }
         let charge = reserved.settle(Units(7), None).unwrap();
         let invocation = InvocationId::from_bytes([n; 16]);
-        let entries = charge.entries(&key.function, invocation, Fence(1), UnixMillis(1));
+        let entries = charge.entries(invocation, Fence(1), UnixMillis(1));
         for answer in store.write(entries).await.unwrap() {
             assert_eq!(answer, Ok(Written::Now(Datoshi(7))));
             charged += 7;
@@ -592,6 +592,39 @@ pub async fn credit_does_not_leave_whoever_asks<H: Harness>() {
     harness.stop(Arc::into_inner(opened).unwrap()).await;
 }
 
+/// An invocation with what is set aside for it.
+fn with_hold(mut new: NewInvocation, amount: i64) -> NewInvocation {
+    new.hold = Some(Hold {
+        id: TransferId::hold_of(new.id),
+        purpose: Purpose::Charge,
+        debit: Account::Project(new.key.project.clone()),
+        credit: Account::Fees,
+        amount: Datoshi(amount),
+        at_least: Datoshi(amount),
+        at: new.at,
+        detail: Detail {
+            function: Some(new.key.function.clone()),
+            price: Some(9),
+            ..Detail::default()
+        },
+    });
+    new
+}
+/// What an attempt is charged of that.
+fn charged(claim: &Claimed, amount: i64) -> Charge {
+    let hold = claim.hold.unwrap();
+    assert_eq!(hold.price, UnitPrice(9));
+    Charge {
+        function: claim.key.function.clone(),
+        hold: hold.id,
+        amount: Datoshi(amount),
+        units: 3,
+        price: hold.price,
+        closes: true,
+        caller: claim.caller.clone(),
+    }
+}
+
 /// What an invocation is accepted with, and what its attempts cost, is written with the invocation or not at all.
 pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     let harness = H::new();
@@ -606,23 +639,6 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     let state = async || {
         let row = money.account(&project(1)).await.unwrap().unwrap();
         (row.state.balance.0, row.state.held.0)
-    };
-    let with_hold = |mut new: NewInvocation, amount: i64| {
-        new.hold = Some(Hold {
-            id: TransferId::hold_of(new.id),
-            purpose: Purpose::Charge,
-            debit: project(1),
-            credit: Account::Fees,
-            amount: Datoshi(amount),
-            at_least: Datoshi(amount),
-            at: new.at,
-            detail: Detail {
-                function: Some(f.function.clone()),
-                price: Some(9),
-                ..Detail::default()
-            },
-        });
-        new
     };
 
     // accepted twice, set aside once; what cannot be paid is not accepted, and its key stays free
@@ -649,22 +665,10 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
         .await
         .unwrap();
     assert_eq!(claims.len(), 2);
-    let charge = |claim: &Claimed, amount| {
-        let hold = claim.hold.unwrap();
-        assert_eq!(hold.price, UnitPrice(9));
-        Some(Charge {
-            hold: hold.id,
-            amount: Datoshi(amount),
-            units: 3,
-            price: hold.price,
-            closes: true,
-            caller: claim.caller.clone(),
-        })
-    };
     let ended = &claims[0];
     assert_eq!((ended.id, ended.hold.unwrap().left), (first.id, Datoshi(40)));
     let mut end = finish(ended.id, ended.fence, ok(), 4);
-    end.charge = charge(ended, 7);
+    end.charge = Some(charged(ended, 7));
     let mut late = end.clone();
     late.fence = Fence(99);
     assert!(matches!(store.finish(late).await, Err(StoreError::Fenced)));
@@ -680,7 +684,7 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
         at: UnixMillis(5),
     };
     let mut end = finish(failed.id, failed.fence, retry, 4);
-    end.charge = charge(failed, 5);
+    end.charge = Some(charged(failed, 5));
     store.finish(end).await.unwrap();
     assert_eq!(state().await, (88, 0));
     let claims = store
@@ -696,6 +700,7 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
         .unwrap();
     let mut call = record(&f, 7);
     call.finish.charge = Some(Charge {
+        function: f.function.clone(),
         hold: id("lease", 1),
         amount: Datoshi(4),
         units: 2,
@@ -747,6 +752,74 @@ pub async fn an_end_and_its_charge_are_one<H: Harness>() {
     harness.stop(Arc::into_inner(opened).unwrap()).await;
 }
 
+/// Who deletes a function while it runs pays for its runs, and has back what those that died with their process had.
+pub async fn runs_of_a_deleted_function_are_paid_for<H: Harness>() {
+    let harness = H::new();
+    let opened = Arc::new(harness.open().await);
+    let (store, money) = (&*opened, H::money(&opened));
+    let f = key("p1", "f");
+    deploy(store, &f).await;
+    let paid_in = transfer(id("t", 1), Account::Treasury, project(1), 100);
+    let lease = hold(id("lease", 1), project(1), 10, 10);
+    money.write(vec![paid_in, lease]).await.unwrap();
+    for at in 1..=3 {
+        store.admit(with_hold(queued(&f, at), 30)).await.unwrap();
+    }
+    let claims = store
+        .claim(UnixMillis(10), LEASE, 2, &Rooms::default())
+        .await
+        .unwrap();
+    let state = async || {
+        let row = money.account(&project(1)).await.unwrap().unwrap();
+        (row.state.balance.0, row.state.held.0)
+    };
+    assert_eq!(state().await, (100, 100));
+    store.delete_function(&f).await.unwrap();
+    assert_eq!(state().await, (100, 70), "of the one that waits");
+    // nor does another function of the same name take anything along
+    deploy(store, &f).await;
+    store.delete_function(&f).await.unwrap();
+
+    let mut end = finish(claims[0].id, claims[0].fence, ok(), 11);
+    end.charge = Some(charged(&claims[0], 7));
+    let mut call = record(&f, 11);
+    call.finish.charge = Some(Charge {
+        function: f.function.clone(),
+        hold: id("lease", 1),
+        amount: Datoshi(4),
+        units: 2,
+        price: UnitPrice(9),
+        closes: false,
+        caller: None,
+    });
+    for _ in 0..2 {
+        let ended = store.finish(end.clone()).await;
+        assert!(matches!(ended, Err(StoreError::NotFound)));
+        assert_eq!(state().await, (93, 40));
+    }
+    for _ in 0..2 {
+        let ended = store.record(call.clone()).await;
+        assert!(matches!(ended, Err(StoreError::NotFound)));
+        assert_eq!(state().await, (89, 36));
+    }
+    let options = LeaseOptions {
+        size: Datoshi(10),
+        price: UnitPrice(9),
+    };
+    let purses = Purses::new(money.clone(), harness.clock(), &ENTROPY, options);
+    for process in purses.others().await.unwrap() {
+        purses.recover_of(&process).await.unwrap();
+    }
+    assert_eq!(state().await, (89, 0));
+    let mut late = finish(claims[1].id, claims[1].fence, ok(), 12);
+    late.charge = Some(charged(&claims[1], 7));
+    assert!(matches!(store.finish(late).await, Err(StoreError::NotFound)));
+    assert_eq!(state().await, (89, 0));
+    assert!(money.totals().await.unwrap().sound());
+    drop((money, purses));
+    harness.stop(Arc::into_inner(opened).unwrap()).await;
+}
+
 /// A dead letter that is tried again is a first attempt once more, and is paid for like any other.
 pub async fn a_retried_dead_letter_is_charged_again<H: Harness>() {
     let harness = H::new();
@@ -780,6 +853,7 @@ pub async fn a_retried_dead_letter_is_charged_again<H: Harness>() {
         let last = matches!(outcome, Outcome::Succeeded(_));
         let mut end = finish(claim.id, claim.fence, outcome, 11);
         end.charge = Some(Charge {
+            function: f.function.clone(),
             hold: id("lease", n),
             amount: Datoshi(4),
             units: 2,

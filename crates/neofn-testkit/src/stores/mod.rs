@@ -189,6 +189,7 @@ macro_rules! suite {
             credit_does_not_leave_whoever_asks,
             an_end_and_its_charge_are_one,
             a_retried_dead_letter_is_charged_again,
+            runs_of_a_deleted_function_are_paid_for,
             of_a_shared_ledger_the_dead_give_back,
         ]);
         $crate::suite!(@each $harness, bank: [
