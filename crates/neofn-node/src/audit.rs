@@ -5,6 +5,7 @@
 
 use crate::{OsEntropy, files};
 use async_trait::async_trait;
+use neofn_chain::decode::transfer_calls;
 use neofn_chain::manager::{Bearer, Request, Transactions, TxState};
 use neofn_chain::model::VmState;
 use neofn_chain::script::{CallFlags, NotAnArgument, ScriptBuilder};
@@ -14,7 +15,7 @@ use neofn_engine::port::{Act, ActLog};
 use neofn_gas::TREASURY_PROJECT;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::{AnchorChain, AnchorState};
-use neofn_identity::auditlog::{AuditLog, LogKey};
+use neofn_identity::auditlog::{AuditLog, Hash, Head, LogKey};
 use neofn_types::{Clock, Code, Datoshi, Digest, Entropy as _, Error, ProjectName, ScriptHash};
 use std::path::Path;
 use std::sync::Arc;
@@ -108,6 +109,15 @@ pub fn anchor_script(account: ScriptHash, bytes: Vec<u8>) -> Result<Vec<u8>, Not
     Ok(script.into_bytes())
 }
 
+/// The size and the root that a script of `account` writes. None of any other script, whatever it moves: others may have
+/// transactions signed by the same account, and give the same data along.
+pub(crate) fn read_anchor(account: ScriptHash, script: &[u8]) -> Option<(u64, Hash)> {
+    let bytes = transfer_calls(script).pop()?.data?;
+    let said = Head::read_anchor(&bytes)?;
+    let ours = anchor_script(account, bytes).ok()?;
+    (ours == script).then_some(said)
+}
+
 /// Writes roots to the chain through the transaction manager.
 pub(crate) struct Anchors {
     pub(crate) transactions: Transactions,
@@ -136,5 +146,35 @@ impl AnchorChain for Anchors {
             (TxState::Mined | TxState::Expired | TxState::Replaced, _) => AnchorState::Never,
             _ => AnchorState::Waiting,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neofn_chain::contract;
+
+    #[test]
+    fn only_what_a_node_writes_itself_is_a_root() {
+        let account = ScriptHash([7; 20]);
+        let bytes = Head::anchor_bytes(9, &[3; 32]);
+        let script = anchor_script(account, bytes.clone()).unwrap();
+        assert_eq!(read_anchor(account, &script), Some((9, [3; 32])));
+        assert_eq!(read_anchor(ScriptHash([8; 20]), &script), None);
+        assert_eq!(read_anchor(account, &[script.clone(), script].concat()), None);
+        assert_eq!(
+            read_anchor(account, &anchor_script(account, b"rent".to_vec()).unwrap()),
+            None
+        );
+        // as `ctx.neo.invoke` has it
+        let own = StackItem::ByteString(account.0.to_vec());
+        let arguments = [
+            own.clone(),
+            own,
+            StackItem::Integer(0.into()),
+            StackItem::ByteString(bytes),
+        ];
+        let asked = contract::order(ScriptHash::GAS, "transfer", &arguments, true).unwrap();
+        assert_eq!(read_anchor(account, &asked), None);
     }
 }

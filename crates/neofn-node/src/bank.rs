@@ -3,11 +3,13 @@
 //! The treasury is the signer's first account: what it has on chain is what the ledger owes to everybody together.
 
 use crate::alive::Alive;
+use crate::audit::read_anchor;
 use crate::signer_lock::SignerLock;
 use crate::storage::{AnyStore, Storage};
 use crate::treasury::{Treasurer, movements};
 use async_trait::async_trait;
 use neofn_chain::manager::Transactions;
+use neofn_chain::model::Block;
 use neofn_chain::port::Chain;
 use neofn_engine::Leading;
 use neofn_gas::ledger::{Movement, UnitPrice};
@@ -15,7 +17,7 @@ use neofn_gas::port::{LedgerError, Projects, Treasury};
 use neofn_gas::{Bank, BankError, BankOptions, LeaseOptions, Purses, Reconciled};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::auditlog::port::AuditStore;
-use neofn_identity::auditlog::{AuditLog, AuditLogError, Head};
+use neofn_identity::auditlog::{AuditLog, AuditLogError};
 use neofn_identity::port::MemberStore;
 use neofn_registry::port::RegistryStore;
 use neofn_types::{Clock, Datoshi, Entropy, Error, ProjectName, ScriptHash};
@@ -267,23 +269,27 @@ impl Keeper {
             };
             let next = last.height + 1;
             let moved: Vec<_> = blocks.iter().flat_map(movements).collect();
-            self.compare(&moved).await?;
+            self.compare(&blocks, &moved).await?;
             mark = self.bank.take(mark, next, &moved).await?;
         }
     }
 
     /// After a restore: a root on chain that this log does not have is of acts that were done since the backup was made.
-    async fn compare(&self, moved: &[Movement]) -> Result<(), BankError> {
+    async fn compare(&self, blocks: &[Block], moved: &[Movement]) -> Result<(), BankError> {
         if !self.lock.is_locked() {
             return Ok(());
         }
         let ours = self.bank.routes().await?.treasury;
         for movement in moved {
-            // what the treasury gives to itself, it alone can have said
+            // what the treasury gives to itself, it alone can have said; not only of its own accord
             let own = movement
                 .from
                 .filter(|from| ours.contains(from) && movement.to == Some(*from));
-            let anchor = own.and_then(|_| Head::read_anchor(movement.memo.as_deref()?));
+            let script = || {
+                let mut all = blocks.iter().flat_map(|b| &b.transactions);
+                all.find(|t| Some(t.hash) == movement.tx).map(|t| &t.script)
+            };
+            let anchor = own.and_then(|own| read_anchor(own, script()?));
             let Some((size, root)) = anchor else { continue };
             let known = match self.audit.root(size).await {
                 Ok(here) => here == root,

@@ -1,8 +1,8 @@
 //! Puts a transaction together: who signs, a dry run, fees by the chain's policy.
 
-use super::leaving::leaving;
+use super::leaving::{leaving, speaks};
 use super::machine::Unsigned;
-use super::record::{Request, RequestSigner};
+use super::record::{Bearer, Request, RequestSigner};
 use super::{TxError, transactions::Shared};
 use crate::fee::network_fee;
 use crate::port::Caller;
@@ -45,6 +45,11 @@ impl Shared {
                 scope: Scope::CalledByEntry,
                 verification: None,
             });
+        }
+        // what the operator's account says to itself on chain is believed to be the node's own word
+        if request.bearer == Bearer::Project && speaks(&request) {
+            let why = "a transfer of GAS from an account to itself is not sent for a project";
+            return Err(TxError::Request(why.to_owned()));
         }
         if request.signers.len() > SIGNERS_MAX {
             return Err(TxError::Request(format!(

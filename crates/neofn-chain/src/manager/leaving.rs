@@ -3,7 +3,7 @@
 
 use super::record::Request;
 use crate::model::Notification;
-use crate::signer::{Literal, calls, gives_away};
+use crate::signer::{Call, Literal, calls, gives_away};
 use neofn_types::ScriptHash;
 use num_bigint::BigInt;
 use serde::{Deserialize, Serialize};
@@ -27,13 +27,7 @@ type Sums = BTreeMap<(ScriptHash, ScriptHash, Option<ScriptHash>), BigInt>;
 /// All of it. A transfer that the dry run found nothing to move for may find it when it runs on chain, so that what a
 /// script asks for in plain words counts as well.
 pub(super) fn leaving(request: &Request, said: &[Notification]) -> Vec<Leaving> {
-    let outside = |s: &&super::RequestSigner| s.verification.is_none();
-    let held: BTreeSet<_> = request
-        .signers
-        .iter()
-        .filter(outside)
-        .map(|s| s.account)
-        .collect();
+    let held = held(request);
     let mut all = tried(&held, said);
     for (key, asked) in asked_for(&held, &request.script) {
         let sum = all.entry(key).or_default();
@@ -49,6 +43,12 @@ pub(super) fn leaving(request: &Request, said: &[Notification]) -> Vec<Leaving> 
         amount: i64::try_from(amount).unwrap_or(i64::MAX),
     })
     .collect()
+}
+
+/// The signers that are held here.
+fn held(request: &Request) -> BTreeSet<ScriptHash> {
+    let ours = request.signers.iter().filter(|s| s.verification.is_none());
+    ours.map(|s| s.account).collect()
 }
 
 /// What contracts said. One that lies speaks of its own token alone.
@@ -78,18 +78,7 @@ fn asked_for(held: &BTreeSet<ScriptHash>, script: &[u8]) -> Sums {
             }
             continue;
         }
-        let [
-            Literal::Bytes(from),
-            Literal::Bytes(to),
-            Literal::Integer(amount),
-            ..,
-        ] = call.arguments.as_slice()
-        else {
-            continue;
-        };
-        let account = |bytes: &[u8]| bytes.try_into().ok().map(ScriptHash);
-        if let (Some(from), Some(to)) = (account(from), account(to))
-            && call.method == "transfer"
+        if let Some((from, to, amount)) = gas_transfer(&call)
             && from != to
             && held.contains(&from)
         {
@@ -97,6 +86,31 @@ fn asked_for(held: &BTreeSet<ScriptHash>, script: &[u8]) -> Sums {
         }
     }
     sums
+}
+
+/// From whom, to whom and how much.
+fn gas_transfer(call: &Call) -> Option<(ScriptHash, ScriptHash, &BigInt)> {
+    let [
+        Literal::Bytes(from),
+        Literal::Bytes(to),
+        Literal::Integer(amount),
+        ..,
+    ] = call.arguments.as_slice()
+    else {
+        return None;
+    };
+    let account = |bytes: &[u8]| bytes.try_into().ok().map(ScriptHash);
+    let is = call.contract == ScriptHash::GAS && call.method == "transfer";
+    is.then_some((account(from)?, account(to)?, amount))
+}
+
+/// Whether an account that is held here would give GAS to itself. That moves nothing; what is given along is said in the
+/// account's name.
+pub(super) fn speaks(request: &Request) -> bool {
+    let held = held(request);
+    let calls = calls(&request.script).unwrap_or_default();
+    let mut transfers = calls.iter().filter_map(gas_transfer);
+    transfers.any(|(from, to, _)| from == to && held.contains(&from))
 }
 
 #[cfg(test)]
@@ -185,6 +199,16 @@ mod tests {
             leaving(&swap, &[said(GAS, OURS, THEIRS, 4)]),
             [of(GAS, Some(THEIRS), 4)]
         );
+    }
+
+    #[test]
+    fn who_gives_to_itself_is_seen() {
+        let gives = |token, from, to| {
+            let arguments = [bytes(from), bytes(to), StackItem::Integer(0.into()), bytes(OURS)];
+            speaks(&request(token, "transfer", &arguments))
+        };
+        assert!(gives(GAS, OURS, OURS));
+        assert!(!gives(GAS, OURS, THEIRS) && !gives(GAS, THEIRS, THEIRS) && !gives(TOKEN, OURS, OURS));
     }
 
     #[test]

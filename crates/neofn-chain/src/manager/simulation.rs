@@ -1,6 +1,6 @@
 //! The manager in a world that forgets, loses and crashes: before and after every single input or output.
 
-use super::{Replacement, Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState};
+use super::{Bearer, Replacement, Request, Transactions, TransactionsOptions, TxId, TxRecord, TxState};
 use crate::error::{ChainError, Refusal};
 use crate::model::*;
 use crate::port::{Caller, Chain, Reserved, TxStore, TxStoreError};
@@ -529,4 +529,30 @@ fn who_is_being_replaced_does_not_end_before_its_replacement() {
             assert_eq!((ends(old.id), ends(new.id)), expected);
         });
     }
+}
+
+/// What the account says to itself on chain is the operator's word.
+#[test]
+fn no_project_has_the_account_give_gas_to_itself() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let world = world(1, false);
+    let transactions = manager(&world, &Arc::new(Hands(Mutex::new(1))));
+    let own = StackItem::ByteString(world.key.public().account().0.to_vec());
+    let arguments = [own.clone(), own, StackItem::Integer(0.into()), StackItem::Null];
+    let script = crate::contract::call(ScriptHash::GAS, "transfer", &arguments).unwrap();
+    let asked = |bearer, what: &[u8]| Request {
+        bearer,
+        ..Request::new("default".parse().unwrap(), Digest::of(what), script.clone())
+    };
+    runtime.block_on(async {
+        let refused = transactions
+            .submit(asked(Bearer::Project, b"1"))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::TransactionInvalid, "{refused}");
+        transactions.submit(asked(Bearer::Operator, b"2")).await.unwrap();
+    });
 }

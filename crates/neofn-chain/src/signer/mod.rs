@@ -11,7 +11,7 @@ mod policy;
 mod vault;
 mod wire;
 
-pub(crate) use calls::{Literal, calls};
+pub(crate) use calls::{Call, Literal, calls};
 pub use child::{Surroundings, main};
 pub use client::{SignerOptions, SignerProcess};
 pub(crate) use policy::gives_away;
