@@ -1,7 +1,7 @@
 //! A running node: what it is made of, in the order in which it comes up and goes down.
 
 use crate::audit;
-use crate::backup::Archive;
+use crate::backup::{self, Archive};
 use crate::bank::{self, OpenBank};
 use crate::chain::{ChainFacts, Connected};
 use crate::child::CHILD_ARGUMENT;
@@ -222,6 +222,7 @@ impl Node {
             options.anchor_every,
             gone.clone(),
         ));
+        backup::sweep(&data);
         // a database that nodes share is backed up with its own tools
         let archive = storage.embedded.clone().map(|store| {
             Arc::new(Archive {
@@ -230,6 +231,7 @@ impl Node {
                 audit: log.clone(),
                 clock: clock.clone(),
                 network: port_network,
+                making: Arc::default(),
             }) as Arc<dyn neofn_api::Backups>
         });
         let api = Api::new(ApiOptions {
