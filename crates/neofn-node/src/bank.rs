@@ -30,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 const BATCH: u64 = 100;
 /// Without a new block, look again after this.
 const IDLE: Duration = Duration::from_secs(5);
+/// How long a start waits for first credit of projects that had none.
+const ALLOCATE_WAIT: Duration = Duration::from_secs(2);
 /// The most that the fees of a withdrawal may be: 0.5 GAS.
 const WITHDRAWAL_FEE_MAX: Datoshi = Datoshi(50_000_000);
 
@@ -128,7 +130,7 @@ impl OpenBank {
         let stop = CancellationToken::new();
         let keeper = Keeper {
             bank: bank.clone(),
-            store,
+            store: store.clone(),
             leading: on.storage.leading("bank", &on.clock, on.node),
             chain: on.chain.map(|(chain, _)| chain),
             lock: on.lock,
@@ -137,7 +139,13 @@ impl OpenBank {
             alive: alive.clone(),
             difference: None,
         };
-        keeper.allocate().await;
+        let giving = allocate(bank.clone(), store);
+        let mut giving = tokio::spawn(stop.clone().run_until_cancelled_owned(giving));
+        // those of a small node are there before its first call; of a large one nobody waits for strangers'
+        match tokio::time::timeout(ALLOCATE_WAIT, &mut giving).await {
+            Ok(Err(error)) => tracing::error!(%error, "first credit is given with the next start"),
+            Ok(Ok(_)) | Err(_) => {}
+        }
         let runner = tokio::spawn(keeper.run(stop.clone()));
         Ok(Self {
             bank,
@@ -165,6 +173,7 @@ impl OpenBank {
 }
 impl Drop for OpenBank {
     fn drop(&mut self) {
+        self.stop.cancel();
         if let Some(runner) = &self.runner {
             runner.abort();
         }
@@ -347,20 +356,12 @@ impl Keeper {
             Err(error) => tracing::error!(%error, "the signer stays locked"),
         }
     }
+}
 
-    /// First credit for every project that has had none: also for those whose maker died in between.
-    async fn allocate(&self) {
-        let projects = match RegistryStore::projects(&*self.store).await {
-            Ok(projects) => projects,
-            Err(error) => {
-                tracing::warn!(%error, "projects cannot be listed");
-                return;
-            }
-        };
-        for project in projects {
-            if let Err(error) = self.bank.open_account(&project).await {
-                tracing::warn!(%project, %error, "no first credit");
-            }
-        }
+/// First credit for every project that has had none: also for those whose maker died in between.
+async fn allocate(bank: Bank, store: Arc<dyn AnyStore>) {
+    match RegistryStore::projects(&*store).await {
+        Ok(projects) => bank.open_accounts(&projects).await,
+        Err(error) => tracing::warn!(%error, "projects cannot be listed"),
     }
 }

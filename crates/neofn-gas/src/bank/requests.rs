@@ -231,6 +231,23 @@ impl Bank {
     /// First credit of a new account; once for ever, however often it is asked for. A person has it for the first project that
     /// they make, and so many persons a day: addresses cost nothing. Nothing when they had it, or for now.
     pub async fn open_account(&self, project: &ProjectName) -> Result<Datoshi, BankError> {
+        self.first_credit(project, &mut None).await
+    }
+    /// The same for each of these, in turn; what fails is said in the log.
+    pub async fn open_accounts(&self, projects: &[ProjectName]) {
+        let mut today = None;
+        for project in projects {
+            if let Err(error) = self.first_credit(project, &mut today).await {
+                tracing::warn!(%project, %error, "no first credit");
+            }
+        }
+    }
+    /// `today`: to how many people it was given in 24 hours, once that was looked up.
+    async fn first_credit(
+        &self,
+        project: &ProjectName,
+        today: &mut Option<usize>,
+    ) -> Result<Datoshi, BankError> {
         let amount = self.0.options.allocation;
         if amount <= Datoshi::ZERO {
             return Ok(amount);
@@ -242,9 +259,17 @@ impl Bank {
         if let Some(maker) = self.0.options.projects.maker(project).await? {
             // one name for all that one person makes: the ledger itself takes it once
             id = TransferId::of("allocation/account", &[&maker.0]);
-            if self.store().transfer(id).await?.is_some() || self.given_today().await? >= GIVEN_DAILY_MAX {
+            if self.store().transfer(id).await?.is_some() {
                 return Ok(Datoshi::ZERO);
             }
+            let given = match today {
+                Some(given) => given,
+                None => today.insert(self.given_today().await?),
+            };
+            if *given >= GIVEN_DAILY_MAX {
+                return Ok(Datoshi::ZERO);
+            }
+            *given += 1;
         }
         self.fund_for(amount, &format!("allocation/{project}")).await?;
         let to = Account::Project(project.clone());

@@ -328,9 +328,15 @@ fn first_credit_is_for_persons_not_for_projects_and_for_so_many_a_day() {
             assert_eq!((open(name).await, has(name).await), (0, 0));
         }
         assert_eq!(has("of1-one").await, 100);
-        for person in 2..=100 {
+        for person in 2..=50 {
             assert_eq!(open(&format!("of{person}-one")).await, 100);
         }
+        // also of those that a start finds without
+        let found: Vec<_> = (40..=101)
+            .map(|person| format!("of{person}-one").parse().unwrap())
+            .collect();
+        scene.bank.open_accounts(&found).await;
+        assert_eq!((has("of100-one").await, has("of101-one").await), (100, 0));
         assert_eq!(open("of101-one").await, 0, "addresses cost nothing");
         assert_eq!(
             open("operators").await,
