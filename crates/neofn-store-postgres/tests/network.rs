@@ -1,6 +1,6 @@
 //! A network that forgets flows, a server that takes connections and says nothing, and answers that are lost: the first two
 //! never fail by themselves, the last leaves open what was done.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use neofn_engine::port::{
     Admitted, Begun, InvocationStore as _, KvStore as _, NamedRequest, Neighbours as _, News, Outcome,

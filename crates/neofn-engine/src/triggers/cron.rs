@@ -99,7 +99,7 @@ impl Cron {
 
     /// Goes on from now. Runs that there were in the meantime are known by their times, and are not repeated.
     async fn set_back(&mut self, armed: &Armed, handled: UnixMillis, now: UnixMillis) -> Result<(), Error> {
-        tracing::warn!(trigger = %armed.id, %handled, "the schedule is ahead of the clock, which had leapt; it goes on from now");
+        tracing::warn!(trigger = %armed.id, ahead = ?handled.since(now), "the schedule is ahead of the clock, which had leapt; it goes on from now");
         let deliver = Deliver {
             cron: Some((armed.id.clone(), handled, now)),
             deliveries: Vec::new(),
