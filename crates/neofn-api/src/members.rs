@@ -11,7 +11,8 @@ use crate::policy::{Action, Target};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::policy::Resource;
 use neofn_identity::port::{
-    Ceiling, Changed, CreateProject, Created, IdentityStoreError, MemberRecord, RemoveMember, SetMember,
+    Ceiling, Changed, CreateKey, CreateProject, Created, IdentityStoreError, MemberRecord, RemoveMember,
+    SetMember,
 };
 use neofn_identity::{
     KeyId, KeyRecord, Membership, Power, Powers, Principal, Role, Scope, SessionId, SignedIn,
@@ -28,6 +29,8 @@ use std::time::Duration;
 const MADE_MAX: u32 = 100;
 const MEMBERS_MAX: u32 = 1_000;
 const KEYS_MAX: u32 = 100;
+/// Keys of a project that are listed after their end; the audit log tells of them all.
+const KEYS_ENDED_MAX: u32 = 100;
 /// Longest name of a key.
 const KEY_NAME_CHARS_MAX: usize = 64;
 /// Longest life of a key that ends: ten years.
@@ -281,12 +284,13 @@ impl Api {
         let audit = self
             .act(who, project, "key.create", &record.id.to_string())
             .detail(format!("scopes: {powers}"));
-        let created = self
-            .inner
-            .members
-            .create_key(record.clone(), KEYS_MAX, audit)
-            .await;
-        match created.map_err(failed)? {
+        let create = CreateKey {
+            key: record.clone(),
+            valid_max: KEYS_MAX,
+            ended_max: KEYS_ENDED_MAX,
+            audit,
+        };
+        match self.inner.members.create_key(create).await.map_err(failed)? {
             Created::Done => {}
             Created::Missing => return Err(Code::ProjectNotFound.into()),
             Created::TooMany => return Err(too_many(KEYS_MAX, "valid keys of a project").into()),

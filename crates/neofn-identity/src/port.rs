@@ -244,6 +244,19 @@ pub struct RemoveMember {
     pub audit: AuditEntry,
 }
 
+/// Adds a key of a project.
+#[derive(Debug, Clone)]
+pub struct CreateKey {
+    /// The key; it is made when it says so.
+    pub key: KeyRecord,
+    /// Most valid keys of the project.
+    pub valid_max: u32,
+    /// Most that have ended, by revocation or by themselves: who ended first is forgotten first.
+    pub ended_max: u32,
+    /// What to write down.
+    pub audit: AuditEntry,
+}
+
 /// Ends a project that has no functions.
 #[derive(Debug, Clone)]
 pub struct EndProject {
@@ -312,14 +325,10 @@ pub trait MemberStore: Send + Sync + 'static {
     async fn remove_member(&self, remove: RemoveMember) -> Result<Changed, IdentityStoreError>;
     /// Who is in a project.
     async fn members(&self, project: ProjectName) -> Result<Vec<MemberRecord>, IdentityStoreError>;
-    /// Adds a key of a project, unless it has `keys_max` valid ones, or the key that it was made with is no valid one.
-    async fn create_key(
-        &self,
-        key: KeyRecord,
-        keys_max: u32,
-        audit: AuditEntry,
-    ) -> Result<Created, IdentityStoreError>;
-    /// A project's keys, oldest first; revoked ones too.
+    /// Adds a key of a project, unless it has as many valid ones as it may, or the key that it was made with is no valid one;
+    /// forgets ended ones beyond their number, which the audit log tells of.
+    async fn create_key(&self, create: CreateKey) -> Result<Created, IdentityStoreError>;
+    /// A project's keys, oldest first; those that ended too, but for the forgotten.
     async fn project_keys(&self, project: ProjectName) -> Result<Vec<KeyRecord>, IdentityStoreError>;
     /// Revokes a key of this project and all that were made with it; whether there was a valid one.
     async fn revoke_key(

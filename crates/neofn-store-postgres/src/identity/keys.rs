@@ -4,7 +4,7 @@ use super::{audit, hold_project, parsed};
 use crate::error::Fault;
 use crate::rows::fixed;
 use neofn_identity::audit::AuditEntry;
-use neofn_identity::port::Created;
+use neofn_identity::port::{CreateKey, Created};
 use neofn_identity::{KeyId, KeyRecord, Scope};
 use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use sqlx::Row as _;
@@ -42,12 +42,8 @@ pub(super) async fn add(conn: &mut PgConnection, key: &KeyRecord, again: bool) -
     there.then_some(()).ok_or(Fault::Misuse("a key id twice"))
 }
 
-pub(super) async fn create(
-    conn: &mut PgConnection,
-    key: &KeyRecord,
-    keys_max: u32,
-    entry: &AuditEntry,
-) -> Result<Created, Fault> {
+pub(super) async fn create(conn: &mut PgConnection, create: &CreateKey) -> Result<Created, Fault> {
+    let key = &create.key;
     let Scope::Project(project) = &key.scope else {
         return Err(Fault::Misuse("a key of no project"));
     };
@@ -65,14 +61,32 @@ pub(super) async fn create(
     {
         return Ok(Created::ParentGone);
     }
-    let valid = |other: &&KeyRecord| other.valid_at(key.created_at);
-    let there = of_project(conn, project).await?.iter().filter(valid).count();
-    if u32::try_from(there).is_ok_and(|n| n < keys_max) {
-        add(conn, key, false).await?;
-        audit::append(conn, entry).await?;
-        return Ok(Created::Done);
+    let scope = scope_text(&key.scope)?;
+    let valid: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM api_key WHERE scope = $1 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(&scope)
+    .bind(key.created_at.0)
+    .fetch_one(&mut *conn)
+    .await?;
+    if valid >= i64::from(create.valid_max) {
+        return Ok(Created::TooMany);
     }
-    Ok(Created::TooMany)
+    // no valid key was made with one that ended, so nothing leads through what goes
+    sqlx::query(
+        "DELETE FROM api_key WHERE id IN (SELECT id FROM api_key WHERE scope = $1 \
+         AND (revoked_at IS NOT NULL OR expires_at <= $2) \
+         ORDER BY coalesce(revoked_at, expires_at) DESC, id DESC OFFSET $3)",
+    )
+    .bind(&scope)
+    .bind(key.created_at.0)
+    .bind(i64::from(create.ended_max))
+    .execute(&mut *conn)
+    .await?;
+    add(conn, key, false).await?;
+    audit::append(conn, &create.audit).await?;
+    Ok(Created::Done)
 }
 
 pub(super) async fn key(conn: &mut PgConnection, id: KeyId) -> Result<Option<KeyRecord>, Fault> {

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Changed, CreateProject, Created, EndProject, Ended, IdentityStore, IdentityStoreError,
-    MemberRecord, MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord,
-    SessionStore, SetMember, SignIn,
+    AuditStore, Changed, CreateKey, CreateProject, Created, EndProject, Ended, IdentityStore,
+    IdentityStoreError, MemberRecord, MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated,
+    SessionRecord, SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{KeyId, KeyRecord, Membership, SessionId};
@@ -121,10 +121,8 @@ impl MemberStore for PostgresStore {
     async fn members(&self, project: ProjectName) -> Answer<Vec<MemberRecord>> {
         Ok(read!(self.pool, |conn| members::members(conn, &project))?)
     }
-    async fn create_key(&self, key: KeyRecord, keys_max: u32, audit: AuditEntry) -> Answer<Created> {
-        Ok(transact!(self.pool, |conn| keys::create(
-            conn, &key, keys_max, &audit
-        ))?)
+    async fn create_key(&self, create: CreateKey) -> Answer<Created> {
+        Ok(transact!(self.pool, |conn| keys::create(conn, &create))?)
     }
     async fn project_keys(&self, project: ProjectName) -> Answer<Vec<KeyRecord>> {
         Ok(read!(self.pool, |conn| keys::of_project(conn, &project))?)

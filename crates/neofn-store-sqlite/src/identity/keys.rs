@@ -4,7 +4,7 @@ use super::{audit, project_id, text};
 use crate::codec::fixed;
 use crate::error::Fault;
 use neofn_identity::audit::AuditEntry;
-use neofn_identity::port::Created;
+use neofn_identity::port::{CreateKey, Created};
 use neofn_identity::{KeyId, KeyRecord, Scope};
 use neofn_types::{ProjectName, ScriptHash, UnixMillis};
 use rusqlite::{Connection, Row, params};
@@ -32,12 +32,8 @@ pub(crate) fn add(conn: &Connection, key: &KeyRecord) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(crate) fn create(
-    conn: &Connection,
-    key: &KeyRecord,
-    keys_max: u32,
-    entry: &AuditEntry,
-) -> Result<Created, Fault> {
+pub(crate) fn create(conn: &Connection, create: &CreateKey) -> Result<Created, Fault> {
+    let key = &create.key;
     let Scope::Project(project) = &key.scope else {
         return Err(Fault::Misuse("a key of no project"));
     };
@@ -52,14 +48,26 @@ pub(crate) fn create(
     {
         return Ok(Created::ParentGone);
     }
-    let valid = |other: &&KeyRecord| other.valid_at(key.created_at);
-    let there = of_project(conn, project)?.iter().filter(valid).count();
-    if u32::try_from(there).is_ok_and(|n| n < keys_max) {
-        add(conn, key)?;
-        audit::append(conn, entry)?;
-        return Ok(Created::Done);
+    let scope = scope_text(&key.scope)?;
+    let valid: u32 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM api_key WHERE scope = ?1 AND revoked_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > ?2)",
+        )?
+        .query_row(params![scope, key.created_at.0], |row| row.get(0))?;
+    if valid >= create.valid_max {
+        return Ok(Created::TooMany);
     }
-    Ok(Created::TooMany)
+    // no valid key was made with one that ended, so nothing leads through what goes
+    conn.prepare_cached(
+        "DELETE FROM api_key WHERE id IN (SELECT id FROM api_key WHERE scope = ?1 \
+         AND (revoked_at IS NOT NULL OR expires_at <= ?2) \
+         ORDER BY coalesce(revoked_at, expires_at) DESC, id DESC LIMIT -1 OFFSET ?3)",
+    )?
+    .execute(params![scope, key.created_at.0, create.ended_max])?;
+    add(conn, key)?;
+    audit::append(conn, &create.audit)?;
+    Ok(Created::Done)
 }
 
 pub(crate) fn key(conn: &Connection, id: KeyId) -> Result<Option<KeyRecord>, Fault> {

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Changed, CreateProject, Created, EndProject, Ended, IdentityStore, IdentityStoreError,
-    MemberRecord, MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated, SessionRecord,
-    SessionStore, SetMember, SignIn,
+    AuditStore, Changed, CreateKey, CreateProject, Created, EndProject, Ended, IdentityStore,
+    IdentityStoreError, MemberRecord, MemberStore, ProjectRecord, Put, RemoveMember, Rotate, Rotated,
+    SessionRecord, SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{KeyId, KeyRecord, Membership, SessionId};
@@ -153,15 +153,10 @@ impl MemberStore for Store {
             .read_after(move |conn| members::members(conn, &project))
             .await?)
     }
-    async fn create_key(
-        &self,
-        key: KeyRecord,
-        keys_max: u32,
-        audit: AuditEntry,
-    ) -> Result<Created, IdentityStoreError> {
+    async fn create_key(&self, create: CreateKey) -> Result<Created, IdentityStoreError> {
         Ok(self
             .queue
-            .call(0, move |work| keys::create(work.conn, &key, keys_max, &audit))
+            .call(0, move |work| keys::create(work.conn, &create))
             .await?)
     }
     async fn project_keys(&self, project: ProjectName) -> Result<Vec<KeyRecord>, IdentityStoreError> {

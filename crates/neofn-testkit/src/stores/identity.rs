@@ -5,8 +5,8 @@ use crate::stores::support::{deploy, key as function};
 use neofn_identity::audit::AuditEntry;
 use neofn_identity::challenge::{ChallengeRecord, Nonce};
 use neofn_identity::port::{
-    AuditStore, Ceiling, Changed, CreateProject, Created, EndProject, Ended, IdentityStore, MemberStore, Put,
-    RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
+    AuditStore, Ceiling, Changed, CreateKey, CreateProject, Created, EndProject, Ended, IdentityStore,
+    MemberStore, Put, RemoveMember, Rotate, Rotated, SessionRecord, SessionStore, SetMember, SignIn,
 };
 use neofn_identity::token::SigningKeyRecord;
 use neofn_identity::{ApiKey, KeyId, KeyRecord, Membership, Powers, Role, Scope, SessionId};
@@ -620,12 +620,22 @@ fn project_key(n: u8, name: &str, by: u8) -> KeyRecord {
     }
 }
 
+/// In a project that may have so many valid keys.
+fn create_key(key: KeyRecord, valid_max: u32) -> CreateKey {
+    CreateKey {
+        audit: act(key.created_at.0, "key.create"),
+        key,
+        valid_max,
+        ended_max: 2,
+    }
+}
+
 pub async fn keys_of_a_project_are_bounded_and_revoked<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
     create(&store, "shop", Some(1)).await;
     create(&store, "bank", Some(1)).await;
-    let make = async |key: KeyRecord| store.create_key(key, 2, act(6, "key.create")).await.unwrap();
+    let make = async |key: KeyRecord| store.create_key(create_key(key, 2)).await.unwrap();
     let (one, two) = (project_key(1, "shop", 1), project_key(2, "shop", 1));
     assert_eq!(make(one.clone()).await, Created::Done);
     assert_eq!(make(one.clone()).await, Created::Exists);
@@ -664,6 +674,57 @@ pub async fn keys_of_a_project_are_bounded_and_revoked<H: Harness>() {
     harness.stop(store).await;
 }
 
+/// Whoever makes and revokes keys for ever leaves no more of them than there is room for, and the audit log.
+pub async fn keys_that_ended_are_forgotten_in_turn<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    create(&store, "shop", Some(1)).await;
+    create(&store, "bank", Some(1)).await;
+    let make = async |n: u8, of: &str, parent: Option<u8>, expires_at: Option<i64>| {
+        let key = KeyRecord {
+            parent: parent.map(|n| KeyId([n; 8])),
+            expires_at: expires_at.map(UnixMillis),
+            ..project_key(n, of, 1)
+        };
+        assert_eq!(store.create_key(create_key(key, 2)).await.unwrap(), Created::Done);
+    };
+    let revoke = async |n: u8, of: &str, at: i64| {
+        let (of, audit) = (project(of), act(at, "key.revoke"));
+        store
+            .revoke_key(of, KeyId([n; 8]), UnixMillis(at), audit)
+            .await
+            .unwrap()
+    };
+    let kept = async |of: &str| -> Vec<u8> {
+        let keys = store.project_keys(project(of)).await.unwrap();
+        keys.iter().map(|k| k.id.0[0]).collect()
+    };
+    make(1, "bank", None, None).await;
+    assert!(revoke(1, "bank", 2).await);
+    make(10, "shop", None, None).await;
+    make(11, "shop", Some(10), Some(12)).await;
+    // that one ends by itself, before the next three are made
+    for n in [12, 13, 14] {
+        make(n, "shop", Some(10), None).await;
+        assert!(revoke(n, "shop", i64::from(n)).await);
+    }
+    assert_eq!(
+        kept("shop").await,
+        [10, 12, 13, 14],
+        "the one that ended first is gone"
+    );
+    assert_eq!(store.key(KeyId([11; 8])).await.unwrap(), None);
+    make(15, "shop", Some(10), None).await;
+    assert_eq!(kept("shop").await, [10, 13, 14, 15]);
+    assert_eq!(kept("bank").await, [1], "another project's are no matter here");
+    // what was made with it is found, whoever is forgotten
+    assert!(revoke(10, "shop", 16).await);
+    assert!(!revoke(15, "shop", 17).await);
+    make(18, "shop", None, None).await;
+    assert_eq!(kept("shop").await.len(), 3);
+    harness.stop(store).await;
+}
+
 pub async fn who_leaves_takes_their_keys_along<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
@@ -675,7 +736,7 @@ pub async fn who_leaves_takes_their_keys_along<H: Harness>() {
         project_key(3, "shop", 2),
         project_key(4, "bank", 2),
     ] {
-        store.create_key(key, 10, act(6, "key.create")).await.unwrap();
+        store.create_key(create_key(key, 10)).await.unwrap();
     }
     let left = remove(&store, "shop", None, 2, Ceiling::Owners).await;
     assert_eq!(left, Changed::Done { keys_revoked: 1 });
@@ -701,7 +762,7 @@ pub async fn keys_of_keys_end_with_them<H: Harness>() {
             expires_at: None,
             ..project_key(n, "shop", 1)
         };
-        let made = store.create_key(key.clone(), 10, act(6, "key.create")).await;
+        let made = store.create_key(create_key(key.clone(), 10)).await;
         (made.unwrap(), key)
     };
     for (n, parent) in [(1, None), (2, Some(1)), (3, Some(2)), (4, None), (5, Some(4))] {
@@ -731,7 +792,7 @@ pub async fn keys_of_keys_end_with_them<H: Harness>() {
         created_at: UnixMillis(9),
         ..project_key(7, "shop", 1)
     };
-    let late = store.create_key(late, 10, act(9, "key.create")).await.unwrap();
+    let late = store.create_key(create_key(late, 10)).await.unwrap();
     assert_eq!(late, Created::ParentGone, "a key that is revoked makes none");
     // what an account is, as keys that it made are asked for it
     let roles = async |who, name| -> Vec<Role> {

@@ -242,6 +242,7 @@ macro_rules! suite {
             roles_are_bounded_and_below_the_ceiling,
             a_role_for_a_function_ends_with_it,
             keys_of_a_project_are_bounded_and_revoked,
+            keys_that_ended_are_forgotten_in_turn,
             who_leaves_takes_their_keys_along,
             keys_of_keys_end_with_them,
             nobody_becomes_the_last_owner_unasked,
