@@ -204,6 +204,14 @@ fn members_have_roles_and_keys_have_scopes_and_an_end() {
         .expect(201);
     let _ = owner.http.deploy("shop", "hello", HELLO).expect(201);
     assert_eq!(dev.http.deploy("shop", "hello", HELLO).status, 404);
+    // what an event holds is looked at for those who may send it
+    for below in ["", "/estimate"] {
+        let path = format!("/api/v1/functions/shop/hello{below}");
+        let headers = [("content-type", "application/cloudevents+json")];
+        let bad = |http: &Http| http.send("POST", &path, b"{}", &headers);
+        let answers = [&node.anonymous(), &dev.http, &owner.http].map(|http| bad(http).code());
+        assert_eq!(answers, ["NF0401", "NF0301", "NF0707"], "{path}");
+    }
     let path = format!("/api/v1/members/shop/{}", dev.address);
     let role = |role: &str| {
         let body = json!({"role": role}).to_string();

@@ -67,6 +67,21 @@ fn the_typed_client_tells_results_failures_and_refusals_apart() {
         let mut stranger = Client::connect(&url, None).await.unwrap();
         let refused = stranger.execute("demo/echo", None, None).await.unwrap_err();
         assert_eq!(refused.code().as_deref(), Some("NF0401"));
+        // what an event holds is looked at for those who may send it
+        let bad = pb::ExecuteFunctionRequest {
+            name: "demo/echo".to_owned(),
+            event: Some(CloudEvent::default().to_proto()),
+        };
+        for (client, code) in [(&mut stranger, "NF0401"), (&mut client, "NF0707")] {
+            let refused = client.calls().execute_function(bad.clone()).await.unwrap_err();
+            assert_eq!(CallError::from(refused).code().as_deref(), Some(code));
+        }
+        let many = pb::PublishEventsRequest {
+            project: "demo".to_owned(),
+            events: vec![CloudEvent::default().to_proto()],
+        };
+        let refused = stranger.calls().publish_events(many).await.unwrap_err();
+        assert_eq!(CallError::from(refused).code().as_deref(), Some("NF0401"));
         let wrong = Client::connect(&url, Some("nfk_wrong"))
             .await
             .unwrap()

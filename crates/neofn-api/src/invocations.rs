@@ -57,6 +57,11 @@ pub struct LogQuery {
 }
 
 impl Api {
+    /// May they call it? For an edge that wants to know before it looks into an event.
+    pub async fn authorise_calling(&self, who: &Principal, key: &FunctionKey) -> Result<(), ApiError> {
+        self.authorise_call(who, Action::Invoke, key).await.map(drop)
+    }
+
     /// Runs a function and waits for its end.
     pub async fn invoke(&self, who: &Principal, key: FunctionKey, call: Call) -> Result<Invoked, ApiError> {
         self.invoke_until(who, key, call, CancellationToken::new()).await

@@ -3,7 +3,7 @@
 
 #![expect(clippy::panic, reason = "a test may panic")]
 
-use neofn_event::cloud::{Announced, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE};
+use neofn_event::cloud::{Announced, PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, trace_of};
 use neofn_event::{CloudEvent, Data};
 use neofn_types::Code;
 use serde_json::json;
@@ -34,6 +34,31 @@ fn one(read: Announced) -> CloudEvent {
         Announced::Event(event) => *event,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_trace_is_found_without_a_look_at_the_data() {
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut event = hello();
+    let traced = json!(traceparent);
+    event.extensions.insert("traceparent".to_owned(), traced);
+    let of = |event: &CloudEvent| {
+        let (headers, json) = event.to_message();
+        let structured: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        [
+            trace_of(&structured, &json),
+            trace_of(&[("content-type", PROTOBUF_TYPE)], &event.to_protobuf()),
+        ]
+    };
+    assert_eq!(of(&event), [event.trace(), event.trace()]);
+    assert!(event.trace().is_some());
+    assert_eq!(of(&hello()), [None, None]);
+    assert_eq!(trace_of(&BINARY, BODY), None);
+    let nothing = b"{\"traceparent\":1}";
+    assert_eq!(
+        trace_of(&[("Content-Type", "application/cloudevents+json")], nothing),
+        None
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@
 use crate::answer;
 use crate::request::{self, Address};
 use crate::room::Room;
-use neofn_api::{Api, ApiError};
+use neofn_api::{Action, Api, ApiError};
 use neofn_bus::port::{Bus, DeadLetter, Delivery, JobQueue};
 use neofn_bus::{BusError, Message};
 use neofn_types::{Error, InvocationId, Retry};
@@ -88,7 +88,7 @@ impl Jobs {
         request::readable(message)?;
         let who = self.api.principal(message.get("authorization")).await?;
         let counted = self.api.count_message(&who, &address.key.project);
-        // what can never work does not wait for its rate, where it would take room from what can
+        // before a tree is made of an event; and what can never work does not wait for its rate, where it would take room from what can
         self.api.speaks(&who, &address.key, address.runtime).await?;
         counted?;
         let key = request::key_of(token);
@@ -150,6 +150,7 @@ impl Jobs {
         let named = delivery.subject().split_once('.').map(|(_, project)| project);
         let project = self.api.project_of(&who, named)?;
         self.api.count_message(&who, &project)?;
+        self.api.authorise_project(&who, Action::Publish, &project)?;
         let events = request::events(message)?;
         let trace = request::trace(message, self.api.entropy());
         self.api.publish(&who, &project, events, trace).await?;

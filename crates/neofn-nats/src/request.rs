@@ -4,7 +4,7 @@ use bytes::Bytes;
 use neofn_api::{Call, json};
 use neofn_bus::Message;
 use neofn_event::CloudEvent;
-use neofn_event::cloud::{Announced, Format};
+use neofn_event::cloud::{Announced, Format, trace_of};
 use neofn_types::{Code, Digest, Entropy, Error, FunctionKey, RuntimeKind, TraceContext};
 
 /// The languages of subjects. `result`, `status` and `health` stand at their place for something else, which is why
@@ -141,10 +141,10 @@ pub(crate) fn trace(message: &Message, entropy: &dyn Entropy) -> TraceContext {
         .or_else(|| message.get("ce-traceparent"))
     {
         Some(text) => text.parse().ok(),
-        None => match announced(message) {
-            Ok(Announced::Event(event)) => event.trace(),
-            _ => None,
-        },
+        None => {
+            let headers: Vec<(&str, &str)> = message.iter().collect();
+            trace_of(&headers, &message.payload)
+        }
     };
     outer.map_or_else(|| TraceContext::start(entropy), |outer| outer.child(entropy))
 }

@@ -55,6 +55,8 @@ impl Inner {
     ) -> Result<Vec<Published>, Error> {
         self.open()?;
         let reached = self.reached(project, &events, 0, Some(trace_id));
+        // the trees of events go before anything is waited for: a store that is slow would gather them
+        let ids: Vec<String> = events.into_iter().map(|event| event.id).collect();
         let effects: Vec<Vec<Digest>> = reached
             .iter()
             .map(|deliveries| deliveries.iter().map(|d| d.effect).collect())
@@ -81,10 +83,10 @@ impl Inner {
             self.gate.wake.notify_one();
             self.triggers.release_wake.notify_one();
         }
-        let published = events.into_iter().zip(effects);
+        let published = ids.into_iter().zip(effects);
         Ok(published
-            .map(|(event, effects)| Published {
-                id: event.id,
+            .map(|(id, effects)| Published {
+                id,
                 // of an event that stands there twice the first is not known yet
                 deliveries: effects
                     .iter()

@@ -5,8 +5,11 @@
 
 use super::binary::STRUCTURED_TYPE;
 use super::format::Format;
-use super::{CloudEvent, EventError};
+use super::proto::cloud_event::cloud_event_attribute_value::Attr;
+use super::{CloudEvent, EventError, proto};
 use neofn_types::TraceContext;
+use prost::Message as _;
+use serde::Deserialize;
 
 /// What a message says it holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,28 @@ impl Announced {
             .chain(own.map(|media_type| ("content-type", media_type)));
         CloudEvent::from_headers(headers, payload).map(one)
     }
+}
+
+/// The trace of the one structured event that `headers` announce, without a look at what it carries: whether the event
+/// is one, whoever reads it says.
+#[must_use]
+pub fn trace_of(headers: &[(&str, &str)], payload: &[u8]) -> Option<TraceContext> {
+    #[derive(Deserialize)]
+    struct Traced {
+        traceparent: String,
+    }
+    let traceparent = match Format::of(find(headers, "content-type")?).ok()?? {
+        Format::Json => serde_json::from_slice::<Traced>(payload).ok()?.traceparent,
+        Format::Protobuf => {
+            let mut attributes = proto::CloudEvent::decode(payload).ok()?.attributes;
+            match attributes.remove("traceparent")?.attr? {
+                Attr::CeString(text) => text,
+                _ => return None,
+            }
+        }
+        Format::JsonBatch | Format::ProtobufBatch => return None,
+    };
+    traceparent.parse().ok()
 }
 
 impl CloudEvent {

@@ -11,7 +11,7 @@ mod structured;
 
 pub use binary::{BATCH_TYPE, STRUCTURED_TYPE};
 pub use format::Format;
-pub use message::Announced;
+pub use message::{Announced, trace_of};
 pub use protobuf::{PROTOBUF_BATCH_TYPE, PROTOBUF_TYPE, proto};
 
 use neofn_types::{Code, Error};

@@ -35,6 +35,7 @@ const CALLS_BYTES_MAX: usize = 256 << 20;
 const DEPLOYMENTS_BYTES_MAX: usize = 128 << 20;
 const FUNCTIONS: &str = "/neofn.v1.FunctionService/";
 const DEPLOY: &str = "/neofn.v1.FunctionService/Deploy";
+const PUBLISH: &str = "/neofn.v1.FunctionService/PublishEvents";
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
 const REFLECTION_ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/";
@@ -125,11 +126,14 @@ impl Edge {
         let path = request.uri().path();
         let calls_room = Some(&self.calls_room);
         let (service, room) = match path {
-            DEPLOY => {
+            DEPLOY | PUBLISH => {
                 if let Err(status) = self.known(&request).await {
                     return Ok(status.into_http());
                 }
-                (&self.deployments, Some(&self.deployments_room))
+                match path {
+                    DEPLOY => (&self.deployments, Some(&self.deployments_room)),
+                    _ => (&self.calls, calls_room),
+                }
             }
             _ if path.starts_with(FUNCTIONS) => (&self.calls, calls_room),
             _ if path.starts_with(HEALTH) => (&self.health, calls_room),
@@ -157,7 +161,7 @@ impl Edge {
         }
     }
 
-    /// Refuses those without credentials before sixteen megabytes are read.
+    /// Refuses those without credentials before sixteen megabytes are read, or a thousand events unpacked.
     async fn known(&self, request: &Request<Incoming>) -> Result<(), Status> {
         let metadata = MetadataMap::from_headers(request.headers().clone());
         let trace = trace(&self.api, &metadata);

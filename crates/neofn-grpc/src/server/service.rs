@@ -6,7 +6,7 @@ use crate::pb;
 use crate::pb::execute_function_response::Result as Outcome;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use neofn_api::{Api, ApiError, Call, InvocationQuery, Invoked, LogQuery, LogStep};
+use neofn_api::{Action, Api, ApiError, Call, InvocationQuery, Invoked, LogQuery, LogStep};
 use neofn_event::CloudEvent;
 use neofn_event::cloud::proto;
 use neofn_types::{Code, Error};
@@ -50,6 +50,8 @@ impl pb::function_service_server::FunctionService for Functions {
         let traced = request.metadata().contains_key("traceparent");
         let message = request.into_inner();
         let function = ask!(caller, function_key(&message.name));
+        // before a tree is made of what it carries
+        ask!(caller, self.api.authorise_calling(&caller.who, &function).await);
         let event = ask!(caller, message.event.map(event).transpose());
         if let Some(inner) = event.as_ref().filter(|_| !traced).and_then(CloudEvent::trace) {
             caller.trace = inner.child(self.api.entropy());
@@ -82,6 +84,11 @@ impl pb::function_service_server::FunctionService for Functions {
         let caller = Caller::of(&self.api, &request, project_of(&request.get_ref().name).as_ref()).await?;
         let message = request.into_inner();
         let key = ask!(caller, function_key(&message.name));
+        ask!(
+            caller,
+            self.api
+                .authorise_project(&caller.who, Action::Deploy, &key.project)
+        );
         let deploy = ask!(caller, convert::deployment(key.function.to_string(), message));
         let (done, created) = ask!(caller, self.api.deploy(&caller.who, &key.project, deploy).await);
         Ok(Response::new(pb::DeployResponse {
@@ -204,6 +211,10 @@ impl pb::function_service_server::FunctionService for Functions {
         let message = request.into_inner();
         let named = given(message.project);
         let project = ask!(caller, self.api.project_of(&caller.who, named.as_deref()));
+        ask!(
+            caller,
+            self.api.authorise_project(&caller.who, Action::Publish, &project)
+        );
         let events = CloudEvent::batch_from_proto(message.events).map_err(Error::from);
         let events = ask!(caller, events.map_err(|e| status::renamed(e, status::EVENT)));
         let done = self

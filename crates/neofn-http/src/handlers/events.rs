@@ -54,14 +54,15 @@ pub(crate) async fn publish(
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
 
-/// The body as a function gets it. A request that says that it is a CloudEvent becomes one, in the JSON format: what
-/// came as headers or as protobuf would be lost otherwise. Any other body stays as it is.
-/// Beside it the trace that an event brings along as an extension.
+/// Whether a request says that it is a CloudEvent. Any other body stays as it is.
+pub(crate) fn is_event(headers: &HeaderMap) -> Result<bool, Error> {
+    Ok(format(headers)?.is_some() || headers.contains_key("ce-specversion"))
+}
+
+/// A CloudEvent as a function gets it, in the JSON format: what came as headers or as protobuf would be lost otherwise.
+/// Beside it the trace that it brings along as an extension.
 pub(crate) fn event_body(headers: &HeaderMap, body: Bytes) -> Result<(Bytes, Option<TraceContext>), Error> {
     let format = format(headers)?;
-    if format.is_none() && !headers.contains_key("ce-specversion") {
-        return Ok((body, None));
-    }
     let events = decode(format, headers, &body)?;
     if format.is_some_and(Format::is_batch) {
         return Ok((json::cloud_events(&events)?, None));

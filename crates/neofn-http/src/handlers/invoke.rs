@@ -1,6 +1,6 @@
 //! Invoking: the hot path of the edge.
 
-use super::events::event_body;
+use super::events::{event_body, is_event};
 use crate::extract::{Caller, KeyPath, Query};
 use crate::problem::Refusal;
 use crate::router::{Edge, header_text};
@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use neofn_api::{Call, json};
+use neofn_api::{Action, Call, json};
 use neofn_types::FunctionKey;
 use neofn_wire::{Accepted, Estimate, InvokeAnswer, Problem};
 use serde::Deserialize;
@@ -51,7 +51,14 @@ pub(crate) async fn invoke(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let (body, inner) = event_body(&headers, body::read(&headers, body, json::EVENT_BYTES_MAX).await?)?;
+    let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let (body, inner) = if is_event(&headers)? {
+        // before a tree is made of it
+        edge.api().authorise_calling(&caller.who, &key).await?;
+        event_body(&headers, body)?
+    } else {
+        (body, None)
+    };
     // the request's own trace, or that of its event
     let inner = inner.filter(|_| !headers.contains_key("traceparent"));
     let trace = inner.map_or(caller.trace, |inner| inner.child(edge.api().entropy()));
@@ -104,7 +111,12 @@ pub(crate) async fn estimate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let (event, _) = event_body(&headers, body::read(&headers, body, json::EVENT_BYTES_MAX).await?)?;
+    edge.api()
+        .authorise_function(&caller.who, Action::Estimate, &key)?;
+    let mut event = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    if is_event(&headers)? {
+        (event, _) = event_body(&headers, event)?;
+    }
     let estimate = edge.api().estimate(&caller.who, &key, event).await?;
     Ok(encode::json(StatusCode::OK, &estimate))
 }
