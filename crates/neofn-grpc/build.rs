@@ -17,6 +17,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(std::env::var_os("CARGO_FEATURE_CLIENT").is_some())
         // the messages of events are checked where every other form of them is
         .extern_path(".io.cloudevents.v1", "::neofn_event::cloud::proto")
+        // what becomes many times as large in memory is unpacked once its size is known
+        .extern_path(
+            ".google.protobuf.Struct",
+            "crate::packed::Packed<::prost_types::Struct>",
+        )
+        .extern_path(
+            ".google.protobuf.Value",
+            "crate::packed::Packed<::prost_types::Value>",
+        )
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -3,14 +3,16 @@
 //! Knows no HTTP; the sizes of bodies are bounded before they come here.
 
 use crate::error::ApiError;
+use crate::json;
 use base64::Engine as _;
 use bytes::Bytes;
 use neofn_engine::request::{Bundle, Deploy, DeployError};
 use neofn_event::Triggers;
-use neofn_registry::{SmokeTest, VersionSpec};
+use neofn_registry::port::Upon;
+use neofn_registry::{SmokeTest, VersionRecord};
 use neofn_types::{
-    ChainGrant, Code, Error, FunctionKey, FunctionName, Grants, Limits, ProjectName, RuntimeKind, Units,
-    parse_duration_ms, parse_memory,
+    ChainGrant, Code, Error, FunctionKey, FunctionName, Grants, JsonText, Limits, ProjectName, RuntimeKind,
+    Units, parse_duration_ms, parse_memory,
 };
 use neofn_wire::{DeployRequest, LimitsRequest, PatchRequest, SmokeTestRequest};
 use serde_json::Value;
@@ -60,23 +62,25 @@ pub fn deploy(project: ProjectName, request: DeployRequest, most: &Limits) -> Re
         public: request.public.unwrap_or(false),
         limits: limits(Limits::default(), request.limits.as_ref(), runtime, most)?,
         grants: grants(Grants::default(), request.allow.as_ref())?,
-        test: request.test.map(smoke_test),
+        test: request.test.map(smoke_test).transpose()?,
+        upon: Upon::Anything,
     })
 }
 
 /// A change to a deployed function: what is absent stays as it is in `live`, whose code is `stored`.
 pub fn patch(
     key: FunctionKey,
-    live: &VersionSpec,
+    live: &VersionRecord,
     stored: Bundle,
     request: PatchRequest,
     most: &Limits,
 ) -> Result<Deploy, ApiError> {
+    let spec = &live.spec;
     let main = request.main.clone();
     let code = match code(request.source, request.files, request.module, request.main)? {
         Some(code) => code,
         None => {
-            let main = main.unwrap_or_else(|| live.main.clone());
+            let main = main.unwrap_or_else(|| spec.main.clone());
             if let Bundle::Files(files) = &stored {
                 main_exists(files, &main)?;
             }
@@ -85,7 +89,7 @@ pub fn patch(
     };
     let runtime = runtime(request.runtime.as_deref(), &code.bundle)?;
     let on = match &request.on {
-        None => live.on.clone(),
+        None => spec.on.clone(),
         Some(on) => triggers(Some(on))?,
     };
     Ok(Deploy {
@@ -94,10 +98,15 @@ pub fn patch(
         bundle: code.bundle,
         main: code.main,
         runtime,
-        public: request.public.unwrap_or(live.public),
-        limits: limits(live.limits, request.limits.as_ref(), runtime, most)?,
-        grants: grants(live.grants.clone(), request.allow.as_ref())?,
-        test: request.test.map(smoke_test).or_else(|| live.test.clone()),
+        public: request.public.unwrap_or(spec.public),
+        limits: limits(spec.limits, request.limits.as_ref(), runtime, most)?,
+        grants: grants(spec.grants.clone(), request.allow.as_ref())?,
+        test: request
+            .test
+            .map(smoke_test)
+            .transpose()?
+            .or_else(|| spec.test.clone()),
+        upon: Upon::Version(live.digest),
     })
 }
 
@@ -261,15 +270,15 @@ fn limits(
     Ok(limits)
 }
 
-fn grants(base: Grants, asked: Option<&Value>) -> Result<Grants, Error> {
-    let members = match asked {
-        None => return Ok(base),
-        Some(Value::Null) => return Ok(Grants::default()),
-        Some(Value::Object(members)) => members,
-        Some(_) => return Err(invalid("`allow` is an object such as {\"kv\": true}")),
+fn grants(base: Grants, asked: Option<&JsonText>) -> Result<Grants, Error> {
+    let Some(asked) = asked else { return Ok(base) };
+    let members = match json::tree("allow", asked, json::SETTING_BYTES_MAX)? {
+        Value::Null => return Ok(Grants::default()),
+        Value::Object(members) => members,
+        _ => return Err(invalid("`allow` is an object such as {\"kv\": true}")),
     };
     let mut grants = Grants::default();
-    for (name, value) in members {
+    for (name, value) in &members {
         match (name.as_str(), value) {
             ("kv", Value::Bool(kv)) => grants.kv = *kv,
             ("kv", _) => return Err(invalid("`allow.kv` is true or false")),
@@ -320,18 +329,24 @@ fn chain(value: &Value) -> Result<ChainGrant, Error> {
 }
 
 /// Triggers, with every mistake in them; what only the chain knows is checked by the deployment itself.
-fn triggers(on: Option<&Value>) -> Result<Triggers, ApiError> {
-    match on {
-        None => Ok(Triggers::default()),
-        Some(on) => Triggers::read(on).map_err(|findings| DeployError::triggers(&findings).into()),
-    }
+fn triggers(on: Option<&JsonText>) -> Result<Triggers, ApiError> {
+    let Some(on) = on else {
+        return Ok(Triggers::default());
+    };
+    let on = json::tree("on", on, json::SETTING_BYTES_MAX)?;
+    Triggers::read(&on).map_err(|findings| DeployError::triggers(&findings).into())
 }
 
-fn smoke_test(test: SmokeTestRequest) -> SmokeTest {
-    SmokeTest {
+fn smoke_test(test: SmokeTestRequest) -> Result<SmokeTest, Error> {
+    // a version's digest is over trees, so what has none is nothing to keep
+    json::tree("test.event", &test.event, json::EVENT_BYTES_MAX)?;
+    if let Some(expect) = &test.expect {
+        json::tree("test.expect", expect, json::SETTING_BYTES_MAX)?;
+    }
+    Ok(SmokeTest {
         event: test.event,
         expect: test.expect,
-    }
+    })
 }
 
 fn invalid(message: impl Into<String>) -> Error {
@@ -341,6 +356,7 @@ fn invalid(message: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neofn_registry::VersionSpec;
     use serde_json::json;
 
     fn decode(body: Value) -> Result<Deploy, String> {
@@ -420,6 +436,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_code_is_bounded_before_a_tree_is_made_of_it() {
+        let small_objects = |bytes: usize| format!("[{}0]", "{\"\":0},".repeat(bytes / 7));
+        let with = |member: &str| {
+            let body = format!("{{\"function_name\":\"a\",\"source\":\"\",{member}}}");
+            let request = json::request::<DeployRequest>(body.as_bytes()).unwrap();
+            deploy("demo".parse().unwrap(), request, &Limits::default())
+                .map_err(|e| format!("{}: {}", e.code(), e.chain()))
+        };
+        let (large, more) = (small_objects(15 << 20), small_objects(256 << 10));
+        let refused: Vec<String> = [
+            format!("\"test\":{{\"event\":{large}}}"),
+            format!("\"test\":{{\"event\":0,\"expect\":{more}}}"),
+            format!("\"allow\":{large}"),
+            format!("\"on\":{more}"),
+        ]
+        .iter()
+        .map(|member| with(member).unwrap_err())
+        .collect();
+        insta::assert_snapshot!(refused.join("\n"));
+        let event = small_objects(1_000_000);
+        let taken = with(&format!("\"test\":{{\"event\":{event}}}")).unwrap();
+        assert_eq!(taken.test.unwrap().event.get(), event);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = peak.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kib < 320 << 10, "{kib} KiB at the peak");
+    }
+
+    #[test]
     fn memory_is_rounded_up_and_bounded_by_the_engine() {
         let most = Limits {
             memory_bytes: 512 << 20,
@@ -463,12 +508,26 @@ mod tests {
             test: None,
             calls: Vec::new(),
         };
+        let digest = neofn_types::Digest([1; 32]);
+        let live = VersionRecord {
+            key: function_key("demo", "a").unwrap(),
+            version: neofn_types::Version(1),
+            digest,
+            created_at: neofn_types::UnixMillis(1),
+            artifact: neofn_registry::ArtifactRef {
+                artifact: digest,
+                engine: digest,
+                code: digest,
+                source_map: None,
+                files: None,
+            },
+            spec,
+        };
         let stored = || Bundle::Files(BTreeMap::from([("a.ts".to_owned(), "old".to_owned())]));
-        let key = || function_key("demo", "a").unwrap();
         let change = |body: Value| {
             patch(
-                key(),
-                &spec,
+                live.key.clone(),
+                &live,
                 stored(),
                 serde_json::from_value(body).unwrap(),
                 &Limits::default(),
@@ -479,6 +538,7 @@ mod tests {
             (d.public, d.limits.time_ms, d.limits.memory_bytes, d.grants.kv),
             (true, 1_000, 8 << 20, true)
         );
+        assert_eq!(d.upon, Upon::Version(digest), "what it keeps is that version's");
         assert!(matches!(&d.bundle, Bundle::Files(f) if f["a.ts"] == "old"));
         let d = change(json!({"allow": {}, "source": "new"})).unwrap();
         assert!(!d.grants.kv && d.main == "index.ts");

@@ -9,6 +9,7 @@ use neofn_engine::request::Callers;
 use neofn_identity::Principal;
 use neofn_identity::policy::Resource;
 use neofn_registry::VersionRecord;
+use neofn_registry::port::Upon;
 use neofn_types::{Code, Error, FunctionKey, FunctionName, Grants, ProjectName, Version};
 use neofn_wire::{
     Deleted, Dependencies, DeployRequest, DeployResponse, FunctionAnswer, FunctionList, PatchRequest,
@@ -55,6 +56,7 @@ impl Api {
         request: DeployRequest,
     ) -> Result<(DeployResponse, bool), ApiError> {
         self.authorise_project(who, Action::Deploy, project)?;
+        let mut deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
         // an operator's first deployment makes a project; a project's own key may outlive it
         if !who.is_operator() && !self.engine().project_exists(project).await? {
             return Err(Error::new(
@@ -63,13 +65,19 @@ impl Api {
             )
             .into());
         }
-        let deploy = decode::deploy(project.clone(), request, &self.inner.limits_max)?;
-        let live = match self.engine().function(&deploy.key).await {
-            Ok((_, live)) => live.spec.grants.clone(),
-            Err(e) if e.code == Code::FunctionNotFound => Grants::default(),
-            Err(e) => return Err(e.into()),
-        };
-        self.may_grant(who, project, &live, &deploy.grants)?;
+        // who may give all of it leans on nothing that is live
+        if self
+            .may_grant(who, project, &Grants::default(), &deploy.grants)
+            .is_err()
+        {
+            let live = match self.engine().function(&deploy.key).await {
+                Ok((_, live)) => live.spec.grants.clone(),
+                Err(e) if e.code == Code::FunctionNotFound => Grants::default(),
+                Err(e) => return Err(e.into()),
+            };
+            self.may_grant(who, project, &live, &deploy.grants)?;
+            deploy.upon = Upon::Grants(live);
+        }
         let entry = self.act(who, project, "function.deploy", deploy.key.function.as_str());
         self.log(entry).await?;
         let done = self.engine().deploy(deploy).await?;
@@ -110,7 +118,7 @@ impl Api {
         let mut answer = None;
         if decode::changes_version(&request) {
             let stored = self.engine().files(key, None).await?;
-            let deploy = decode::patch(key.clone(), &live.spec, stored, request, &self.inner.limits_max)?;
+            let deploy = decode::patch(key.clone(), &live, stored, request, &self.inner.limits_max)?;
             self.may_grant(who, &key.project, &live.spec.grants, &deploy.grants)?;
             answer = Some(view::deployed(&self.engine().deploy(deploy).await?));
         }
@@ -160,18 +168,26 @@ impl Api {
         ))
     }
 
-    /// What was taken from a function since does not come back with an older version, but by those who could give it.
+    /// What was taken from a function since does not come back with an older version, but by those who could give it. Says
+    /// whether that leans on what is live.
     fn may_go_back(
         &self,
         who: &Principal,
         key: &FunctionKey,
         live: &VersionRecord,
         old: &VersionRecord,
-    ) -> Result<(), Error> {
-        if old.spec.public && !live.spec.public {
-            self.authorise_function(who, Action::Patch, key)?;
+    ) -> Result<Upon, Error> {
+        let may_from = |public: bool, grants: &Grants| {
+            if old.spec.public && !public {
+                self.authorise_function(who, Action::Patch, key)?;
+            }
+            self.may_grant(who, &key.project, grants, &old.spec.grants)
+        };
+        if may_from(false, &Grants::default()).is_ok() {
+            return Ok(Upon::Anything);
         }
-        self.may_grant(who, &key.project, &live.spec.grants, &old.spec.grants)
+        may_from(live.spec.public, &live.spec.grants)?;
+        Ok(Upon::Version(live.digest))
     }
 
     /// Removes a function and all that belongs to it.
@@ -281,11 +297,11 @@ impl Api {
         // the version that is looked at is the one that becomes live, whatever is deployed meanwhile
         let wanted = request.version.map(Version);
         let (live, old) = self.engine().way_back(key, wanted).await?;
-        self.may_go_back(who, key, &live, &old)?;
+        let upon = self.may_go_back(who, key, &live, &old)?;
         let to = old.version;
         let entry = self.act(who, &key.project, "function.rollback", key.function.as_str());
         self.log(entry.detail(format!("to version {to}"))).await?;
-        let (function, live) = self.engine().rollback(key, to).await?;
+        let (function, live) = self.engine().rollback(key, to, upon).await?;
         Ok(FunctionAnswer {
             success: true,
             function: view::function(&function, &live),

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use neofn_event::CloudEvent;
-use neofn_types::{Code, Error};
+use neofn_types::{Code, Error, JsonText};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -12,6 +12,8 @@ use serde_json::Value;
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of a deployment.
 pub const DEPLOY_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of `allow`, of `on`, and of what a smoke test expects.
+pub const SETTING_BYTES_MAX: usize = 256 << 10;
 /// Most arrays and objects around a value.
 pub const DEPTH_MAX: usize = 128;
 
@@ -60,6 +62,23 @@ pub fn too_large(most: usize) -> Error {
         Code::BodyTooLarge,
         format!("the body is larger than {}", size(most)),
     )
+}
+
+/// The refusal of a member of a request that has `has` bytes.
+#[must_use]
+pub fn member_too_large(name: &str, has: usize, most: usize) -> Error {
+    let message = format!("`{name}` has {has} bytes; it may have {}", size(most));
+    Error::new(Code::BodyTooLarge, message)
+}
+
+/// A member of a request as a tree, which takes up to eighty times as much as its text: never of more than `most` bytes.
+pub(crate) fn tree(name: &str, text: &JsonText, most: usize) -> Result<Value, Error> {
+    let has = text.get().len();
+    if has > most {
+        return Err(member_too_large(name, has, most));
+    }
+    text.tree()
+        .map_err(|e| Error::new(Code::RequestInvalid, format!("`{name}`: {e}")))
 }
 
 /// Whole MiB or KiB where it is so much, beside the bytes.

@@ -12,7 +12,7 @@ use crate::stack::DebugInfo;
 use crate::stats::count;
 use bytes::Bytes;
 use neofn_event::spec::Finding;
-use neofn_registry::port::{Publish, RegistryStoreError};
+use neofn_registry::port::{Publish, RegistryStoreError, Upon};
 use neofn_registry::{ArtifactRef, SmokeTest, VersionRecord, VersionSpec};
 use neofn_runtime::port::{Artifact, PrepareError};
 use neofn_types::{
@@ -30,6 +30,14 @@ struct Built {
     files: Option<BTreeMap<String, String>>,
     warnings: Vec<Diagnostic>,
     calls: Vec<FunctionName>,
+}
+
+/// What is published, beside its code.
+struct Next {
+    key: FunctionKey,
+    upon: Upon,
+    spec: VersionSpec,
+    digest: Digest,
 }
 
 impl DeployError {
@@ -105,6 +113,8 @@ impl Inner {
         let failed = |e| DeployError::at(Stage::Validate, of_registry(e));
         let live = self.current(&deploy.key).await.map_err(failed)?;
         let next = Version(1 + live.as_ref().map_or(0, |(_, v)| v.version.0));
+        // the store looks again: this spares the work
+        let moved = !deploy.upon.holds(live.as_ref().map(|(_, live)| live));
         if let Some((function, version)) = live
             && version.digest == digest
         {
@@ -116,6 +126,9 @@ impl Inner {
                 warnings: Vec::new(),
                 timings: vec![(Stage::Validate, self.since(begun))],
             });
+        }
+        if moved {
+            return Err(DeployError::at(Stage::Validate, Code::LiveMoved));
         }
         let mut timings = Vec::new();
         let mut built = self.build_code(deploy.bundle, &spec, &mut timings).await?;
@@ -131,7 +144,13 @@ impl Inner {
             timings.push((Stage::Test, self.since(begun)));
         }
         let begun = self.options.clock.monotonic();
-        let published = self.publish(&deploy.key, spec, digest, &built, &artifact).await;
+        let next = Next {
+            key: deploy.key.clone(),
+            upon: deploy.upon,
+            spec,
+            digest,
+        };
+        let published = self.publish(next, &built, &artifact).await;
         let published = published.map_err(|e| DeployError::at(Stage::Publish, of_registry(e)))?;
         timings.push((Stage::Publish, self.since(begun)));
         let loaded = Loaded {
@@ -344,7 +363,7 @@ impl Inner {
         mut logs: Vec<String>,
     ) -> Result<(), DeployError> {
         let (id, _) = self.new_id();
-        let event = Bytes::from(test.event.to_string());
+        let event = Bytes::from(test.event.get().to_owned());
         let trace = TraceContext::start(&*self.options.entropy);
         let debug = Arc::new(self.debug_of(built));
         let run = crate::run::Run {
@@ -369,9 +388,10 @@ impl Inner {
         let Some(expect) = &test.expect else {
             return Ok(());
         };
-        let result =
-            serde_json::from_slice(&result).map_err(|e| DeployError::at(Stage::Test, Error::internal(e)))?;
-        match mismatch(expect, &result) {
+        let failed = |e| DeployError::at(Stage::Test, Error::internal(e));
+        let expect = expect.tree().map_err(failed)?;
+        let result = serde_json::from_slice(&result).map_err(failed)?;
+        match mismatch(&expect, &result) {
             None => Ok(()),
             Some(difference) => {
                 let finding = Diagnostic {
@@ -392,9 +412,7 @@ impl Inner {
 
     async fn publish(
         &self,
-        key: &FunctionKey,
-        spec: VersionSpec,
-        digest: Digest,
+        next: Next,
         built: &Built,
         artifact: &Artifact,
     ) -> Result<neofn_registry::port::Published, RegistryStoreError> {
@@ -419,10 +437,10 @@ impl Inner {
         let (new_id, at) = self.new_id();
         registry
             .publish(Publish {
-                key: key.clone(),
+                key: next.key,
                 new_id,
-                spec,
-                digest,
+                spec: next.spec,
+                digest: next.digest,
                 artifact: ArtifactRef {
                     artifact: artifact_digest,
                     engine: artifact.engine,
@@ -430,6 +448,7 @@ impl Inner {
                     source_map,
                     files,
                 },
+                upon: next.upon,
                 at,
             })
             .await

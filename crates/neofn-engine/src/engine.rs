@@ -22,6 +22,7 @@ use bytes::Bytes;
 use neofn_chain::port::Chain;
 use neofn_chain::stack::StackItem;
 use neofn_event::{CloudEvent, ParameterType, TriggerId};
+use neofn_registry::port::Upon;
 use neofn_registry::{FunctionRecord, VersionRecord};
 use neofn_sched::{Load, Scale};
 use neofn_trigger::Explanation;
@@ -219,8 +220,13 @@ impl Engine {
         self.inner.way_back(key, version).await
     }
     /// Moves `live` to a version.
-    pub async fn rollback(&self, key: &FunctionKey, version: Version) -> Result<FunctionState, Error> {
-        self.inner.clone().rollback(key.clone(), version).await
+    pub async fn rollback(
+        &self,
+        key: &FunctionKey,
+        version: Version,
+        upon: Upon,
+    ) -> Result<FunctionState, Error> {
+        self.inner.clone().rollback(key.clone(), version, upon).await
     }
     /// Switches a function on or off.
     pub async fn set_active(&self, key: &FunctionKey, active: bool) -> Result<FunctionState, Error> {

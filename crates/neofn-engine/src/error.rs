@@ -83,6 +83,7 @@ pub(crate) fn of_registry(error: RegistryStoreError) -> Error {
     match error {
         RegistryStoreError::FunctionNotFound => Code::FunctionNotFound.into(),
         RegistryStoreError::ProjectEnded => Code::ProjectEnded.into(),
+        RegistryStoreError::LiveMoved => Code::LiveMoved.into(),
         RegistryStoreError::VersionNotFound => Code::VersionNotFound.into(),
         RegistryStoreError::ArtifactDamaged(_) => Error::new(
             Code::StoreFailed,

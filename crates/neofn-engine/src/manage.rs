@@ -5,7 +5,7 @@ use crate::error::{of_registry, of_store};
 use crate::port::{InvocationFilter, InvocationRecord, Totals};
 use crate::request::{Bundle, Callers};
 use neofn_registry::VersionRecord;
-use neofn_registry::port::RegistryStoreError;
+use neofn_registry::port::{RegistryStoreError, Upon};
 use neofn_types::{Code, Error, FunctionKey, FunctionName, InvocationId, ProjectName, RuntimeKind, Version};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -143,11 +143,12 @@ impl Inner {
         self: Arc<Self>,
         key: FunctionKey,
         version: Version,
+        upon: Upon,
     ) -> Result<FunctionState, Error> {
         self.change(key, move |inner, key| async move {
             let (function, _) = inner.function(&key).await?;
             let at = inner.options.clock.now();
-            let moved = inner.ports.registry.set_live(&key, version, at).await;
+            let moved = inner.ports.registry.set_live(&key, version, &upon, at).await;
             moved.map_err(of_registry)?;
             inner.gate.forget(&key);
             tracing::info!(function = %key, from = %function.live, to = %version, "rolled back");

@@ -3,6 +3,7 @@
 use crate::port::{InvocationRecord, Origin, Status};
 use bytes::Bytes;
 use neofn_event::Triggers;
+use neofn_registry::port::Upon;
 use neofn_registry::{FunctionRecord, SmokeTest, VersionRecord};
 use neofn_types::{
     Caller, Diagnostic, Digest, Error, FunctionKey, Grants, InvocationId, Limits, RuntimeKind, TraceContext,
@@ -50,6 +51,8 @@ pub struct Deploy {
     pub on: Triggers,
     /// Smoke test.
     pub test: Option<SmokeTest>,
+    /// What of the live version whoever deploys was judged by, or keeps.
+    pub upon: Upon,
 }
 
 /// The stages of a deployment, in order.

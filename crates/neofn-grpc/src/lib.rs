@@ -5,6 +5,7 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+pub mod packed;
 pub mod pb;
 #[cfg(feature = "server")]
 pub mod server;

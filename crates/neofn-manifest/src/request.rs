@@ -1,7 +1,7 @@
 //! From a function of the manifest to the body of a deployment.
 
 use crate::FunctionConfig;
-use neofn_types::FunctionName;
+use neofn_types::{FunctionName, JsonText};
 use neofn_wire::{DeployRequest, LimitsRequest, SmokeTestRequest};
 use std::collections::BTreeMap;
 
@@ -38,11 +38,14 @@ impl FunctionConfig {
                 memory: limits.memory_bytes.map(|bytes| format!("{bytes}B")),
                 concurrency: limits.concurrency,
             }),
-            allow: serde_json::to_value(&self.allow).ok(),
-            on: (!self.on.is_empty()).then(|| self.on.to_json()),
+            allow: serde_json::to_value(&self.allow)
+                .ok()
+                .as_ref()
+                .map(JsonText::from),
+            on: (!self.on.is_empty()).then(|| JsonText::from(&self.on.to_json())),
             test: self.test.as_ref().map(|test| SmokeTestRequest {
-                event: test.event.clone(),
-                expect: test.expect.clone(),
+                event: JsonText::from(&test.event),
+                expect: test.expect.as_ref().map(JsonText::from),
             }),
         }
     }

@@ -71,6 +71,7 @@ fn every_kind_is_read_and_handed_on_unchanged() {
         .deploy_request(&name, Source::Module(String::new()))
         .on
         .expect("has triggers");
+    let on = on.tree().expect("it is JSON");
     let again = Triggers::read(&on).unwrap_or_else(|f| panic!("{}", f[0]));
     let text = |t: &Triggers| serde_json::to_string(t).expect("JSON");
     assert_eq!(text(&again), text(&function.on));

@@ -1,16 +1,18 @@
 //! What a version is made of, and what a function is beside its versions.
 
 use neofn_event::Triggers;
-use neofn_types::{Digest, FunctionKey, FunctionName, Grants, Limits, RuntimeKind, UnixMillis, Version};
+use neofn_types::{
+    Digest, FunctionKey, FunctionName, Grants, JsonText, Limits, RuntimeKind, UnixMillis, Version,
+};
 use serde::{Deserialize, Serialize};
 
 /// An optional event that a deployment must answer before it goes live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SmokeTest {
     /// The event to send.
-    pub event: serde_json::Value,
+    pub event: JsonText,
     /// What must be in the result: members given here must be equal, others are free. Absent: any success.
-    pub expect: Option<serde_json::Value>,
+    pub expect: Option<JsonText>,
 }
 
 /// Everything that makes a version what it is. Two equal specs are the same version.

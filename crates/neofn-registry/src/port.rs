@@ -3,7 +3,9 @@
 use crate::{ArtifactRef, FunctionRecord, VersionRecord, VersionSpec};
 use async_trait::async_trait;
 use bytes::Bytes;
-use neofn_types::{Digest, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
+use neofn_types::{
+    Digest, FunctionKey, FunctionName, Grants, InvocationId, ProjectName, UnixMillis, Version,
+};
 use std::time::Duration;
 
 /// Why a registry command was not done.
@@ -18,12 +20,41 @@ pub enum RegistryStoreError {
     /// The project was deleted; its name is not used again.
     #[error("project ended")]
     ProjectEnded,
+    /// What is live is not what the command stands on.
+    #[error("another version is live")]
+    LiveMoved,
     /// A blob whose digest is not what it was asked for, or is missing.
     #[error("artifact {0} is missing or damaged")]
     ArtifactDamaged(Digest),
     /// The database or the disk.
     #[error("store failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What of the live version a command stands on: what was taken away since does not come back with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Upon {
+    /// Nothing.
+    #[default]
+    Anything,
+    /// What it may reach; nothing, while there is no function.
+    Grants(Grants),
+    /// All of it: the version of this digest.
+    Version(Digest),
+}
+
+impl Upon {
+    /// Whether it stands with what is live now.
+    #[must_use]
+    pub fn holds(&self, live: Option<&VersionRecord>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Grants(grants) => {
+                live.map_or(*grants == Grants::default(), |live| live.spec.grants == *grants)
+            }
+            Self::Version(digest) => live.is_some_and(|live| live.digest == *digest),
+        }
+    }
 }
 
 /// A version to be made live.
@@ -39,6 +70,8 @@ pub struct Publish {
     pub digest: Digest,
     /// Its compiled form; every blob was stored before.
     pub artifact: ArtifactRef,
+    /// What has to be live still.
+    pub upon: Upon,
     /// Now.
     pub at: UnixMillis,
 }
@@ -69,7 +102,8 @@ pub struct Page<T> {
 #[async_trait]
 pub trait RegistryStore: Send + Sync + 'static {
     /// Makes project, function and version as needed and moves `live`; `ProjectEnded` in one that was deleted. When a version with the same digest
-    /// exists, `live` moves to that one and no version is made; when it is live already, nothing changes.
+    /// exists, `live` moves to that one and no version is made; when it is live already, nothing changes. `LiveMoved`, and nothing
+    /// made, when it would change and `upon` does not hold.
     async fn publish(&self, publish: Publish) -> Result<Published, RegistryStoreError>;
     /// A function.
     async fn function(&self, key: &FunctionKey) -> Result<Option<FunctionRecord>, RegistryStoreError>;
@@ -97,11 +131,12 @@ pub trait RegistryStore: Send + Sync + 'static {
         before: Option<Version>,
         limit: u32,
     ) -> Result<Vec<VersionRecord>, RegistryStoreError>;
-    /// Moves `live`.
+    /// Moves `live`; `LiveMoved` when it is elsewhere and `upon` does not hold.
     async fn set_live(
         &self,
         key: &FunctionKey,
         version: Version,
+        upon: &Upon,
         at: UnixMillis,
     ) -> Result<FunctionRecord, RegistryStoreError>;
     /// Switches on or off.

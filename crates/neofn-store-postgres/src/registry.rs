@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::rows::{Place, fixed, id, key};
 use crate::{ledger, news};
 use neofn_engine::port::News;
-use neofn_registry::port::{Publish, Published, RegistryStoreError};
+use neofn_registry::port::{Publish, Published, RegistryStoreError, Upon};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_rows::{nat, nat32};
 use neofn_types::{Digest, FunctionKey, FunctionName, ProjectName, UnixMillis, Version};
@@ -162,6 +162,13 @@ pub(crate) async fn publish(conn: &mut PgConnection, publish: &Publish) -> Answe
         Err(refused) => return Ok(Err(refused)),
     };
     let (place, before) = hold(conn, key).await?.ok_or(Fault::Damaged("function"))?;
+    if !created {
+        let live = version(conn, key, before.live).await?;
+        let stays = live.as_ref().is_some_and(|live| live.digest == publish.digest);
+        if !stays && !publish.upon.holds(live.as_ref()) {
+            return Ok(Err(RegistryStoreError::LiveMoved));
+        }
+    }
     let same: Option<i64> =
         sqlx::query_scalar("SELECT version FROM version WHERE pid = $1 AND fid = $2 AND digest = $3")
             .bind(place.pid)
@@ -194,6 +201,9 @@ async fn create(conn: &mut PgConnection, publish: &Publish) -> Answer<bool> {
     // asked first: an insert that finds its row uses up a number each time
     if function(conn, key).await?.is_some() {
         return Ok(Ok(false));
+    }
+    if !publish.upon.holds(None) {
+        return Ok(Err(RegistryStoreError::LiveMoved));
     }
     sqlx::query("INSERT INTO project(name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(key.project.as_ref())
@@ -252,6 +262,7 @@ pub(crate) async fn set_live(
     conn: &mut PgConnection,
     key: &FunctionKey,
     to: Version,
+    upon: &Upon,
     at: UnixMillis,
 ) -> Answer<FunctionRecord> {
     let Some((place, mut record)) = hold(conn, key).await? else {
@@ -261,6 +272,9 @@ pub(crate) async fn set_live(
         return Ok(Err(RegistryStoreError::VersionNotFound));
     }
     if record.live != to {
+        if !upon.holds(version(conn, key, record.live).await?.as_ref()) {
+            return Ok(Err(RegistryStoreError::LiveMoved));
+        }
         move_live(conn, place, to, at).await?;
         news::tell(conn, &News::Live(key.clone())).await?;
         record.live = to;

@@ -22,7 +22,7 @@ use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Placing, Redo, Released,
     TriggerChange, TriggerState, TriggerStore, TriggeredFunction,
 };
-use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
+use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError, Upon};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_rows::Encoded;
 use neofn_types::{
@@ -372,9 +372,10 @@ impl RegistryStore for PostgresStore {
         &self,
         key: &FunctionKey,
         version: Version,
+        upon: &Upon,
         at: UnixMillis,
     ) -> Result<FunctionRecord, RegistryStoreError> {
-        transact!(self.pool, |conn| registry::set_live(conn, key, version, at))?
+        transact!(self.pool, |conn| registry::set_live(conn, key, version, upon, at))?
     }
     async fn set_active(
         &self,

@@ -4,7 +4,7 @@ use crate::codec::{fixed, id, key, nat};
 use crate::error::Fault;
 use crate::memory::Place;
 use crate::writer::Work;
-use neofn_registry::port::{Publish, Published, RegistryStoreError};
+use neofn_registry::port::{Publish, Published, RegistryStoreError, Upon};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{Digest, FunctionKey, FunctionName, ProjectName, UnixMillis, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -150,6 +150,14 @@ pub(crate) fn publish(work: &mut Work<'_>, publish: &Publish) -> Answer<Publishe
     let key = &publish.key;
     let found = current(work, key)?;
     let created = found.is_none();
+    let before = match &found {
+        Some((_, record)) => version(work.conn, key, record.live)?,
+        None => None,
+    };
+    let stays = before.as_ref().is_some_and(|live| live.digest == publish.digest);
+    if !stays && !publish.upon.holds(before.as_ref()) {
+        return Ok(Err(RegistryStoreError::LiveMoved));
+    }
     let (place, live) = match &found {
         Some((place, record)) => (*place, Some(record.live)),
         None if has_ended(work.conn, &key.project)? => return Ok(Err(RegistryStoreError::ProjectEnded)),
@@ -234,6 +242,7 @@ pub(crate) fn set_live(
     work: &mut Work<'_>,
     key: &FunctionKey,
     to: Version,
+    upon: &Upon,
     at: UnixMillis,
 ) -> Answer<FunctionRecord> {
     let Some((place, mut record)) = current(work, key)? else {
@@ -243,6 +252,9 @@ pub(crate) fn set_live(
         return Ok(Err(RegistryStoreError::VersionNotFound));
     }
     if record.live != to {
+        if !upon.holds(version(work.conn, key, record.live)?.as_ref()) {
+            return Ok(Err(RegistryStoreError::LiveMoved));
+        }
         move_live(work.conn, place, to, at)?;
         record.live = to;
         record.updated_at = at;

@@ -18,7 +18,7 @@ use neofn_engine::triggers::port::{
     Advance, Advanced, ChainCursor, Deliver, Delivered, Fired, FiredFilter, Placing, Redo, Released,
     TriggerChange, TriggerState, TriggerStore, TriggeredFunction,
 };
-use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
+use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError, Upon};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_types::{
     Datoshi, Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version,
@@ -361,11 +361,12 @@ impl RegistryStore for Store {
         &self,
         key: &FunctionKey,
         version: Version,
+        upon: &Upon,
         at: UnixMillis,
     ) -> Result<FunctionRecord, RegistryStoreError> {
-        let key = key.clone();
+        let (key, upon) = (key.clone(), upon.clone());
         self.queue
-            .call(0, move |work| registry::set_live(work, &key, version, at))
+            .call(0, move |work| registry::set_live(work, &key, version, &upon, at))
             .await?
     }
     async fn set_active(

@@ -254,7 +254,7 @@ catalogue! {
         "The body is not valid JSON.",
         "Mend the place that the message names.";
     BodyTooLarge = "NF0309", 413, Never, "body too large",
-        "An event may be 1 MiB, a deployment 16 MiB.",
+        "An event may be 1 MiB, a deployment 16 MiB; of that the event of its test 1 MiB, what the test expects, `allow` and `on` 256 KiB each.",
         "Send less, or a reference to the data.";
     JsonTooDeep = "NF0310", 413, Never, "JSON nested too deep",
         "Arrays and objects are nested more than 128 deep.",
@@ -301,6 +301,9 @@ catalogue! {
     ProjectEnded = "NF0324", 409, Never, "project was deleted",
         "There was a project of this name. Its statements and the audit log go by it, so it is not used again.",
         "Choose another name.";
+    LiveMoved = "NF0325", 409, Never, "another version went live meanwhile",
+        "The request was judged by the version that was live when it came, or kept members of it, and another one is live by now: what that one took away would have come back.",
+        "Look at the function as it is now, and send the request again.";
 
     // NF04: who may
     Unauthenticated = "NF0401", 401, Never, "credentials missing or not valid",

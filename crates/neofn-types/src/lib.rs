@@ -11,6 +11,7 @@ mod frame;
 mod grants;
 mod hash256;
 mod ids;
+mod json_text;
 mod limits;
 mod names;
 mod net;
@@ -33,6 +34,7 @@ pub use grants::{
 };
 pub use hash256::Hash256;
 pub use ids::{Attempt, Digest, Fence, FunctionKey, InvocationId, ParseIdError, Version};
+pub use json_text::JsonText;
 pub use limits::{
     LimitError, Limits, MEMORY_STEP_BYTES, ParseQuantityError, parse_bytes, parse_duration_ms, parse_memory,
 };

@@ -1,6 +1,7 @@
 //! Deploying a function.
 
 use crate::{DiagnosticView, FunctionView};
+use neofn_types::JsonText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -32,14 +33,14 @@ pub struct DeployRequest {
     /// Limits; what is absent has the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsRequest>,
-    /// Grants: `{"kv": true, "chain": "read"}`; to send: `{"chain": {"write": {"contracts": ["0x…"], "gas": "0.5"}}}`.
+    /// Grants, at most 256 KiB: `{"kv": true, "chain": "read"}`; to send: `{"chain": {"write": {"contracts": ["0x…"], "gas": "0.5"}}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub allow: Option<serde_json::Value>,
-    /// Triggers by kind.
+    pub allow: Option<JsonText>,
+    /// Triggers by kind, at most 256 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub on: Option<serde_json::Value>,
+    pub on: Option<JsonText>,
     /// A smoke test that must pass before the version goes live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<SmokeTestRequest>,
@@ -67,13 +68,13 @@ pub struct LimitsRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SmokeTestRequest {
-    /// The event to send.
+    /// The event to send, at most 1 MiB.
     #[schema(value_type = Object)]
-    pub event: serde_json::Value,
-    /// Members that the result must have; absent: any success will do.
+    pub event: JsonText,
+    /// Members that the result must have, at most 256 KiB; absent: any success will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub expect: Option<serde_json::Value>,
+    pub expect: Option<JsonText>,
 }
 
 /// 201 when the function is new, else 200.

@@ -127,11 +127,11 @@ pub struct PatchRequest {
     /// As in a deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub allow: Option<serde_json::Value>,
+    pub allow: Option<neofn_types::JsonText>,
     /// As in a deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub on: Option<serde_json::Value>,
+    pub on: Option<neofn_types::JsonText>,
     /// As in a deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<crate::SmokeTestRequest>,

@@ -3,7 +3,8 @@
 use crate::rig::{Rig, deploy_of, key};
 use neofn_engine::request::{Bundle, Deploy, Stage};
 use neofn_registry::SmokeTest;
-use neofn_types::{Code, RuntimeKind, Version};
+use neofn_registry::port::Upon;
+use neofn_types::{Code, JsonText, RuntimeKind, Version};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
@@ -41,10 +42,10 @@ async fn a_new_version_goes_live_and_the_same_content_makes_none() {
 async fn every_failing_stage_leaves_the_old_version_live() {
     let rig = Rig::new();
     rig.deploy("f", "constant 1").await;
-    let with_test = |code: &str, expect| Deploy {
+    let with_test = |code: &str, expect: Option<serde_json::Value>| Deploy {
         test: Some(SmokeTest {
-            event: json!({"name": "Neo"}),
-            expect,
+            event: JsonText::from(&json!({"name": "Neo"})),
+            expect: expect.as_ref().map(JsonText::from),
         }),
         ..deploy_of("f", code)
     };
@@ -118,7 +119,7 @@ async fn failures_point_into_the_users_file() {
     );
     let mut deploy = deploy_of("f", "throw");
     deploy.test = Some(SmokeTest {
-        event: json!(null),
+        event: JsonText::default(),
         expect: None,
     });
     let error = rig.engine.deploy(deploy).await.unwrap_err();
@@ -131,8 +132,8 @@ async fn a_passing_smoke_test_writes_nothing() {
     let rig = Rig::new();
     let mut deploy = deploy_of("f", "count");
     deploy.test = Some(SmokeTest {
-        event: json!(null),
-        expect: Some(json!({"value": 1})),
+        event: JsonText::default(),
+        expect: Some(JsonText::from(&json!({"value": 1}))),
     });
     rig.engine.deploy(deploy).await.unwrap();
     assert_eq!(rig.kv("n").await, None);
@@ -156,6 +157,37 @@ async fn deployments_of_one_function_happen_one_after_another() {
 }
 
 #[tokio::test]
+async fn what_was_judged_by_another_version_is_not_published() {
+    let rig = Rig::new();
+    let judged = rig.deploy("f", "constant 1").await.version;
+    let upon = |code: &str| Deploy {
+        upon: Upon::Version(judged.digest),
+        ..deploy_of("f", code)
+    };
+    let taken = Deploy {
+        grants: Default::default(),
+        ..deploy_of("f", "constant 1")
+    };
+    rig.engine.deploy(taken).await.unwrap();
+    let late = rig.engine.deploy(upon("constant 2")).await.unwrap_err();
+    assert_eq!((late.stage, late.error.code), (Stage::Validate, Code::LiveMoved));
+    let late = Upon::Grants(judged.spec.grants.clone());
+    let late = rig
+        .engine
+        .rollback(&key("f"), Version(1), late)
+        .await
+        .unwrap_err();
+    assert_eq!(late.code, Code::LiveMoved);
+    assert_eq!(live(&rig, "f").await, Version(2));
+    rig.engine
+        .rollback(&key("f"), Version(1), Upon::Anything)
+        .await
+        .unwrap();
+    rig.engine.deploy(upon("constant 2")).await.unwrap();
+    assert_eq!(rig.result("f", "null").await, 2);
+}
+
+#[tokio::test]
 async fn rollback_switch_and_delete_are_seen_by_the_next_call() {
     let rig = Rig::new();
     rig.deploy("f", "constant 1").await;
@@ -165,14 +197,22 @@ async fn rollback_switch_and_delete_are_seen_by_the_next_call() {
     assert_eq!((live.version, before.version), (Version(2), Version(1)));
     // what is deployed meanwhile changes nothing of what was looked at
     rig.deploy("f", "constant 3").await;
-    let (function, version) = rig.engine.rollback(&key("f"), before.version).await.unwrap();
+    let (function, version) = rig
+        .engine
+        .rollback(&key("f"), before.version, Upon::Anything)
+        .await
+        .unwrap();
     assert_eq!((function.live, version.version), (Version(1), Version(1)));
     assert_eq!(rig.result("f", "null").await, 1);
     for wanted in [None, Some(Version(9)), Some(Version(0))] {
         let unknown = rig.engine.way_back(&key("f"), wanted).await.unwrap_err();
         assert_eq!(unknown.code, Code::VersionNotFound, "{wanted:?}");
     }
-    let unknown = rig.engine.rollback(&key("f"), Version(9)).await.unwrap_err();
+    let unknown = rig
+        .engine
+        .rollback(&key("f"), Version(9), Upon::Anything)
+        .await
+        .unwrap_err();
     assert_eq!(unknown.code, Code::VersionNotFound);
 
     rig.engine.set_active(&key("f"), false).await.unwrap();

@@ -49,6 +49,7 @@ pub fn deploy_of(name: &str, code: &str) -> Deploy {
         },
         on: Default::default(),
         test: None,
+        upon: neofn_registry::port::Upon::Anything,
     }
 }
 

@@ -6,7 +6,7 @@ use neofn_engine::port::{
     Admitted, Backlog, Claimed, Finish, InvocationFilter, InvocationRecord, InvocationStore, NewInvocation,
     Record, Replayable, Retention, Rooms, StoreError, Totals,
 };
-use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError};
+use neofn_registry::port::{Publish, Published, RegistryStore, RegistryStoreError, Upon};
 use neofn_registry::{ArtifactRef, FunctionRecord, VersionRecord};
 use neofn_store_sqlite::Store;
 use neofn_types::{Digest, Fence, FunctionKey, FunctionName, InvocationId, ProjectName, UnixMillis, Version};
@@ -97,9 +97,10 @@ impl RegistryStore for Switched {
         &self,
         key: &FunctionKey,
         version: Version,
+        upon: &Upon,
         at: UnixMillis,
     ) -> Result<FunctionRecord, RegistryStoreError> {
-        self.store.set_live(key, version, at).await
+        self.store.set_live(key, version, upon, at).await
     }
     async fn set_active(
         &self,

@@ -1,8 +1,10 @@
 //! Between the messages of `neofn.v1` and what use cases take and answer.
 
+use crate::packed::Packed;
 use crate::pb;
 use base64::Engine as _;
-use neofn_types::{Code, Error};
+use neofn_api::json;
+use neofn_types::{Code, Error, JsonText};
 use neofn_wire::{
     DeployRequest, DiagnosticView, FunctionView, InvocationView, LimitsRequest, LogEvent, PublishAnswer,
     SmokeTestRequest,
@@ -11,7 +13,7 @@ use prost_types::value::Kind;
 use serde_json::{Map, Number, Value};
 
 /// Most objects and arrays around a value, as in JSON bodies.
-const DEPTH_MAX: usize = neofn_api::json::DEPTH_MAX;
+const DEPTH_MAX: usize = json::DEPTH_MAX;
 
 /// A deployment of the function `name`.
 pub(super) fn deployment(name: String, request: pb::DeployRequest) -> Result<DeployRequest, Error> {
@@ -27,8 +29,8 @@ pub(super) fn deployment(name: String, request: pb::DeployRequest) -> Result<Dep
             memory: limits.memory,
             concurrency: limits.concurrency,
         }),
-        allow: request.allow.map(object).transpose()?,
-        on: request.on.map(object).transpose()?,
+        allow: request.allow.map(|allow| object("allow", &allow)).transpose()?,
+        on: request.on.map(|on| object("on", &on)).transpose()?,
         test: request.test.map(smoke_test).transpose()?,
         ..DeployRequest::default()
     };
@@ -47,15 +49,34 @@ fn smoke_test(test: pb::SmokeTest) -> Result<SmokeTestRequest, Error> {
     Ok(SmokeTestRequest {
         event: test
             .event
-            .map(|event| value(event, 0))
+            .map(|event| any("test.event", &event, json::EVENT_BYTES_MAX))
             .transpose()?
             .unwrap_or_default(),
-        expect: test.expect.map(|expect| value(expect, 0)).transpose()?,
+        expect: test
+            .expect
+            .map(|expect| any("test.expect", &expect, json::SETTING_BYTES_MAX))
+            .transpose()?,
     })
 }
 
-fn object(fields: prost_types::Struct) -> Result<Value, Error> {
-    members(fields, 0)
+fn object(name: &str, fields: &Packed<prost_types::Struct>) -> Result<JsonText, Error> {
+    let fields = unpack(name, fields, json::SETTING_BYTES_MAX)?;
+    members(fields, 0).map(|object| JsonText::from(&object))
+}
+
+fn any(name: &str, given: &Packed<prost_types::Value>, most: usize) -> Result<JsonText, Error> {
+    let given = unpack(name, given, most)?;
+    value(given, 0).map(|value| JsonText::from(&value))
+}
+
+/// A member of a request, which the packed form is bounded like the text of in other edges.
+fn unpack<M: prost::Message + Default>(name: &str, packed: &Packed<M>, most: usize) -> Result<M, Error> {
+    if packed.size() > most {
+        return Err(json::member_too_large(name, packed.size(), most));
+    }
+    packed
+        .unpack()
+        .map_err(|e| Error::new(Code::RequestInvalid, format!("`{name}`: {e}")))
 }
 
 fn members(fields: prost_types::Struct, depth: usize) -> Result<Value, Error> {
@@ -188,6 +209,47 @@ pub(super) fn published(answer: PublishAnswer) -> pb::PublishEventsResponse {
 mod tests {
     use super::*;
     use prost_types::Value as Given;
+
+    #[test]
+    fn what_is_no_code_is_bounded_before_it_is_unpacked() {
+        let text = |bytes: usize| Given {
+            kind: Some(Kind::StringValue("x".repeat(bytes))),
+        };
+        let fields = |bytes: usize| prost_types::Struct {
+            fields: [("kv".to_owned(), text(bytes))].into(),
+        };
+        let (much, more) = (json::SETTING_BYTES_MAX, json::EVENT_BYTES_MAX);
+        let test = |event: usize, expect: usize| pb::DeployRequest {
+            test: Some(pb::SmokeTest {
+                event: Some(text(event).into()),
+                expect: Some(text(expect).into()),
+            }),
+            ..pb::DeployRequest::default()
+        };
+        let allow = |bytes: usize| pb::DeployRequest {
+            allow: Some(fields(bytes).into()),
+            ..pb::DeployRequest::default()
+        };
+        let on = pb::DeployRequest {
+            on: Some(fields(much).into()),
+            ..pb::DeployRequest::default()
+        };
+        let refused = [allow(much), on, test(more, 1), test(1, much)]
+            .map(|request| deployment("f".to_owned(), request).unwrap_err().message);
+        assert_eq!(
+            refused,
+            [
+                "`allow` has 262160 bytes; it may have 262144 bytes (256 KiB)",
+                "`on` has 262160 bytes; it may have 262144 bytes (256 KiB)",
+                "`test.event` has 1048580 bytes; it may have 1048576 bytes (1 MiB)",
+                "`test.expect` has 262148 bytes; it may have 262144 bytes (256 KiB)",
+            ]
+        );
+        assert_eq!(
+            deployment("f".to_owned(), allow(1)).unwrap().allow.unwrap().get(),
+            "{\"kv\":\"x\"}"
+        );
+    }
 
     #[test]
     fn values_become_json() {

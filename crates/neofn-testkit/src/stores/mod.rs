@@ -153,6 +153,7 @@ macro_rules! suite {
             publishing_makes_versions_and_moves_live,
             the_same_content_makes_no_new_version,
             live_moves_back_and_forth,
+            live_moves_only_upon_what_a_command_stands_on,
             switching_off_is_outside_the_version,
             listings_are_by_name_and_paged,
             deleting_takes_everything_along,

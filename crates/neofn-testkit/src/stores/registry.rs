@@ -4,8 +4,8 @@ use super::Harness;
 use crate::stores::support::*;
 use bytes::Bytes;
 use neofn_engine::port::{InvocationFilter, InvocationStore, StoreError};
-use neofn_registry::port::{RegistryStore, RegistryStoreError};
-use neofn_types::{Digest, UnixMillis, Version};
+use neofn_registry::port::{Publish, RegistryStore, RegistryStoreError, Upon};
+use neofn_types::{Digest, Grants, UnixMillis, Version};
 
 pub async fn publishing_makes_versions_and_moves_live<H: Harness>() {
     let harness = H::new();
@@ -82,16 +82,21 @@ pub async fn live_moves_back_and_forth<H: Harness>() {
             .await
             .unwrap();
     }
-    let moved = store.set_live(&f, Version(1), UnixMillis(50)).await.unwrap();
+    let moved = store
+        .set_live(&f, Version(1), &Upon::Anything, UnixMillis(50))
+        .await
+        .unwrap();
     assert_eq!((moved.live, moved.updated_at), (Version(1), UnixMillis(50)));
     assert_eq!(store.function(&f).await.unwrap(), Some(moved));
     assert!(matches!(
-        store.set_live(&f, Version(4), UnixMillis(60)).await,
+        store
+            .set_live(&f, Version(4), &Upon::Anything, UnixMillis(60))
+            .await,
         Err(RegistryStoreError::VersionNotFound)
     ));
     assert!(matches!(
         store
-            .set_live(&key("demo", "g"), Version(1), UnixMillis(60))
+            .set_live(&key("demo", "g"), Version(1), &Upon::Anything, UnixMillis(60))
             .await,
         Err(RegistryStoreError::FunctionNotFound)
     ));
@@ -111,6 +116,60 @@ pub async fn live_moves_back_and_forth<H: Harness>() {
             .unwrap()
             .is_empty()
     );
+    harness.stop(store).await;
+}
+
+/// What was taken from a function since a command was judged does not come back with it.
+pub async fn live_moves_only_upon_what_a_command_stands_on<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let f = key("demo", "f");
+    let upon = |content: &str, at: i64, upon: Upon| Publish {
+        upon,
+        ..publish_of(&f, content, at)
+    };
+    let moved = |done| matches!(done, Err(RegistryStoreError::LiveMoved));
+    let first = publish_of(&f, "one", 1);
+    let granted = Upon::Grants(first.spec.grants.clone());
+    let version = Upon::Version(first.digest);
+    assert!(moved(store.publish(upon("one", 1, version.clone())).await));
+    assert!(moved(store.publish(upon("one", 1, granted.clone())).await));
+    assert!(
+        !store.project_exists(&f.project).await.unwrap(),
+        "nothing is made"
+    );
+    store
+        .publish(upon("one", 1, Upon::Grants(Grants::default())))
+        .await
+        .unwrap();
+    assert!(moved(
+        store
+            .publish(upon("two", 2, Upon::Grants(Grants::default())))
+            .await
+    ));
+    store.publish(upon("two", 2, version.clone())).await.unwrap();
+    // other content with the same grants
+    store.publish(upon("three", 3, granted.clone())).await.unwrap();
+    let same = store.publish(upon("three", 4, version.clone())).await.unwrap();
+    assert!(same.unchanged, "it is as it was asked for");
+    assert!(moved(store.publish(upon("four", 5, version.clone())).await));
+    let mut taken = publish_of(&f, "three", 6);
+    taken.spec.grants = Grants::default();
+    taken.digest = taken.spec.digest(taken.artifact.engine);
+    store.publish(taken).await.unwrap();
+    assert!(moved(store.publish(upon("four", 7, granted.clone())).await));
+    for upon in [&granted, &version] {
+        let back = store.set_live(&f, Version(1), upon, UnixMillis(8)).await;
+        assert!(matches!(back, Err(RegistryStoreError::LiveMoved)));
+    }
+    let live = store.function(&f).await.unwrap().unwrap();
+    assert_eq!((live.live, live.updated_at), (Version(4), UnixMillis(6)));
+    let there = store
+        .set_live(&f, Version(4), &version, UnixMillis(9))
+        .await
+        .unwrap();
+    assert_eq!(there, live, "it is there already");
+    assert_eq!(store.versions(&f, None, 9).await.unwrap().len(), 4);
     harness.stop(store).await;
 }
 

@@ -12,7 +12,7 @@ use neofn_engine::port::{
     Finish, Idempotency, KvExpect, KvQuota, KvWrite, NewInvocation, Origin, Outcome, Record, Recording,
     Start, StoredFailure,
 };
-use neofn_registry::port::{Publish, RegistryStore};
+use neofn_registry::port::{Publish, RegistryStore, Upon};
 use neofn_registry::{ArtifactRef, VersionSpec};
 use neofn_types::{
     Caller, Clock, Code, Digest, Entropy, Fence, FunctionKey, Grants, InvocationId, Limits, RuntimeKind,
@@ -89,6 +89,7 @@ pub fn publish_of(key: &FunctionKey, content: &str, at: i64) -> Publish {
             source_map: None,
             files: None,
         },
+        upon: Upon::Anything,
         at: UnixMillis(at),
     }
 }
