@@ -261,6 +261,34 @@ fn a_costly_search_is_stopped() {
 }
 
 #[test]
+fn large_values_are_paid_for_to_the_last_item() {
+    let row = Value::Array(vec![Value::int(1); 1_000]);
+    let args = |rows| {
+        let mut args = transfer().0;
+        args.resize(5, Value::Null);
+        args.push(Value::Array(vec![row.clone(); rows]));
+        Transfer(args)
+    };
+    let outcome = |text: &str, rows| {
+        let program = check_condition(&text.parse().expect("is right"), &known()).expect("is right");
+        program.explain(&args(rows)).remove(0).outcome
+    };
+    let many = format!("length([{}]) == 400", ["extra"; 400].join(", "));
+    for (text, rows, wanted) in [
+        ("length([extra, extra]) == 2", 40, Ok(true)),
+        ("length([extra, extra]) == 2", 60, Err(())),
+        (&*many, 60, Err(())),
+        ("extra == extra", 90, Ok(true)),
+        ("extra == extra or extra != extra", 90, Ok(true)),
+        ("extra != extra or extra == extra", 90, Err(())),
+        ("extra == args", 90, Ok(false)),
+        ("extra in [extra]", 40, Ok(true)),
+    ] {
+        assert_eq!(outcome(text, rows).map_err(|_| ()), wanted, "{text}");
+    }
+}
+
+#[test]
 fn explanations_have_the_values() {
     let text = "amount >= gas('2') and from == 'GAS' and extra < 5";
     let program = check_condition(&text.parse().expect("is right"), &known()).expect("is right");

@@ -56,6 +56,21 @@ impl Fuel {
         self.0 = self.0.checked_sub(steps).ok_or(Fault::TooCostly)?;
         Ok(())
     }
+    /// What the items of a value hold, down to the last: for whatever looks at more than the value itself.
+    fn burn_within(&mut self, value: &Value) -> Result<(), Fault> {
+        let mut item = |value: &Value| {
+            self.burn(value.size())?;
+            self.burn_within(value)
+        };
+        match value {
+            Value::Array(items) => items.iter().try_for_each(item),
+            Value::Map(members) => members.iter().try_for_each(|(key, value)| {
+                item(key)?;
+                item(value)
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 type Found<'e> = Result<Cow<'e, Value>, Fault>;
@@ -87,10 +102,14 @@ pub(crate) fn run<'e>(op: &'e Op, env: &'e dyn Env, fuel: &mut Fuel) -> Found<'e
         }
         Op::Call(function, args) => call(*function, args, env, fuel),
         Op::List(items) => {
-            let items: Result<Vec<Value>, Fault> = items
-                .iter()
-                .map(|i| run(i, env, fuel).map(Cow::into_owned))
-                .collect();
+            let copy = |item| {
+                let value = run(item, env, fuel)?;
+                // before it is copied: a list may name the same large value many times
+                fuel.burn(value.size())?;
+                fuel.burn_within(&value)?;
+                Ok(value.into_owned())
+            };
+            let items: Result<Vec<Value>, Fault> = items.iter().map(copy).collect();
             owned(Value::Array(items?))
         }
         Op::Not(inner) => {
@@ -186,8 +205,8 @@ fn binary<'e>(op: BinaryOp, left: &'e Op, right: &'e Op, env: &'e dyn Env, fuel:
     fuel.burn(a.weight().saturating_add(b.weight()))?;
     let (a, b) = (a.as_ref(), b.as_ref());
     match op {
-        BinaryOp::Equal => owned(Value::Bool(a.same(b))),
-        BinaryOp::Unequal => owned(Value::Bool(!a.same(b))),
+        BinaryOp::Equal => owned(Value::Bool(same(a, b, fuel)?)),
+        BinaryOp::Unequal => owned(Value::Bool(!same(a, b, fuel)?)),
         BinaryOp::Less | BinaryOp::LessOrEqual | BinaryOp::Greater | BinaryOp::GreaterOrEqual => {
             let order = a.order(b).ok_or_else(|| unordered(a, b))?;
             owned(Value::Bool(match op {
@@ -223,13 +242,23 @@ fn unordered(a: &Value, b: &Value) -> Fault {
     wanted("two numbers or two strings", odd)
 }
 
+/// [`Value::same`], to whatever depth that looks; the values themselves are paid for.
+fn same(a: &Value, b: &Value, fuel: &mut Fuel) -> Result<bool, Fault> {
+    match (a, b) {
+        (Value::Array(items), Value::Array(others)) if items.len() != others.len() => return Ok(false),
+        (Value::Array(_), Value::Array(_)) | (Value::Map(_), Value::Map(_)) => fuel.burn_within(a)?,
+        _ => {}
+    }
+    Ok(a.same(b))
+}
+
 fn is_in(item: &Value, of: &Value, fuel: &mut Fuel) -> Result<bool, Fault> {
     let burn = |fuel: &mut Fuel, other: &Value| fuel.burn(item.weight().saturating_add(other.weight()));
     match of {
         Value::Array(items) => {
             for other in items {
                 burn(fuel, other)?;
-                if item.same(other) {
+                if same(item, other, fuel)? {
                     return Ok(true);
                 }
             }
@@ -238,7 +267,7 @@ fn is_in(item: &Value, of: &Value, fuel: &mut Fuel) -> Result<bool, Fault> {
         Value::Map(members) => {
             for (key, _) in members {
                 burn(fuel, key)?;
-                if item.same(key) {
+                if same(item, key, fuel)? {
                     return Ok(true);
                 }
             }

@@ -196,8 +196,13 @@ impl Value {
         }
     }
 
-    /// What reading the value costs, in steps.
+    /// What reading the value costs, in steps; what its items hold is not read.
     pub(crate) fn weight(&self) -> u64 {
+        self.size().saturating_add(1)
+    }
+
+    /// Items, or 64 bytes each.
+    pub(crate) fn size(&self) -> u64 {
         const BYTES_PER_STEP: usize = 64;
         let length = match self {
             Self::Text(s) => s.len() / BYTES_PER_STEP,
@@ -206,7 +211,7 @@ impl Value {
             Self::Map(members) => members.len(),
             _ => 0,
         };
-        1u64.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))
+        u64::try_from(length).unwrap_or(u64::MAX)
     }
 }
 
