@@ -4,7 +4,7 @@
 use crate::storage::AnyStore;
 use neofn_engine::port::{Lease, StoreError};
 use neofn_gas::{BankError, Purses};
-use neofn_types::{Clock, Entropy, Error};
+use neofn_types::{Clock, Entropy, Error, Fence};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,8 @@ struct Process {
     entropy: Arc<dyn Entropy>,
     purses: Purses,
     words: Mutex<Words>,
+    /// Of its lease, with its last word.
+    fence: Mutex<Fence>,
 }
 
 /// When this process's words were heard, by its monotonic clock.
@@ -76,13 +78,15 @@ impl Alive {
     ) -> Result<Arc<Self>, Error> {
         let process = Arc::new(Process {
             words: Mutex::new(Words::first(clock.monotonic())),
+            fence: Mutex::new(Fence(0)),
             store,
             clock,
             entropy,
             purses,
         });
         let me = process.purses.process();
-        process.take(&me, &me).await.map_err(Error::internal)?;
+        let lease = process.take(&me, &me).await.map_err(Error::internal)?;
+        *process.fence.lock() = lease.fence;
         let task = tokio::spawn({
             let process = process.clone();
             async move {
@@ -119,21 +123,23 @@ impl Process {
     /// Says that this process is alive, under a new name if it was taken for dead.
     async fn word(&self) -> Result<(), StoreError> {
         let me = self.purses.process();
-        let lease = self.take(&me, &me).await?;
+        let mut lease = self.take(&me, &me).await?;
         let now = self.clock.monotonic();
         let words = *self.words.lock();
-        // after so long nobody remembers whether it was buried
-        if lease.holder != me || now.saturating_sub(words.last) >= REMEMBERED {
+        // one change of hands is its own, who let it end; and after so long nobody remembers whether there were more
+        let buried = lease.fence.0 > self.fence.lock().0.saturating_add(1);
+        if lease.holder != me || buried || now.saturating_sub(words.last) >= REMEMBERED {
             tracing::error!(
                 "this node was silent for so long that it was taken for dead; what it had set aside is given back"
             );
             let mut process = [0; 16];
             self.entropy.fill(&mut process);
             let anew = hex::encode(process);
-            self.take(&anew, &anew).await?;
+            lease = self.take(&anew, &anew).await?;
             self.purses.begin_again(process);
         }
         *self.words.lock() = words.next(now);
+        *self.fence.lock() = lease.fence;
         Ok(())
     }
 
@@ -278,8 +284,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_buried_goes_on_with_money_of_its_own() {
-        // silent for as long as its grave is known, and for longer
-        for seconds in [120, 900] {
+        // while its grave is held, when that has ended, and when nobody knows of it any more
+        for seconds in [70, 120, 900] {
             let two = Two::new().await;
             call(&two.b).await;
             assert_eq!(two.held().await, 20);

@@ -34,7 +34,7 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// The leases that hold, by name.
     async fn leases(&self, now: UnixMillis) -> Result<Vec<(String, Lease)>, StoreError>;
     /// Forgets the leases whose names begin so and that ended longer ago than `age`; answers how many. The next fence of such a
-    /// name is the first one again, so it must be one whose fences nobody compares.
+    /// name is the first one again: whoever compares its fences must not have been away for so long.
     async fn forget_leases(&self, prefix: &str, now: UnixMillis, age: Duration) -> Result<u64, StoreError>;
 }
 
