@@ -3,10 +3,11 @@
 use crate::handles::{Handle, Place, fill, has_handle};
 use crate::headers::Outgoing;
 use crate::limits::EgressLimits;
+use crate::room::Room;
 use crate::target::Target;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use neofn_types::{Code, Error};
 
 /// A request's body as it goes out.
@@ -60,20 +61,37 @@ impl AsRef<[u8]> for Wiped {
     }
 }
 
-/// An answer's body, as it comes.
-pub(crate) async fn incoming(mut body: Incoming, limits: &EgressLimits) -> Result<Bytes, Error> {
+/// An answer's body, as it comes. One that says how long it is gets all of its room before any of it is read, so that two
+/// large ones never wait for each other.
+pub(crate) async fn incoming(
+    mut body: Incoming,
+    room: &mut Room<'_>,
+    limits: &EgressLimits,
+) -> Result<Vec<u8>, Error> {
+    let large = || {
+        Error::new(
+            Code::EgressTooLarge,
+            format!("fetch: the answer has more than {} bytes", limits.response_bytes),
+        )
+    };
+    if let Some(declared) = body.size_hint().exact() {
+        let declared = usize::try_from(declared).map_err(|_| large())?;
+        if declared > limits.response_bytes {
+            return Err(large());
+        }
+        room.hold(declared).await?;
+    }
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame
             .map_err(|e| Error::new(Code::EgressProtocol, "fetch: the answer ended early").because(e))?;
         let Ok(piece) = frame.into_data() else { continue };
-        if whole.len().saturating_add(piece.len()) > limits.response_bytes {
-            return Err(Error::new(
-                Code::EgressTooLarge,
-                format!("fetch: the answer has more than {} bytes", limits.response_bytes),
-            ));
+        let length = whole.len().saturating_add(piece.len());
+        if length > limits.response_bytes {
+            return Err(large());
         }
+        room.hold(length).await?;
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.into())
+    Ok(whole)
 }

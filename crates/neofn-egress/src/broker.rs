@@ -2,22 +2,23 @@
 
 use crate::address::Reach;
 use crate::breaker::{Breaker, Leave};
+use crate::connect::Lookup;
 use crate::handles::{Handle, has_handle};
 use crate::headers::Outgoing;
 use crate::hop::{Answer, Hop};
 use crate::limits::EgressLimits;
 use crate::port::{Resolve, SystemResolver};
 use crate::request::{Fetch, Fetched, Redirects};
+use crate::room::Room;
+use crate::shares::{Parts, Share, Shares, busy};
 use crate::target::Target;
 use crate::tls::{self, TlsRoots};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use neofn_types::{Clock, Code, Error, FunctionKey, Scheme};
-use parking_lot::Mutex;
 use rustls::ClientConfig;
-use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Methods that functions may use.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -60,8 +61,10 @@ pub struct Broker {
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) agent: HeaderValue,
     breaker: Breaker,
-    node: Arc<Semaphore>,
-    functions: Mutex<HashMap<FunctionKey, Arc<Semaphore>>>,
+    functions: Parts<FunctionKey>,
+    requests: Shares,
+    lookups: Shares,
+    answers: Shares,
 }
 
 impl std::fmt::Debug for Broker {
@@ -74,8 +77,8 @@ impl std::fmt::Debug for Broker {
 
 /// Places that a request holds.
 struct Places {
-    _node: OwnedSemaphorePermit,
     _function: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl Broker {
@@ -83,12 +86,15 @@ impl Broker {
     pub fn new(options: BrokerOptions) -> Result<Self, Error> {
         let agent = HeaderValue::from_str(&options.agent)
             .map_err(|e| Error::new(Code::ConfigInvalid, format!("the broker's name: {e}")))?;
+        let limits = &options.limits;
         Ok(Self {
             tls: tls::config(&options.roots)?,
             agent,
             breaker: Breaker::default(),
-            node: Arc::new(Semaphore::new(options.limits.per_node)),
-            functions: Mutex::default(),
+            functions: Parts::new(limits.per_function),
+            requests: Shares::new(limits.per_project, limits.per_node),
+            lookups: Shares::new(limits.lookups_per_project, limits.lookups_per_node),
+            answers: Shares::new(limits.answer_bytes_per_project, limits.answer_bytes_per_node),
             options,
         })
     }
@@ -98,18 +104,22 @@ impl Broker {
     pub async fn fetch(&self, fetch: &Fetch, handles: &[Handle]) -> Result<Fetched, Error> {
         let limit = self.options.limits.time;
         let time = fetch.time.unwrap_or(limit).min(limit);
-        let late = || {
-            Error::new(
-                Code::EgressTimeout,
-                format!("fetch: no answer within {} ms", time.as_millis()),
-            )
-        };
         let mut host = None;
         let done = tokio::time::timeout(time, self.within_places(fetch, handles, &mut host)).await;
+        let ms = time.as_millis();
+        let Some(host) = host else {
+            // nobody was asked yet: others of the function, the project or the node were before it
+            let busy = || {
+                Error::new(
+                    Code::EgressBusy,
+                    format!("fetch: its turn did not come within {ms} ms"),
+                )
+            };
+            return done.unwrap_or_else(|_| Err(busy()));
+        };
+        let late = || Error::new(Code::EgressTimeout, format!("fetch: no answer within {ms} ms"));
         let result = done.unwrap_or_else(|_| Err(late()));
-        if let Some(host) = host {
-            self.note(&fetch.function, &host, &result);
-        }
+        self.note(&fetch.function, &host, &result);
         result
     }
 
@@ -124,22 +134,20 @@ impl Broker {
     }
 
     async fn places(&self, function: &FunctionKey) -> Result<Places, Error> {
-        let own = {
-            let mut functions = self.functions.lock();
-            // those that nobody holds or waits for are the same as new ones
-            functions.retain(|_, s| Arc::strong_count(s) > 1);
-            let places = usize::try_from(self.options.limits.per_function).unwrap_or(usize::MAX);
-            let fresh = || Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-            Arc::clone(functions.entry(function.clone()).or_insert_with(fresh))
-        };
-        let busy = |_| Error::from(Code::EgressBusy);
-        let held = own.acquire_owned().await.map_err(busy)?;
-        let node = Arc::clone(&self.node)
-            .try_acquire_owned()
-            .map_err(|_| Error::from(Code::EgressBusy))?;
+        let held = self.functions.of(function).acquire_owned().await;
         Ok(Places {
-            _node: node,
-            _function: held,
+            _function: held.map_err(busy)?,
+            _share: self.requests.take(&function.project, 1).await?,
+        })
+    }
+
+    async fn lookup(&self, function: &FunctionKey, target: &Target) -> Result<Lookup, Error> {
+        Ok(match target.literal {
+            Some(address) => Lookup::Literal(address),
+            None => Lookup::Name(
+                Arc::clone(&self.options.resolver),
+                self.lookups.take(&function.project, 1).await?,
+            ),
         })
     }
 
@@ -164,17 +172,20 @@ impl Broker {
         loop {
             target.granted(method.as_str(), &fetch.allow, &fetch.function)?;
             *host = None;
+            let lookup = self.lookup(&fetch.function, &target).await?;
             self.ask(&fetch.function, &target)?;
             *host = Some(target.host.clone());
             let hop = Hop {
                 target: &target,
+                lookup,
+                room: Room::new(&self.answers, &fetch.function.project, &self.options.limits),
                 method: &method,
                 headers: &headers,
                 body,
                 handles,
                 redirects: fetch.redirects,
             };
-            let answer = self.hop(&hop).await?;
+            let answer = self.hop(hop).await?;
             let Some(location) = redirection(&answer, fetch.redirects)? else {
                 return Ok(fetched(&target, hops > 0, answer));
             };

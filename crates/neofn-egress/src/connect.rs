@@ -3,6 +3,7 @@
 use crate::address::Reach;
 use crate::limits::EgressLimits;
 use crate::port::Resolve;
+use crate::shares::Share;
 use crate::target::Target;
 use neofn_types::{Code, Error, Scheme};
 use rustls::ClientConfig;
@@ -24,21 +25,34 @@ fn unreachable(target: &Target, why: &str) -> Error {
     )
 }
 
+/// How a target becomes addresses.
+pub(crate) enum Lookup {
+    Literal(IpAddr),
+    /// The place is the thread's, which works on when nobody waits for it any more.
+    Name(Arc<dyn Resolve>, Share),
+}
+
 /// The addresses of a target, all of them allowed. A name that has a single one that is not is refused whole: such an
 /// answer is made by somebody who wants us to try it.
 pub(crate) async fn addresses(
     target: &Target,
-    resolver: &dyn Resolve,
+    lookup: Lookup,
     reach: &Reach,
     limits: &EgressLimits,
 ) -> Result<Vec<SocketAddr>, Error> {
-    let mut found: Vec<IpAddr> = match target.literal {
-        Some(address) => vec![address],
-        // with the dot at its end no search list of the system's makes another name of it
-        None => resolver
-            .resolve(&format!("{}.", target.host))
-            .await
-            .map_err(|e| unreachable(target, "the name does not resolve").because(e))?,
+    let mut found = match lookup {
+        Lookup::Literal(address) => vec![address],
+        Lookup::Name(resolver, place) => {
+            // with the dot at its end no search list of the system's makes another name of it
+            let name = format!("{}.", target.host);
+            let looked = tokio::task::spawn_blocking(move || {
+                let found = resolver.resolve(&name);
+                drop(place);
+                found
+            });
+            let found = looked.await.map_err(Error::internal)?;
+            found.map_err(|e| unreachable(target, "the name does not resolve").because(e))?
+        }
     };
     if found.is_empty() {
         return Err(unreachable(target, "the name has no address"));

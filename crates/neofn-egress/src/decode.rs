@@ -2,20 +2,28 @@
 
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use neofn_types::{Code, Error};
+use std::cell::Cell;
 use std::io::{self, Write};
 
-/// Takes so much and no more.
-struct Bounded {
+/// Takes so much and no more, as long as there is room.
+struct Bounded<'d> {
     bytes: Vec<u8>,
     max: usize,
-    full: bool,
+    more: &'d mut dyn FnMut(usize) -> bool,
+    /// Why it takes no more; decoders do not hand errors on as they are.
+    full: &'d Cell<Option<Code>>,
 }
 
-impl Write for Bounded {
+impl Write for Bounded<'_> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        if self.bytes.len().saturating_add(piece.len()) > self.max {
-            self.full = true;
-            return Err(io::Error::other("more than the limit"));
+        let length = self.bytes.len().saturating_add(piece.len());
+        if length > self.max {
+            self.full.set(Some(Code::EgressTooLarge));
+        } else if !(self.more)(length) {
+            self.full.set(Some(Code::EgressBusy));
+        }
+        if self.full.get().is_some() {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.bytes.extend_from_slice(piece);
         Ok(piece.len())
@@ -28,8 +36,14 @@ impl Write for Bounded {
 /// Bytes that are handed to a decoder at once; what they expand to is bounded, and the limit is met soon after.
 const PIECE: usize = 4 << 10;
 
-/// The body behind a Content-Encoding, and whether anything was done. Encodings that were not asked for stay.
-pub(crate) fn decode(body: &[u8], encoding: Option<&str>, max: usize) -> Result<Option<Vec<u8>>, Error> {
+/// The body behind a Content-Encoding, and whether anything was done. Encodings that were not asked for stay. `more` says
+/// whether there is room for so many bytes in all.
+pub(crate) fn decode(
+    body: &[u8],
+    encoding: Option<&str>,
+    max: usize,
+    more: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<Vec<u8>>, Error> {
     let Some(encoding) = encoding else { return Ok(None) };
     let mut real = encoding
         .split(',')
@@ -46,34 +60,32 @@ pub(crate) fn decode(body: &[u8], encoding: Option<&str>, max: usize) -> Result<
     if body.is_empty() {
         return Ok(Some(Vec::new()));
     }
+    let full = Cell::new(None);
     let bounded = Bounded {
         bytes: Vec::new(),
         max,
-        full: false,
+        more,
+        full: &full,
     };
-    match first.as_str() {
-        "gzip" | "x-gzip" => run(
-            MultiGzDecoder::new(bounded),
-            body,
-            |d| d.get_ref().full,
-            MultiGzDecoder::finish,
-        ),
+    let decoded = match first.as_str() {
+        "gzip" | "x-gzip" => run(MultiGzDecoder::new(bounded), body, MultiGzDecoder::finish),
         // the standard means zlib; some servers send it without zlib's header
-        "deflate" if zlib_header(body) => run(
-            ZlibDecoder::new(bounded),
-            body,
-            |d| d.get_ref().full,
-            ZlibDecoder::finish,
-        ),
-        "deflate" => run(
-            DeflateDecoder::new(bounded),
-            body,
-            |d| d.get_ref().full,
-            DeflateDecoder::finish,
-        ),
+        "deflate" if zlib_header(body) => run(ZlibDecoder::new(bounded), body, ZlibDecoder::finish),
+        "deflate" => run(DeflateDecoder::new(bounded), body, DeflateDecoder::finish),
         _ => return Ok(None),
+    };
+    match (full.get(), decoded) {
+        (Some(Code::EgressTooLarge), _) => Err(Error::new(
+            Code::EgressTooLarge,
+            "fetch: the answer is too large after decompression",
+        )),
+        (Some(code), _) => Err(code.into()),
+        (None, Ok(bounded)) => Ok(Some(bounded.bytes)),
+        (None, Err(_)) => Err(Error::new(
+            Code::EgressProtocol,
+            "fetch: the answer does not decompress",
+        )),
     }
-    .map(Some)
 }
 
 fn zlib_header(body: &[u8]) -> bool {
@@ -83,30 +95,15 @@ fn zlib_header(body: &[u8]) -> bool {
     }
 }
 
-fn run<D: Write>(
+fn run<'d, D: Write>(
     mut decoder: D,
     body: &[u8],
-    full: impl Fn(&D) -> bool,
-    finish: impl FnOnce(D) -> io::Result<Bounded>,
-) -> Result<Vec<u8>, Error> {
-    let broken = || Error::new(Code::EgressProtocol, "fetch: the answer does not decompress");
-    let large = || {
-        Error::new(
-            Code::EgressTooLarge,
-            "fetch: the answer is too large after decompression",
-        )
-    };
+    finish: impl FnOnce(D) -> io::Result<Bounded<'d>>,
+) -> io::Result<Bounded<'d>> {
     for piece in body.chunks(PIECE) {
-        if decoder.write_all(piece).is_err() {
-            return Err(if full(&decoder) { large() } else { broken() });
-        }
+        decoder.write_all(piece)?;
     }
-    match finish(decoder) {
-        Ok(bounded) if bounded.full => Err(large()),
-        Ok(bounded) => Ok(bounded.bytes),
-        Err(e) if e.to_string().contains("more than the limit") => Err(large()),
-        Err(_) => Err(broken()),
-    }
+    finish(decoder)
 }
 
 #[cfg(test)]
@@ -114,6 +111,10 @@ mod tests {
     use super::*;
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    fn decode(body: &[u8], encoding: Option<&str>, max: usize) -> Result<Option<Vec<u8>>, Error> {
+        super::decode(body, encoding, max, &mut |_| true)
+    }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut e = GzEncoder::new(Vec::new(), Compression::best());
@@ -168,6 +169,19 @@ mod tests {
             decode(&exact, Some("gzip"), 999).unwrap_err().code,
             Code::EgressTooLarge
         );
+    }
+
+    #[test]
+    fn it_ends_where_there_is_no_room() {
+        let body = gzip(&vec![0u8; 1 << 20]);
+        let mut asked = 0;
+        let mut more = |bytes: usize| {
+            asked = bytes;
+            bytes <= 100 << 10
+        };
+        let refused = super::decode(&body, Some("gzip"), 4 << 20, &mut more).unwrap_err();
+        assert_eq!(refused.code, Code::EgressBusy);
+        assert!(asked < 1 << 20, "{asked}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! One request and its answer, without regard to what the answer asks for.
 
 use crate::broker::Broker;
+use crate::connect::Lookup;
 use crate::decode::decode;
 use crate::handles::{Handle, Place, fill};
 use crate::headers::Outgoing;
 use crate::request::Redirects;
+use crate::room::Room;
 use crate::target::Target;
 use crate::{body, connect, headers};
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use neofn_types::{Code, Error};
 /// What is sent to where a target leads.
 pub(crate) struct Hop<'r> {
     pub(crate) target: &'r Target,
+    pub(crate) lookup: Lookup,
+    pub(crate) room: Room<'r>,
     pub(crate) method: &'r Method,
     pub(crate) headers: &'r Outgoing,
     pub(crate) body: Option<&'r Bytes>,
@@ -57,13 +61,12 @@ fn protocol(error: hyper::Error) -> Error {
 
 impl Broker {
     /// Resolves, checks, connects, sends, reads.
-    pub(crate) async fn hop(&self, hop: &Hop<'_>) -> Result<Answer, Error> {
+    pub(crate) async fn hop(&self, mut hop: Hop<'_>) -> Result<Answer, Error> {
         let options = &self.options;
         let limits = &options.limits;
         // all that can be refused is, before anything is connected to
-        let request = self.request(hop)?;
-        let addresses =
-            connect::addresses(hop.target, options.resolver.as_ref(), &options.reach, limits).await?;
+        let request = self.request(&hop)?;
+        let addresses = connect::addresses(hop.target, hop.lookup, &options.reach, limits).await?;
         let stream = connect::connect(hop.target, &addresses, &self.tls, limits).await?;
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(limits.headers)
@@ -84,14 +87,16 @@ impl Broker {
         let redirect = matches!(parts.status.as_u16(), 301 | 302 | 303 | 307 | 308) && location.is_some();
         // what follows a redirect's head is nobody's answer, unless the function wants to see it
         let mut body = if redirect && hop.redirects != Redirects::Manual {
-            Bytes::new()
+            Vec::new()
         } else {
-            body::incoming(incoming, limits).await?
+            body::incoming(incoming, &mut hop.room, limits).await?
         };
         if *hop.method != Method::HEAD {
             let encoding = text(&parts.headers, &header::CONTENT_ENCODING);
-            if let Some(decoded) = decode(&body, encoding.as_deref(), limits.response_bytes)? {
-                body = decoded.into();
+            let (received, most) = (body.len(), limits.response_bytes);
+            let mut more = |bytes: usize| hop.room.try_hold(received.saturating_add(bytes));
+            if let Some(decoded) = decode(&body, encoding.as_deref(), most, &mut more)? {
+                body = decoded;
                 headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
             }
         }
@@ -100,7 +105,7 @@ impl Broker {
             reason: parts.status.canonical_reason().unwrap_or_default().to_owned(),
             location,
             headers,
-            body,
+            body: hop.room.around(body),
         })
     }
 

@@ -17,6 +17,8 @@ mod hop;
 mod limits;
 pub mod port;
 mod request;
+mod room;
+mod shares;
 mod target;
 mod tls;
 

@@ -20,9 +20,23 @@ pub struct EgressLimits {
     /// Redirects that are followed.
     pub redirects: u32,
     /// Requests of a function under way.
-    pub per_function: u32,
+    pub per_function: usize,
+    /// Requests of a project under way.
+    pub per_project: usize,
     /// Requests of the node under way.
     pub per_node: usize,
+    /// Names of a project that are being resolved. Each has a thread that nobody can stop.
+    pub lookups_per_project: usize,
+    /// Names of the node that are being resolved; a part of the threads that its store reads with, too.
+    pub lookups_per_node: usize,
+    /// Bytes of answers that a project holds, each as it came and decompressed: at least twice `response_bytes`.
+    pub answer_bytes_per_project: usize,
+    /// Bytes of answers that the node holds.
+    pub answer_bytes_per_node: usize,
+    /// Bytes of an answer that need no share of these.
+    pub answer_bytes_free: usize,
+    /// How long an answer waits for its share.
+    pub answer_wait: Duration,
     /// Addresses of a host that are tried.
     pub addresses: usize,
     /// Failures in a row after which a host is left alone.
@@ -44,7 +58,14 @@ impl Default for EgressLimits {
             header_bytes: 16 << 10,
             redirects: 3,
             per_function: 8,
+            per_project: 64,
             per_node: 512,
+            lookups_per_project: 8,
+            lookups_per_node: 128,
+            answer_bytes_per_project: 64 << 20,
+            answer_bytes_per_node: 256 << 20,
+            answer_bytes_free: 64 << 10,
+            answer_wait: Duration::from_secs(1),
             addresses: 8,
             failures: 5,
             pause: Duration::from_secs(5),

@@ -242,7 +242,7 @@ catalogue! {
         "10 000 asynchronous invocations of this function are waiting.",
         "Send slower; try again after Retry-After.";
     Overloaded = "NF0305", 503, Later, "node overloaded",
-        "The node has no capacity left, or is shutting down. A run that had begun ends with this when memory for running functions is short and it holds the most.",
+        "The node has no capacity left, is receiving as many bytes as it may, or is shutting down. A run that had begun ends with this when memory for running functions is short and it holds the most.",
         "Try again after Retry-After.";
     IdempotencyMismatch = "NF0306", 409, Never, "idempotency key used for another request",
         "The same Idempotency-Key came before with another body.",
@@ -561,7 +561,7 @@ catalogue! {
         "The last requests of this function to the host failed, so that further ones are not sent for some time.",
         "Wait; a single request will try it again.";
     EgressBusy = "NF1208", 503, Later, "too many requests at once",
-        "The function, or the whole node, has as many requests to other hosts under way as it may.",
+        "The function, its project or the whole node has as many requests to other hosts under way, names being resolved or bytes of answers in memory as it may.",
         "Wait for some of them first.";
     EgressProtocol = "NF1209", 502, Later, "answer is not HTTP",
         "The host closed the connection early, or its answer is malformed or does not decompress.",

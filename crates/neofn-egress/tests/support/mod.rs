@@ -7,7 +7,6 @@
     reason = "tests; each binary uses a part of it"
 )]
 
-use async_trait::async_trait;
 use neofn_egress::port::Resolve;
 use neofn_egress::{Broker, BrokerOptions, EgressLimits, Fetch, Reach, Redirects, TlsRoots};
 use neofn_types::{Clock, FunctionKey, UnixMillis};
@@ -49,9 +48,8 @@ impl Names {
         self.lists.lock().unwrap().insert(format!("{name}."), lists);
     }
 }
-#[async_trait]
 impl Resolve for Names {
-    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut lists = self.lists.lock().unwrap();
         let list = lists
