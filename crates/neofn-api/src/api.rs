@@ -5,7 +5,7 @@ use crate::backup::Backups;
 use crate::error::ApiError;
 use crate::policy::{self, Action, Target};
 use crate::rate::{RateLimits, Rates};
-use crate::remote::Proxies;
+use crate::remote::{Proxies, Remote};
 use neofn_chain::manager::Transactions;
 use neofn_chain::signer::SignerProcess;
 use neofn_engine::Engine;
@@ -164,9 +164,19 @@ impl Api {
         }
     }
 
-    /// Who sends this `Authorization` header.
+    /// Who sends this `Authorization` header over a bus, which names no address.
     pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
-        self.inner.auth.principal(authorization).await
+        self.inner.auth.principal(authorization, || Ok(())).await
+    }
+
+    /// Who sends it from there.
+    pub async fn caller(
+        &self,
+        authorization: Option<&str>,
+        remote: Option<Remote>,
+    ) -> Result<Principal, ApiError> {
+        let count = || self.count_unknown_key(remote).map_err(ApiError::from);
+        self.inner.auth.principal(authorization, count).await
     }
 
     /// Who somebody is by now, for what lasts longer than a request.

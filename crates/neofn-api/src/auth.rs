@@ -13,13 +13,73 @@ use std::time::Duration;
 const CACHE_AGE_MAX: Duration = Duration::from_secs(5);
 /// Most keys held; beyond it the cache starts anew.
 const CACHE_ENTRIES_MAX: usize = 4_096;
+/// Most ids held that are of no key.
+const UNKNOWN_ENTRIES_MAX: usize = 1_024;
 
-/// Looks keys up and remembers them for a few seconds, unknown ones too: guessing costs no disk.
+/// Looks keys up and remembers them for a few seconds, unknown ones too: to show the same one again costs no disk.
 pub struct Authenticator {
     store: Arc<dyn IdentityStore>,
     accounts: Identity,
     clock: Arc<dyn Clock>,
-    cache: Mutex<HashMap<KeyId, (Duration, Option<Known>)>>,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    /// With when they were looked up. Those that are too old are known to be keys still.
+    known: HashMap<KeyId, (Option<Duration>, Known)>,
+    /// Apart: guesses push nobody out.
+    unknown: HashMap<KeyId, Duration>,
+}
+
+/// What the cache says of an id.
+enum Cached {
+    Known(Known),
+    Unknown,
+    /// It was a key.
+    Old,
+    Never,
+}
+
+impl Cache {
+    fn get(&self, id: KeyId, now: Duration) -> Cached {
+        let fresh = |at: Duration| now.saturating_sub(at) < CACHE_AGE_MAX;
+        match self.known.get(&id) {
+            Some((Some(at), known)) if fresh(*at) => return Cached::Known(known.clone()),
+            Some(_) => return Cached::Old,
+            None => {}
+        }
+        match self.unknown.get(&id) {
+            Some(at) if fresh(*at) => Cached::Unknown,
+            _ => Cached::Never,
+        }
+    }
+
+    fn put(&mut self, id: KeyId, asked: Duration, known: Option<Known>) {
+        match known {
+            Some(known) => {
+                make_room(&mut self.known, id, CACHE_ENTRIES_MAX);
+                self.unknown.remove(&id);
+                self.known.insert(id, (Some(asked), known));
+            }
+            None => {
+                make_room(&mut self.unknown, id, UNKNOWN_ENTRIES_MAX);
+                self.known.remove(&id);
+                self.unknown.insert(id, asked);
+            }
+        }
+    }
+
+    fn age(&mut self) {
+        self.known.values_mut().for_each(|(at, _)| *at = None);
+        self.unknown.clear();
+    }
+}
+
+fn make_room<V>(entries: &mut HashMap<KeyId, V>, id: KeyId, most: usize) {
+    if entries.len() >= most && !entries.contains_key(&id) {
+        entries.clear();
+    }
 }
 
 /// A key, and what whoever made it is in its project.
@@ -50,20 +110,25 @@ impl Authenticator {
             store,
             accounts,
             clock,
-            cache: Mutex::new(HashMap::new()),
+            cache: Mutex::default(),
         }
     }
 
     /// Who sends this `Authorization` header. Anything but a valid key is anonymous: a public function may have
-    /// credentials of its own, and a path that is not public answers 401 to the anonymous.
-    pub async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Error> {
+    /// credentials of its own, and a path that is not public answers 401 to the anonymous. `guess` may refuse to have a
+    /// key looked up that nobody has shown yet.
+    pub async fn principal<E: From<Error>>(
+        &self,
+        authorization: Option<&str>,
+        guess: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Principal, E> {
         let Some(token) = authorization.and_then(bearer) else {
             return Ok(Principal::Anonymous);
         };
         let Ok(key) = token.parse::<ApiKey>() else {
-            return self.accounts.principal(token).await;
+            return Ok(self.accounts.principal(token).await?);
         };
-        let known = self.known(key.id).await?;
+        let known = self.known(key.id, guess).await?;
         Ok(known
             .filter(|known| key.matches(&known.key.hash))
             .map_or(Principal::Anonymous, Known::principal))
@@ -74,7 +139,7 @@ impl Authenticator {
         Ok(match who {
             Principal::Anonymous => Principal::Anonymous,
             Principal::Key { id, .. } => {
-                let known = self.known(*id).await?;
+                let known = self.known(*id, || Ok::<_, Error>(())).await?;
                 known.map_or(Principal::Anonymous, Known::principal)
             }
             Principal::Account(person) => {
@@ -85,10 +150,19 @@ impl Authenticator {
     }
 
     /// A key that is valid now.
-    async fn known(&self, id: KeyId) -> Result<Option<Known>, Error> {
+    async fn known<E: From<Error>>(
+        &self,
+        id: KeyId,
+        guess: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Option<Known>, E> {
         let known = match self.cached(id) {
-            Some(known) => known,
-            None => self.look_up(id).await?,
+            Cached::Known(known) => Some(known),
+            Cached::Unknown => None,
+            Cached::Old => self.look_up(id).await?,
+            Cached::Never => {
+                guess()?;
+                self.look_up(id).await?
+            }
         };
         let now = self.clock.now();
         Ok(known.filter(|known| known.key.valid_at(now)))
@@ -96,13 +170,12 @@ impl Authenticator {
 
     /// Looks every key up anew: some have changed.
     pub(crate) fn forget(&self) {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).age();
     }
 
-    fn cached(&self, id: KeyId) -> Option<Option<Known>> {
+    fn cached(&self, id: KeyId) -> Cached {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, record) = cache.get(&id)?;
-        (self.clock.monotonic().saturating_sub(*at) < CACHE_AGE_MAX).then(|| record.clone())
+        cache.get(id, self.clock.monotonic())
     }
 
     async fn look_up(&self, id: KeyId) -> Result<Option<Known>, Error> {
@@ -116,10 +189,7 @@ impl Authenticator {
             }),
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= CACHE_ENTRIES_MAX {
-            cache.clear();
-        }
-        cache.insert(id, (asked, known.clone()));
+        cache.put(id, asked, known.clone());
         Ok(known)
     }
 
@@ -258,6 +328,44 @@ mod tests {
         Identity::open(options).await.unwrap()
     }
 
+    async fn principal(auth: &Authenticator, authorization: Option<&str>) -> Result<Principal, Error> {
+        auth.principal(authorization, || Ok(())).await
+    }
+
+    #[tokio::test]
+    async fn guesses_are_asked_for_and_push_nobody_out() {
+        let (keys, clock) = (Arc::new(Keys::default()), Arc::new(Ticks::default()));
+        let key = ApiKey::new([1; 8], [2; 24]);
+        let record = KeyRecord::new(&key, Scope::Operator, UnixMillis(0));
+        keys.add_key(record).await.unwrap();
+        let auth = Authenticator::new(keys.clone(), accounts(clock.clone()).await, clock.clone());
+        let shown = |key: &ApiKey| format!("Bearer {}", *key.reveal());
+        let reads = || keys.reads.load(Ordering::Relaxed);
+        let refuse = || Err(Error::from(Code::RateLimited));
+        let good = shown(&key);
+        let refused = auth.principal(Some(&good), refuse).await.unwrap_err();
+        assert_eq!(
+            (refused.code, reads()),
+            (Code::RateLimited, 0),
+            "not even looked up"
+        );
+        assert!(principal(&auth, Some(&good)).await.unwrap().is_operator());
+        for n in 0..5_000u64 {
+            let guess = shown(&ApiKey::new((n + 1_000).to_be_bytes(), [3; 24]));
+            let who = principal(&auth, Some(&guess)).await.unwrap();
+            assert_eq!(who, Principal::Anonymous);
+        }
+        let before = reads();
+        assert!(auth.principal(Some(&good), refuse).await.unwrap().is_operator());
+        assert_eq!(reads(), before, "still cached");
+        // what was a key may be looked up again, whatever else comes from there
+        auth.forget();
+        assert!(auth.principal(Some(&good), refuse).await.unwrap().is_operator());
+        clock.0.store(5_000, Ordering::Relaxed);
+        assert!(auth.principal(Some(&good), refuse).await.unwrap().is_operator());
+        assert_eq!(reads(), before + 2);
+    }
+
     #[tokio::test]
     async fn takes_the_right_key_alone_and_asks_the_store_once() {
         let (keys, clock) = (Arc::new(Keys::default()), Arc::new(Ticks::default()));
@@ -271,9 +379,9 @@ mod tests {
         let auth = Authenticator::new(keys.clone(), accounts(clock.clone()).await, clock.clone());
         let good = format!("Bearer {}", *key.reveal());
         for _ in 0..3 {
-            assert!(auth.principal(Some(&good)).await.unwrap().is_operator());
+            assert!(principal(&auth, Some(&good)).await.unwrap().is_operator());
             assert!(
-                auth.principal(Some(&good.replace("Bearer", "bearer")))
+                principal(&auth, Some(&good.replace("Bearer", "bearer")))
                     .await
                     .unwrap()
                     .is_operator()
@@ -289,7 +397,7 @@ mod tests {
             Some(&*format!("Bearer {}", *ApiKey::new([9; 8], [2; 24]).reveal())),
         ] {
             assert_eq!(
-                auth.principal(wrong).await.unwrap(),
+                principal(&auth, wrong).await.unwrap(),
                 Principal::Anonymous,
                 "{wrong:?}"
             );
@@ -298,11 +406,11 @@ mod tests {
         // revoked: within the age of the cache
         keys.rows.lock().unwrap()[0].revoked_at = Some(UnixMillis(1));
         clock.0.store(5_000, Ordering::Relaxed);
-        assert_eq!(auth.principal(Some(&good)).await.unwrap(), Principal::Anonymous);
+        assert_eq!(principal(&auth, Some(&good)).await.unwrap(), Principal::Anonymous);
         keys.rows.lock().unwrap()[0].revoked_at = None;
         clock.0.store(20_000, Ordering::Relaxed);
         assert_eq!(
-            auth.principal(Some(&good)).await.unwrap(),
+            principal(&auth, Some(&good)).await.unwrap(),
             Principal::Anonymous,
             "expired"
         );

@@ -20,7 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct RateLimits {
     /// Of a key, or of a person.
     pub credential: Quota,
-    /// Of an address without credentials.
+    /// Of an address without credentials; also of unknown keys shown from there.
     pub address: Quota,
     /// Of all requests about a project.
     pub project: Quota,
@@ -106,6 +106,7 @@ impl From<Limited> for TooMany {
                 quota.window.as_secs(),
                 match limited.standing.policy {
                     "public" => "project's public functions",
+                    "unknown-key" => "address with keys that nobody knows",
                     policy => policy,
                 },
                 limited.retry_after_s
@@ -156,6 +157,17 @@ impl Api {
         let rates = &self.inner.rates;
         let of = rates.subjects(who, None, Some(project));
         Ok(rates.look(&of, self.inner.clock.monotonic())?)
+    }
+
+    /// Counts a key that nobody has shown yet, before it is looked up.
+    pub(crate) fn count_unknown_key(&self, remote: Option<Remote>) -> Result<(), TooMany> {
+        let Some(ip) = remote.filter(|r| !r.here).map(|r| r.address) else {
+            return Ok(());
+        };
+        let rates = &self.inner.rates;
+        let of = [(Subject::UnknownKey(ip), rates.limits.address)];
+        rates.take(&of, self.inner.clock.monotonic())?;
+        Ok(())
     }
 
     /// Counts an attempt to sign in.

@@ -6,7 +6,7 @@ use crate::shield::Counted;
 use axum::extract::{FromRequestParts, Path, RawPathParams};
 use http::header::{AUTHORIZATION, FORWARDED, HeaderName};
 use http::request::Parts;
-use neofn_api::{Forwarded, Principal, Remote, Standing, TooMany, project_name};
+use neofn_api::{ApiError, Forwarded, Principal, Remote, Standing, TooMany, project_name};
 use neofn_event::TriggerId;
 use neofn_types::{Code, Error, FunctionKey, ProjectName, SecretName, TraceContext};
 use serde::de::DeserializeOwned;
@@ -29,9 +29,8 @@ pub(crate) struct Caller {
 impl FromRequestParts<Edge> for Caller {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refusal> {
-        let authorization = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let who = edge.api().principal(authorization).await?;
         let remote = remote(parts, edge);
+        let who = who(parts, edge, remote).await?;
         let loopback = remote.is_some_and(|r| r.here);
         let project = path_project(parts).await;
         count(parts, edge.api().count_request(&who, remote, project.as_ref()))?;
@@ -44,8 +43,18 @@ impl FromRequestParts<Edge> for Caller {
     }
 }
 
+/// Who sends the request from there.
+pub(crate) async fn who(parts: &Parts, edge: &Edge, remote: Option<Remote>) -> Result<Principal, ApiError> {
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let who = edge.api().caller(authorization, remote).await;
+    if let (Err(ApiError::TooMany(too_many)), Some(slot)) = (&who, parts.extensions.get::<Counted>()) {
+        slot.refused(too_many);
+    }
+    who
+}
+
 /// Where the request comes from; none in tests that have no connection.
-fn remote(parts: &Parts, edge: &Edge) -> Option<Remote> {
+pub(crate) fn remote(parts: &Parts, edge: &Edge) -> Option<Remote> {
     let connected = parts.extensions.get::<Peer>()?.0.ip();
     let named = [&FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP];
     let values = parts.headers.get_all(&X_FORWARDED_FOR).iter();

@@ -8,7 +8,7 @@ use crate::router::{ENDPOINTS, Edge, Endpoint, header_text};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use neofn_api::Principal;
@@ -122,8 +122,7 @@ pub(crate) async fn ask(edge: &Edge, request: Request<Body>) -> Asked {
 
 async fn begin(edge: &Edge, request: Request<Body>) -> Result<Asked, neofn_api::ApiError> {
     let (parts, body) = request.into_parts();
-    let authorization = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let who = edge.api().principal(authorization).await?;
+    let who = extract::who(&parts, edge, extract::remote(&parts, edge)).await?;
     let (Some(keep), Some(key)) = (keep(parts.uri.path()), header_text(&parts.headers, KEY)?) else {
         return Ok(Asked::Do(Request::from_parts(parts, body), None));
     };

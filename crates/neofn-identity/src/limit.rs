@@ -21,7 +21,7 @@ pub enum Subject {
     Key(KeyId),
     /// A person.
     Account(ScriptHash),
-    /// Whoever connects from there. IPv6 is counted by /64: one customer has a whole one.
+    /// Whoever connects from there. IPv6 is counted by /64: one [`customer`] has a whole one.
     Peer(IpAddr),
     /// Everybody in a project.
     Project(ProjectName),
@@ -29,6 +29,8 @@ pub enum Subject {
     Strangers(ProjectName),
     /// Sign-in attempts from there, which cost more.
     SignIn(IpAddr),
+    /// Keys shown from there that nobody knows yet: each has to be looked up.
+    UnknownKey(IpAddr),
     /// Peers that found no place in the table.
     Others,
 }
@@ -44,18 +46,25 @@ impl Subject {
             Self::Project(_) => "project",
             Self::Strangers(_) => "public",
             Self::SignIn(_) => "sign-in",
+            Self::UnknownKey(_) => "unknown-key",
         }
     }
     fn normal(self) -> Self {
-        let prefix = |ip: IpAddr| match ip.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-            v4 => v4,
-        };
         match self {
-            Self::Peer(ip) => Self::Peer(prefix(ip)),
-            Self::SignIn(ip) => Self::SignIn(prefix(ip)),
+            Self::Peer(ip) => Self::Peer(customer(ip)),
+            Self::SignIn(ip) => Self::SignIn(customer(ip)),
+            Self::UnknownKey(ip) => Self::UnknownKey(customer(ip)),
             other => other,
         }
+    }
+}
+
+/// What an address is counted under: of IPv6 the /64.
+#[must_use]
+pub fn customer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 => v4,
     }
 }
 
@@ -78,7 +87,7 @@ impl Quota {
 /// What the headers `RateLimit-Policy` and `RateLimit` say (draft-ietf-httpapi-ratelimit-headers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// `key`, `account`, `address`, `project` or `sign-in`.
+    /// `key`, `account`, `address`, `project`, `public`, `sign-in` or `unknown-key`.
     pub policy: &'static str,
     /// The quota.
     pub quota: Quota,
@@ -188,7 +197,11 @@ impl Limiter {
         }
         match subject {
             // whoever has credentials is known, and there are fewer of them than of addresses
-            Subject::Peer(_) | Subject::SignIn(_) if self.full_at.len() >= BUCKETS_MAX => Subject::Others,
+            Subject::Peer(_) | Subject::SignIn(_) | Subject::UnknownKey(_)
+                if self.full_at.len() >= BUCKETS_MAX =>
+            {
+                Subject::Others
+            }
             known => known,
         }
     }

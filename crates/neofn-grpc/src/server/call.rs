@@ -35,9 +35,9 @@ impl Caller {
     ) -> Result<Self, Status> {
         let metadata = request.metadata();
         let trace = trace(api, metadata);
-        let who = api.principal(text(metadata, "authorization")).await;
-        let who = who.map_err(|e| status::plain(e, &trace))?;
-        let remote = remote(api, request);
+        let remote = remote(api, request.extensions().get(), metadata);
+        let who = api.caller(text(metadata, "authorization"), remote).await;
+        let who = who.map_err(|e| status::refuse(&e, &trace))?;
         let counted = api.count_request(&who, remote, project);
         counted.map_err(|e| status::refuse(&e.into(), &trace))?;
         Ok(Self {
@@ -67,9 +67,8 @@ pub(super) fn trace(api: &Api, metadata: &MetadataMap) -> TraceContext {
 }
 
 /// Where a call comes from; none in tests that have no connection.
-fn remote<T>(api: &Api, request: &Request<T>) -> Option<Remote> {
-    let Peer(connected) = *request.extensions().get::<Peer>()?;
-    let metadata = request.metadata();
+pub(super) fn remote(api: &Api, peer: Option<&Peer>, metadata: &MetadataMap) -> Option<Remote> {
+    let Peer(connected) = *peer?;
     let named = ["forwarded", "x-forwarded-for", "x-real-ip"];
     let values = metadata.get_all("x-forwarded-for").iter();
     // a value that is no text ends the chain where it stands

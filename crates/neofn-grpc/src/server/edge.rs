@@ -1,7 +1,7 @@
 //! From a request to the service that it names, and what happens around every call: the deadline, the bounds of its
 //! message, and credentials before a large one is read.
 
-use super::call::{Deadline, Peer, text, too_late, trace};
+use super::call::{Deadline, Peer, remote, text, too_late, trace};
 use super::deadline;
 use super::receiving::{Receiving, Room};
 use super::service::Functions;
@@ -165,8 +165,9 @@ impl Edge {
     async fn known(&self, request: &Request<Incoming>) -> Result<(), Status> {
         let metadata = MetadataMap::from_headers(request.headers().clone());
         let trace = trace(&self.api, &metadata);
-        let who = self.api.principal(text(&metadata, "authorization")).await;
-        match who.map_err(|e| status::plain(e, &trace))? {
+        let remote = remote(&self.api, request.extensions().get(), &metadata);
+        let who = self.api.caller(text(&metadata, "authorization"), remote).await;
+        match who.map_err(|e| status::refuse(&e, &trace))? {
             Principal::Anonymous => Err(status::plain(Code::Unauthenticated.into(), &trace)),
             _ => Ok(()),
         }
