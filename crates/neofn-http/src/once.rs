@@ -130,7 +130,7 @@ async fn begin(edge: &Edge, request: Request<Body>) -> Result<Asked, neofn_api::
         // refused where it belongs
         return Ok(Asked::Do(Request::from_parts(parts, body), None));
     }
-    let bytes = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
+    let bytes = body::read(edge, &parts.headers, body, BODY_BYTES_MAX).await?;
     let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
     let secret = (keep == Keep::NotTheBody).then(|| edge.api().fingerprint(&bytes));
     let compared = secret.as_ref().map_or(&bytes[..], |digest| &digest.0);

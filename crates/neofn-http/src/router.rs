@@ -1,5 +1,6 @@
 //! The table of paths, and what happens around every request: a trace, a count, problem documents.
 
+use crate::body::Bodies;
 use crate::extract::Peer;
 use crate::handlers::{
     audit, auth, backup, books, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs,
@@ -166,6 +167,7 @@ struct Shared {
     counters: HttpCounters,
     going: CancellationToken,
     origins: Origins,
+    bodies: Bodies,
 }
 
 impl Edge {
@@ -183,6 +185,7 @@ impl Edge {
                 counters: HttpCounters::default(),
                 going,
                 origins: Origins::new(origins),
+                bodies: Bodies::default(),
             }),
         }
     }
@@ -191,6 +194,9 @@ impl Edge {
     }
     pub(crate) fn counters(&self) -> &HttpCounters {
         &self.shared.counters
+    }
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.shared.bodies
     }
     pub(crate) fn going(&self) -> &CancellationToken {
         &self.shared.going

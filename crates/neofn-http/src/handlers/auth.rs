@@ -27,7 +27,7 @@ pub(crate) async fn challenge(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request: ChallengeRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: ChallengeRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().challenge(&request).await?,
@@ -46,7 +46,7 @@ pub(crate) async fn login(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request: LoginRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: LoginRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     Ok(encode::json(StatusCode::OK, &edge.api().login(request).await?))
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn refresh(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request: RefreshRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: RefreshRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     Ok(encode::json(StatusCode::OK, &edge.api().refresh(&request).await?))
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_backups(&caller.who)?;
-    let request: BackupRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: BackupRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().backup(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }

@@ -98,7 +98,7 @@ pub(crate) async fn close(
     edge.api()
         .authorise_project(&caller.who, Action::ManageGas, &project)?;
     let name = header_text(&headers, "idempotency-key")?;
-    let request: CloseRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: CloseRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge
         .api()
         .close_account(&caller.who, &project, &request, name)
@@ -136,7 +136,7 @@ pub(crate) async fn attribute(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_operating_bank(&caller.who)?;
-    let request: AttributeRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: AttributeRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().attribute(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

@@ -134,7 +134,7 @@ pub(crate) async fn recheck(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_recheck(&caller.who)?;
-    let request: RecheckRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: RecheckRequest = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge.api().chain_recheck(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -152,7 +152,7 @@ pub(crate) async fn call(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().chain_info(&caller.who)?;
-    let request: ChainCall = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: ChainCall = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().chain_call(&caller.who, request).await?,
@@ -172,7 +172,7 @@ pub(crate) async fn decode(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_chain(&caller.who)?;
-    let request: DecodeRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: DecodeRequest = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     Ok(encode::json(
         StatusCode::OK,
         &edge.api().decode_script(&caller.who, &request)?,

@@ -27,7 +27,7 @@ pub(crate) async fn call(
         .endpoint(&caller.who, &key, request.method().as_str(), &format!("/{rest}"))
         .await?;
     let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body, json::EVENT_BYTES_MAX).await?;
+    let body = body::read(&edge, &parts.headers, body, json::EVENT_BYTES_MAX).await?;
     let passed = Credentials {
         authorization: public && caller.who == Principal::Anonymous,
         cookie: public,

@@ -45,7 +45,7 @@ pub(crate) async fn publish(
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     edge.api()
         .authorise_project(&caller.who, Action::Publish, &project)?;
-    let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let body = body::read(&edge, &headers, body, json::EVENT_BYTES_MAX).await?;
     let events = decode(format(&headers)?, &headers, &body)?;
     let answer = edge
         .api()

@@ -42,7 +42,7 @@ pub(crate) async fn deploy(
     // before sixteen megabytes are read
     edge.api()
         .authorise_project(&caller.who, Action::Deploy, &project)?;
-    let request: DeployRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
+    let request: DeployRequest = body::request(&edge, &headers, body, json::DEPLOY_BYTES_MAX).await?;
     let (answer, created) = edge.api().deploy(&caller.who, &project, request).await?;
     let status = if created {
         StatusCode::CREATED
@@ -67,7 +67,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_changing(&caller.who, &key)?;
-    let request: PatchRequest = body::request(&headers, body, json::DEPLOY_BYTES_MAX).await?;
+    let request: PatchRequest = body::request(&edge, &headers, body, json::DEPLOY_BYTES_MAX).await?;
     let answer = edge.api().patch(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -224,7 +224,8 @@ pub(crate) async fn rollback(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request: RollbackRequest = body::request_or_default(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let request: RollbackRequest =
+        body::request_or_default(&edge, &headers, body, json::EVENT_BYTES_MAX).await?;
     let answer = edge.api().rollback(&caller.who, &key, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

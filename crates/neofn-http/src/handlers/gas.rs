@@ -127,7 +127,7 @@ pub(crate) async fn set_limit(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_project(&caller.who, Action::ManageGas, &project)?;
-    let request: GasLimitRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: GasLimitRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().set_gas_limit(&caller.who, &project, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -166,7 +166,7 @@ pub(crate) async fn withdraw(
     edge.api()
         .authorise_project(&caller.who, Action::ManageGas, &project)?;
     let name = header_text(&headers, "idempotency-key")?;
-    let request: WithdrawRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: WithdrawRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().withdraw(&caller.who, &project, &request, name).await?;
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
@@ -201,7 +201,7 @@ pub(crate) async fn set_refill(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_operating_bank(&caller.who)?;
-    let request: RefillView = body::request(&headers, body, BYTES_MAX).await?;
+    let request: RefillView = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().set_gas_policy(&caller.who, &project, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -230,7 +230,7 @@ pub(crate) async fn write_off(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_operating_bank(&caller.who)?;
-    let request: WriteOffRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: WriteOffRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().write_off(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

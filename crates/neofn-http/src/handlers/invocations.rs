@@ -73,7 +73,8 @@ pub(crate) async fn replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request: ReplayRequest = body::request_or_default(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let request: ReplayRequest =
+        body::request_or_default(&edge, &headers, body, json::EVENT_BYTES_MAX).await?;
     let answer = edge.api().replay(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

@@ -51,7 +51,7 @@ pub(crate) async fn invoke(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let body = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let body = body::read(&edge, &headers, body, json::EVENT_BYTES_MAX).await?;
     let (body, inner) = if is_event(&headers)? {
         // before a tree is made of it
         edge.api().authorise_calling(&caller.who, &key).await?;
@@ -113,7 +113,7 @@ pub(crate) async fn estimate(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_function(&caller.who, Action::Estimate, &key)?;
-    let mut event = body::read(&headers, body, json::EVENT_BYTES_MAX).await?;
+    let mut event = body::read(&edge, &headers, body, json::EVENT_BYTES_MAX).await?;
     if is_event(&headers)? {
         (event, _) = event_body(&headers, event)?;
     }

@@ -64,7 +64,7 @@ pub(crate) async fn create_project(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_making_projects(&caller.who)?;
-    let request: ProjectRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: ProjectRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().create_project(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }
@@ -100,7 +100,7 @@ pub(crate) async fn set_member(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_project(&caller.who, neofn_api::Action::ManageMembers, &project)?;
-    let request: MemberRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: MemberRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge
         .api()
         .set_member(&caller.who, &project, &address, &request)
@@ -160,7 +160,7 @@ pub(crate) async fn create_key(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_project(&caller.who, neofn_api::Action::ManageKeys, &project)?;
-    let request: KeyRequest = body::request(&headers, body, BYTES_MAX).await?;
+    let request: KeyRequest = body::request(&edge, &headers, body, BYTES_MAX).await?;
     let answer = edge.api().create_key(&caller.who, &project, &request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }

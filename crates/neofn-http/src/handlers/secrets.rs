@@ -29,8 +29,9 @@ pub(crate) struct ListParams {
 }
 
 /// Reads a body that may hold a value; what does not fit is not quoted.
-async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
-    let body = zeroize::Zeroizing::new(body::read(headers, body, BODY_BYTES_MAX).await?.to_vec());
+async fn read<T: DeserializeOwned>(edge: &Edge, headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
+    let body = body::read(edge, headers, body, BODY_BYTES_MAX).await?;
+    let body = zeroize::Zeroizing::new(body.to_vec());
     json::request(&body).map_err(|e| match e.code {
         Code::RequestInvalid | Code::MalformedJson => {
             Error::new(e.code, "the body is not what this request takes").into()
@@ -57,7 +58,7 @@ pub(crate) async fn set(
     body: Body,
 ) -> Result<Response, Refusal> {
     may(&edge, &caller, Action::WriteSecret, &project)?;
-    let request: SecretPut = read(&headers, body).await?;
+    let request: SecretPut = read(&edge, &headers, body).await?;
     let answer = edge
         .api()
         .put_secret(&caller.who, &project, &name, request)
@@ -133,7 +134,7 @@ pub(crate) async fn rollback(
     body: Body,
 ) -> Result<Response, Refusal> {
     may(&edge, &caller, Action::WriteSecret, &project)?;
-    let request: SecretRollback = read(&headers, body).await?;
+    let request: SecretRollback = read(&edge, &headers, body).await?;
     let answer = edge
         .api()
         .rollback_secret(&caller.who, &project, &name, request.version)
@@ -172,7 +173,7 @@ pub(crate) async fn undelete(
     body: Body,
 ) -> Result<Response, Refusal> {
     may(&edge, &caller, Action::WriteSecret, &project)?;
-    let request: SecretVersions = body::request_or_default(&headers, body, BODY_BYTES_MAX).await?;
+    let request: SecretVersions = body::request_or_default(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .undelete_secret(&caller.who, &project, &name, &request)
@@ -195,7 +196,7 @@ pub(crate) async fn destroy(
     body: Body,
 ) -> Result<Response, Refusal> {
     may(&edge, &caller, Action::DestroySecret, &project)?;
-    let request: SecretVersions = body::request_or_default(&headers, body, BODY_BYTES_MAX).await?;
+    let request: SecretVersions = body::request_or_default(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .destroy_secret(&caller.who, &project, &name, &request)
@@ -274,7 +275,7 @@ pub(crate) async fn unseal(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_vault(&caller.who)?;
-    let request: RootKeyRequest = read(&headers, body).await?;
+    let request: RootKeyRequest = read(&edge, &headers, body).await?;
     let answer = edge.api().unseal_vault(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -292,7 +293,7 @@ pub(crate) async fn rotate_root(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_vault(&caller.who)?;
-    let request: RootKeyRequest = read(&headers, body).await?;
+    let request: RootKeyRequest = read(&edge, &headers, body).await?;
     let answer = edge.api().rotate_vault(&caller.who, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

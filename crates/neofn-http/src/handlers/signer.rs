@@ -50,7 +50,7 @@ pub(crate) async fn import(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_signer(&caller.who)?;
-    let request: KeyImport = body::request(&headers, body, IMPORT_BYTES_MAX).await?;
+    let request: KeyImport = body::request(&edge, &headers, body, IMPORT_BYTES_MAX).await?;
     let answer = edge.api().import_key(&caller.who, request).await?;
     Ok(encode::json(StatusCode::CREATED, &answer))
 }
@@ -70,7 +70,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_signer(&caller.who)?;
-    let request: PolicyView = body::request(&headers, body, POLICY_BYTES_MAX).await?;
+    let request: PolicyView = body::request(&edge, &headers, body, POLICY_BYTES_MAX).await?;
     let answer = edge.api().set_policy(&caller.who, &account, &request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }

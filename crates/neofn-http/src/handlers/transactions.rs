@@ -95,7 +95,7 @@ pub(crate) async fn cosign(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let request: WitnessRequest = body::request(&headers, body, WITNESS_BYTES_MAX).await?;
+    let request: WitnessRequest = body::request(&edge, &headers, body, WITNESS_BYTES_MAX).await?;
     let answer = edge.api().cosign(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -117,7 +117,7 @@ pub(crate) async fn replace(
     body: Body,
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
-    let request: ReplaceRequest = body::request(&headers, body, WITNESS_BYTES_MAX).await?;
+    let request: ReplaceRequest = body::request(&edge, &headers, body, WITNESS_BYTES_MAX).await?;
     let answer = edge.api().replace_transaction(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::ACCEPTED, &answer))
 }
@@ -141,7 +141,7 @@ pub(crate) async fn invoke(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let request: ChainInvoke = body::request(&headers, body, CALL_BYTES_MAX).await?;
+    let request: ChainInvoke = body::request(&edge, &headers, body, CALL_BYTES_MAX).await?;
     let of = send_for(&caller, &project, &headers)?;
     Ok(sent(&edge.api().chain_invoke(of, request).await?))
 }
@@ -165,7 +165,7 @@ pub(crate) async fn deploy(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
+    let request: ContractRequest = body::request(&edge, &headers, body, CONTRACT_BYTES_MAX).await?;
     let of = send_for(&caller, &project, &headers)?;
     Ok(sent(&edge.api().deploy_contract(of, request).await?))
 }
@@ -191,7 +191,7 @@ pub(crate) async fn update(
 ) -> Result<Response, Refusal> {
     edge.api().authorise_sending(&caller.who)?;
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
-    let request: ContractRequest = body::request(&headers, body, CONTRACT_BYTES_MAX).await?;
+    let request: ContractRequest = body::request(&edge, &headers, body, CONTRACT_BYTES_MAX).await?;
     let of = send_for(&caller, &project, &headers)?;
     Ok(sent(&edge.api().update_contract(of, &contract, request).await?))
 }

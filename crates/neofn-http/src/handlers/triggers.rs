@@ -105,7 +105,7 @@ pub(crate) async fn change(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_function(&caller.who, Action::SwitchTrigger, &id.function)?;
-    let request: TriggerPatch = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: TriggerPatch = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge.api().patch_trigger(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -148,7 +148,7 @@ pub(crate) async fn backtest(
 ) -> Result<Response, Refusal> {
     edge.api()
         .authorise_function(&caller.who, Action::TestTrigger, &id.function)?;
-    let request: BacktestRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: BacktestRequest = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge.api().backtest_trigger(&caller.who, &id, request).await?;
     Ok(encode::json(StatusCode::OK, &answer))
 }
@@ -193,7 +193,7 @@ pub(crate) async fn retry(
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     edge.api()
         .authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
-    let request: DeadLetterRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: DeadLetterRequest = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .retry_dead_letters(&caller.who, &project, request)
@@ -218,7 +218,7 @@ pub(crate) async fn discard(
     let project = edge.api().project_of(&caller.who, params.project.as_deref())?;
     edge.api()
         .authorise_project(&caller.who, Action::RedoDeadLetters, &project)?;
-    let request: DeadLetterRequest = body::request(&headers, body, BODY_BYTES_MAX).await?;
+    let request: DeadLetterRequest = body::request(&edge, &headers, body, BODY_BYTES_MAX).await?;
     let answer = edge
         .api()
         .drop_dead_letters(&caller.who, &project, request)
