@@ -7,6 +7,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use neofn_api::{Connections, Opened};
 use neofn_tls::Acceptor;
 use neofn_types::{Code, Error};
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// Bounds of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Open connections; more wait in the kernel's queue.
+    /// Open connections; more wait in the kernel's queue. One address has a quarter of them, what comes beyond is closed.
     pub connections_max: usize,
     /// For a TLS handshake.
     pub handshake_time_max: Duration,
@@ -87,13 +88,14 @@ impl Bound {
         let service = edge.service();
         let builder = self.builder();
         let free = Arc::new(Semaphore::new(self.options.connections_max));
+        let connections = edge.api().connections(self.options.connections_max);
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &free) => accepted,
+                accepted = accept(&self.listener, &free, &connections) => accepted,
                 () = closing.cancelled() => break,
             };
-            if let Some((stream, peer, permit)) = accepted {
+            if let Some((stream, peer, place)) = accepted {
                 let connection = Connection {
                     edge: edge.clone(),
                     service: service.clone(),
@@ -101,7 +103,7 @@ impl Bound {
                     tls: self.tls.clone(),
                     options: self.options,
                     watcher: graceful.watcher(),
-                    permit,
+                    place,
                 };
                 tokio::spawn(connection.run(builder.clone(), stream));
             }
@@ -121,13 +123,20 @@ impl Bound {
     }
 }
 
+/// Among all connections, and among those of its address.
+type Place = (OwnedSemaphorePermit, Opened);
+
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    connections: &Connections,
+) -> Option<(TcpStream, SocketAddr, Place)> {
     let permit = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Ok((stream, peer)) => {
+            let opened = connections.open(peer.ip())?;
+            Some((stream, peer, (permit, opened)))
+        }
         Err(e) => {
             // out of descriptors, most likely: without a pause this would spin until one is free
             tracing::warn!(error = %e, "accept failed");
@@ -144,7 +153,7 @@ struct Connection {
     tls: Option<Acceptor>,
     options: ServerOptions,
     watcher: Watcher,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Connection {
@@ -179,6 +188,6 @@ impl Connection {
             tracing::debug!(error = %e, %peer, "connection ended");
         }
         self.edge.counters().closed();
-        drop(self.permit);
+        drop(self.place);
     }
 }

@@ -99,6 +99,10 @@ impl Edge {
         })
     }
 
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// Ready when the node goes; then health no longer says that it serves.
     pub(super) async fn gone(&self) {
         self.going.cancelled().await;
@@ -114,11 +118,9 @@ impl Edge {
     pub(super) async fn answer(
         &self,
         mut request: Request<Incoming>,
-        peer: Option<SocketAddr>,
+        peer: SocketAddr,
     ) -> Result<Response<Body>, Infallible> {
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(Peer(peer));
-        }
+        request.extensions_mut().insert(Peer(peer));
         let Ok(timeout) = deadline::timeout(request.headers()) else {
             let message = "`grpc-timeout` is not up to eight digits and one of H, M, S, m, u and n";
             return Ok(Status::invalid_argument(message).into_http());

@@ -5,6 +5,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use neofn_api::{Connections, Opened};
 use neofn_tls::Acceptor;
 use neofn_types::{Code, Error};
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Bounds of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Open connections; more wait in the kernel's queue.
+    /// Open connections; more wait in the kernel's queue. One address has a quarter of them, what comes beyond is closed.
     pub connections_max: usize,
     /// Calls under way on one connection; more wait at their sender.
     pub calls_max: u32,
@@ -83,22 +84,23 @@ impl Bound {
     pub async fn serve(self, edge: Edge, closing: CancellationToken) {
         let builder = self.builder();
         let free = Arc::new(Semaphore::new(self.options.connections_max));
+        let connections = edge.api().connections(self.options.connections_max);
         let graceful = GracefulShutdown::new();
         let said = edge.clone();
         let health = tokio::spawn(async move { said.gone().await });
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &free) => accepted,
+                accepted = accept(&self.listener, &free, &connections) => accepted,
                 () = closing.cancelled() => break,
             };
-            if let Some((stream, permit)) = accepted {
+            if let Some((stream, peer, place)) = accepted {
                 let connection = Connection {
                     edge: edge.clone(),
                     tls: self.tls.clone(),
                     handshake_time_max: self.options.handshake_time_max,
                     watcher: graceful.watcher(),
-                    peer: None,
-                    permit,
+                    peer,
+                    place,
                 };
                 tokio::spawn(connection.run(builder.clone(), stream));
             }
@@ -122,10 +124,20 @@ impl Bound {
     }
 }
 
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+/// Among all connections, and among those of its address.
+type Place = (OwnedSemaphorePermit, Opened);
+
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+    connections: &Connections,
+) -> Option<(TcpStream, SocketAddr, Place)> {
     let permit = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, peer)) => {
+            let opened = connections.open(peer.ip())?;
+            Some((stream, peer, (permit, opened)))
+        }
         Err(e) => {
             // out of descriptors, most likely: without a pause this would spin until one is free
             tracing::warn!(error = %e, "accept failed");
@@ -140,13 +152,12 @@ struct Connection {
     tls: Option<Acceptor>,
     handshake_time_max: Duration,
     watcher: Watcher,
-    peer: Option<SocketAddr>,
-    permit: OwnedSemaphorePermit,
+    peer: SocketAddr,
+    place: Place,
 }
 
 impl Connection {
     async fn run(mut self, builder: http2::Builder<TokioExecutor>, stream: TcpStream) {
-        self.peer = stream.peer_addr().ok();
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(error = %e, "TCP_NODELAY");
         }
@@ -173,6 +184,6 @@ impl Connection {
         if let Err(e) = self.watcher.watch(connection).await {
             tracing::debug!(error = %e, "connection ended");
         }
-        drop(self.permit);
+        drop(self.place);
     }
 }
