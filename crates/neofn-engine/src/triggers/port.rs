@@ -124,6 +124,11 @@ pub struct Placing {
     pub anew: bool,
 }
 
+/// Bytes of the events of a batch, at the most; an event that is larger goes alone.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+/// For how long a lane whose deliveries cannot be released is left alone.
+pub const LANE_PAUSE: Duration = Duration::from_secs(60);
+
 /// An event for one trigger, on its way to be an invocation.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -167,7 +172,7 @@ pub struct Hold {
 /// A batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldBatch {
-    /// Full at so many.
+    /// Full at so many. What is more than [`BATCH_BYTES_MAX`] goes with the next one, at once.
     pub size: u32,
     /// Goes even if it is not full.
     pub wait: Duration,
@@ -321,7 +326,8 @@ pub trait TriggerStore: Send + Sync + 'static {
     async fn advance(&self, advance: Advance) -> Result<Advanced, StoreError>;
     /// Writes down what came from elsewhere. `Fenced` when the cron trigger stands elsewhere; `QueueFull`.
     async fn deliver(&self, deliver: Deliver) -> Result<Vec<Delivered>, StoreError>;
-    /// Makes invocations of waiting deliveries that may go, `limit` at the most.
+    /// Makes invocations of waiting deliveries that may go, `limit` at the most. A lane that cannot go holds up no other:
+    /// it is tried again after [`LANE_PAUSE`].
     async fn release_due(&self, now: UnixMillis, limit: u32) -> Result<Released, StoreError>;
     /// Invocations that events caused, or dead letters.
     async fn fired(&self, project: &ProjectName, filter: FiredFilter) -> Result<Vec<Fired>, StoreError>;

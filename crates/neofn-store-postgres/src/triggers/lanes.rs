@@ -6,7 +6,7 @@ use crate::error::Fault;
 use crate::rows::{Place, fixed, id, key};
 use crate::time;
 use neofn_engine::port::{NewInvocation, Start};
-use neofn_engine::triggers::port::{Delivery, Hold, Released};
+use neofn_engine::triggers::port::{BATCH_BYTES_MAX, Delivery, Hold, LANE_PAUSE, Released};
 use neofn_rows::{int, joined, nat, nat32, origin, origin_number};
 use neofn_types::{FunctionKey, InvocationId, UnixMillis, Version};
 use sqlx::Row as _;
@@ -138,8 +138,7 @@ pub(crate) async fn release_due(
             size: row.try_get(7)?,
             waiting: row.try_get(8)?,
         };
-        release(conn, &lane, now, due).await?;
-        done.released += 1;
+        done.released += u32::from(released(conn, &lane, now, due).await?);
     }
     let next: Option<i64> =
         sqlx::query_scalar("SELECT min(ready_at) FROM lane WHERE waiting > 0 AND running IS NULL")
@@ -150,7 +149,40 @@ pub(crate) async fn release_due(
     Ok(done)
 }
 
-/// `now` is the asker's, `due` the same moment in the database's time.
+/// Releases a lane, or puts it off when the fault is its own; whether it went. `now` is the asker's, `due` the same moment in the
+/// database's time.
+async fn released(
+    conn: &mut PgConnection,
+    lane: &Lane,
+    now: UnixMillis,
+    due: UnixMillis,
+) -> Result<bool, Fault> {
+    sqlx::query("SAVEPOINT lane").execute(&mut *conn).await?;
+    let went = match release(conn, lane, now, due).await {
+        Ok(()) => true,
+        Err(fault) if fault.is_the_commands_own() => {
+            sqlx::query("ROLLBACK TO SAVEPOINT lane")
+                .execute(&mut *conn)
+                .await?;
+            tracing::error!(error = %fault, function = %lane.key, trigger = lane.name, "deliveries not released");
+            sqlx::query(
+                "UPDATE lane SET ready_at = $5 WHERE pid = $1 AND fid = $2 AND name = $3 AND lane = $4",
+            )
+            .bind(lane.place.pid)
+            .bind(lane.place.fid)
+            .bind(&lane.name)
+            .bind(&lane.lane)
+            .bind(due.plus(LANE_PAUSE).0)
+            .execute(&mut *conn)
+            .await?;
+            false
+        }
+        Err(fault) => return Err(fault),
+    };
+    sqlx::query("RELEASE SAVEPOINT lane").execute(conn).await?;
+    Ok(went)
+}
+
 async fn release(
     conn: &mut PgConnection,
     lane: &Lane,
@@ -197,18 +229,19 @@ async fn release(
         .bind(last.seq)
         .execute(&mut *conn)
         .await?;
-    let left = lane.waiting - i64::try_from(taken.len()).unwrap_or(i64::MAX);
-    settle(conn, lane, left, head.id, due).await
+    settle(conn, lane, taken.len(), head.id, due).await
 }
 
-/// What remains of a lane when so many of its deliveries still wait.
+/// What remains of a lane of which so many deliveries went.
 async fn settle(
     conn: &mut PgConnection,
     lane: &Lane,
-    left: i64,
+    went: usize,
     head: InvocationId,
     due: UnixMillis,
 ) -> Result<(), Fault> {
+    let went = i64::try_from(went).unwrap_or(i64::MAX);
+    let left = lane.waiting - went;
     if left <= 0 && !lane.ordered {
         sqlx::query("DELETE FROM lane WHERE pid = $1 AND fid = $2 AND name = $3 AND lane = $4")
             .bind(lane.place.pid)
@@ -219,7 +252,8 @@ async fn settle(
             .await?;
         return Ok(());
     }
-    let full = lane.size > 0 && left >= lane.size;
+    // another batch is full, or what is left had no room in this one
+    let full = lane.size > 0 && (left >= lane.size || went < lane.size);
     sqlx::query(
         "UPDATE lane SET waiting = greatest($5, 0), running = $7, ready_at = CASE WHEN $8 THEN $6 ELSE coalesce(\
          (SELECT d.ready_at FROM delivery d WHERE d.pid = $1 AND d.fid = $2 AND d.name = $3 AND d.lane = $4 \
@@ -238,17 +272,20 @@ async fn settle(
     Ok(())
 }
 
-/// What goes together, oldest first.
+/// What goes together, oldest first: no more events than make a batch, nor more bytes.
 async fn first(conn: &mut PgConnection, lane: &Lane) -> Result<Vec<Waiting>, Fault> {
     let rows = sqlx::query(
-        "SELECT seq, id, version, origin, event_id, height, depth, trace, event FROM delivery \
-         WHERE pid = $1 AND fid = $2 AND name = $3 AND lane = $4 ORDER BY seq LIMIT $5",
+        "SELECT seq, id, version, origin, event_id, height, depth, trace, event FROM (\
+         SELECT *, row_number() OVER o AS nth, sum(octet_length(event)) OVER o AS bytes FROM delivery \
+         WHERE pid = $1 AND fid = $2 AND name = $3 AND lane = $4 WINDOW o AS (ORDER BY seq) ORDER BY seq LIMIT $5) d \
+         WHERE nth = 1 OR bytes <= $6 ORDER BY seq",
     )
     .bind(lane.place.pid)
     .bind(lane.place.fid)
     .bind(&lane.name)
     .bind(&lane.lane)
     .bind(lane.size.max(1))
+    .bind(i64::try_from(BATCH_BYTES_MAX).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     rows.iter()

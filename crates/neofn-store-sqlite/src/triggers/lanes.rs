@@ -6,7 +6,7 @@ use crate::invocations::{Answer, enqueue};
 use crate::memory::Place;
 use crate::writer::Work;
 use neofn_engine::port::{NewInvocation, Start};
-use neofn_engine::triggers::port::{Delivery, Hold, Released};
+use neofn_engine::triggers::port::{BATCH_BYTES_MAX, Delivery, Hold, LANE_PAUSE, Released};
 use neofn_types::{InvocationId, UnixMillis, Version};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -124,8 +124,7 @@ pub(crate) fn release_due(work: &mut Work<'_>, now: UnixMillis, limit: u32) -> A
     let mut done = Released::default();
     for lane in ready {
         if work.memory.ensure(work.conn, lane.place)? {
-            release(work, &lane, now)?;
-            done.released += 1;
+            done.released += u32::from(released(work, &lane, now)?);
         } else {
             // its function was deleted; the rest of its rows goes with the tomb
             work.conn
@@ -139,6 +138,34 @@ pub(crate) fn release_due(work: &mut Work<'_>, now: UnixMillis, limit: u32) -> A
         .query_row([], |r| r.get::<_, Option<i64>>(0))?
         .map(UnixMillis);
     Ok(Ok(done))
+}
+
+/// Releases a lane, or puts it off when the fault is its own; whether it went.
+fn released(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<bool, Fault> {
+    work.conn.prepare_cached("SAVEPOINT lane")?.execute([])?;
+    let went = match release(work, lane, now) {
+        Ok(()) => true,
+        Err(fault) if fault.is_the_commands_own() => {
+            work.conn.prepare_cached("ROLLBACK TO lane")?.execute([])?;
+            let function = &work.memory.state(lane.place)?.key;
+            tracing::error!(error = %fault, %function, trigger = lane.name, "deliveries not released");
+            work.conn
+                .prepare_cached(
+                    "UPDATE lane SET ready_at = ?5 WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4",
+                )?
+                .execute(params![
+                    lane.place.pid,
+                    lane.place.fid,
+                    lane.name,
+                    lane.lane,
+                    now.plus(LANE_PAUSE).0
+                ])?;
+            false
+        }
+        Err(fault) => return Err(fault),
+    };
+    work.conn.prepare_cached("RELEASE lane")?.execute([])?;
+    Ok(went)
 }
 
 fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Fault> {
@@ -166,7 +193,6 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
         queue_max: u32::MAX,
         hold: None,
     };
-    enqueue(work, lane.place, &new)?;
     let (height, depth) = (
         last.height.map(nat),
         taken.iter().map(|w| w.depth).max().unwrap_or(0),
@@ -191,15 +217,27 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
             lane.lane,
             last.seq
         ])?;
-    let left = lane.waiting - i64::try_from(taken.len()).unwrap_or(i64::MAX);
+    settle(work.conn, lane, taken.len(), head.id, now)?;
+    // last, because the mirror knows no savepoint
+    enqueue(work, lane.place, &new)
+}
+
+/// What remains of a lane of which so many deliveries went.
+fn settle(
+    conn: &Connection,
+    lane: &Lane,
+    went: usize,
+    head: InvocationId,
+    now: UnixMillis,
+) -> Result<(), Fault> {
+    let went = i64::try_from(went).unwrap_or(i64::MAX);
+    let left = lane.waiting - went;
     if left <= 0 && !lane.ordered {
-        work.conn
-            .prepare_cached("DELETE FROM lane WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4")?
+        conn.prepare_cached("DELETE FROM lane WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4")?
             .execute(params![lane.place.pid, lane.place.fid, lane.name, lane.lane])?;
         return Ok(());
     }
-    let oldest: Option<i64> = work
-        .conn
+    let oldest: Option<i64> = conn
         .prepare_cached(
             "SELECT ready_at FROM delivery WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4 \
              ORDER BY seq LIMIT 1",
@@ -209,26 +247,27 @@ fn release(work: &mut Work<'_>, lane: &Lane, now: UnixMillis) -> Result<(), Faul
             |r| r.get(0),
         )
         .optional()?;
-    let full = lane.size > 0 && left >= i64::from(lane.size);
+    let size = i64::from(lane.size);
+    // another batch is full, or what is left had no room in this one
+    let full = size > 0 && (left >= size || went < size);
     let ready_at = if full { now.0 } else { oldest.unwrap_or(now.0) };
-    work.conn
-        .prepare_cached(
-            "UPDATE lane SET waiting = ?5, ready_at = ?6, running = ?7 \
-             WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4",
-        )?
-        .execute(params![
-            lane.place.pid,
-            lane.place.fid,
-            lane.name,
-            lane.lane,
-            left.max(0),
-            ready_at,
-            lane.ordered.then(|| head.id.as_bytes().to_vec())
-        ])?;
+    conn.prepare_cached(
+        "UPDATE lane SET waiting = ?5, ready_at = ?6, running = ?7 \
+         WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND lane = ?4",
+    )?
+    .execute(params![
+        lane.place.pid,
+        lane.place.fid,
+        lane.name,
+        lane.lane,
+        left.max(0),
+        ready_at,
+        lane.ordered.then(|| head.as_bytes().to_vec())
+    ])?;
     Ok(())
 }
 
-/// What goes together, oldest first.
+/// What goes together, oldest first: no more events than make a batch, nor more bytes.
 fn first(conn: &Connection, lane: &Lane) -> Result<Vec<Waiting>, Fault> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, version, origin, event_id, height, depth, trace, event FROM delivery \
@@ -242,7 +281,13 @@ fn first(conn: &Connection, lane: &Lane) -> Result<Vec<Waiting>, Fault> {
         lane.size.max(1)
     ])?;
     let mut found = Vec::new();
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
+        let event: Vec<u8> = row.get(8)?;
+        bytes += event.len();
+        if bytes > BATCH_BYTES_MAX && !found.is_empty() {
+            break;
+        }
         found.push(Waiting {
             seq: row.get(0)?,
             id: id(row, 1)?,
@@ -252,7 +297,7 @@ fn first(conn: &Connection, lane: &Lane) -> Result<Vec<Waiting>, Fault> {
             height: row.get(5)?,
             depth: row.get(6)?,
             trace: fixed(row, 7, "trace id")?,
-            event: row.get(8)?,
+            event,
         });
     }
     Ok(found)

@@ -168,6 +168,8 @@ macro_rules! suite {
             a_change_that_follows_from_another_version_changes_nothing,
             a_lane_keeps_its_order,
             batches_fill_up_or_run_out_of_time,
+            a_batch_is_bounded_in_bytes,
+            a_lane_that_cannot_go_holds_up_no_other,
             a_burst_is_its_last_event,
             emitted_events_commit_with_the_result,
             dead_letters_are_retried_or_dropped,

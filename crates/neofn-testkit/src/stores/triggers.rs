@@ -319,6 +319,67 @@ pub async fn batches_fill_up_or_run_out_of_time<H: Harness>() {
     assert_eq!(rows(&store, &f).await.len(), 2);
 }
 
+pub async fn a_batch_is_bounded_in_bytes<H: Harness>() {
+    let (_h, store, _f, id) = ready::<H>().await;
+    let one = |kib: usize| {
+        let mut delivery = held(&id, &kib.to_string(), "");
+        delivery.event = Bytes::from(format!("\"{}\"", "x".repeat(kib << 10)));
+        delivery.hold = Some(Hold {
+            lane: String::new(),
+            ordered: false,
+            debounce: None,
+            batch: Some(HoldBatch {
+                size: 4,
+                wait: Duration::from_secs(86_400),
+            }),
+        });
+        delivery
+    };
+    store
+        .deliver(deliver(vec![one(600), one(601), one(300), one(2_000)]))
+        .await
+        .unwrap();
+    // full by count, and what had no room in it does not wait for others
+    let now = UnixMillis(100);
+    let mut batches = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(store.release_due(now, 10).await.unwrap().released, 1);
+        for claim in store.claim(now, LEASE, 10, &Rooms::default()).await.unwrap() {
+            let events: Vec<String> = serde_json::from_slice(&claim.event).unwrap();
+            batches.push(events.iter().map(|e| e.len() >> 10).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(batches, [vec![600], vec![601, 300], vec![2_000]]);
+    let done = store.release_due(now, 10).await.unwrap();
+    assert_eq!((done.released, done.next), (0, None));
+}
+
+pub async fn a_lane_that_cannot_go_holds_up_no_other<H: Harness>() {
+    let (_h, store, f, id) = ready::<H>().await;
+    let gone = delivery(&id, "gone", 1);
+    // it would have to be an invocation that there is already
+    let bad = Delivery {
+        id: gone.id,
+        ..held(&id, "bad", "bad")
+    };
+    store.deliver(deliver(vec![gone])).await.unwrap();
+    store
+        .deliver(deliver(vec![bad, held(&id, "good", "good")]))
+        .await
+        .unwrap();
+    let now = UnixMillis(200);
+    let done = store.release_due(now, 10).await.unwrap();
+    assert_eq!(done.released, 1);
+    assert!(done.next.unwrap() > now, "{done:?}");
+    assert_eq!(rows(&store, &f).await.len(), 2);
+    assert_eq!(store.totals().await.unwrap().queued, 2);
+    // it stays, and is tried again
+    let later = now.plus(LANE_PAUSE * 2);
+    let done = store.release_due(later, 10).await.unwrap();
+    assert_eq!(done.released, 0);
+    assert!(done.next.unwrap() > later, "{done:?}");
+}
+
 pub async fn a_burst_is_its_last_event<H: Harness>() {
     let (_h, store, _f, id) = ready::<H>().await;
     let one = |event: &str| {
