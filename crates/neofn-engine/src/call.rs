@@ -252,6 +252,7 @@ impl Inner {
             kv: ended.kv.clone(),
             emitted: ended.emitted.clone(),
             kv_quota: self.options.kv_quota,
+            queue_max: self.options.queue_max,
             charge: ended.charge.clone(),
             at: self.options.clock.now(),
         }

@@ -46,6 +46,11 @@ pub(crate) fn of_commit(error: &StoreError) -> Option<RunFailure> {
             Code::KvQuota,
             "the project's key-value quota is used up; nothing was written".to_owned(),
         ),
+        StoreError::QueueFull => (
+            Code::QueueFull,
+            "the queue of a function that an event of this run reaches is full; nothing was written"
+                .to_owned(),
+        ),
         _ => return None,
     };
     Some(failure(code, message))

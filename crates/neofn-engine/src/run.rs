@@ -191,21 +191,26 @@ impl Inner {
         let units = with_callees(completed.units, recording.callees_units, recording.units_max);
         let left = host.take();
         recording.replies = left.replies;
-        let emitted = match run.effects {
+        let reached = match run.effects {
             Effects::Kept if completed.outcome.is_ok() => {
                 let project = &run.loaded.record.key.project;
-                let reached = self.reached(
-                    project,
-                    &left.emitted,
-                    run.event_depth + 1,
-                    Some(run.trace.trace_id),
-                );
-                reached.into_iter().flatten().collect()
+                let depth = run.event_depth + 1;
+                self.reached(project, &left.emitted, depth, Some(run.trace.trace_id))
             }
-            _ => Vec::new(),
+            _ => Ok(Vec::new()),
         };
+        let mut emitted = Vec::new();
         let outcome = match completed.outcome {
-            Ok(result) => Ok(result),
+            Ok(result) => match reached {
+                Ok(reached) => {
+                    emitted = reached.into_iter().flatten().collect();
+                    Ok(result)
+                }
+                Err(error) => {
+                    let message = format!("ctx.emit: {error}");
+                    Err(crate::error::failure(Code::EmitInvalid, message))
+                }
+            },
             Err(failure) => Err(match run.debug {
                 Some(debug) => debug.explain(&*self.ports.compiler, failure),
                 None => self.explain(&run.loaded.record.artifact, failure).await,

@@ -1,7 +1,8 @@
 //! The ends of attempts: whoever holds the newest fence of an invocation may end it; nobody else, and only once. The
 //! fence is checked in the transaction that writes the result.
 
-use crate::batch::Group;
+use crate::admit::Answer;
+use crate::batch::{Due, Group};
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id, with_bytes};
@@ -43,6 +44,7 @@ pub(crate) async fn many<'a>(
     let mut claims = lock(group.conn, finishes.iter().map(|(_, f, _)| f.id)).await?;
     let mut ended = Vec::new();
     let mut tried = Vec::new();
+    let mut loads = triggers::Loads::default();
     for (n, finish, encoded) in finishes {
         let claim = claims
             .get(&finish.id)
@@ -58,7 +60,7 @@ pub(crate) async fn many<'a>(
                     Ok(Done::Written)
                 }
             }
-            Some(claim) => match kv::commit(group.conn, claim.place.pid, finish).await? {
+            Some(claim) => match commit(group.conn, &mut loads, claim.place, finish).await? {
                 Ok(()) => {
                     ended.push((claim, finish, encoded));
                     Ok(Done::Written)
@@ -86,6 +88,19 @@ pub(crate) async fn many<'a>(
         triggers::emitted(group.conn, &mut group.counts, &finish.emitted, finish.at).await?;
     }
     Ok(())
+}
+
+/// Writes what a run wrote, if there is room for what it emitted, too.
+pub(crate) async fn commit(
+    conn: &mut PgConnection,
+    loads: &mut triggers::Loads,
+    place: Place,
+    finish: &Finish,
+) -> Answer<()> {
+    if !triggers::has_room(conn, loads, &finish.emitted, finish.queue_max).await? {
+        return Ok(Err(StoreError::QueueFull));
+    }
+    kv::commit(conn, place.pid, finish).await
 }
 
 /// The claims that exist, in an order that all writers share.

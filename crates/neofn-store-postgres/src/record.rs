@@ -3,9 +3,10 @@
 use crate::admit::{free_key, known_key, remember_key};
 use crate::batch::Group;
 use crate::error::Fault;
+use crate::finish::commit;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id};
-use crate::{kv, triggers};
+use crate::triggers::{self, Loads};
 use neofn_engine::port::{Record, StoreError};
 use neofn_rows::{Encoded, SUCCEEDED, origin_number, result, status_of};
 use neofn_types::{Caller, Digest, InvocationId};
@@ -72,7 +73,7 @@ pub(crate) async fn many<'a>(
             } else {
                 Err(StoreError::Fenced)
             }
-        } else if let Err(refusal) = kv::commit(group.conn, row.place.pid, finish).await? {
+        } else if let Err(refusal) = commit(group.conn, &mut Loads::default(), row.place, finish).await? {
             take_back(group.conn, &row).await?;
             Err(refusal)
         } else {

@@ -464,6 +464,9 @@ pub(crate) fn finish(work: &mut Work<'_>, finish: &Finish, encoded: &Encoded) ->
         return retry(work, finish, encoded, &claim, at);
     }
     let status = status_of(finish).unwrap_or(FAILED);
+    if !triggers::has_room(work, &finish.emitted, finish.queue_max)? {
+        return Ok(Err(StoreError::QueueFull));
+    }
     if let Err(refusal) = kv::commit(work, claim.place.pid, finish)? {
         return Ok(Err(refusal));
     }
@@ -553,6 +556,9 @@ pub(crate) fn record(work: &mut Work<'_>, record: &Record, encoded: &Encoded) ->
     }
     if !finish.kv.is_empty() && history::exists(work.conn, new.id)? {
         return Ok(Err(StoreError::Fenced));
+    }
+    if !triggers::has_room(work, &finish.emitted, finish.queue_max)? {
+        return Ok(Err(StoreError::QueueFull));
     }
     if let Err(refusal) = kv::commit(work, place.pid, finish)? {
         return Ok(Err(refusal));

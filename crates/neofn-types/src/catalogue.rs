@@ -222,7 +222,7 @@ catalogue! {
         "The function uses ctx.neo, and the node that runs it was started without a chain, or without an account to sign with.",
         "Start it with `--dev-chain`, or with `--chain URL`; for ctx.neo.invoke it also needs an account.";
     EmitInvalid = "NF0220", 500, Never, "event cannot be emitted",
-        "What was given to ctx.emit is not an event: the type is missing, a member has the wrong form, or it is too large.",
+        "What was given to ctx.emit is not an event: the type is missing, a member has the wrong form, or it is too large: alone, with others of the run, or for the many triggers that take it.",
         "The message names the member. `await ctx.emit({type: \"order.paid\", data: {…}})`.";
     Cancelled = "NF0222", 408, Never, "call cancelled",
         "The caller cancelled the call, or its deadline passed, while the function ran. What it used up to then is charged.",
@@ -239,7 +239,7 @@ catalogue! {
         "The function already runs as often as `limits.concurrency` allows.",
         "Try again after Retry-After, or raise the limit.";
     QueueFull = "NF0304", 429, Later, "queue full",
-        "10 000 asynchronous invocations of this function are waiting.",
+        "10 000 invocations of this function, or of one that an event would reach, are waiting.",
         "Send slower; try again after Retry-After.";
     Overloaded = "NF0305", 503, Later, "node overloaded",
         "The node has no capacity left, is receiving as many bytes as it may, or is shutting down. A run that had begun ends with this when memory for running functions is short and it holds the most.",
@@ -254,7 +254,7 @@ catalogue! {
         "The body is not valid JSON.",
         "Mend the place that the message names.";
     BodyTooLarge = "NF0309", 413, Never, "body too large",
-        "An event may be 1 MiB, a deployment 16 MiB; of that the event of its test 1 MiB, what the test expects, `allow` and `on` 256 KiB each.",
+        "An event may be 1 MiB, a deployment 16 MiB; of that the event of its test 1 MiB, what the test expects, `allow` and `on` 256 KiB each. Events sent together may be delivered 10 000 times, and as 64 MiB in all.",
         "Send less, or a reference to the data.";
     JsonTooDeep = "NF0310", 413, Never, "JSON nested too deep",
         "Arrays and objects are nested more than 128 deep.",

@@ -295,6 +295,8 @@ pub struct Finish {
     pub emitted: Vec<crate::triggers::port::Delivery>,
     /// The quota that the writes are checked against.
     pub kv_quota: KvQuota,
+    /// Most waiting invocations of a function that its events reach.
+    pub queue_max: u32,
     /// What the attempt costs.
     pub charge: Option<Charge>,
     /// Now.

@@ -10,12 +10,14 @@ use super::set::{Armed, TriggerSet};
 use crate::engine::Inner;
 use crate::error::of_store;
 use crate::port::{Origin, StoreError};
+use bytes::Bytes;
 use neofn_chain::ChainError;
 use neofn_chain::model::{Block, Head};
 use neofn_chain::port::Chain;
 use neofn_event::TriggerId;
 use neofn_trigger::Matcher;
 use neofn_types::{Code, Error};
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -335,6 +337,7 @@ impl ChainSource {
     ) -> Vec<Delivery> {
         let at = self.inner.options.clock.now();
         let mut deliveries = Vec::new();
+        let mut written: Option<(Arc<Value>, Bytes)> = None;
         for block in blocks {
             for found in matcher.block(block) {
                 let Some(armed) = set.get(&found.trigger) else {
@@ -344,9 +347,16 @@ impl ChainSource {
                     continue;
                 }
                 self.inner.triggers.matched(armed.spec.on.kind());
+                let event = match &written {
+                    Some((event, json)) if Arc::ptr_eq(event, &found.event) => json.clone(),
+                    _ => {
+                        let json = Bytes::from(found.event.to_string());
+                        written.insert((found.event, json)).1.clone()
+                    }
+                };
                 let occurrence = Occurrence {
                     event_id: found.event_id,
-                    event: &found.event,
+                    event,
                     key: found.key,
                     origin: Origin::Block,
                     height: Some(block.height),

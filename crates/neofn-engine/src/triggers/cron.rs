@@ -57,7 +57,7 @@ impl Cron {
                 let event = cron_event(&armed.id, *run, on.data.as_ref());
                 let occurrence = Occurrence {
                     event_id: ids::cron(*run),
-                    event: &event,
+                    event: event.to_string().into(),
                     key: None,
                     origin: Origin::Cron,
                     height: None,

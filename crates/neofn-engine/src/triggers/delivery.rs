@@ -7,16 +7,16 @@ use crate::port::Origin;
 use bytes::Bytes;
 use neofn_event::spec::{Options, Order};
 use neofn_types::{Digest, InvocationId, UnixMillis};
-use serde_json::Value;
 use std::time::Duration;
 
 /// Longest name of a lane; longer keys are known by their hash.
 const LANE_BYTES_MAX: usize = 200;
 
 /// An event for a trigger, whatever it comes from.
-pub(crate) struct Occurrence<'a> {
+pub(crate) struct Occurrence {
     pub(crate) event_id: String,
-    pub(crate) event: &'a Value,
+    /// JSON; triggers that see the same share it.
+    pub(crate) event: Bytes,
     /// Of triggers with `order_by`.
     pub(crate) key: Option<String>,
     pub(crate) origin: Origin,
@@ -28,7 +28,7 @@ pub(crate) struct Occurrence<'a> {
 }
 
 impl Inner {
-    pub(crate) fn delivery(&self, armed: &Armed, occurrence: Occurrence<'_>) -> Delivery {
+    pub(crate) fn delivery(&self, armed: &Armed, occurrence: Occurrence) -> Delivery {
         let entropy = &*self.options.entropy;
         let trace_id = occurrence.trace_id.unwrap_or_else(|| {
             let mut id = [0; 16];
@@ -41,7 +41,7 @@ impl Inner {
             origin: occurrence.origin,
             effect: armed.id.effect_key(&occurrence.event_id),
             event_id: occurrence.event_id,
-            event: Bytes::from(occurrence.event.to_string()),
+            event: occurrence.event,
             height: occurrence.height,
             depth: occurrence.depth,
             trace_id,

@@ -6,9 +6,27 @@ use super::request::Published;
 use crate::engine::Inner;
 use crate::error::of_store;
 use crate::port::Origin;
+use bytes::Bytes;
 use neofn_event::{CloudEvent, TriggerKind};
-use neofn_types::{Digest, Error, ProjectName};
+use neofn_types::{Code, Digest, Error, ProjectName};
 use std::collections::{HashMap, VecDeque};
+
+/// Deliveries of what is published at once, or emitted by one run.
+const DELIVERIES_MAX: usize = 10_000;
+/// Bytes of their events, each counted as often as it is delivered: so often it is stored.
+const BYTES_MAX: usize = 64 << 20;
+
+/// Events reach so many triggers that they are not taken.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {DELIVERIES_MAX} deliveries, or {} MiB, for the triggers that these events reach", BYTES_MAX >> 20)]
+pub(crate) struct ReachTooMuch;
+
+impl From<ReachTooMuch> for Error {
+    fn from(too_much: ReachTooMuch) -> Self {
+        Self::new(Code::BodyTooLarge, too_much.to_string())
+            .hint("Send fewer events at once, or a reference to the data; or narrow `type` and `where` of the triggers.")
+    }
+}
 
 impl Inner {
     /// What events are to the triggers of a project. `depth` is how many functions caused each other to get here.
@@ -18,19 +36,29 @@ impl Inner {
         events: &[CloudEvent],
         depth: u32,
         trace_id: Option<[u8; 16]>,
-    ) -> Vec<Vec<Delivery>> {
+    ) -> Result<Vec<Vec<Delivery>>, ReachTooMuch> {
         let set = self.triggers.set();
         let at = self.options.clock.now();
+        let (mut deliveries, mut bytes) = (0_usize, 0_usize);
         let reach = |event: &CloudEvent| {
             let found = set.events(project).map(|m| m.matches(event)).unwrap_or_default();
-            found
+            let Some(first) = found.first() else {
+                return Ok(Vec::new());
+            };
+            let json = Bytes::from(first.event.to_string());
+            deliveries += found.len();
+            bytes = bytes.saturating_add(json.len().saturating_mul(found.len()));
+            if deliveries > DELIVERIES_MAX || bytes > BYTES_MAX {
+                return Err(ReachTooMuch);
+            }
+            let delivered = found
                 .into_iter()
                 .filter_map(|found| {
                     let armed = set.get(&found.trigger)?;
                     self.triggers.matched(TriggerKind::Event);
                     let occurrence = Occurrence {
                         event_id: found.event_id,
-                        event: &found.event,
+                        event: json.clone(),
                         key: found.key,
                         origin: Origin::Event,
                         height: None,
@@ -41,7 +69,8 @@ impl Inner {
                     };
                     Some(self.delivery(armed, occurrence))
                 })
-                .collect()
+                .collect();
+            Ok(delivered)
         };
         events.iter().map(reach).collect()
     }
@@ -54,7 +83,7 @@ impl Inner {
         trace_id: [u8; 16],
     ) -> Result<Vec<Published>, Error> {
         self.open()?;
-        let reached = self.reached(project, &events, 0, Some(trace_id));
+        let reached = self.reached(project, &events, 0, Some(trace_id))?;
         // the trees of events go before anything is waited for: a store that is slow would gather them
         let ids: Vec<String> = events.into_iter().map(|event| event.id).collect();
         let effects: Vec<Vec<Digest>> = reached

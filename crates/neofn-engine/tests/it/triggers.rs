@@ -352,6 +352,47 @@ async fn published_events_reach_their_triggers_once() {
 }
 
 #[tokio::test]
+async fn events_that_reach_too_much_are_refused() {
+    let rig = Rig::new();
+    let triggers: Vec<Value> = (0..100)
+        .map(|n| json!({"name": format!("t{n}"), "type": "*"}))
+        .collect();
+    deploy(&rig, "f", "echo", json!({"event": triggers})).await;
+    rig.deploy("teller", "host").await;
+    let project = key("f").project;
+    let trace = TraceContext::start(&*rig.entropy);
+    let large = "x".repeat(700 << 10);
+    let events = vec![event("1", json!(large))];
+    let refused = rig.engine.publish(&project, events, trace).await.unwrap_err();
+    assert_eq!(refused.code, Code::BodyTooLarge);
+    let many = (0..101).map(|n| event(&n.to_string(), json!(n))).collect();
+    let refused = rig.engine.publish(&project, many, trace).await.unwrap_err();
+    assert_eq!(refused.code, Code::BodyTooLarge);
+    let emit = json!([["emit", {"type": "a", "data": large}]]).to_string();
+    let failure = rig.invoke("teller", &emit).await.unwrap().outcome.unwrap_err();
+    assert_eq!(failure.code, Code::EmitInvalid);
+    assert!(failure.message.contains("64 MiB"), "{}", failure.message);
+    assert!(ended(&rig, "f").await.is_empty());
+    // what most do fits
+    let events = vec![event("1", json!("y".repeat(10 << 10)))];
+    let published = rig.engine.publish(&project, events, trace).await.unwrap();
+    assert_eq!(published[0].deliveries.len(), 100);
+}
+
+#[tokio::test]
+async fn a_run_whose_events_find_no_room_has_failed() {
+    let rig = Rig::with(|o| o.queue_max = 2);
+    deploy(&rig, "f", "echo", json!({"event": [{"type": "a"}]})).await;
+    rig.deploy("teller", "host").await;
+    let emit = |count: usize| json!(vec![json!(["emit", {"type": "a"}]); count]).to_string();
+    let failure = rig.invoke("teller", &emit(3)).await.unwrap().outcome.unwrap_err();
+    assert_eq!(failure.code, Code::QueueFull);
+    assert!(ended(&rig, "f").await.is_empty());
+    rig.invoke("teller", &emit(2)).await.unwrap().outcome.unwrap();
+    until(&rig, "f", 2).await;
+}
+
+#[tokio::test]
 async fn what_fails_for_good_waits_for_somebody() {
     let chain = Arc::new(FakeChain::at(5));
     let rig = rig(&chain, |_| {});

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 
 /// How full functions are, counted once a command.
 #[derive(Default)]
-struct Loads(HashMap<i64, u64>);
+pub(crate) struct Loads(HashMap<i64, u64>);
 
 impl Loads {
     async fn of(&mut self, conn: &mut PgConnection, place: Place, max: u32) -> Result<&mut u64, Fault> {
@@ -237,14 +237,8 @@ pub(crate) async fn deliver(conn: &mut PgConnection, deliver: &Deliver) -> Answe
         cron = Some((place, id.name.as_str(), *to));
     }
     let mut loads = Loads::default();
-    for delivery in &deliver.deliveries {
-        if let Some(place) = find(conn, &delivery.trigger.function).await? {
-            let load = loads.of(conn, place, deliver.queue_max).await?;
-            if *load >= u64::from(deliver.queue_max) {
-                return Ok(Err(StoreError::QueueFull));
-            }
-            *load += 1;
-        }
+    if !has_room(conn, &mut loads, &deliver.deliveries, deliver.queue_max).await? {
+        return Ok(Err(StoreError::QueueFull));
     }
     let mut counts = Counts::default();
     let done = write(conn, &mut counts, &deliver.deliveries, deliver.at).await?;
@@ -261,7 +255,34 @@ pub(crate) async fn deliver(conn: &mut PgConnection, deliver: &Deliver) -> Answe
     Ok(Ok(done))
 }
 
-/// What a run emitted, committed with its result. A full queue does not undo a run that has ended.
+/// Whether every function that these reach has room for all that reach it. If so, `loads` has them.
+pub(crate) async fn has_room(
+    conn: &mut PgConnection,
+    loads: &mut Loads,
+    deliveries: &[Delivery],
+    queue_max: u32,
+) -> Result<bool, Fault> {
+    let mut wanted: HashMap<&FunctionKey, u64> = HashMap::new();
+    for delivery in deliveries {
+        *wanted.entry(&delivery.trigger.function).or_default() += 1;
+    }
+    let mut entering = Vec::new();
+    for (function, count) in wanted {
+        let Some(place) = find(conn, function).await? else {
+            continue;
+        };
+        if *loads.of(conn, place, queue_max).await? + count > u64::from(queue_max) {
+            return Ok(false);
+        }
+        entering.push((place, count));
+    }
+    for (place, count) in entering {
+        *loads.of(conn, place, queue_max).await? += count;
+    }
+    Ok(true)
+}
+
+/// What a run emitted, committed with its result. That there is room was seen to before anything of its end was written.
 pub(crate) async fn emitted(
     conn: &mut PgConnection,
     counts: &mut Counts,

@@ -6,7 +6,7 @@ mod fired;
 mod lanes;
 mod state;
 
-pub(crate) use advance::{advance, deliver, emitted};
+pub(crate) use advance::{Loads, advance, deliver, emitted, has_room};
 pub(crate) use dead::redo;
 pub(crate) use fired::fired;
 pub(crate) use lanes::{drop_empty_lanes, release_due};

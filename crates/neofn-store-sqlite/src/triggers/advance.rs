@@ -226,15 +226,8 @@ pub(crate) fn deliver(work: &mut Work<'_>, deliver: &Deliver) -> Answer<Vec<Deli
         }
         cron = Some((place, id.name.as_str(), *to));
     }
-    let mut loads = Loads::default();
-    for delivery in &deliver.deliveries {
-        if let Some(place) = work.memory.find(work.conn, &delivery.trigger.function)? {
-            let load = loads.of(work, place)?;
-            if *load >= u64::from(deliver.queue_max) {
-                return Ok(Err(StoreError::QueueFull));
-            }
-            *load += 1;
-        }
+    if !has_room(work, &deliver.deliveries, deliver.queue_max)? {
+        return Ok(Err(StoreError::QueueFull));
     }
     let done = write(work, &deliver.deliveries, deliver.at)?;
     if let Some((place, name, to)) = cron {
@@ -247,7 +240,22 @@ pub(crate) fn deliver(work: &mut Work<'_>, deliver: &Deliver) -> Answer<Vec<Deli
     Ok(Ok(done))
 }
 
-/// What a run emitted, committed with its result. A full queue does not undo a run that has ended.
+/// Whether every function that these reach has room for all that reach it.
+pub(crate) fn has_room(work: &mut Work<'_>, deliveries: &[Delivery], queue_max: u32) -> Result<bool, Fault> {
+    let mut loads = Loads::default();
+    for delivery in deliveries {
+        if let Some(place) = work.memory.find(work.conn, &delivery.trigger.function)? {
+            let load = loads.of(work, place)?;
+            if *load >= u64::from(queue_max) {
+                return Ok(false);
+            }
+            *load += 1;
+        }
+    }
+    Ok(true)
+}
+
+/// What a run emitted, committed with its result. That there is room was seen to before anything of its end was written.
 pub(crate) fn emitted(work: &mut Work<'_>, deliveries: &[Delivery], at: UnixMillis) -> Result<(), Fault> {
     write(work, deliveries, at).map(drop)
 }

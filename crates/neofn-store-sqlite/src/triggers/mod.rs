@@ -6,7 +6,7 @@ mod fired;
 mod lanes;
 mod state;
 
-pub(crate) use advance::{advance, deliver, emitted};
+pub(crate) use advance::{advance, deliver, emitted, has_room};
 pub(crate) use dead::redo;
 pub(crate) use fired::{depth_of, fired, forget};
 pub(crate) use lanes::{ended, release_due};

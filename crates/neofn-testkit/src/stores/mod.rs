@@ -172,6 +172,7 @@ macro_rules! suite {
             a_lane_that_cannot_go_holds_up_no_other,
             a_burst_is_its_last_event,
             emitted_events_commit_with_the_result,
+            emitted_events_need_room,
             dead_letters_are_retried_or_dropped,
             cron_runs_are_handled_once,
             a_chain_that_begins_anew_has_new_events,

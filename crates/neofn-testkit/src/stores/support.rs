@@ -168,6 +168,7 @@ pub fn finish(id: InvocationId, fence: Fence, outcome: Outcome, at: i64) -> Fini
         kv: Vec::new(),
         emitted: Vec::new(),
         kv_quota: quota(),
+        queue_max: 10_000,
         charge: None,
         at: UnixMillis(at),
     }

@@ -3,7 +3,9 @@
 use super::{AnyStore, Harness};
 use crate::stores::support::*;
 use bytes::Bytes;
-use neofn_engine::port::{InvocationFilter, InvocationStore as _, Origin, Outcome, Status, StoreError};
+use neofn_engine::port::{
+    InvocationFilter, InvocationStore as _, KvExpect, KvStore as _, Origin, Outcome, Status, StoreError,
+};
 use neofn_engine::triggers::port::*;
 use neofn_event::{TriggerId, TriggerKind, Triggers};
 use neofn_registry::port::RegistryStore as _;
@@ -434,6 +436,47 @@ pub async fn emitted_events_commit_with_the_result<H: Harness>() {
         .unwrap()
         .remove(0);
     assert_eq!((claim.origin, claim.depth), (Origin::Event, 1));
+}
+
+pub async fn emitted_events_need_room<H: Harness>() {
+    let (_h, store, f, id) = ready::<H>().await;
+    let g = key("demo", "g");
+    deploy(&store, &g).await;
+    let other = trigger(&g, "t");
+    register(&store, &other, 10).await;
+    store
+        .deliver(deliver(vec![delivery(&id, "first", 1)]))
+        .await
+        .unwrap();
+    let now = UnixMillis(200);
+    let claim = store
+        .claim(now, LEASE, 1, &Rooms::default())
+        .await
+        .unwrap()
+        .remove(0);
+    let mut end = finish(claim.id, claim.fence, ok(), 201);
+    end.kv = vec![put("k", "1", KvExpect::Any, None)];
+    end.emitted = ["a", "b", "c"].map(|event| delivery(&other, event, 1)).to_vec();
+    end.queue_max = 2;
+    assert!(matches!(
+        store.finish(end.clone()).await,
+        Err(StoreError::QueueFull)
+    ));
+    // nothing of it is there, and the claim goes on
+    assert!(rows(&store, &g).await.is_empty());
+    assert!(store.get(&f.project, "k", now).await.unwrap().is_none());
+    end.queue_max = 3;
+    store.finish(end).await.unwrap();
+    assert_eq!(rows(&store, &g).await.len(), 3);
+    let mut plain = record(&f, 300);
+    plain.finish.emitted = vec![delivery(&other, "d", 1)];
+    plain.finish.queue_max = 3;
+    let refused = store.record(plain.clone()).await;
+    assert!(matches!(refused, Err(StoreError::QueueFull)), "{refused:?}");
+    assert!(store.invocation(plain.new.id).await.unwrap().is_none());
+    plain.finish.queue_max = 4;
+    store.record(plain).await.unwrap();
+    assert_eq!(rows(&store, &g).await.len(), 4);
 }
 
 pub async fn dead_letters_are_retried_or_dropped<H: Harness>() {
