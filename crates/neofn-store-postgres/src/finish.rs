@@ -2,7 +2,7 @@
 //! fence is checked in the transaction that writes the result.
 
 use crate::admit::Answer;
-use crate::batch::{Due, Group};
+use crate::batch::Group;
 use crate::error::Fault;
 use crate::queue::{Done, Op, Verdict};
 use crate::rows::{Place, id, with_bytes};
