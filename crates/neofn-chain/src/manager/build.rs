@@ -48,7 +48,7 @@ impl Shared {
         }
         // what the operator's account says to itself on chain is believed to be the node's own word
         if request.bearer == Bearer::Project && speaks(&request) {
-            let why = "a transfer of GAS from an account to itself is not sent for a project";
+            let why = "a transfer of GAS from an account to itself is sent for a project without data only";
             return Err(TxError::Request(why.to_owned()));
         }
         if request.signers.len() > SIGNERS_MAX {

@@ -104,12 +104,13 @@ fn gas_transfer(call: &Call) -> Option<(ScriptHash, ScriptHash, &BigInt)> {
     is.then_some((account(from)?, account(to)?, amount))
 }
 
-/// Whether an account that is held here would give GAS to itself. That moves nothing; what is given along is said in the
-/// account's name.
+/// Whether an account that is held here would give GAS to itself with data. That moves nothing; the data is said in the account's
+/// name.
 pub(super) fn speaks(request: &Request) -> bool {
     let held = held(request);
     let calls = calls(&request.script).unwrap_or_default();
-    let mut transfers = calls.iter().filter_map(gas_transfer);
+    let data = |call: &&Call| call.arguments.get(3).is_some_and(|data| *data != Literal::Other);
+    let mut transfers = calls.iter().filter(data).filter_map(gas_transfer);
     transfers.any(|(from, to, _)| from == to && held.contains(&from))
 }
 
@@ -205,6 +206,8 @@ mod tests {
     fn who_gives_to_itself_is_seen() {
         let gives = |token, from, to| {
             let arguments = [bytes(from), bytes(to), StackItem::Integer(0.into()), bytes(OURS)];
+            let silent = [&arguments[..3], &[StackItem::Null]].concat();
+            assert!(!speaks(&request(token, "transfer", &silent)));
             speaks(&request(token, "transfer", &arguments))
         };
         assert!(gives(GAS, OURS, OURS));

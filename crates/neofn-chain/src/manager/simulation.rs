@@ -541,7 +541,7 @@ fn no_project_has_the_account_give_gas_to_itself() {
     let world = world(1, false);
     let transactions = manager(&world, &Arc::new(Hands(Mutex::new(1))));
     let own = StackItem::ByteString(world.key.public().account().0.to_vec());
-    let arguments = [own.clone(), own, StackItem::Integer(0.into()), StackItem::Null];
+    let arguments = [own.clone(), own.clone(), StackItem::Integer(0.into()), own];
     let script = crate::contract::call(ScriptHash::GAS, "transfer", &arguments).unwrap();
     let asked = |bearer, what: &[u8]| Request {
         bearer,
