@@ -15,13 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Connections {
     each: usize,
     proxies: Proxies,
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: Open,
     told: AtomicBool,
 }
 
+/// How many each address has.
+type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// An open connection. Drop it when it is closed.
 #[derive(Debug)]
-pub struct Opened(Option<(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr)>);
+pub struct Opened(Option<(Open, IpAddr)>);
 
 impl Drop for Opened {
     fn drop(&mut self) {

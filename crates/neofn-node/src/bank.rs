@@ -142,9 +142,8 @@ impl OpenBank {
         let giving = allocate(bank.clone(), store);
         let mut giving = tokio::spawn(stop.clone().run_until_cancelled_owned(giving));
         // those of a small node are there before its first call; of a large one nobody waits for strangers'
-        match tokio::time::timeout(ALLOCATE_WAIT, &mut giving).await {
-            Ok(Err(error)) => tracing::error!(%error, "first credit is given with the next start"),
-            Ok(Ok(_)) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(ALLOCATE_WAIT, &mut giving).await {
+            tracing::error!(%error, "first credit is given with the next start");
         }
         let runner = tokio::spawn(keeper.run(stop.clone()));
         Ok(Self {

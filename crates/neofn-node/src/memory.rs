@@ -45,7 +45,6 @@ fn group_bytes(root: &Path, line: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -17,7 +17,7 @@ use neofn_store_postgres::{Import, PostgresStore, StoreOptions, TimeOf};
 use neofn_testkit::Postgres;
 use neofn_testkit::stores::Harness as _;
 use neofn_testkit::stores::support::{TestClock, deploy, failure, finish, key, keyed, ok, put, queued};
-use neofn_testkit::stores::triggers::{deliver, held, register, trigger};
+use neofn_testkit::stores::triggers::{deliver, deploy as deploy_triggered, held, register, trigger};
 use neofn_types::{Code, Datoshi, Digest, UnixMillis};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -309,7 +309,7 @@ async fn a_node_whose_clock_is_wrong_ends_nothing_of_others() {
     let (now, hour) = (1_800_000_000_000, 3_600_000);
     let [ahead, right, behind] = [now + hour, now, now - hour].map(UnixMillis);
     let f = key("demo", "f");
-    deploy(&store, &f).await;
+    deploy_triggered(&store, &f).await;
     let commit = async |at: UnixMillis, kv| {
         store.admit(queued(&f, at.0)).await.unwrap();
         let claims = store

@@ -18,7 +18,7 @@ pub fn trigger(function: &FunctionKey, name: &str) -> TriggerId {
     TriggerId::new(function.clone(), name.parse().unwrap())
 }
 /// Makes a function with one version, which has one trigger `t`.
-async fn deploy(store: &impl AnyStore, key: &FunctionKey) {
+pub async fn deploy(store: &impl AnyStore, key: &FunctionKey) {
     let on = serde_json::json!({"notification": [{"name": "t", "contract": "GAS", "event": "Transfer"}]});
     publish_on(store, key, on).await;
 }
