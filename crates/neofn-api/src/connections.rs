@@ -1,18 +1,22 @@
-//! How many connections one address may have open, so that nobody holds all of a listener's.
+//! Connections of a listener: how many there are, and how many of them one address may have, so that nobody holds all.
 
 use crate::api::Api;
 use crate::remote::Proxies;
 use neofn_identity::limit::customer;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The connections of a listener, by who has them. Proxies that are trusted and programs on this machine stand for many,
 /// and are not counted.
 #[derive(Debug)]
 pub struct Connections {
+    free: Arc<Semaphore>,
     each: usize,
     proxies: Proxies,
     open: Open,
@@ -22,11 +26,18 @@ pub struct Connections {
 /// How many each address has.
 type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// An open connection. Drop it when it is closed.
+/// The place of an open connection, among all and among those of its address. Drop it when the connection is closed.
 #[derive(Debug)]
-pub struct Opened(Option<(Open, IpAddr)>);
+pub struct Opened {
+    _free: OwnedSemaphorePermit,
+    _counted: Counted,
+}
 
-impl Drop for Opened {
+/// One of its address's; none: of one that is not counted.
+#[derive(Debug)]
+struct Counted(Option<(Open, IpAddr)>);
+
+impl Drop for Counted {
     fn drop(&mut self) {
         let Some((open, from)) = self.0.take() else { return };
         let mut open = open.lock();
@@ -42,6 +53,7 @@ impl Drop for Opened {
 impl Connections {
     fn new(most: usize, proxies: Proxies) -> Self {
         Self {
+            free: Arc::new(Semaphore::new(most)),
             each: (most / 4).max(1),
             proxies,
             open: Arc::default(),
@@ -49,18 +61,38 @@ impl Connections {
         }
     }
 
+    /// The next one, once there is a place for it; none when that failed, or when its address has its share.
+    pub async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, Opened)> {
+        let free = self.free.clone().acquire_owned().await.ok()?;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let opened = Opened {
+                    _free: free,
+                    _counted: self.count(peer.ip())?,
+                };
+                Some((stream, peer, opened))
+            }
+            Err(e) => {
+                // out of descriptors, most likely: without a pause this would spin until one is free
+                tracing::warn!(error = %e, "accept failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                None
+            }
+        }
+    }
+
     /// One more from there; none when it has its share.
-    pub fn open(&self, from: IpAddr) -> Option<Opened> {
+    fn count(&self, from: IpAddr) -> Option<Counted> {
         let from = from.to_canonical();
         if from.is_loopback() || self.proxies.trusts(from) {
-            return Some(Opened(None));
+            return Some(Counted(None));
         }
         let from = customer(from);
         let mut open = self.open.lock();
         let count = open.entry(from).or_default();
         if *count < self.each {
             *count += 1;
-            return Some(Opened(Some((Arc::clone(&self.open), from))));
+            return Some(Counted(Some((Arc::clone(&self.open), from))));
         }
         drop(open);
         if !self.told.swap(true, Ordering::Relaxed) {
@@ -87,7 +119,7 @@ mod tests {
     fn one_address_has_a_quarter_and_proxies_all() {
         let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let connections = Connections::new(8, proxies);
-        let open = |from: &str| connections.open(from.parse().unwrap());
+        let open = |from: &str| connections.count(from.parse().unwrap());
         let mut held = vec![open("192.0.2.1").unwrap(), open("::ffff:192.0.2.1").unwrap()];
         assert!(open("192.0.2.1").is_none());
         held.push(open("192.0.2.2").unwrap());
@@ -111,7 +143,7 @@ mod tests {
         assert!(connections.open.lock().is_empty(), "nothing is left of them");
         assert!(
             Connections::new(1, Proxies::default())
-                .open("192.0.2.1".parse().unwrap())
+                .count("192.0.2.1".parse().unwrap())
                 .is_some()
         );
     }

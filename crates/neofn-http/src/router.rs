@@ -1,6 +1,6 @@
 //! The table of paths, and what happens around every request: a trace, a count, problem documents.
 
-use crate::body::Bodies;
+use crate::body;
 use crate::extract::Peer;
 use crate::handlers::{
     audit, auth, backup, books, chain, docs, endpoint, events, functions, gas, invocations, invoke, logs,
@@ -14,7 +14,7 @@ use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, patch, post, put};
 use http::{HeaderName, HeaderValue, Request};
-use neofn_api::{Action, Api};
+use neofn_api::{Action, Api, Room};
 use neofn_types::{Code, Error, TraceContext};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -167,7 +167,7 @@ struct Shared {
     counters: HttpCounters,
     going: CancellationToken,
     origins: Origins,
-    bodies: Bodies,
+    bodies: Room,
 }
 
 impl Edge {
@@ -185,7 +185,7 @@ impl Edge {
                 counters: HttpCounters::default(),
                 going,
                 origins: Origins::new(origins),
-                bodies: Bodies::default(),
+                bodies: Room::new(body::ALL_BYTES_MAX),
             }),
         }
     }
@@ -195,7 +195,7 @@ impl Edge {
     pub(crate) fn counters(&self) -> &HttpCounters {
         &self.shared.counters
     }
-    pub(crate) fn bodies(&self) -> &Bodies {
+    pub(crate) fn bodies(&self) -> &Room {
         &self.shared.bodies
     }
     pub(crate) fn going(&self) -> &CancellationToken {

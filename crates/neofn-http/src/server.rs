@@ -7,15 +7,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use neofn_api::{Connections, Opened};
+use neofn_api::Opened;
 use neofn_tls::Acceptor;
 use neofn_types::{Code, Error};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of the server.
@@ -87,12 +85,11 @@ impl Bound {
     pub async fn serve(self, edge: Edge, closing: CancellationToken) {
         let service = edge.service();
         let builder = self.builder();
-        let free = Arc::new(Semaphore::new(self.options.connections_max));
         let connections = edge.api().connections(self.options.connections_max);
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &free, &connections) => accepted,
+                accepted = connections.accept(&self.listener) => accepted,
                 () = closing.cancelled() => break,
             };
             if let Some((stream, peer, place)) = accepted {
@@ -123,29 +120,6 @@ impl Bound {
     }
 }
 
-/// Among all connections, and among those of its address.
-type Place = (OwnedSemaphorePermit, Opened);
-
-async fn accept(
-    listener: &TcpListener,
-    free: &Arc<Semaphore>,
-    connections: &Connections,
-) -> Option<(TcpStream, SocketAddr, Place)> {
-    let permit = free.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            let opened = connections.open(peer.ip())?;
-            Some((stream, peer, (permit, opened)))
-        }
-        Err(e) => {
-            // out of descriptors, most likely: without a pause this would spin until one is free
-            tracing::warn!(error = %e, "accept failed");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            None
-        }
-    }
-}
-
 struct Connection {
     edge: Edge,
     service: EdgeService,
@@ -153,7 +127,7 @@ struct Connection {
     tls: Option<Acceptor>,
     options: ServerOptions,
     watcher: Watcher,
-    place: Place,
+    place: Opened,
 }
 
 impl Connection {

@@ -3,14 +3,14 @@
 
 use super::call::{Deadline, Peer, remote, text, too_late, trace};
 use super::deadline;
-use super::receiving::{Receiving, Room};
+use super::receiving::Receiving;
 use super::service::Functions;
 use super::status;
 use crate::pb;
 use crate::pb::function_service_server::FunctionServiceServer;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use neofn_api::{Api, Principal, json};
+use neofn_api::{Api, Principal, Room, json};
 use neofn_types::{Code, Error};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -145,7 +145,7 @@ impl Edge {
             _ => return Ok(Status::unimplemented("no such service").into_http()),
         };
         let mut request = request.map(|body| match room {
-            Some(room) => Body::new(Receiving::new(body, room.clone(), BODY_TIME_MAX)),
+            Some(room) => Body::new(Receiving::new(body, room, BODY_TIME_MAX)),
             None => Body::new(body),
         });
         let Some(timeout) = timeout else {

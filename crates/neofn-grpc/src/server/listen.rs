@@ -5,15 +5,13 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use neofn_api::{Connections, Opened};
+use neofn_api::Opened;
 use neofn_tls::Acceptor;
 use neofn_types::{Code, Error};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of the server.
@@ -83,14 +81,13 @@ impl Bound {
     /// Answers until `closing` is cancelled; then accepts no more, lets calls end, and returns when all have.
     pub async fn serve(self, edge: Edge, closing: CancellationToken) {
         let builder = self.builder();
-        let free = Arc::new(Semaphore::new(self.options.connections_max));
         let connections = edge.api().connections(self.options.connections_max);
         let graceful = GracefulShutdown::new();
         let said = edge.clone();
         let health = tokio::spawn(async move { said.gone().await });
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &free, &connections) => accepted,
+                accepted = connections.accept(&self.listener) => accepted,
                 () = closing.cancelled() => break,
             };
             if let Some((stream, peer, place)) = accepted {
@@ -124,36 +121,13 @@ impl Bound {
     }
 }
 
-/// Among all connections, and among those of its address.
-type Place = (OwnedSemaphorePermit, Opened);
-
-async fn accept(
-    listener: &TcpListener,
-    free: &Arc<Semaphore>,
-    connections: &Connections,
-) -> Option<(TcpStream, SocketAddr, Place)> {
-    let permit = free.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            let opened = connections.open(peer.ip())?;
-            Some((stream, peer, (permit, opened)))
-        }
-        Err(e) => {
-            // out of descriptors, most likely: without a pause this would spin until one is free
-            tracing::warn!(error = %e, "accept failed");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            None
-        }
-    }
-}
-
 struct Connection {
     edge: Edge,
     tls: Option<Acceptor>,
     handshake_time_max: Duration,
     watcher: Watcher,
     peer: SocketAddr,
-    place: Place,
+    place: Opened,
 }
 
 impl Connection {

@@ -3,45 +3,27 @@
 
 use super::status;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use neofn_api::{Place, Room};
 use neofn_types::{Code, Error};
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
-
-/// Room for the bytes of bodies that are not complete. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Room(Arc<Semaphore>);
-
-impl Room {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes)))
-    }
-    /// None when there is none left.
-    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = u32::try_from(bytes).ok()?;
-        self.0.clone().try_acquire_many_owned(bytes).ok()
-    }
-}
 
 /// A body that is being received.
 pub(super) struct Receiving<B> {
     inner: B,
-    room: Room,
-    taken: Option<OwnedSemaphorePermit>,
+    place: Place,
     ends: Pin<Box<Sleep>>,
 }
 
 impl<B> Receiving<B> {
-    pub(super) fn new(inner: B, room: Room, time_max: Duration) -> Self {
+    pub(super) fn new(inner: B, room: &Room, time_max: Duration) -> Self {
         Self {
             inner,
-            room,
-            taken: None,
+            place: room.place(),
             ends: Box::pin(sleep(time_max)),
         }
     }
@@ -68,13 +50,9 @@ where
             Some(Ok(frame)) => frame,
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let Some(more) = self.room.take(bytes) else {
+        if !self.place.grow(bytes) {
             let message = "too many messages are being received at once";
             return refused(Error::new(Code::Overloaded, message));
-        };
-        match &mut self.taken {
-            Some(taken) => taken.merge(more),
-            none => *none = Some(more),
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -106,7 +84,7 @@ mod tests {
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"."))), ()))
         });
         let trickle = StreamBody::new(Box::pin(drops));
-        let body = Receiving::new(trickle, Room::new(1 << 20), Duration::from_millis(100));
+        let body = Receiving::new(trickle, &Room::new(1 << 20), Duration::from_millis(100));
         let slow = tokio::time::timeout(LONG, body.collect()).await.expect("it ends");
         assert_eq!(slow.unwrap_err().code(), tonic::Code::DeadlineExceeded);
     }
@@ -114,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_share_the_room_until_they_are_gone() {
         let room = Room::new(10);
-        let body = |bytes: usize| Receiving::new(Full::new(Bytes::from(vec![0; bytes])), room.clone(), LONG);
+        let body = |bytes: usize| Receiving::new(Full::new(Bytes::from(vec![0; bytes])), &room, LONG);
         let (mut first, mut second) = (body(6), body(6));
         assert!(first.frame().await.unwrap().is_ok());
         let full = second.frame().await.unwrap().unwrap_err();
