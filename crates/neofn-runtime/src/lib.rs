@@ -5,5 +5,7 @@ pub mod parent;
 pub mod port;
 mod proto;
 pub mod sandbox;
+#[cfg(test)]
+mod still;
 
 pub use parent::{Pool, PoolOptions};

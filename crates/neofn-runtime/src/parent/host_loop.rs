@@ -59,7 +59,7 @@ pub(super) async fn serve(
                     answer(link, id, index, seq, reply).await;
                 }
                 () = over(&mut deadline, job), if !cancelled => {
-                    slot.cancel(link, id);
+                    link.give_up(id, slot);
                     cancelled = true;
                     open.clear();
                 }

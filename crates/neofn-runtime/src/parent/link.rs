@@ -1,6 +1,6 @@
 //! The node's end of one child: its two sockets, the calls and requests under way in it.
 
-use super::slot::{Event, Raw, Room, Slot};
+use super::slot::{Event, Raw, Slot};
 use super::watched::Watched;
 use crate::child::ROLE_SANDBOX;
 use crate::parent::PoolOptions;
@@ -166,7 +166,7 @@ impl Link {
         let calls = std::mem::take(&mut *self.calls.lock());
         for slot in calls.values() {
             self.stop_counting(slot);
-            let _ = slot.push(Event::Lost);
+            slot.end(Event::Lost);
         }
         self.requests.lock().clear();
     }
@@ -244,12 +244,17 @@ impl Link {
         let slot = self.calls.lock().get(&id).map(Arc::clone);
         match slot {
             Some(slot) if slot.begun.load(Ordering::Relaxed) => {
-                slot.cancel(self, id);
+                self.give_up(id, &slot);
             }
             // the child knows nothing of it and would not answer
             Some(_) => self.withdraw(id),
             None => {}
         }
+    }
+    /// A call is to end. The sweep asks again: the socket may be full, or the child just about to begin it.
+    pub(super) fn give_up(&self, id: u64, slot: &Slot) {
+        slot.given_up.store(true, Ordering::Relaxed);
+        self.cancel(id);
     }
     /// Asks for the end of a call, without waiting: the sweep asks again when the socket is full.
     pub(super) fn cancel(&self, id: u64) {
@@ -360,14 +365,14 @@ impl Link {
                 if let Some(slot) = slot {
                     partial.forget(m.id);
                     self.stop_counting(&slot);
-                    let _ = slot.push(Event::Done(raw));
+                    slot.end(Event::Done(raw));
                 }
             }
             Kind::HostCalls => {
                 let slot = self.calls.lock().get(&m.id).map(Arc::clone);
                 if let Some(slot) = slot {
                     self.stop_counting(&slot);
-                    if slot.push(Event::HostCalls(raw)) == Room::None {
+                    if !slot.ask(raw) {
                         return Err(io::Error::other("host calls above their bound"));
                     }
                 }

@@ -97,18 +97,7 @@ impl PoolOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neofn_types::UnixMillis;
-    use std::time::Duration;
-
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> UnixMillis {
-            UnixMillis(0)
-        }
-        fn monotonic(&self) -> Duration {
-            Duration::ZERO
-        }
-    }
+    use crate::still::Still;
 
     #[test]
     fn children_share_what_there_is() {

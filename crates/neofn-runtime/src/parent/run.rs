@@ -114,7 +114,7 @@ async fn run(inner: &Arc<Inner>, job: &Job, begun: Duration) -> Result<Completed
         biased;
         event = slot.next() => event,
         () = job.given_up.cancelled() => {
-            slot.cancel(&link, id);
+            link.give_up(id, &slot);
             slot.next().await
         }
     };

@@ -1,8 +1,7 @@
 //! Where the answer of one call arrives: filled by the reader of a child's socket, awaited by the call's own future.
 
-use super::link::Link;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,16 +33,6 @@ impl Raw {
 /// Bytes of host calls that wait for their call's future: a child that sends more than its parent takes is not ours any more.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
-/// Whether a call holds another event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub(super) enum Room {
-    /// It does.
-    Left,
-    /// Its child sends without end.
-    None,
-}
-
 /// What happened to a call.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -66,7 +55,7 @@ pub(super) struct Slot {
     /// Whether the child has seen anything of it.
     pub(super) begun: AtomicBool,
     /// It is to end: nobody waits for it any more, or its time is over.
-    given_up: AtomicBool,
+    pub(super) given_up: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -89,39 +78,27 @@ impl Slot {
             state: Mutex::default(),
         }
     }
-    pub(super) fn is_to_end(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
-    }
     /// True exactly once: when the call waits for the first time, or ends.
     pub(super) fn stop_counting(&self) -> bool {
         self.counted.swap(false, Ordering::AcqRel)
     }
-    /// Asks for its end; the sweep asks again, for the socket may be full or its child just about to begin it.
-    pub(super) fn cancel(&self, link: &Link, id: u64) {
-        self.given_up.store(true, Ordering::Relaxed);
-        link.cancel(id);
-    }
-    pub(super) fn push(&self, event: Event) -> Room {
-        let waker = {
-            let mut s = self.state.lock();
-            match event {
-                Event::HostCalls(raw) => {
-                    s.bytes += raw.bytes.len();
-                    if s.bytes > WAITING_BYTES_MAX {
-                        return Room::None;
-                    }
-                    s.host_calls.push_back(raw);
-                }
-                end => {
-                    s.end.get_or_insert(end);
-                }
-            }
-            s.waker.take()
-        };
-        if let Some(w) = waker {
-            w.wake();
+    /// It waits for host calls; false when it asks for more than is taken from it.
+    #[must_use]
+    pub(super) fn ask(&self, raw: Raw) -> bool {
+        let mut s = self.state.lock();
+        s.bytes += raw.bytes.len();
+        if s.bytes > WAITING_BYTES_MAX {
+            return false;
         }
-        Room::Left
+        s.host_calls.push_back(raw);
+        wake(s);
+        true
+    }
+    /// It has ended so, if it had not before.
+    pub(super) fn end(&self, event: Event) {
+        let mut s = self.state.lock();
+        s.end.get_or_insert(event);
+        wake(s);
     }
     /// The next event. The end comes first: nobody wants host calls done for a call that has ended.
     pub(super) async fn next(&self) -> Event {
@@ -141,5 +118,14 @@ impl Slot {
             Poll::Pending
         })
         .await
+    }
+}
+
+/// Wakes whoever waits for an event, once the slot is free again.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

@@ -51,9 +51,9 @@ fn sweep(inner: &Inner) {
         let mut stuck = false;
         for (id, slot) in link.slots() {
             if now > slot.deadline + GRACE {
-                let _ = slot.push(Event::Stuck);
+                slot.end(Event::Stuck);
                 stuck = true;
-            } else if now > slot.deadline || slot.is_to_end() {
+            } else if now > slot.deadline || slot.given_up.load(Ordering::Relaxed) {
                 // again and again: the socket may have been full
                 link.cancel(id);
             }

@@ -5,20 +5,11 @@
 use super::{WasmEngine, WasmVersion, compile, start};
 use crate::port::{JobContext, JobLimits};
 use crate::sandbox::{CallInput, CompletedCore, Interrupt, Step, THREAD_STACK_BYTES};
+use crate::still::Still;
 use bytes::Bytes;
-use neofn_types::{Clock, Code, UnixMillis};
+use neofn_types::{Code, UnixMillis};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-struct Still;
-impl Clock for Still {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(0)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 /// Runs a module under `units` beyond the base.
 fn run(wat: &str, units: u64) -> CompletedCore {

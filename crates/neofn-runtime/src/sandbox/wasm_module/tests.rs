@@ -3,22 +3,12 @@
 use super::*;
 use crate::port::{Failure, JobContext, JobLimits};
 use crate::sandbox::{CallInput, CompletedCore, Interrupt, Step, THREAD_STACK_BYTES};
+use crate::still::Still;
 use bytes::Bytes;
 use neofn_gas::SCHEDULE_V1;
-use neofn_types::{Clock, Code, UnixMillis};
+use neofn_types::{Code, UnixMillis};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Stands still: no test depends on the machine's clock.
-struct Still;
-impl Clock for Still {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(0)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
 
 fn input(event: &str) -> CallInput {
     CallInput {
