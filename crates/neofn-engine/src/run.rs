@@ -199,22 +199,19 @@ impl Inner {
             }
             _ => Ok(Vec::new()),
         };
-        let mut emitted = Vec::new();
-        let outcome = match completed.outcome {
-            Ok(result) => match reached {
-                Ok(reached) => {
-                    emitted = reached.into_iter().flatten().collect();
-                    Ok(result)
-                }
-                Err(error) => {
-                    let message = format!("ctx.emit: {error}");
-                    Err(crate::error::failure(Code::EmitInvalid, message))
-                }
-            },
-            Err(failure) => Err(match run.debug {
-                Some(debug) => debug.explain(&*self.ports.compiler, failure),
-                None => self.explain(&run.loaded.record.artifact, failure).await,
-            }),
+        let (outcome, emitted) = match (completed.outcome, reached) {
+            (Ok(result), Ok(reached)) => (Ok(result), reached.into_iter().flatten().collect()),
+            (Ok(_), Err(error)) => {
+                let message = format!("ctx.emit: {error}");
+                (Err(crate::error::failure(Code::EmitInvalid, message)), Vec::new())
+            }
+            (Err(failure), _) => {
+                let explained = match run.debug {
+                    Some(debug) => debug.explain(&*self.ports.compiler, failure),
+                    None => self.explain(&run.loaded.record.artifact, failure).await,
+                };
+                (Err(explained), Vec::new())
+            }
         };
         let (outcome, logs) = scrub_end(&left.scrubber, outcome, completed.logs);
         Ended {

@@ -97,16 +97,25 @@ pub(crate) async fn keep(log: AuditLog, leading: Leading, every: Option<Duration
 
 /// What an account runs to write a root: exactly this, so that who checks it has nothing to interpret.
 pub fn anchor_script(account: ScriptHash, bytes: Vec<u8>) -> Result<Vec<u8>, NotAnArgument> {
+    let mut script = ScriptBuilder::new();
+    script.call(
+        ScriptHash::GAS,
+        "transfer",
+        CallFlags::All,
+        &to_itself(account, bytes),
+    )?;
+    Ok(script.into_bytes())
+}
+
+/// The arguments of a transfer that moves nothing and says `bytes`.
+fn to_itself(account: ScriptHash, bytes: Vec<u8>) -> [StackItem; 4] {
     let own = StackItem::ByteString(account.0.to_vec());
-    let arguments = [
+    [
         own.clone(),
         own,
         StackItem::Integer(0.into()),
         StackItem::ByteString(bytes),
-    ];
-    let mut script = ScriptBuilder::new();
-    script.call(ScriptHash::GAS, "transfer", CallFlags::All, &arguments)?;
-    Ok(script.into_bytes())
+    ]
 }
 
 /// The size and the root that a script of `account` writes. None of any other script, whatever it moves: others may have
@@ -167,13 +176,7 @@ mod tests {
             None
         );
         // as `ctx.neo.invoke` has it
-        let own = StackItem::ByteString(account.0.to_vec());
-        let arguments = [
-            own.clone(),
-            own,
-            StackItem::Integer(0.into()),
-            StackItem::ByteString(bytes),
-        ];
+        let arguments = to_itself(account, bytes);
         let asked = contract::order(ScriptHash::GAS, "transfer", &arguments, true).unwrap();
         assert_eq!(read_anchor(account, &asked), None);
     }

@@ -40,12 +40,14 @@ impl Cron {
         handled: UnixMillis,
         now: UnixMillis,
     ) -> Result<u64, Error> {
-        if handled > now.plus(LEAP) {
-            return self.set_back(armed, handled, now).await.map(|()| 0);
-        }
+        let leapt = handled > now.plus(LEAP);
         let due = schedule::due(&on.schedule, on.missed, handled, now);
-        if due.runs.is_empty() && !due.left_out {
+        if due.runs.is_empty() && !due.left_out && !leapt {
             return Ok(0);
+        }
+        if leapt {
+            // runs that there were in the meantime are known by their times, and are not repeated
+            tracing::warn!(trigger = %armed.id, ahead = ?handled.since(now), "the schedule is ahead of the clock, which had leapt; it goes on from now");
         }
         if due.left_out {
             tracing::warn!(trigger = %armed.id, "runs were missed while nobody was there, and are left out");
@@ -76,7 +78,7 @@ impl Cron {
             at: now,
         };
         match self.inner.ports.triggers.deliver(deliver).await {
-            Ok(done) => {
+            Ok(done) if !leapt => {
                 self.handled.insert(armed.id.clone(), now);
                 for _ in 0..fired {
                     self.inner.triggers.matched(TriggerKind::Cron);
@@ -88,29 +90,11 @@ impl Cron {
                 Ok(fired)
             }
             // it stands elsewhere: the set is read again
-            Err(StoreError::Fenced) => {
+            Ok(_) | Err(StoreError::Fenced) => {
                 self.handled.remove(&armed.id);
                 self.inner.sync_triggers().await.map(|()| 0)
             }
             // the runs stay due, and then the missed runs policy decides
-            Err(error) => Err(of_store(error)),
-        }
-    }
-
-    /// Goes on from now. Runs that there were in the meantime are known by their times, and are not repeated.
-    async fn set_back(&mut self, armed: &Armed, handled: UnixMillis, now: UnixMillis) -> Result<(), Error> {
-        tracing::warn!(trigger = %armed.id, ahead = ?handled.since(now), "the schedule is ahead of the clock, which had leapt; it goes on from now");
-        let deliver = Deliver {
-            cron: Some((armed.id.clone(), handled, now)),
-            deliveries: Vec::new(),
-            queue_max: self.inner.options.queue_max,
-            at: now,
-        };
-        match self.inner.ports.triggers.deliver(deliver).await {
-            Ok(_) | Err(StoreError::Fenced) => {
-                self.handled.remove(&armed.id);
-                self.inner.sync_triggers().await
-            }
             Err(error) => Err(of_store(error)),
         }
     }
