@@ -7,8 +7,9 @@ use crate::time::{Skew, TimeOf};
 use crate::{batch, migrate, news};
 use neofn_engine::port::News;
 use neofn_types::{Clock, Code, Error};
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -37,6 +38,8 @@ pub struct StoreOptions {
 
 /// Longer than `statement_timeout`: what the server can still end, it ends.
 const ANSWER_WITHIN: Duration = Duration::from_secs(65);
+/// A server that is there has answered by then, unless it has tables to bring up.
+const SOON: Duration = Duration::from_secs(1);
 const ASKED_EVERY: Duration = Duration::from_secs(10);
 
 impl StoreOptions {
@@ -112,8 +115,10 @@ impl PostgresStore {
     /// neofn (NF0606), or not reachable (NF0902). Claims of other nodes stay theirs until their leases end.
     pub async fn open(options: StoreOptions) -> Result<Self, Error> {
         let pool = options.pool()?;
-        warn_of_absence(&pool).await;
-        migrate::run(&pool).await?;
+        tokio::select! {
+            migrated = migrate::run(&pool) => migrated?,
+            never = warn_of_absence(&pool) => match never {},
+        }
         warn_of_settings(read!(pool, |conn| unsafe_settings(conn))?);
         let (queue, inbox) = Queue::new();
         let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
@@ -157,12 +162,16 @@ async fn own_name(conn: &mut PgConnection) -> Result<String, Fault> {
         .await?)
 }
 
-/// The pool tries for a while, and in the end knows only that it waited: a server that is away is named at once, with the cause.
-async fn warn_of_absence(pool: &Pool) {
+/// The pool tries for a while, and in the end knows only that it waited: a server that is away is named soon, with the cause.
+async fn warn_of_absence(pool: &Pool) -> Infallible {
+    tokio::time::sleep(SOON).await;
     let options = pool.connect_options();
     let connecting = tokio::time::timeout(ACQUIRE, options.connect());
     let cause = match connecting.await {
-        Ok(Ok(conn)) => return conn.close().await.unwrap_or_default(),
+        Ok(Ok(conn)) => {
+            drop(conn);
+            return std::future::pending().await;
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} seconds", ACQUIRE.as_secs()),
     };
@@ -170,6 +179,7 @@ async fn warn_of_absence(pool: &Pool) {
         cause,
         "PostgreSQL takes no connection yet; neofn tries on for a while"
     );
+    std::future::pending().await
 }
 
 /// Settings with which an answer does not mean that anything is on disk.
