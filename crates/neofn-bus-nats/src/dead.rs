@@ -4,7 +4,7 @@
 use crate::failure::{not_stored, unavailable};
 use crate::headers;
 use crate::streams::{self, LETTERS};
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use neofn_bus::port::{DeadLetter, DeadLetters, LETTER_BYTES_MAX, LETTERS_MAX};
 use neofn_bus::{BusError, Message};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SUBJECT: &str = "Neofn-Subject";
 const REQUEST: &str = "Neofn-Request-Id";
@@ -26,6 +26,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const REASON_MAX: usize = 1_024;
 /// A reader that died is forgotten after this.
 const READER: Duration = Duration::from_secs(30);
+/// And one that was just made may be known to one server of a cluster and not yet to another: for so long it is asked again.
+const READER_KNOWN: Duration = Duration::from_secs(5);
+const ONCE_MORE: Duration = Duration::from_millis(20);
 
 /// Longest acknowledgement of JetStream.
 const ACK_BYTES_MAX: usize = 1_024;
@@ -120,26 +123,13 @@ impl DeadLetters for NatsDead {
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
-        let there = usize::try_from(consumer.cached_info().num_pending).unwrap_or(LETTERS_MAX);
-        let mut places = Vec::new();
-        if there > 0 {
-            // of both queues
-            let fetch = consumer
-                .fetch()
-                .max_messages(there.min(LETTERS_MAX * 2))
-                .messages();
-            let mut found = fetch.await.map_err(unavailable)?;
-            while let Some(message) = found.next().await {
-                let message = message.map_err(unavailable)?;
-                places.push(message.info().map_err(unavailable)?.stream_sequence);
-            }
-        }
+        let places = places(&consumer).await;
         let name = consumer.cached_info().name.clone();
         if let Err(error) = stream.delete_consumer(&name).await {
             tracing::debug!(%error, "a reader of dead letters ends by itself");
         }
         let mut letters = Vec::new();
-        for place in places.into_iter().rev() {
+        for place in places?.into_iter().rev() {
             if letters.len() >= most {
                 break;
             }
@@ -157,6 +147,37 @@ impl DeadLetters for NatsDead {
         }
         Ok(letters)
     }
+}
+
+/// Where in the stream the letters are that a new reader finds.
+async fn places(reader: &PullConsumer) -> Result<Vec<u64>, BusError> {
+    let there = usize::try_from(reader.cached_info().num_pending).unwrap_or(LETTERS_MAX);
+    // of both queues
+    let there = there.min(LETTERS_MAX * 2);
+    let mut places = Vec::new();
+    let until = Instant::now() + READER_KNOWN;
+    while places.len() < there {
+        match fetch(reader, there - places.len(), &mut places).await {
+            // some were pushed out meanwhile
+            Ok(()) => break,
+            Err(error) if Instant::now() < until => {
+                tracing::debug!(%error, "the letters are asked for once more");
+                tokio::time::sleep(ONCE_MORE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(places)
+}
+
+async fn fetch(reader: &PullConsumer, most: usize, places: &mut Vec<u64>) -> Result<(), BusError> {
+    let fetch = reader.fetch().max_messages(most).messages();
+    let mut found = fetch.await.map_err(unavailable)?;
+    while let Some(message) = found.next().await {
+        let message = message.map_err(unavailable)?;
+        places.push(message.info().map_err(unavailable)?.stream_sequence);
+    }
+    Ok(())
 }
 
 /// Whether it is what JetStream says of a publication, without headers. Its sender chooses where that goes, and had he one
