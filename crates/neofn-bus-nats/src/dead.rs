@@ -13,7 +13,8 @@ use neofn_bus::port::{DeadLetter, DeadLetters, LETTER_BYTES_MAX, LETTERS_MAX};
 use neofn_bus::{BusError, Message};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const SUBJECT: &str = "Neofn-Subject";
 const REQUEST: &str = "Neofn-Request-Id";

@@ -10,7 +10,8 @@ use crate::port::{Bus, DeadLetter, Delivery, Depth, Kv, LETTER_BYTES_MAX};
 use crate::{BusError, Message};
 use bytes::Bytes;
 use neofn_types::Digest;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many messages the queue of jobs must be made to hold before the suite runs on it.
 pub const QUEUE_MAX: usize = 40;

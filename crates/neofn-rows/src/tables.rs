@@ -199,6 +199,7 @@ pub const TABLES: &[Table] = &[
             ("matched", Int),
             ("skipped", Int),
             ("matched_at", Int),
+            ("schedule", Text),
         ],
     },
     Table {

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0013_promise_claims.sql"),
     include_str!("../migrations/0014_promise_again.sql"),
     include_str!("../migrations/0015_reply_doer.sql"),
+    include_str!("../migrations/0016_schedule.sql"),
 ];
 
 /// Texts of functions and their callers are Unicode.

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0016_promise_claims.sql"),
     include_str!("../migrations/0017_promise_again.sql"),
     include_str!("../migrations/0018_reply_doer.sql"),
+    include_str!("../migrations/0019_schedule.sql"),
 ];
 
 /// The layout of this binary's database: how many migrations there are.

@@ -38,6 +38,8 @@ pub struct TriggerState {
     pub position: Option<u64>,
     /// Cron: runs up to this time are handled.
     pub cron_at: UnixMillis,
+    /// Cron: of this schedule.
+    pub schedule: Option<String>,
     /// Events that matched, ever.
     pub matched: u64,
     /// Blocks that were left out because it lagged.
@@ -57,8 +59,8 @@ pub enum TriggerStatus {
     Off,
 }
 
-/// A change of a trigger's state. Absent triggers are made by `Register` alone. `Register` and `Off` follow from the live version,
-/// which another node may have replaced since it was read: where they no longer do, they change nothing.
+/// A change of a trigger's state. Absent triggers are made by `Register` alone. `Register`, `Reschedule` and `Off` follow from
+/// the live version, which another node may have replaced since it was read: where they no longer do, they change nothing.
 #[derive(Debug, Clone)]
 pub struct TriggerChange {
     /// Which.
@@ -78,6 +80,13 @@ pub enum Change {
         position: Option<u64>,
         /// The next block of one that was off.
         resume: Option<u64>,
+        /// Cron: when.
+        schedule: Option<String>,
+    },
+    /// Another schedule, which begins now: its runs of earlier never were. One that nobody has written down yet stays where it is.
+    Reschedule {
+        /// When.
+        schedule: String,
     },
     /// It stays, but delivers nothing: its function is switched off, or its live version has no such trigger.
     Off,

@@ -125,6 +125,7 @@ impl Inner {
             for spec in &function.on.0 {
                 let id = TriggerId::new(function.key.clone(), spec.name.clone());
                 let kind = spec.on.kind();
+                let schedule = spec.on.schedule().map(ToString::to_string);
                 let known = known.get(&id);
                 let stands = known.is_some_and(|s| s.status != TriggerStatus::Off && s.kind == kind);
                 // without a chain it cannot be said where a trigger begins
@@ -140,7 +141,15 @@ impl Inner {
                                 Start::Height(height) => u64::from(height),
                             }),
                             resume: latest,
+                            schedule,
                         },
+                    });
+                } else if let (Some(schedule), Some(known)) = (schedule, known)
+                    && known.schedule.as_ref() != Some(&schedule)
+                {
+                    changes.push(TriggerChange {
+                        id: id.clone(),
+                        change: Change::Reschedule { schedule },
                     });
                 }
                 wanted.insert(id);

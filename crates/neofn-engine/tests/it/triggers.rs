@@ -305,6 +305,21 @@ async fn time_brings_runs() {
     }
 }
 
+/// What a new schedule would have brought before it was there was never wanted.
+#[tokio::test]
+async fn another_schedule_begins_when_it_is_deployed() {
+    let chain = Arc::new(FakeChain::at(5));
+    let rig = rig(&chain, |_| {});
+    deploy(&rig, "f", "echo", json!({"cron": [{"schedule": "0 0 1 1 *"}]})).await;
+    rig.clock.advance(Duration::from_secs(3_600));
+    deploy(&rig, "f", "echo", json!({"cron": [{"schedule": "@every 60s"}]})).await;
+    rig.clock.advance(Duration::from_secs(60));
+    let rows = until(&rig, "f", 1).await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rig.clock.advance(Duration::from_secs(60));
+    until(&rig, "f", 2).await;
+}
+
 #[tokio::test]
 async fn a_clock_that_leapt_ahead_stops_no_schedule() {
     let chain = Arc::new(FakeChain::at(5));

@@ -9,6 +9,7 @@ pub use due::{Due, due};
 use fields::Fields;
 use jiff::tz::TimeZone;
 use neofn_types::{UnixMillis, parse_duration_ms};
+use std::fmt;
 use std::ops::Range;
 
 /// Longest text of a schedule, in bytes.
@@ -63,6 +64,12 @@ impl PartialEq for Schedule {
     }
 }
 impl Eq for Schedule {}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.text, self.timezone)
+    }
+}
 
 impl Schedule {
     /// Reads a schedule; `timezone` is a name of the IANA database.

@@ -14,8 +14,8 @@ pub struct Triggers(pub Vec<TriggerSpec>);
 impl Triggers {
     /// What the one of this name waits for.
     #[must_use]
-    pub fn kind_of(&self, name: &TriggerName) -> Option<TriggerKind> {
-        self.0.iter().find(|t| t.name == *name).map(|t| t.on.kind())
+    pub fn of(&self, name: &TriggerName) -> Option<&On> {
+        self.0.iter().find(|t| t.name == *name).map(|t| &t.on)
     }
 }
 
@@ -63,6 +63,14 @@ impl On {
             Self::Cron(_) => TriggerKind::Cron,
             Self::Event(_) => TriggerKind::Event,
             Self::Http(_) => TriggerKind::Http,
+        }
+    }
+    /// When, for time.
+    #[must_use]
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match self {
+            Self::Cron(cron) => Some(&cron.schedule),
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use neofn_engine::port::{News, StoreError};
 use neofn_engine::triggers::port::{
     ChainCursor, Change, Placing, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
+use neofn_event::spec::On;
 use neofn_event::{TriggerId, TriggerKind, TriggerName, Triggers};
 use neofn_rows::{int, nat, nat32};
 use neofn_types::{Hash256, UnixMillis, Version};
@@ -45,11 +46,7 @@ fn triggers(spec: &str) -> Result<Triggers, Fault> {
 }
 
 /// What a function that is switched on waits for under a name, until this transaction ends.
-async fn wanted(
-    conn: &mut PgConnection,
-    place: Place,
-    name: &TriggerName,
-) -> Result<Option<TriggerKind>, Fault> {
+async fn wanted(conn: &mut PgConnection, place: Place, name: &TriggerName) -> Result<Option<On>, Fault> {
     // held first: a version that is read in the same statement is the one from before the wait
     let live: Option<i64> =
         sqlx::query_scalar("SELECT live FROM function WHERE pid = $1 AND fid = $2 AND active FOR SHARE")
@@ -65,13 +62,13 @@ async fn wanted(
             .bind(live)
             .fetch_one(conn)
             .await?;
-    Ok(triggers(&spec)?.kind_of(name))
+    Ok(triggers(&spec)?.of(name).cloned())
 }
 
 pub(crate) async fn states(conn: &mut PgConnection) -> Result<Vec<TriggerState>, Fault> {
     let rows = sqlx::query(
         "SELECT p.name, f.name, t.name, t.kind, t.status, t.reason, t.position, t.cron_at, t.matched, t.skipped, \
-         t.matched_at FROM trigger_state t JOIN function f ON f.pid = t.pid AND f.fid = t.fid \
+         t.matched_at, t.schedule FROM trigger_state t JOIN function f ON f.pid = t.pid AND f.fid = t.fid \
          JOIN project p ON p.pid = t.pid ORDER BY t.pid, t.fid, t.name",
     )
     .fetch_all(conn)
@@ -95,6 +92,7 @@ pub(crate) async fn states(conn: &mut PgConnection) -> Result<Vec<TriggerState>,
                 matched: nat(row.try_get(8)?),
                 skipped: nat(row.try_get(9)?),
                 matched_at: row.try_get::<Option<i64>, _>(10)?.map(UnixMillis),
+                schedule: row.try_get(11)?,
             })
         })
         .collect()
@@ -179,10 +177,19 @@ pub(crate) async fn change(
 async fn follows(conn: &mut PgConnection, place: Place, change: &TriggerChange) -> Result<bool, Fault> {
     let name = &change.id.name;
     Ok(match &change.change {
-        Change::Register { kind, .. } => wanted(conn, place, name).await? == Some(*kind),
+        Change::Register { kind, schedule, .. } => wanted(conn, place, name)
+            .await?
+            .is_some_and(|on| on.kind() == *kind && same(&on, schedule.as_deref())),
+        Change::Reschedule { schedule } => wanted(conn, place, name)
+            .await?
+            .is_some_and(|on| same(&on, Some(schedule))),
         Change::Off => wanted(conn, place, name).await?.is_none(),
         Change::Pause { .. } | Change::Resume { .. } | Change::Skip { .. } => true,
     })
+}
+
+fn same(on: &On, schedule: Option<&str>) -> bool {
+    on.schedule().map(ToString::to_string).as_deref() == schedule
 }
 
 async fn apply(
@@ -199,10 +206,11 @@ async fn apply(
             kind,
             position,
             resume,
+            schedule,
         } => sqlx::query(
-            "INSERT INTO trigger_state AS t(pid, fid, name, kind, status, position, cron_at) \
-             VALUES ($1, $2, $3, $4, 0, $5, $6) ON CONFLICT (pid, fid, name) DO UPDATE SET status = 0, reason = NULL, \
-             kind = excluded.kind, position = $7, cron_at = $6 WHERE t.status = 2 OR t.kind <> excluded.kind",
+            "INSERT INTO trigger_state AS t(pid, fid, name, kind, status, position, cron_at, schedule) \
+             VALUES ($1, $2, $3, $4, 0, $5, $6, $8) ON CONFLICT (pid, fid, name) DO UPDATE SET status = 0, reason = NULL, \
+             kind = excluded.kind, position = $7, cron_at = $6, schedule = $8 WHERE t.status = 2 OR t.kind <> excluded.kind",
         )
         .bind(pid)
         .bind(fid)
@@ -210,7 +218,17 @@ async fn apply(
         .bind(kind.as_str())
         .bind(position.map(int))
         .bind(at.0)
-        .bind(resume.map(int)),
+        .bind(resume.map(int))
+        .bind(schedule),
+        Change::Reschedule { schedule } => sqlx::query(
+            "UPDATE trigger_state SET cron_at = CASE WHEN schedule IS NULL THEN cron_at ELSE $5 END, schedule = $4 \
+             WHERE pid = $1 AND fid = $2 AND name = $3 AND status < 2 AND schedule IS DISTINCT FROM $4",
+        )
+        .bind(pid)
+        .bind(fid)
+        .bind(name)
+        .bind(schedule)
+        .bind(at.0),
         Change::Off => sqlx::query(
             "UPDATE trigger_state SET status = 2, reason = NULL \
              WHERE pid = $1 AND fid = $2 AND name = $3 AND status < 2",

@@ -9,6 +9,7 @@ use neofn_engine::port::StoreError;
 use neofn_engine::triggers::port::{
     ChainCursor, Change, Placing, TriggerChange, TriggerState, TriggerStatus, TriggeredFunction,
 };
+use neofn_event::spec::On;
 use neofn_event::{TriggerId, TriggerKind, TriggerName, Triggers};
 use neofn_types::{Hash256, UnixMillis, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -44,7 +45,7 @@ fn triggers(row: &Row<'_>, at: usize) -> Result<Triggers, Fault> {
 }
 
 /// What a function that is switched on waits for under a name.
-fn wanted(conn: &Connection, place: Place, name: &TriggerName) -> Result<Option<TriggerKind>, Fault> {
+fn wanted(conn: &Connection, place: Place, name: &TriggerName) -> Result<Option<On>, Fault> {
     let mut statement = conn.prepare_cached(
         "SELECT v.spec FROM function f JOIN version v ON v.pid = f.pid AND v.fid = f.fid AND v.version = f.live \
          WHERE f.pid = ?1 AND f.fid = ?2 AND f.active",
@@ -53,13 +54,13 @@ fn wanted(conn: &Connection, place: Place, name: &TriggerName) -> Result<Option<
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    Ok(triggers(row, 0)?.kind_of(name))
+    Ok(triggers(row, 0)?.of(name).cloned())
 }
 
 pub(crate) fn states(conn: &Connection) -> Result<Vec<TriggerState>, Fault> {
     let mut statement = conn.prepare_cached(
         "SELECT p.name, f.name, t.name, t.kind, t.status, t.reason, t.position, t.cron_at, t.matched, t.skipped, \
-         t.matched_at FROM trigger_state t JOIN function f ON f.fid = t.fid JOIN project p ON p.pid = t.pid",
+         t.matched_at, t.schedule FROM trigger_state t JOIN function f ON f.fid = t.fid JOIN project p ON p.pid = t.pid",
     )?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
@@ -81,6 +82,7 @@ pub(crate) fn states(conn: &Connection) -> Result<Vec<TriggerState>, Fault> {
             matched: nat(row.get(8)?),
             skipped: nat(row.get(9)?),
             matched_at: row.get::<_, Option<i64>>(10)?.map(UnixMillis),
+            schedule: row.get(11)?,
         });
     }
     Ok(found)
@@ -134,10 +136,17 @@ pub(crate) fn change(
 fn follows(conn: &Connection, place: Place, change: &TriggerChange) -> Result<bool, Fault> {
     let wanted = || wanted(conn, place, &change.id.name);
     Ok(match &change.change {
-        Change::Register { kind, .. } => wanted()? == Some(*kind),
+        Change::Register { kind, schedule, .. } => {
+            wanted()?.is_some_and(|on| on.kind() == *kind && same(&on, schedule.as_deref()))
+        }
+        Change::Reschedule { schedule } => wanted()?.is_some_and(|on| same(&on, Some(schedule))),
         Change::Off => wanted()?.is_none(),
         Change::Pause { .. } | Change::Resume { .. } | Change::Skip { .. } => true,
     })
+}
+
+fn same(on: &On, schedule: Option<&str>) -> bool {
+    on.schedule().map(ToString::to_string).as_deref() == schedule
 }
 
 fn apply(
@@ -153,11 +162,12 @@ fn apply(
             kind,
             position,
             resume,
+            schedule,
         } => {
             conn.prepare_cached(
-                "INSERT INTO trigger_state(pid, fid, name, kind, status, position, cron_at) \
-                 VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6) ON CONFLICT DO UPDATE SET status = 0, reason = NULL, \
-                 kind = excluded.kind, position = ?7, cron_at = ?6 WHERE status = 2 OR kind <> excluded.kind",
+                "INSERT INTO trigger_state(pid, fid, name, kind, status, position, cron_at, schedule) \
+                 VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?8) ON CONFLICT DO UPDATE SET status = 0, reason = NULL, \
+                 kind = excluded.kind, position = ?7, cron_at = ?6, schedule = ?8 WHERE status = 2 OR kind <> excluded.kind",
             )?
             .execute(params![
                 place.pid,
@@ -166,8 +176,16 @@ fn apply(
                 kind.as_str(),
                 position.map(int),
                 at.0,
-                resume.map(int)
+                resume.map(int),
+                schedule
             ])?;
+        }
+        Change::Reschedule { schedule } => {
+            conn.prepare_cached(
+                "UPDATE trigger_state SET cron_at = iif(schedule IS NULL, cron_at, ?5), schedule = ?4 \
+                 WHERE pid = ?1 AND fid = ?2 AND name = ?3 AND status < 2 AND schedule IS NOT ?4",
+            )?
+            .execute(params![place.pid, place.fid, name, schedule, at.0])?;
         }
         Change::Off => set(conn, place, name, "status = 2, reason = NULL", "status < 2")?,
         Change::Pause { reason } => {

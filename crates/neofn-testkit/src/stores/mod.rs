@@ -175,6 +175,7 @@ macro_rules! suite {
             emitted_events_need_room,
             dead_letters_are_retried_or_dropped,
             cron_runs_are_handled_once,
+            another_schedule_begins_now,
             a_chain_that_begins_anew_has_new_events,
             a_cursor_is_placed_only_from_where_it_stands,
             a_deleted_function_takes_its_triggers_along,

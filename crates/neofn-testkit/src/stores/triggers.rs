@@ -43,6 +43,7 @@ pub async fn register(store: &impl AnyStore, id: &TriggerId, position: u64) {
         kind: TriggerKind::Notification,
         position: Some(position),
         resume: Some(position),
+        schedule: None,
     };
     change(store, id, registered).await;
 }
@@ -244,6 +245,7 @@ pub async fn a_change_that_follows_from_another_version_changes_nothing<H: Harne
         kind: TriggerKind::Block,
         position: Some(90),
         resume: Some(90),
+        schedule: None,
     };
     let (on, off) = (TriggerStatus::Running, TriggerStatus::Off);
     let notification = TriggerKind::Notification;
@@ -545,6 +547,52 @@ pub async fn cron_runs_are_handled_once<H: Harness>() {
     ));
     store.deliver(run(60, 120, "cron:120")).await.unwrap();
     assert_eq!(rows(&store, &f).await.len(), 2);
+}
+
+pub async fn another_schedule_begins_now<H: Harness>() {
+    let (_h, store, f, id) = ready::<H>().await;
+    let deployed = async |schedule: &str| {
+        let on = serde_json::json!({"cron": [{"name": "t", "schedule": schedule}]});
+        publish_on(&store, &f, on).await;
+    };
+    let changed = async |change: Change, at: i64| {
+        let change = TriggerChange {
+            id: id.clone(),
+            change,
+        };
+        let changes = store.change_triggers(vec![change], None, UnixMillis(at));
+        changes.await.unwrap();
+        let states = store.trigger_states().await.unwrap();
+        let state = states.into_iter().find(|s| s.id == id).unwrap();
+        (state.status, state.cron_at.0, state.schedule)
+    };
+    let to = |schedule: &str| Change::Reschedule {
+        schedule: schedule.to_owned(),
+    };
+    let (monthly, daily) = ("0 0 1 * * UTC", "0 0 * * * UTC");
+    let register = Change::Register {
+        kind: TriggerKind::Cron,
+        position: None,
+        resume: None,
+        schedule: Some(monthly.to_owned()),
+    };
+    let running = TriggerStatus::Running;
+    deployed("0 0 1 * *").await;
+    assert_eq!(changed(register, 5).await, (running, 5, Some(monthly.to_owned())));
+    // of a node that has read another version
+    assert_eq!(changed(to(daily), 6).await.1, 5);
+    // the same one stands where it stood
+    assert_eq!(changed(to(monthly), 7).await.1, 5);
+    deployed("0 0 * * *").await;
+    let pause = Change::Pause { reason: None };
+    assert_eq!(changed(pause, 8).await.0, TriggerStatus::Paused);
+    let moved = (TriggerStatus::Paused, 9, Some(daily.to_owned()));
+    assert_eq!(changed(to(daily), 9).await, moved);
+    let late = Deliver {
+        cron: Some((id.clone(), UnixMillis(5), UnixMillis(60))),
+        ..deliver(vec![delivery(&id, "cron:60", 1)])
+    };
+    assert!(matches!(store.deliver(late).await, Err(StoreError::Fenced)));
 }
 
 pub async fn a_chain_that_begins_anew_has_new_events<H: Harness>() {

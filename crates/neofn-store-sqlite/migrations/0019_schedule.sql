@@ -1,0 +1,2 @@
+-- Whose runs are handled up to `cron_at`: another schedule of the same trigger begins anew.
+ALTER TABLE trigger_state ADD COLUMN schedule TEXT;
