@@ -16,7 +16,8 @@ use std::time::Duration;
 use tracing::Instrument as _;
 
 /// An invocation that was claimed so often took the whole process along each time, or nearly. A node that is killed for
-/// other reasons, however often, does not get there, and neither does one that found no worker.
+/// other reasons, however often, does not get there, and neither does one that found no worker: it is given back ever more
+/// slowly, see [`crate::queue`].
 const CLAIMS_MAX: u64 = 5_000;
 /// How soon it is looked again whether there is somebody who runs.
 const NO_ROOM: Duration = Duration::from_millis(500);
@@ -214,13 +215,13 @@ impl Reconciler for Dispatcher {
 
     async fn activate(&mut self) -> Report {
         let mut report = Report::default();
-        if self.inner.open().is_err() {
-            return report;
-        }
         // before the first try: a slot that is given back between a try and its end wakes us again
         self.inner.gate.want(true);
         let now = self.inner.options.clock.now();
         let due = loop {
+            if self.inner.open().is_err() {
+                return report;
+            }
             // what is not taken now costs no attempt, and is there for other nodes
             if !self.inner.ports.runtime.has_room() {
                 report.again = Some(NO_ROOM);

@@ -381,6 +381,7 @@ impl Engine {
         let durations = self.inner.counters.read().duration_us;
         let load = Load {
             waiting: totals.queued,
+            running: self.inner.gate.total(),
             ended: durations.counts.iter().sum(),
             spent: Duration::from_micros(durations.sum),
         };

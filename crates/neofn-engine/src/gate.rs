@@ -105,12 +105,16 @@ impl Gate {
         scheduler.explain(&key.project, &key.function, function_max, now)
     }
     /// Runs of each function that has any; of those with a lane, as many as there can be: their slots are taken, and
-    /// somebody waits for the next one already. So of those that are held back. Then what was claimed of each, running or
+    /// somebody waits for the next one already. So of those that are held back, and of projects that run as much as they may. Then what was claimed of each, running or
     /// waiting.
     pub(crate) fn taken(&self, now: UnixMillis) -> (HashMap<FunctionKey, u32>, HashMap<FunctionKey, u32>) {
         let scheduler = self.scheduler.lock();
         let key = |p: &ProjectName, f: &FunctionName| FunctionKey::new(p.clone(), f.clone());
-        let running = scheduler.slots().all().map(|(p, f, n)| (key(p, f), n));
+        let slots = scheduler.slots();
+        let running = slots.all().map(|(p, f, n)| match slots.is_full(p) {
+            true => (key(p, f), u32::MAX),
+            false => (key(p, f), n),
+        });
         let mut taken: HashMap<_, _> = running.collect();
         taken.extend(scheduler.lanes().map(|(p, f, _)| (key(p, f), u32::MAX)));
         taken.extend(scheduler.paused(now).map(|(p, f, _)| (key(p, f), u32::MAX)));

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Tries to write an end before the claim is left to expire.
 const FINISH_TRIES: u32 = 4;
+/// Pauses of a claim that is given back are multiples of this.
+const GIVE_BACK: Duration = Duration::from_millis(500);
 
 /// Claims of this process, for renewal.
 #[derive(Default)]
@@ -136,11 +138,18 @@ impl Inner {
         drop(held);
     }
 
-    /// Nobody was there to run it: that costs no attempt and no money, and says nothing of the function.
+    /// Nobody was there to run it: that costs no attempt and no money, and says nothing of the function. It is due at once,
+    /// so it goes back only after a pause: what fails quickly would be claimed as fast as the database can.
     async fn give_back(&self, claimed: &Claimed, money: Reservation, held: Held) {
         self.gate
             .ended(&claimed.key, Health::Unknown, self.options.clock.now());
         drop(money);
+        for _ in 0..pauses(claimed.fence) {
+            if self.open().is_err() {
+                break;
+            }
+            tokio::time::sleep(GIVE_BACK).await;
+        }
         let claim = [(claimed.id, claimed.fence)];
         if let Err(error) = self.ports.invocations.release(&claim).await {
             tracing::warn!(id = %claimed.id, %error, "the claim waits for the end of its lease");
@@ -237,6 +246,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// How often a claim pauses before it goes back: in a day that is less than `CLAIMS_MAX` times, after which it would be taken
+/// for one that ends its process.
+fn pauses(fence: Fence) -> u64 {
+    (2 + fence.0 / 25).min(120)
 }
 
 /// Whether there was no worker for it, or no way to one. A run that began has its base price at least, also when it failed by

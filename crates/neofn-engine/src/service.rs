@@ -147,8 +147,14 @@ async fn listen(inner: Arc<Inner>, neighbours: Arc<dyn Neighbours>, stop: Cancel
                 inner.gate.wake.notify_one();
                 continue;
             }
-            News::Live(key) => inner.cache.forget_live(&key),
-            News::Gone(key) => inner.cache.forget_function(&key),
+            News::Live(key) => {
+                inner.cache.forget_live(&key);
+                inner.gate.forget(&key);
+            }
+            News::Gone(key) => {
+                inner.cache.forget_function(&key);
+                inner.gate.forget(&key);
+            }
             News::Triggers => {}
             News::Anything => inner.cache.forget_everything(),
         }

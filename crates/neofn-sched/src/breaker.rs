@@ -48,7 +48,10 @@ enum State {
     Trying { until: UnixMillis, trips: u32 },
 }
 
-/// The breakers of all functions that failed lately.
+/// Clocks of nodes differ by less. A pause that is further away began before the clock was set back, and is over.
+const LEAP: Duration = Duration::from_secs(60);
+
+/// The breakers of functions whose last runs failed.
 #[derive(Debug)]
 pub struct Breakers<P, F> {
     rule: BreakerRule,
@@ -71,9 +74,14 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Breakers<P, F> {
     #[must_use]
     pub fn paused(&self, project: &P, function: &F, now: UnixMillis) -> Option<UnixMillis> {
         match self.state(project, function) {
-            Some(State::Open { until, .. } | State::Trying { until, .. }) if until > now => Some(until),
+            Some(State::Open { until, .. } | State::Trying { until, .. }) if self.holds(until, now) => {
+                Some(until)
+            }
             _ => None,
         }
+    }
+    fn holds(&self, until: UnixMillis, now: UnixMillis) -> bool {
+        until > now && until <= now.plus(self.rule.pause_max.saturating_add(LEAP))
     }
     /// Work of a function goes, which was not [`Self::paused`].
     pub fn started(&mut self, project: &P, function: &F, now: UnixMillis) {
@@ -137,7 +145,7 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Breakers<P, F> {
     pub fn all(&self, now: UnixMillis) -> impl Iterator<Item = (&P, &F, UnixMillis)> {
         self.projects.iter().flat_map(move |(project, functions)| {
             functions.iter().filter_map(move |(function, state)| match state {
-                State::Open { until, .. } | State::Trying { until, .. } if *until > now => {
+                State::Open { until, .. } | State::Trying { until, .. } if self.holds(*until, now) => {
                     Some((project, function, *until))
                 }
                 _ => None,
@@ -210,5 +218,13 @@ mod tests {
         assert_eq!(b.paused(&1, &1, at(306)), None);
         b.forget(&1, &1);
         assert!(b.projects.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_back_for_longer() {
+        let b = broken();
+        assert_eq!(b.paused(&1, &1, at(-20)), Some(at(5)));
+        assert_eq!(b.paused(&1, &1, at(-3_600)), None);
+        assert_eq!(b.all(at(-3_600)).next(), None);
     }
 }

@@ -35,18 +35,26 @@ impl Default for ScaleRule {
 pub struct Load {
     /// Accepted work that waits.
     pub waiting: u64,
+    /// Runs at this moment.
+    pub running: u64,
     /// Runs that ended since the start.
     pub ended: u64,
     /// Time that these took together.
     pub spent: Duration,
 }
 
+/// Looks that are closer together than this say nothing new: one run that ended between two of them would be taken for a
+/// flood.
+const APART: Duration = Duration::from_secs(1);
+/// A run takes so long as long as none has ended.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
 /// Follows the load.
 #[derive(Debug)]
 pub struct Scale {
     rule: ScaleRule,
     last: Option<(Duration, Load)>,
-    /// Of the runs seen last.
+    /// Of a run, by those seen last.
     mean: Duration,
     wanted: u32,
     /// The most that was needed since `calm_since`.
@@ -61,7 +69,7 @@ impl Scale {
         Self {
             rule,
             last: None,
-            mean: Duration::ZERO,
+            mean: UNKNOWN,
             wanted: rule.min,
             needed: rule.min,
             calm_since: Duration::ZERO,
@@ -69,17 +77,22 @@ impl Scale {
     }
     /// Runs at once that the load asks for at this moment of a monotonic clock.
     pub fn look(&mut self, load: Load, now: Duration) -> u32 {
-        let Some((then, before)) = self.last.replace((now, load)) else {
+        let Some((then, before)) = self.last else {
+            self.last = Some((now, load));
             self.calm_since = now;
             return self.wanted;
         };
         let past = now.saturating_sub(then);
+        if past < APART {
+            return self.wanted;
+        }
+        self.last = Some((now, load));
         let ended = load.ended.saturating_sub(before.ended);
         let spent = load.spent.saturating_sub(before.spent);
-        if let (Ok(n @ 1..), false) = (u32::try_from(ended), past.is_zero()) {
+        if let Ok(n @ 1..) = u32::try_from(ended) {
             self.mean = spent / n;
         }
-        let need = self.need(load.waiting, spent, past);
+        let need = self.need(load, spent, past);
         if need >= self.wanted {
             self.wanted = need;
             (self.needed, self.calm_since) = (self.rule.min, now);
@@ -92,16 +105,17 @@ impl Scale {
         }
         self.wanted
     }
-    /// Little's law for what comes, and what waits spread over the time to catch up.
-    fn need(&self, waiting: u64, spent: Duration, past: Duration) -> u32 {
+    /// Little's law for what comes, and what waits spread over the time to catch up; and no less than there is.
+    fn need(&self, load: Load, spent: Duration, past: Duration) -> u32 {
         let coming = ratio(spent.as_nanos(), past.as_nanos());
-        let backlog = u128::from(waiting).saturating_mul(self.mean.as_nanos());
+        let backlog = u128::from(load.waiting).saturating_mul(self.mean.as_nanos());
         let backlog = ratio(backlog, self.rule.catch_up.as_nanos());
         let thousandths = coming
             .saturating_add(backlog)
             .saturating_mul(100)
             .div_ceil(u128::from(self.rule.busy_percent.clamp(1, 100)));
-        let need = u32::try_from(thousandths.div_ceil(1_000)).unwrap_or(u32::MAX);
+        let need = thousandths.div_ceil(1_000).max(load.running.into());
+        let need = u32::try_from(need).unwrap_or(u32::MAX);
         need.clamp(self.rule.min, self.rule.max)
     }
 }
@@ -148,6 +162,35 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_for_long_and_what_nobody_has_measured_yet_count() {
+        let mut scale = Scale::new(ScaleRule::default());
+        let mut load = Load::default();
+        scale.look(load, Duration::ZERO);
+        load.running = 40;
+        for minute in 1..=10 {
+            assert_eq!(scale.look(load, SECOND * 60 * minute), 40, "none has ended");
+        }
+        load.waiting = 1_000;
+        assert_eq!(
+            scale.look(load, SECOND * 601),
+            134,
+            "of a second each, within ten"
+        );
+    }
+
+    #[test]
+    fn looks_in_quick_succession_see_no_flood() {
+        let mut scale = Scale::new(ScaleRule::default());
+        let mut load = Load::default();
+        scale.look(load, Duration::ZERO);
+        scale.look(load, SECOND * 10);
+        load.ended = 1;
+        load.spent = SECOND * 2;
+        assert_eq!(scale.look(load, SECOND * 10 + Duration::from_millis(1)), 1);
+        assert_eq!(scale.look(load, SECOND * 20), 1);
+    }
+
+    #[test]
     fn it_stays_within_its_bounds_whatever_it_sees() {
         let rule = ScaleRule {
             min: 2,
@@ -157,6 +200,7 @@ mod tests {
         let mut scale = Scale::new(rule);
         let all = Load {
             waiting: u64::MAX,
+            running: u64::MAX,
             ended: u64::MAX,
             spent: Duration::MAX,
         };

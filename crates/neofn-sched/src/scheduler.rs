@@ -135,8 +135,9 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone, T> Scheduler<P, F, T> {
     #[must_use]
     pub fn appetite(&self) -> u32 {
         let caps = self.slots.caps();
-        let free = caps.queue.saturating_sub(self.slots.of_queue());
-        if self.draining { 0 } else { free }
+        let of_queue = caps.queue.saturating_sub(self.slots.of_queue());
+        let of_node = caps.node.saturating_sub(self.slots.of_node());
+        if self.draining { 0 } else { of_queue.min(of_node) }
     }
     /// Starts nothing any more, and hands back what waits.
     pub fn drain(&mut self) -> Vec<T> {

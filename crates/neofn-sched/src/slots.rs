@@ -84,7 +84,7 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
         if share == Share::Callers {
             return Ok(());
         }
-        if self.of_project(project) >= self.caps.project {
+        if self.is_full(project) {
             return Err(Refused::Project);
         }
         if self.node >= self.caps.node {
@@ -150,6 +150,11 @@ impl<P: Hash + Eq + Clone, F: Hash + Eq + Clone> Slots<P, F> {
     #[must_use]
     pub fn of_project(&self, project: &P) -> u32 {
         self.projects.get(project).map_or(0, |(taken, _)| *taken)
+    }
+    /// Whether a project's runs take as many as they may.
+    #[must_use]
+    pub fn is_full(&self, project: &P) -> bool {
+        self.of_project(project) >= self.caps.project
     }
     /// Places taken on the node.
     #[must_use]

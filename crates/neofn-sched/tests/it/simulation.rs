@@ -98,9 +98,10 @@ impl Fleet {
         (self.ended, self.spent) = (0, Duration::ZERO);
     }
     /// How many instances there should be.
-    fn look(&mut self, waiting: u64, mono: i64) -> usize {
+    fn look(&mut self, waiting: u64, running: u64, mono: i64) -> usize {
         let load = Load {
             waiting,
+            running,
             ended: self.ended,
             spent: self.spent,
         };
@@ -181,7 +182,8 @@ impl World {
             .rows
             .iter()
             .filter(|r| matches!(r.state, State::Queued { .. }));
-        let wanted = self.fleet.look(waiting.count() as u64, self.mono);
+        let running: usize = self.nodes.iter().flatten().map(|node| node.runs.len()).sum();
+        let wanted = self.fleet.look(waiting.count() as u64, running as u64, self.mono);
         for n in 0..self.nodes.len() {
             let there = self.instances();
             if there < wanted && self.nodes[n].is_none() {
