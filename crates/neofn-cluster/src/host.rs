@@ -1,5 +1,6 @@
 //! Host calls between a worker, where a function makes them, and its gateway, which answers them.
 
+use crate::members::GONE_AFTER;
 use crate::wire::{self, CallId};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,8 +22,6 @@ pub(crate) const HEAD_BYTES: usize = 1_024;
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Between two tries while there is no connection.
 const NO_CONNECTION: Duration = Duration::from_millis(100);
-/// A gateway that moves to another server is not heard of for a moment. Beyond this it is gone.
-const GONE_AFTER: Duration = Duration::from_secs(2);
 /// Most bytes of answers that are kept for one run until its worker has them.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 

@@ -1,6 +1,6 @@
 //! Which nodes are there, and which worker gets a run. Does no I/O and reads no clock.
 
-use crate::beat::{Beat, Role, SILENCE_MAX};
+use crate::beat::{Beat, EVERY, Role, SILENCE_MAX};
 use crate::wire::PROTOCOL;
 use neofn_types::{Digest, RuntimeKind, UnixMillis};
 use std::collections::BTreeMap;
@@ -9,6 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Most nodes remembered; beyond it those that come are not seen.
 const NODES_MAX: usize = 4_096;
+/// A node that moves to another NATS server listens to nobody for a moment. Beyond this it is gone.
+pub(crate) const GONE_AFTER: Duration = Duration::from_secs(2);
+/// Who has not heard himself for so long hears nobody.
+const DEAF_AFTER: Duration = EVERY.saturating_mul(2);
 
 /// Which process: when it started, and its number.
 type Start = (UnixMillis, u32);
@@ -54,6 +58,8 @@ pub struct Member {
     /// Our own runs there at the moment.
     pub ours: u32,
     pub(crate) heard: Duration,
+    /// Since when nobody listens to what it is sent.
+    unheeded: Option<Duration>,
     /// The process that had its name before.
     before: Option<Start>,
     /// Another process that has its name now.
@@ -78,7 +84,7 @@ impl Member {
             && engines.into_iter().any(|engine| self.has(engine))
     }
     fn takes(&self, engine: &Digest) -> bool {
-        self.suits([engine]) && !self.is_full()
+        self.suits([engine]) && !self.is_full() && self.unheeded.is_none()
     }
     /// Whether it does as much as it may, or goes.
     #[must_use]
@@ -140,9 +146,12 @@ impl Members {
         if let Some(member) = self.0.get_mut(&id) {
             let there = self::start(&member.beat);
             if there == start {
-                let room = member.beat.draining && !beat.draining || member.beat.running > beat.running;
+                let room = member.beat.draining && !beat.draining
+                    || member.beat.running > beat.running
+                    || member.unheeded.is_some();
                 member.beat = beat;
                 member.heard = now;
+                member.unheeded = None;
                 return Heard {
                     room,
                     ..Heard::default()
@@ -176,6 +185,7 @@ impl Members {
             beat,
             ours: 0,
             heard: now,
+            unheeded: None,
             before,
             rival,
             gone: CancellationToken::new(),
@@ -186,6 +196,22 @@ impl Members {
             came,
             room: true,
             doubled,
+        }
+    }
+
+    /// Whether this node hears the others: it hears itself in the same way.
+    pub(crate) fn hears(&self, own: &str, now: Duration) -> bool {
+        let own = self.0.get(own);
+        own.is_some_and(|m| now.saturating_sub(m.heard) <= DEAF_AFTER)
+    }
+
+    /// This node hears again: the silence before was its own.
+    pub(crate) fn listen(&mut self, now: Duration) {
+        for member in self.0.values_mut() {
+            member.heard = now;
+            if let Some(rival) = &mut member.rival {
+                rival.heard = now;
+            }
         }
     }
 
@@ -209,7 +235,22 @@ impl Members {
         gone
     }
 
-    /// A node is gone for certain: nobody listens for it any more.
+    /// Nobody listened to what a node was sent: whether it is gone by now.
+    pub(crate) fn unheeded(&mut self, id: &str, now: Duration) -> bool {
+        let Some(member) = self.0.get_mut(id) else {
+            return false;
+        };
+        let since = *member.unheeded.get_or_insert(now);
+        now.saturating_sub(since) >= GONE_AFTER && self.lose(id)
+    }
+
+    /// A node answered: whether it had not before.
+    pub(crate) fn answered(&mut self, id: &str) -> bool {
+        let member = self.0.get_mut(id);
+        member.is_some_and(|member| member.unheeded.take().is_some())
+    }
+
+    /// A node is gone for certain.
     pub(crate) fn lose(&mut self, id: &str) -> bool {
         let lost = self.0.remove(id);
         if let Some(member) = &lost {
@@ -287,11 +328,11 @@ impl Members {
         self.0.values().cloned().collect()
     }
 
-    /// Those that run something for us.
+    /// Those that run something for us, or that nobody listened for.
     pub(crate) fn in_use(&self) -> Vec<String> {
         self.0
             .iter()
-            .filter(|(_, m)| m.ours > 0)
+            .filter(|(_, m)| m.ours > 0 || m.unheeded.is_some())
             .map(|(id, _)| id.clone())
             .collect()
     }

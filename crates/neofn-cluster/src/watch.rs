@@ -45,19 +45,25 @@ pub(crate) async fn say_once(rpc: &dyn Rpc, beat: &Beat) {
 }
 
 /// Hears what others say, until `stop`.
-pub(crate) async fn hear(
-    rpc: Arc<dyn Rpc>,
-    stop: CancellationToken,
-    heard: impl Fn(Beat) + Send + Sync,
-) -> Result<(), BusError> {
+pub(crate) async fn hear(rpc: Arc<dyn Rpc>, stop: CancellationToken, heard: impl Fn(Beat) + Send + Sync) {
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = listen(&*rpc, &heard) => ended,
+        };
+        let why = ended.err();
+        tracing::error!(?why, "other nodes are not heard; it is tried again");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn listen(rpc: &dyn Rpc, heard: &(impl Fn(Beat) + Send + Sync)) -> Result<(), BusError> {
     let mut beats = rpc.serve(BEATS, None).await?;
     rpc.publish(WHO, Message::default()).await?;
-    loop {
-        let received = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            received = beats.next() => received,
-        };
-        let Some(received) = received else { return Ok(()) };
+    while let Some(received) = beats.next().await {
         match Beat::read(&received.message.payload) {
             // NATS permissions bind a node to its subject, and so to its role and name
             Ok(beat) if wire::beat(beat.seat.role, &beat.seat.id) == received.subject => heard(beat),
@@ -69,4 +75,5 @@ pub(crate) async fn hear(
             }
         }
     }
+    Ok(())
 }

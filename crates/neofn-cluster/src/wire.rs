@@ -33,6 +33,12 @@ pub(crate) fn host(gateway: &str, call: &str) -> String {
     format!("neofn.host.{gateway}.{call}")
 }
 
+/// Names of runs, one behind the other: as a gateway asks a worker after them, and a worker says which it does not have.
+pub(crate) fn calls(bytes: &[u8]) -> impl Iterator<Item = CallId> + '_ {
+    let (calls, _) = bytes.as_chunks();
+    calls.iter().copied()
+}
+
 /// One run.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Run {

@@ -25,7 +25,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A worker that has our name says so by then.
 const THERE_WITHIN: Duration = Duration::from_secs(1);
-/// Most artifacts fetched at once.
+/// Turns that are kept; beyond it those that nobody waits for are forgotten.
 const FETCHES_MAX: usize = 64;
 
 /// What a worker is made of.
@@ -49,7 +49,7 @@ struct Inner {
     draining: AtomicBool,
     open: Mutex<HashMap<CallId, CancellationToken>>,
     ran: warm::Ran,
-    /// One fetch for each artifact, however many runs wait for it.
+    /// Runs that need the same artifact fetch it by turns: later ones mostly find that the runtime has it.
     fetches: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     tasks: TaskTracker,
 }
@@ -213,7 +213,8 @@ impl Inner {
                 });
             }
             ("ping", Some(reply)) => {
-                tokio::spawn(async move { inner.send(reply, Ok(bytes::Bytes::new())).await });
+                let missing = self.missing(&received.message.payload);
+                tokio::spawn(async move { inner.send(reply, Ok(missing.into())).await });
             }
             ("cancel", _) => {
                 let call = CallId::try_from(&received.message.payload[..]);
@@ -223,6 +224,13 @@ impl Inner {
             }
             _ => tracing::debug!(subject = received.subject, "not a request that a worker knows"),
         }
+    }
+
+    /// Which of these runs are not here.
+    fn missing(&self, asked: &[u8]) -> Vec<u8> {
+        let open = self.open.lock();
+        let missing = wire::calls(asked).filter(|call| !open.contains_key(call));
+        missing.flatten().collect()
     }
 
     async fn answer(&self, reply: Box<dyn Reply>, ran: Ran) {
@@ -264,6 +272,7 @@ impl Inner {
     }
 
     async fn run(self: Arc<Self>, opened: Result<(Opened, Run), BusError>) -> Ran {
+        let begun = self.options.clock.monotonic();
         let Ok((opened, run)) = opened else {
             return Ran::Ended(wire::failed(refused("the worker cannot read the run")).into());
         };
@@ -283,6 +292,13 @@ impl Inner {
                 return Ran::Busy(Busy::NoArtifact);
             }
         };
+        // its gateway waits for so long, whatever it was spent on
+        let spent = self.options.clock.monotonic().saturating_sub(begun);
+        let time = Duration::from_millis(run.time_ms).saturating_sub(spent);
+        if time.is_zero() {
+            tracing::warn!(artifact = %run.artifact, ?spent, "the artifact came when the time of its run was over");
+            return Ran::Busy(Busy::NoArtifact);
+        }
         self.runs.fetch_add(1, Ordering::Relaxed);
         let context = &run.context;
         self.ran.note(
@@ -291,7 +307,6 @@ impl Inner {
             context.version,
             artifact.digest,
         );
-        let time = Duration::from_millis(run.time_ms);
         let asked = Arc::new(Asked::default());
         let job = Job {
             artifact,

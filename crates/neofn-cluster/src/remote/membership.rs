@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::beat::Beat;
 use crate::members::Member;
-use crate::wire;
+use crate::wire::{self, CallId, WHO};
 use neofn_bus::{BusError, Message};
 use neofn_types::Digest;
 use std::sync::atomic::Ordering;
@@ -14,6 +14,16 @@ use tokio_util::sync::CancellationToken;
 /// How often workers that run something for us are asked whether they are there: a connection that broke is noticed by
 /// the server at once, and then nobody listens.
 const PROBE: Duration = Duration::from_millis(500);
+/// Most runs that are asked after at once.
+const ASKED_MAX: usize = 4_096;
+
+/// A run whose answer is awaited.
+pub(super) struct Awaited {
+    pub(super) worker: String,
+    /// Its worker does not have it.
+    pub(super) missing: bool,
+    pub(super) gone: CancellationToken,
+}
 
 /// A worker that was chosen: it counts as busier until this is dropped.
 pub(super) struct Chosen {
@@ -75,37 +85,79 @@ impl Inner {
         member.fits(&self.options.engines)
     }
 
-    pub(super) fn lose(&self, id: &str, why: &str) {
-        if self.members.lock().lose(id) {
-            tracing::warn!(node = id, why, "a node went");
+    /// Nobody listened to what a worker was sent.
+    pub(super) fn unheeded(&self, id: &str) {
+        let now = self.options.clock.monotonic();
+        if self.members.lock().unheeded(id, now) {
+            tracing::warn!(node = id, "a node went: nobody listens");
         }
     }
 
     pub(super) async fn probe(self: Arc<Self>, stop: CancellationToken) {
+        let mut deaf = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(PROBE) => {}
             }
-            // while we are cut off ourselves, silence says nothing; the runs' own requests will
-            for id in self.members.lock().sweep(self.options.clock.monotonic()) {
+            let now = self.options.clock.monotonic();
+            let hears =
+                self.options.rpc.is_connected() && self.members.lock().hears(&self.options.seat.id, now);
+            if !hears {
+                // while we are cut off, or were stopped ourselves, the others' silence says nothing
+                deaf = true;
+                continue;
+            }
+            if std::mem::take(&mut deaf) {
+                self.members.lock().listen(now);
+                if let Err(error) = self.options.rpc.publish(WHO, Message::default()).await {
+                    tracing::debug!(%error, "the others are heard with their next beats");
+                }
+            }
+            for id in self.members.lock().sweep(now) {
                 tracing::warn!(node = id, "a node went: it is silent");
             }
             let used = self.members.lock().in_use();
             for id in used {
-                let inner = self.clone();
-                tokio::spawn(async move {
-                    let subject = wire::worker(&id, "ping");
-                    let asked = inner
-                        .options
-                        .rpc
-                        .request(&subject, Message::default(), PROBE * 4)
-                        .await;
-                    if let Err(BusError::NoResponders(_)) = asked {
-                        inner.lose(&id, "nobody listens");
-                    }
-                });
+                tokio::spawn(self.clone().ping(id));
             }
+        }
+    }
+
+    /// Asks a worker whether it is there, and which of our runs it does not have.
+    async fn ping(self: Arc<Self>, id: String) {
+        let asked: Vec<u8> = {
+            let runs = self.awaited.lock();
+            let there = runs.iter().filter(|(_, run)| run.worker == id);
+            there.take(ASKED_MAX).flat_map(|(call, _)| *call).collect()
+        };
+        let subject = wire::worker(&id, "ping");
+        let answer = self
+            .options
+            .rpc
+            .request(&subject, Message::new(asked), PROBE * 4)
+            .await;
+        match answer {
+            Ok(answer) => {
+                if self.members.lock().answered(&id) {
+                    self.room.notify_waiters();
+                }
+                for call in wire::calls(&answer.payload) {
+                    self.missing(&call);
+                }
+            }
+            Err(BusError::NoResponders(_)) => self.unheeded(&id),
+            Err(error) => tracing::debug!(%error, node = id, "no answer to a probe"),
+        }
+    }
+
+    /// A worker does not have a run. Its answer may be on its way, but by the next time it has overtaken what says so, unless
+    /// it is lost with a server or a connection.
+    fn missing(&self, call: &CallId) {
+        if let Some(run) = self.awaited.lock().get_mut(call)
+            && std::mem::replace(&mut run.missing, true)
+        {
+            run.gone.cancel();
         }
     }
 

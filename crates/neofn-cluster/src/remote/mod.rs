@@ -10,9 +10,10 @@ mod run;
 use crate::beat::{Beat, Seat};
 use crate::host::OpenCalls;
 use crate::members::{Member, Members};
+use crate::remote::membership::Awaited;
 use crate::remote::prepare::Standing;
 use crate::watch;
-use crate::wire;
+use crate::wire::{self, CallId};
 use async_trait::async_trait;
 use neofn_bus::BusError;
 use neofn_bus::port::{Blobs, Rpc};
@@ -53,6 +54,7 @@ struct Inner {
     /// A worker came, or has room again.
     room: Notify,
     open: OpenCalls,
+    awaited: Mutex<HashMap<CallId, Awaited>>,
     artifacts: Mutex<HashMap<Digest, Standing>>,
     running: AtomicU32,
     runs: AtomicU64,
@@ -86,6 +88,7 @@ impl RemoteRuntime {
             members: Mutex::default(),
             room: Notify::new(),
             open: OpenCalls::default(),
+            awaited: Mutex::default(),
             artifacts: Mutex::default(),
             running: AtomicU32::new(0),
             runs: AtomicU64::new(0),
@@ -107,12 +110,9 @@ impl RemoteRuntime {
             }
         });
         let heard = inner.clone();
-        let hearing = watch::hear(rpc.clone(), stop.clone(), move |beat| heard.hear(beat));
-        tokio::spawn(async move {
-            if let Err(error) = hearing.await {
-                tracing::error!(%error, "other nodes are not heard");
-            }
-        });
+        tokio::spawn(watch::hear(rpc.clone(), stop.clone(), move |beat| {
+            heard.hear(beat)
+        }));
         let told = inner.clone();
         tokio::spawn(watch::say(rpc, stop.clone(), move || told.beat()));
         tokio::spawn(inner.clone().probe(stop.clone()));
@@ -217,12 +217,12 @@ impl Runtime for RemoteRuntime {
         let mut sum = RuntimeStatus::default();
         for member in self.nodes().iter().filter(|m| self.inner.fits(m)) {
             let one = &member.beat.sandboxes;
-            sum.children += one.children;
-            sum.restarts += one.restarts;
-            sum.hot_calls += one.hot_calls;
-            sum.cold_calls += one.cold_calls;
-            sum.hot_versions += one.hot_versions;
-            sum.resident_bytes += one.resident_bytes;
+            sum.children = sum.children.saturating_add(one.children);
+            sum.restarts = sum.restarts.saturating_add(one.restarts);
+            sum.hot_calls = sum.hot_calls.saturating_add(one.hot_calls);
+            sum.cold_calls = sum.cold_calls.saturating_add(one.cold_calls);
+            sum.hot_versions = sum.hot_versions.saturating_add(one.hot_versions);
+            sum.resident_bytes = sum.resident_bytes.saturating_add(one.resident_bytes);
         }
         sum
     }

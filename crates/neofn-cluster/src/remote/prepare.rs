@@ -6,7 +6,7 @@ use crate::wire::{self, Busy, Made, Make};
 use bytes::Bytes;
 use neofn_bus::{BusError, Message};
 use neofn_runtime::port::{Artifact, Failure, Prepare, PrepareError};
-use neofn_types::{Code, Digest, RuntimeKind};
+use neofn_types::{Code, Digest};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,7 +147,9 @@ impl Inner {
                     self.put_anew(code, &request.code).await.map_err(unavailable)?;
                 }
                 // preparing has no effects: another worker may try
-                Ok(Made::Busy(_) | Made::Unavailable(_)) | Err(BusError::NoResponders(_)) => {
+                Ok(Made::Busy(_) | Made::Unavailable(_)) => without.push(worker.id.clone()),
+                Err(BusError::NoResponders(_)) => {
+                    self.unheeded(&worker.id);
                     without.push(worker.id.clone());
                 }
                 Err(error) => return Err(unavailable(error)),
@@ -159,9 +161,8 @@ impl Inner {
 
     /// Why there was no worker, in words.
     pub(super) fn nobody(&self, engine: Digest, to: &str) -> String {
-        let kind = self.options.engines.iter().find(|(_, e)| *e == engine);
-        let kind = kind.map_or(RuntimeKind::Js, |(kind, _)| *kind);
-        match self.members.lock().misfits((kind, engine)) {
+        let found = self.options.engines.iter().find(|(_, e)| *e == engine);
+        match found.and_then(|found| self.members.lock().misfits(*found)) {
             Some(why) => format!("no worker was there to {to}: those that are do not fit; {why}"),
             None => format!("no worker was there to {to}"),
         }

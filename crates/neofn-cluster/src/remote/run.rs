@@ -1,6 +1,6 @@
 //! A run, from the choice of a worker to its end.
 
-use super::membership::Chosen;
+use super::membership::{Awaited, Chosen};
 use super::{GRACE, Inner, WAIT_MAX};
 use crate::bounds::Bounds;
 use crate::host::HEAD_BYTES;
@@ -36,6 +36,7 @@ impl Drop for OnWorker {
     fn drop(&mut self) {
         let inner = &self.worker.inner;
         inner.open.close(&self.call);
+        inner.awaited.lock().remove(&self.call);
         inner.running.fetch_sub(1, Ordering::AcqRel);
         if self.ended {
             return;
@@ -70,7 +71,10 @@ pub(super) fn failure(code: Code, message: impl Into<String>) -> Failure {
 }
 
 fn lost() -> Failure {
-    failure(Code::SandboxLost, "the worker that ran the function went away")
+    failure(
+        Code::SandboxLost,
+        "the worker that ran the function went away, or its answer was lost",
+    )
 }
 
 impl Inner {
@@ -128,7 +132,13 @@ impl Inner {
             run.time_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             self.open.open(run.call, job.host.clone(), job.limits);
             self.running.fetch_add(1, Ordering::AcqRel);
-            let gone = worker.gone.clone();
+            let gone = worker.gone.child_token();
+            let awaited = Awaited {
+                worker: worker.id.clone(),
+                missing: false,
+                gone: gone.clone(),
+            };
+            self.awaited.lock().insert(run.call, awaited);
             let mut there = OnWorker {
                 worker,
                 call: run.call,
@@ -211,7 +221,7 @@ impl Inner {
             Ok(Ran::Busy(Busy::NoArtifact)) => Ok(Read::NoArtifact),
             Ok(Ran::Busy(Busy::Draining | Busy::Full)) => Ok(Read::Elsewhere),
             Err(BusError::NoResponders(_)) => {
-                self.lose(&there.worker.id, "nobody listens");
+                self.unheeded(&there.worker.id);
                 Ok(Read::Elsewhere)
             }
             Err(error @ BusError::Denied(_)) => Err(failure(Code::BusDenied, error.to_string())),

@@ -1,6 +1,8 @@
 //! A gateway's runtime and workers over the bus of one process, with a runtime that does what its event says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop loudly")]
 
+mod cut_off;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use neofn_bus::port::{Incoming, Rpc};
