@@ -391,6 +391,54 @@ fn a_migration_says_which_keys_are_needed_and_which_are_not_there() {
     assert_eq!(start().unwrap_or_else(|e| panic!("{e}")).terminate(), Some(0));
 }
 
+#[test]
+fn a_migration_says_which_artifacts_are_missing() {
+    let (postgres, dir) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let data = dir.path().join("a");
+    let embedded = NodeProcess::start_in(&data, &[]);
+    deploy(&embedded.http());
+    assert_eq!(embedded.terminate(), Some(0));
+    std::fs::remove_dir_all(data.join("artifacts")).unwrap();
+
+    // as one leaves it that is killed just before its commit: what is told is the way on
+    let mark = data.join("migrated");
+    std::fs::write(&mark, "").unwrap();
+    let (code, _, said) = migrate(&data, &postgres.url());
+    assert!(
+        code == Some(2) && said.contains("SELECT count(*) FROM signing_key") && said.contains("remove"),
+        "{code:?} {said}"
+    );
+    std::fs::remove_file(&mark).unwrap();
+
+    let (code, moved, said) = migrate(&data, &postgres.url());
+    assert_eq!(code, Some(0), "{said}");
+    assert_ne!(postgres.sql("postgres", "SELECT count(*) FROM signing_key"), "0");
+    assert_eq!(moved["artifacts"], 0, "{moved}");
+    let warnings: Vec<String> = serde_json::from_value(moved["warnings"].clone()).unwrap();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (warning, name) in warnings.iter().zip(["demo/count", "demo/read"]) {
+        assert!(
+            warning.starts_with(&format!("{name} version 1: code and compiled form are missing"))
+                && warning.contains("deploy it anew"),
+            "{warning}"
+        );
+    }
+
+    // for people: not the word that everything is well
+    std::fs::remove_file(&mark).unwrap();
+    let out = Command::new(binary())
+        .args(["migrate", "--from"])
+        .arg(&data)
+        .args(["--to", &postgres.database("shown")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        said.contains("not every artifact") && !said.contains("everything arrived"),
+        "{said}"
+    );
+}
+
 fn migrate(from: &Path, to: &str) -> (Option<i32>, Value, String) {
     let output = Command::new(binary())
         .args(["migrate", "--json", "--from"])
@@ -426,6 +474,13 @@ fn an_embedded_node_moves_to_the_database() {
     };
     let first = keyed(&embedded.http()).json()["result"].clone();
     names.push("keyed".to_owned());
+    let more = json!({"function_name": "more", "source": "export const handler = () => 1;"}).to_string();
+    let change = |http: &Http| {
+        let headers = [("idempotency-key", "d1"), ("content-type", "application/json")];
+        http.send("POST", "/api/functions/projects/demo", more.as_bytes(), &headers)
+            .expect(201)
+    };
+    let changed = change(&embedded.http()).json();
     ended(&embedded.http(), &ids[0], SOON);
     let (code, _, stderr) = migrate(&data, &postgres.url());
     assert!(
@@ -442,14 +497,27 @@ fn an_embedded_node_moves_to_the_database() {
         let table = tables.iter().find(|t| t["table"] == name).unwrap();
         table["rows"].as_u64().unwrap()
     };
-    assert_eq!((rows("project"), rows("function")), (1, 2));
+    assert_eq!((rows("project"), rows("function"), rows("reply")), (1, 3, 1));
     assert!(rows("invocation") > 40 && rows("kv") >= 1, "{moved}");
     assert!(moved["artifacts"].as_u64().unwrap() > 0);
+    // not once more, into whatever database: two with one queue would both run it
+    let other = postgres.database("other");
+    for url in [&postgres.url(), &other] {
+        let (code, _, stderr) = migrate(&data, url);
+        assert!(
+            code == Some(2) && stderr.contains("was, or was about to be, moved"),
+            "{code:?} {stderr}"
+        );
+    }
+    // nor into one that has rows
+    let (mark, aside) = (data.join("migrated"), dir.path().join("mark"));
+    std::fs::rename(&mark, &aside).unwrap();
     let (code, _, stderr) = migrate(&data, &postgres.url());
     assert!(
         code == Some(2) && stderr.contains("not empty"),
         "{code:?} {stderr}"
     );
+    std::fs::rename(&aside, &mark).unwrap();
 
     // the directory alone would be another node that runs the same
     let again = Command::new(binary())
@@ -459,7 +527,7 @@ fn an_embedded_node_moves_to_the_database() {
         .unwrap();
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(
-        again.status.code() == Some(2) && said.contains("was moved to PostgreSQL"),
+        again.status.code() == Some(2) && said.contains("was, or was about to be, moved to PostgreSQL"),
         "{said}"
     );
 
@@ -472,6 +540,13 @@ fn an_embedded_node_moves_to_the_database() {
         first,
         "a key keeps its answer"
     );
+    let again = change(&node.http());
+    assert_eq!(
+        again.header("idempotency-replayed"),
+        Some("true"),
+        "and is done once"
+    );
+    assert_eq!(again.json(), changed);
     exactly_once(&node.http(), &names);
     let _ = node
         .http()

@@ -44,7 +44,8 @@ pub struct Table {
 
 use Kind::{Bool, Bytes, FreeText, Int, Text};
 
-/// In the order in which they are moved. What is counted, what lasts for seconds, and artifacts are not among them.
+/// In the order in which they are moved. What is counted, who does what at this moment, sign-ins that were begun, and artifacts
+/// are not among them.
 pub const TABLES: &[Table] = &[
     Table {
         name: "project",
@@ -287,6 +288,21 @@ pub const TABLES: &[Table] = &[
             ("token", Text),
             ("ended", Bool),
             ("claimed_until", Int),
+            ("again", Int),
+        ],
+    },
+    // One without a status was being done when the old node ended. It moves too: opening the old store has set its `until` to 0,
+    // so the same request may be done again at once, and another one of that name is still refused.
+    Table {
+        name: "reply",
+        columns: &[
+            ("name", Bytes),
+            ("request", Bytes),
+            ("begun_at", Int),
+            ("until", Int),
+            ("status", Int),
+            ("body", Bytes),
+            ("doer", Bytes),
         ],
     },
     Table {

@@ -5,13 +5,14 @@ use crate::open::StoreOptions;
 use crate::rows::with_bytes;
 use crate::{blobs, migrate};
 use futures_util::TryStreamExt as _;
+use neofn_rows::RowError;
 use neofn_rows::tables::{Counted, Kind, NUMBERED, Sum, TABLES, Table, Value, write_copy};
 use neofn_types::{Code, Digest, Error, UnixMillis};
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
-/// Tables that are filled but not moved row by row.
-const FURTHER: [&str; 3] = ["tally", "totals", "blob"];
+/// Tables that are not moved row by row: three are filled otherwise; in the others only a node can have written.
+const FURTHER: [&str; 6] = ["tally", "totals", "blob", "challenge", "lease", "node_key"];
 
 /// A database that is being filled. Dropped before [`Import::commit`]: nothing was.
 pub struct Import {
@@ -20,7 +21,7 @@ pub struct Import {
 }
 
 impl Import {
-    /// Begins; refuses a database that holds anything. Nobody else reads or writes it until the end.
+    /// Begins; refuses a database that holds anything but empty tables. Nobody else reads or writes them until the end.
     pub async fn begin(options: &StoreOptions) -> Result<Self, Error> {
         let pool = options.pool()?;
         migrate::run(&pool).await?;
@@ -46,17 +47,22 @@ impl Import {
     }
 
     /// Adds rows to a table.
-    pub async fn rows(&mut self, table: &Table, rows: &[Vec<Value>]) -> Result<(), Fault> {
+    pub async fn rows(&mut self, table: &Table, rows: &[Vec<Value>]) -> Result<(), Error> {
         let mut text = Vec::new();
         for row in rows {
-            for (n, ((_, kind), value)) in table.columns.iter().zip(row).enumerate() {
+            for (n, ((column, kind), value)) in table.columns.iter().zip(row).enumerate() {
                 if n > 0 {
                     text.push(b'\t');
                 }
-                write_copy(&mut text, *kind, value)?;
+                write_copy(&mut text, *kind, value).map_err(|error| unfit(table.name, column, error))?;
             }
             text.push(b'\n');
         }
+        self.copy(table, text).await?;
+        Ok(())
+    }
+
+    async fn copy(&mut self, table: &Table, text: Vec<u8>) -> Result<(), Fault> {
         let sql = format!("COPY {} (\"{}\") FROM STDIN", table.name, names(table));
         let conn: &mut PgConnection = &mut self.tx;
         let mut copy = conn.copy_in_raw(&sql).await?;
@@ -108,7 +114,12 @@ impl Import {
 
     /// What is in a table now, as the database says.
     pub async fn sum(&mut self, table: &Table) -> Result<Sum, Fault> {
-        let sql = format!("SELECT \"{}\" FROM {}", names(table), table.name);
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|(name, kind)| read(name, *kind))
+            .collect();
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), table.name);
         let mut sum = Sum::default();
         let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut *self.tx);
         while let Some(row) = rows.try_next().await? {
@@ -124,11 +135,42 @@ impl Import {
     /// Makes it all visible, or nothing.
     pub async fn commit(self) -> Result<(), Fault> {
         self.tx.commit().await?;
-        // what was not there a moment ago is planned for as if it still were not
-        sqlx::raw_sql("ANALYZE").execute(&self.pool).await?;
+        if let Err(error) = analyze(&self.pool).await {
+            // everything is there, and autovacuum does the same in a while
+            tracing::warn!(%error, "everything was moved, but ANALYZE failed: run it, or queries are slow for a while");
+        }
         self.pool.close().await;
         Ok(())
     }
+}
+
+/// What was not there a moment ago is planned for as if it still were not.
+async fn analyze(pool: &PgPool) -> Result<(), Fault> {
+    let mut conn = pool.acquire().await?;
+    let conn: &mut PgConnection = &mut conn;
+    // large tables take their time; a statement of its own, because it does not count for the one that it is part of
+    sqlx::raw_sql("SET statement_timeout = 0")
+        .execute(&mut *conn)
+        .await?;
+    sqlx::raw_sql("ANALYZE").execute(conn).await?;
+    Ok(())
+}
+
+/// Which value cannot be written, and what to do.
+fn unfit(table: &str, column: &str, error: RowError) -> Error {
+    let message = format!("table {table}, column {column}: {error}; nothing was moved");
+    let hint = match error {
+        RowError::Misuse(_) => format!(
+            "PostgreSQL's text holds every character but that one. Copy the data directory, cut the text off before it, and migrate \
+             again: sqlite3 neofn.db \"UPDATE {table} SET {column} = substr({column}, 1, instr({column}, char(0)) - 1) \
+             WHERE instr({column}, char(0)) > 0\"."
+        ),
+        RowError::Damaged(_) => {
+            "The database of the data directory is damaged: migrate from a backup of it (`neofn backup`)."
+                .to_owned()
+        }
+    };
+    Error::new(Code::StoreFailed, message).hint(hint).because(error)
 }
 
 async fn prepare(conn: &mut PgConnection, names: &[&str]) -> Result<(), Fault> {
@@ -144,6 +186,14 @@ async fn prepare(conn: &mut PgConnection, names: &[&str]) -> Result<(), Fault> {
 fn names(table: &Table) -> String {
     let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
     names.join("\", \"")
+}
+
+/// A column as it is read back: numbers in one size, however small they are kept.
+fn read(column: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Int => format!("\"{column}\"::bigint"),
+        _ => format!("\"{column}\""),
+    }
 }
 
 fn value(row: &PgRow, column: usize, kind: Kind) -> Result<Value, Fault> {

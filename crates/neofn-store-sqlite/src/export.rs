@@ -1,10 +1,12 @@
 //! The rows of a data directory, for moving them elsewhere. Nobody else has the directory meanwhile.
 
 use crate::blobs::{BlobError, Blobs};
+use crate::codec::key;
 use crate::error::Fault;
 use crate::open::{Store, StoreOptions};
+use neofn_registry::ArtifactRef;
 use neofn_rows::tables::{Counted, Table, Value};
-use neofn_types::{Clock, Digest, Error};
+use neofn_types::{Clock, Digest, Error, FunctionKey, Version};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
@@ -15,6 +17,17 @@ use std::sync::Arc;
 const BATCH: usize = 512;
 /// Bytes handed over at a time, or a little more: at least one row.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// A version, and the artifacts that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedArtifacts {
+    /// Whose.
+    pub key: FunctionKey,
+    /// From 1.
+    pub version: Version,
+    /// None when it cannot be read.
+    pub artifact: Option<ArtifactRef>,
+}
 
 /// A data directory to be read from end to end.
 pub struct Export {
@@ -112,7 +125,27 @@ impl Export {
         }
     }
 
-    /// Tables of the database with their columns, so that a test can tell that none is forgotten.
+    /// The artifacts that the versions of functions name; those of deleted functions are needed no more.
+    pub fn named(&self) -> Result<Vec<NamedArtifacts>, Fault> {
+        let mut statement = self.conn.prepare(
+            "SELECT p.name, f.name, v.version, v.artifact FROM version v \
+             JOIN function f ON f.pid = v.pid AND f.fid = v.fid JOIN project p ON p.pid = v.pid \
+             ORDER BY p.name, f.name, v.version",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut named = Vec::new();
+        while let Some(row) = rows.next()? {
+            let json: String = row.get(3)?;
+            named.push(NamedArtifacts {
+                key: key(row, 0)?,
+                version: Version(row.get(2)?),
+                artifact: serde_json::from_str(&json).ok(),
+            });
+        }
+        Ok(named)
+    }
+
+    /// Tables of the database with their columns; `tests/export.rs` says when one is neither moved nor left for a reason.
     pub fn layout(&self) -> Result<BTreeMap<String, Vec<String>>, Fault> {
         let mut statement = self.conn.prepare(
             "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \

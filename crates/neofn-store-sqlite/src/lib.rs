@@ -35,7 +35,7 @@ mod triggers;
 mod writer;
 
 pub use error::Fault;
-pub use export::Export;
+pub use export::{Export, NamedArtifacts};
 pub use lock::DirLock;
 pub use migrate::layout;
 pub use open::{Store, StoreOptions};

@@ -16,7 +16,7 @@ struct Document {
     artifacts: u64,
     /// Files that the data directory of the node needs.
     keys: Vec<&'static str>,
-    /// What cannot be read on the other side, and why.
+    /// What cannot be read or run on the other side, and why.
     warnings: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ fn show(ui: &Ui, from: &Path, moved: Moved) {
             tables: tables.collect(),
             artifacts: moved.artifacts,
             keys: moved.keys.here,
-            warnings: moved.keys.wanting,
+            warnings: [moved.keys.wanting, moved.missing].concat(),
         });
         return;
     }
@@ -61,13 +61,21 @@ fn show(ui: &Ui, from: &Path, moved: Moved) {
         ui.out(&format!("{:<14} {:>10} rows  {digest}", table.name, table.rows));
     }
     ui.out(&format!("{:<14} {:>10}", "artifacts", moved.artifacts));
-    if moved.keys.wanting.is_empty() {
-        ui.say(Tone::Good, "everything arrived");
-    } else {
-        ui.say(Tone::Warn, "every row arrived, and not all of it can be read:");
-        for wanting in &moved.keys.wanting {
-            ui.say(Tone::Warn, &format!("  {wanting}"));
+    let lists = [
+        (
+            "every row arrived, and not all of it can be read:",
+            &moved.keys.wanting,
+        ),
+        ("every row arrived, but not every artifact:", &moved.missing),
+    ];
+    for (says, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
+        ui.say(Tone::Warn, says);
+        for line in list.iter() {
+            ui.say(Tone::Warn, &format!("  {line}"));
         }
+    }
+    if lists.iter().all(|(_, list)| list.is_empty()) {
+        ui.say(Tone::Good, "everything arrived");
     }
     if !moved.keys.here.is_empty() {
         ui.note(&format!(
