@@ -7,6 +7,8 @@ use neofn_grpc::client::{CallError, Client, StatusCode};
 use neofn_grpc::pb;
 use neofn_testkit::NodeProcess;
 use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 use support::people::Person;
@@ -98,6 +100,47 @@ fn the_typed_client_tells_results_failures_and_refusals_apart() {
             .unwrap();
         assert_eq!(page.into_inner().functions.len(), 2);
     });
+}
+
+/// An address that says https is spoken to over TLS or not at all: whoever listens there in the clear sees no key.
+#[test]
+fn what_is_https_shows_its_key_to_nobody_without_a_certificate() {
+    for scheme in ["https", "HTTPS"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let listens = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut heard = vec![0; 4096];
+            let first = stream.read(&mut heard).unwrap();
+            heard.truncate(first);
+            // as a server in the clear answers, with its settings
+            let _ = stream.write_all(b"\0\0\0\x04\0\0\0\0\0");
+            let _ = stream.read_to_end(&mut heard);
+            heard
+        });
+        let outcome = wait(async {
+            let mut client = Client::connect(&url, Some("nfk_secret")).await?;
+            client
+                .execute("demo/echo", None, Some(Duration::from_secs(5)))
+                .await
+        });
+        let heard = listens.join().unwrap();
+        assert_eq!(heard.first(), Some(&0x16), "a handshake of TLS: {heard:?}");
+        assert!(
+            !heard.windows(10).any(|part| part == b"nfk_secret"),
+            "{}",
+            heard.escape_ascii()
+        );
+        assert!(matches!(&outcome, Err(CallError::Connect(_))), "{outcome:?}");
+    }
+    // whose authority is named is not spoken to in the clear either
+    let refused = wait(Client::connect_trusting(
+        "http://127.0.0.1:9",
+        Some("nfk_secret"),
+        "",
+    ));
+    assert!(matches!(&refused, Err(CallError::Connect(why)) if why.contains("https://")));
 }
 
 #[test]

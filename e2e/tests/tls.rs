@@ -1,6 +1,7 @@
 //! TLS of every door: HTTP and gRPC with a certificate that is replaced while they answer, clients that must show one, and
 //! workers that reach NATS with one.
 
+use neofn_grpc::client::Client;
 use neofn_testkit::{
     Authority, Cli, Http, NatsConfig, NatsServer, NodeProcess, Signed, WorkerProcess, eventually,
 };
@@ -118,6 +119,42 @@ fn the_command_line_speaks_https_and_a_new_certificate_needs_no_restart() {
     assert_eq!(shown(&grpc, GRPC).0, der(&second.cert));
     // a connection that was there goes on
     assert_eq!(http.get("/health").status, 200);
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
+fn the_typed_client_of_grpc_checks_who_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let _ = authority.sign().write(dir.path(), "node");
+    let config =
+        "[grpc]\nlisten = \"127.0.0.1:0\"\n[tls]\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n";
+    let node = start(dir.path(), config).unwrap();
+    let http = Http::trusting(node.url(), Some(node.key()), authority.pem(), None);
+    let source = "export const handler = () => 'hello'";
+    let _ = http.deploy("demo", "hello", source).expect(201);
+    let url = format!("https://{}", node.ready()["grpc"].as_str().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let key = Some(node.key());
+        let mut client = Client::connect_trusting(&url, key, authority.pem())
+            .await
+            .unwrap();
+        let said = client.execute("demo/hello", None, Some(SOON)).await.unwrap();
+        assert_eq!(said, b"\"hello\"");
+        // those of the web signed nothing of it, and another authority did not either
+        let strangers = Authority::new();
+        for refused in [
+            Client::connect(&url, key).await,
+            Client::connect_trusting(&url, key, strangers.pem()).await,
+        ] {
+            let why = refused.err().unwrap().to_string();
+            assert!(why.contains("certificate"), "{why}");
+        }
+    });
     assert_eq!(node.terminate(), Some(0));
 }
 

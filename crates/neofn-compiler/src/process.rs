@@ -46,6 +46,8 @@ impl ChildProcess {
         }
         command
             .env_clear()
+            // Ctrl-C in a terminal reaches the node's whole group; what is compiled then may end first
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

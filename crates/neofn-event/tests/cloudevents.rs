@@ -90,7 +90,88 @@ fn binary_mode_reads_headers_and_body() {
     );
 }
 
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#3132-http-header-values>
+#[test]
+fn header_values_are_unquoted_and_then_decoded_once() {
+    for (value, subject) in [
+        ("\"Euro %E2%82%AC %F0%9F%98%80\"", "Euro € 😀"),
+        (r#""a \"quoted\" \\ word""#, r#"a "quoted" \ word"#),
+        // an escape may stand before anything, also in the middle of a code
+        (r#""%4\1""#, "A"),
+        // once
+        ("\"%2541\"", "%41"),
+        ("%22a%22", "\"a\""),
+        // what is no quoted string stands for itself
+        ("\"", "\""),
+        (r#""open\""#, r#""open\""#),
+        (r#""a" b"#, r#""a" b"#),
+        (r#""a" "b""#, r#""a" "b""#),
+        (r"back\slash", r"back\slash"),
+    ] {
+        let headers = [
+            ("ce-specversion", "\"1.0\""),
+            ("ce-id", "1"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+            ("ce-subject", value),
+        ];
+        let event = CloudEvent::from_headers(headers, b"").unwrap_or_else(|e| panic!("{value}: {e}"));
+        assert_eq!(event.subject.as_deref(), Some(subject), "{value}");
+    }
+}
+
+#[test]
+fn the_content_type_is_no_value_of_the_binding() {
+    for media_type in ["text/plain; charset=\"utf-8\"", "text/x%41; a=\"%22\""] {
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+            ("content-type", media_type),
+        ];
+        let event = CloudEvent::from_headers(headers, b"x").expect("is right");
+        assert_eq!(event.datacontenttype.as_deref(), Some(media_type));
+        let (headers, body) = event.to_headers();
+        let again = CloudEvent::from_headers(headers.iter().map(|(k, v)| (k.as_str(), v.as_str())), &body);
+        assert_eq!(again, Ok(event));
+    }
+}
+
+/// Amounts of tokens have more digits than a 64-bit number.
+#[test]
+fn numbers_of_any_length_are_kept() {
+    let text = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":12345678901234567891,"wei":100000000000000000000000000001,"f":0.12345678901234567891}}"#;
+    let event = CloudEvent::from_json(serde_json::from_str(text).expect("JSON")).expect("is right");
+    let again = CloudEvent::from_protobuf(&event.to_protobuf()).expect("is right");
+    assert_eq!(again, event);
+    for event in [event, again] {
+        let json = event.to_json().to_string();
+        for digits in [
+            "12345678901234567891",
+            "100000000000000000000000000001",
+            "0.12345678901234567891",
+        ] {
+            assert!(json.contains(digits), "{json}");
+        }
+        let (headers, body) = event.to_headers();
+        let read = CloudEvent::from_headers(headers.iter().map(|(k, v)| (k.as_str(), v.as_str())), &body);
+        assert_eq!(read.map(|e| e.data), Ok(event.data));
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_text_survives_quotes(text in "\\PC{1,40}") {
+        // as another sender may write it: escaped, in quotes, and percent signs encoded
+        let escaped = text.replace('%', "%25").replace('\\', r"\\").replace('"', "\\\"");
+        let quoted = format!("\"{escaped}\"");
+        let headers = [("ce-specversion", "1.0"), ("ce-id", quoted.as_str()), ("ce-source", "/s"), ("ce-type", "t")];
+        let event = CloudEvent::from_headers(headers, b"");
+        prop_assume!(event.is_ok());
+        prop_assert_eq!(event.map(|e| e.id), Ok(text));
+    }
+
     #[test]
     fn any_text_survives_the_headers(id in "\\PC{1,40}", subject in "\\PC{1,40}", data in proptest::collection::vec(any::<u8>(), 1..50)) {
         let event = CloudEvent {

@@ -33,6 +33,7 @@ impl Env for Transfer {
             Field::Args => Value::Array(self.0.clone()),
             Field::Data => Value::from_json(&serde_json::json!({
                 "user": {"name": "Käthe", "tags": ["a", "b"]}, "price": 1.5, "n": 7, "odd key": true,
+                "wei": serde_json::from_str::<serde_json::Value>("123456789012345678901234").expect("JSON"),
             })),
             _ => Value::Null,
         })
@@ -141,6 +142,11 @@ fn json_is_reached_into() {
             true,
         ),
         ("'b' in data.user.tags and data.user.tags[1] == 'b'", true),
+        (
+            "data.wei == 123456789012345678901234 and data.wei > 123456789012345678901233",
+            true,
+        ),
+        ("data.wei == 123456789012345678901235", false),
         ("data.missing == null and data.missing.more == null", true),
         ("'user' in data", true),
         ("data.user > 5", false),

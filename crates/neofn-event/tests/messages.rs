@@ -76,6 +76,18 @@ fn binary_mode() {
             assert_eq!(read, expected, "{name}: {content_type}");
         }
     }
+    // as an attribute it is encoded like the others
+    let mut headers = BINARY.to_vec();
+    headers.push(("ce-datacontenttype", r#""application/json;%20a=\"b\"""#));
+    let read = one(Announced::read(&headers, BODY).expect("valid"));
+    assert_eq!(
+        read.datacontenttype.as_deref(),
+        Some(r#"application/json; a="b""#)
+    );
+    headers.pop();
+    headers.push(("ce-datacontenttype", "%ff"));
+    let wrong = Announced::read(&headers, BODY).expect_err("not UTF-8");
+    assert_eq!(wrong.attribute, "datacontenttype");
     let missing = BINARY.get(..4).expect("four");
     assert_eq!(
         Announced::read(missing, BODY).expect_err("no source").attribute,

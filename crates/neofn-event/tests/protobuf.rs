@@ -191,6 +191,38 @@ fn data_is_json_where_its_type_or_its_text_says_so() {
     assert_eq!(read(None, any), Data::Binary(vec![8, 1]));
 }
 
+#[test]
+fn the_type_of_a_message_becomes_the_schema() {
+    let read = |mut event: proto::CloudEvent, type_url: &str| {
+        event.data = Some(ProtoData::ProtoData(prost_types::Any {
+            type_url: type_url.to_owned(),
+            value: vec![8, 1],
+        }));
+        CloudEvent::from_proto(event).expect("valid").dataschema
+    };
+    for (type_url, schema) in [
+        (
+            "type.googleapis.com/shop.Order",
+            Some("https://type.googleapis.com/shop.Order"),
+        ),
+        (
+            "https://example.com/shop.Order",
+            Some("https://example.com/shop.Order"),
+        ),
+        ("urn:shop:order", Some("urn:shop:order")),
+        ("", None),
+        ("/shop.Order", None),
+        ("no uri/shop.Order", None),
+        ("1:2/shop.Order", None),
+    ] {
+        assert_eq!(read(minimal(), type_url).as_deref(), schema, "{type_url}");
+    }
+    // what the sender says of it stays
+    let own = with("dataschema", Some(Attr::CeUri("urn:own".to_owned())));
+    let kept = read(own, "type.googleapis.com/shop.Order");
+    assert_eq!(kept.as_deref(), Some("urn:own"));
+}
+
 /// Byte by byte: id, source, spec_version, type, the extension `n` = 7, text.
 #[test]
 fn numbers_and_types_of_fields_are_those_of_the_specification() {

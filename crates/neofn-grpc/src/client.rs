@@ -1,4 +1,4 @@
-//! Calls a node: a channel with the key on every call, and functions by name.
+//! Calls a node: a channel with the key on every call, and functions by name. What is `https` goes over TLS or not at all.
 
 use crate::pb;
 use crate::pb::execute_function_response::Result as Outcome;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
@@ -69,18 +69,36 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `http://ADDRESS`; without a key only public functions can be called.
+    /// Connects to `https://HOST:PORT`, whose certificate an authority of the web signed, or to `http://HOST:PORT` in the
+    /// clear. Without a key only public functions can be called.
     pub async fn connect(url: &str, key: Option<&str>) -> Result<Self, CallError> {
-        let wrong = |e: &dyn std::fmt::Display| CallError::Connect(e.to_string());
+        Self::open(url, key, ClientTlsConfig::new().with_webpki_roots()).await
+    }
+
+    /// As [`Self::connect`] to `https://HOST:PORT`, believing the authorities in `ca_pem` in place of those of the web.
+    pub async fn connect_trusting(url: &str, key: Option<&str>, ca_pem: &str) -> Result<Self, CallError> {
+        if !is_https(url) {
+            let why = format!("{url} has no certificate to check: it begins with https://");
+            return Err(CallError::Connect(why));
+        }
+        let authorities = Certificate::from_pem(ca_pem);
+        Self::open(url, key, ClientTlsConfig::new().ca_certificate(authorities)).await
+    }
+
+    async fn open(url: &str, key: Option<&str>, tls: ClientTlsConfig) -> Result<Self, CallError> {
         let credentials = key
             .map(|key| {
-                let mut value = MetadataValue::try_from(format!("Bearer {key}")).map_err(|e| wrong(&e))?;
+                let mut value = MetadataValue::try_from(format!("Bearer {key}"))
+                    .map_err(|e| CallError::Connect(e.to_string()))?;
                 value.set_sensitive(true);
                 Ok::<_, CallError>(value)
             })
             .transpose()?;
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| wrong(&e))?;
-        let channel = endpoint.connect().await.map_err(|e| wrong(&e))?;
+        let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(failed)?;
+        if is_https(url) {
+            endpoint = endpoint.tls_config(tls).map_err(failed)?;
+        }
+        let channel = endpoint.connect().await.map_err(failed)?;
         let inner = FunctionServiceClient::with_interceptor(channel, Credentials(credentials))
             .max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Self { inner })
@@ -112,4 +130,22 @@ impl Client {
             None => Err(Status::internal("the answer holds no result").into()),
         }
     }
+}
+
+/// A scheme is written in any case.
+fn is_https(url: &str) -> bool {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("https")
+}
+
+/// The transport says what went wrong in its sources alone, such as a certificate that nobody signed.
+fn failed(error: impl std::error::Error) -> CallError {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    CallError::Connect(text)
 }

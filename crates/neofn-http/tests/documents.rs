@@ -169,6 +169,59 @@ async fn a_format_of_cloudevents_that_is_not_read_is_no_plain_body() {
 }
 
 #[tokio::test]
+async fn a_header_of_an_event_that_is_no_text_is_refused_and_not_left_out() {
+    let world = World::new().await;
+    let estimate = format!("{HELLO}/estimate");
+    let post = |path: &str, name: &str, value: &[u8]| {
+        let mut request = Request::post(path)
+            .header("authorization", format!("Bearer {}", world.operator))
+            .header("ce-specversion", "1.0")
+            .header("ce-id", "1")
+            .header("ce-source", "/s")
+            .header("ce-type", "t");
+        if name != "content-type" {
+            request = request.header("content-type", "text/plain");
+        }
+        let value = http::HeaderValue::from_bytes(value).unwrap();
+        request.header(name, value).body(Body::from("x")).unwrap()
+    };
+    for path in [HELLO, &estimate, "/api/v1/events?project=demo"] {
+        for (name, attribute) in [
+            ("ce-subject", "`subject`"),
+            ("ce-shop", "`shop`"),
+            ("content-type", "`datacontenttype`"),
+        ] {
+            let answer = world.send(post(path, name, b"text/K\xe4se")).await;
+            let problem = answer.json();
+            assert_eq!(
+                (answer.status.as_u16(), &problem["code"]),
+                (400, &"NF0707".into()),
+                "{path} {name}: {problem}"
+            );
+            let message = problem["message"].as_str().unwrap();
+            assert!(message.contains(attribute) && message.contains(name), "{message}");
+        }
+        // no header of an event
+        let answer = world.send(post(path, "x-shop", b"K\xe4se")).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.show());
+    }
+    // who forgot to encode UTF-8, and who did it, and in quotes
+    for value in [
+        "K\u{e4}se \u{1f600}",
+        "K%C3%A4se%20%F0%9F%98%80",
+        "\"K%C3%A4se \u{1f600}\"",
+    ] {
+        let answer = world.send(post(HELLO, "ce-subject", value.as_bytes())).await;
+        assert_eq!(
+            answer.json()["result"]["subject"],
+            "K\u{e4}se \u{1f600}",
+            "{}",
+            answer.show()
+        );
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_are_too_large_as_an_event_are_told_so() {
     let world = World::new().await;
     let post = |path: &str, bytes: usize| {

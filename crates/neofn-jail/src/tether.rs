@@ -1,5 +1,7 @@
 //! A program of others that must not outlive us: it gets SIGTERM when this process ends, however it ends.
 //!
+//! It is in a process group of its own: Ctrl-C in a terminal reaches our whole group, and while we drain we still need it.
+//!
 //! The kernel ties a death signal to the *thread* that started a child, so each tether keeps a thread for as long as
 //! its program runs. What the program is, and whether it may be trusted, is the caller's business: this confines nothing.
 
@@ -24,6 +26,7 @@ impl Tether {
         ended: impl FnOnce(io::Result<ExitStatus>) + Send + 'static,
     ) -> io::Result<Self> {
         let ours = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+        command.process_group(0);
         // SAFETY: between fork and exec only prctl and getppid run; both are async-signal-safe and allocate nothing.
         unsafe {
             command.pre_exec(move || {
@@ -138,6 +141,16 @@ mod tests {
 
         let (tether, told) = sleeper();
         drop(tether);
+        told.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn ctrl_c_in_our_terminal_does_not_reach_it() {
+        let (tether, told) = sleeper();
+        let pid = i32::try_from(tether.pid()).unwrap();
+        // SAFETY: plain numbers.
+        assert_eq!(unsafe { libc::getpgid(pid) }, pid);
+        tether.kill().unwrap();
         told.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 

@@ -60,6 +60,13 @@ pub(crate) struct Footing<'a> {
 pub(crate) async fn open(on: Footing<'_>) -> Result<Identity, Error> {
     let wrong =
         |e: neofn_identity::challenge::DomainParseError| Error::new(Code::ConfigInvalid, e.to_string());
+    if is_nowhere(on.access.domain.as_deref(), on.address) {
+        tracing::warn!(
+            address = %on.address,
+            "no domain is set, so whoever signs in signs for this address, which nobody sees in an address bar: wallets \
+             that compare the two refuse; say with --domain (`domain` in the file) what people see there"
+        );
+    }
     let own = on.address.to_string();
     let named = on.access.domain.as_deref().unwrap_or(&own);
     let domain: Domain = named.parse().map_err(wrong)?;
@@ -86,6 +93,11 @@ pub(crate) async fn open(on: Footing<'_>) -> Result<Identity, Error> {
         entropy,
     })
     .await
+}
+
+/// Whether what people sign for is the address of no site: that of every interface.
+fn is_nowhere(domain: Option<&str>, address: SocketAddr) -> bool {
+    domain.is_none() && address.ip().is_unspecified()
 }
 
 /// Lets signing keys follow one another until `gone`.
@@ -168,6 +180,18 @@ impl ContractVerifier for Contracts {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn an_address_of_every_interface_is_no_domain() {
+        for (domain, address, nowhere) in [
+            (None, "0.0.0.0:9000", true),
+            (None, "[::]:9000", true),
+            (None, "127.0.0.1:9000", false),
+            (Some("https://neofn.example"), "0.0.0.0:9000", false),
+        ] {
+            assert_eq!(is_nowhere(domain, address.parse().unwrap()), nowhere, "{address}");
+        }
+    }
 
     #[test]
     fn the_key_is_made_once_private_and_never_replaced() {

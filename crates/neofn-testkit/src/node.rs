@@ -2,6 +2,7 @@
 
 use crate::{Http, WrongClock, eventually};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -65,8 +66,23 @@ impl NodeProcess {
             .unwrap_or_else(|stderr| panic!("the node did not become ready:\n{stderr}"))
     }
 
+    /// As `start_in`, in a process group of its own, as a shell starts what it runs in a terminal. Only for tests that
+    /// signal the group: whoever interrupts such a test leaves the node behind.
+    #[must_use]
+    pub fn start_group_in(data: &Path, more: &[&str]) -> Self {
+        let child = Self::command(data, more, None)
+            .process_group(0)
+            .spawn()
+            .expect("start neofn");
+        Self::ready_in(data, child)
+            .unwrap_or_else(|stderr| panic!("the node did not become ready:\n{stderr}"))
+    }
+
     fn try_start_by(data: &Path, more: &[&str], clock: Option<&WrongClock>) -> Result<Self, String> {
-        let mut child = Self::spawn(data, more, clock);
+        Self::ready_in(data, Self::spawn(data, more, clock))
+    }
+
+    fn ready_in(data: &Path, mut child: Child) -> Result<Self, String> {
         let stderr = Arc::new(Mutex::new(String::new()));
         collect(child.stderr.take().expect("stderr"), Arc::clone(&stderr));
         let mut line = String::new();
@@ -162,6 +178,11 @@ impl NodeProcess {
     pub fn ask_to_end(&self) {
         signal(i32::try_from(self.child.id()).expect("a pid"), libc::SIGTERM);
     }
+    /// Ctrl-C: SIGINT to all that is in the group of a node of `start_group_in`.
+    pub fn interrupt_group(&self) {
+        let group = i32::try_from(self.child.id()).expect("a pid");
+        signal(-group, libc::SIGINT);
+    }
     /// Whether it has ended, and with which exit code.
     pub fn ended(&mut self) -> Option<Option<i32>> {
         let status = self.child.try_wait().expect("look after the node")?;
@@ -177,9 +198,14 @@ impl NodeProcess {
     }
 
     fn spawn(data: &Path, more: &[&str], clock: Option<&WrongClock>) -> Child {
+        Self::command(data, more, clock).spawn().expect("start neofn")
+    }
+
+    fn command(data: &Path, more: &[&str], clock: Option<&WrongClock>) -> Command {
         let state = data.join("state-home");
         std::fs::create_dir_all(&state).expect("make the state directory");
-        Command::new(binary())
+        let mut command = Command::new(binary());
+        command
             .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(more)
@@ -189,9 +215,8 @@ impl NodeProcess {
             .env_remove("NEOFN_API_KEY")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start neofn")
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Processes whose parent chain leads to the node.
@@ -259,11 +284,12 @@ pub(crate) fn collect(mut from: impl std::io::Read + Send + 'static, into: Arc<M
     });
 }
 
-/// Sends a signal to a process that the test started.
+/// Sends a signal to a process that the test started, or to its group (a negative number).
 pub(crate) fn signal(pid: i32, signal: i32) {
     // std can only kill; `kill(1)` keeps this crate free of unsafe code
     let _ = Command::new("kill")
         .arg(format!("-{signal}"))
+        .arg("--")
         .arg(pid.to_string())
         .status();
 }

@@ -5,6 +5,7 @@
 use super::attribute::is_json;
 use super::{CloudEvent, Data, EventError};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Media type of one event in the JSON format.
 pub const STRUCTURED_TYPE: &str = "application/cloudevents+json";
@@ -13,7 +14,7 @@ pub const BATCH_TYPE: &str = "application/cloudevents-batch+json";
 
 impl CloudEvent {
     /// Reads an event from its headers and body. Names are compared without case; headers that do not begin with
-    /// `ce-` are left alone, but for the content type.
+    /// `ce-` are left alone, but for the content type, which is taken as it is.
     pub fn from_headers<'h>(
         headers: impl IntoIterator<Item = (&'h str, &'h str)>,
         body: &[u8],
@@ -27,8 +28,12 @@ impl CloudEvent {
                 None if lower == "content-type" => "datacontenttype".to_owned(),
                 None => continue,
             };
-            let text = decode(value)
-                .ok_or_else(|| EventError::new(&attribute, format!("`{attribute}` is not UTF-8")))?;
+            let text = match attribute.as_str() {
+                // no value of the binding: its parameters may be quoted, and a percent sign is one of its letters
+                "datacontenttype" => value.to_owned(),
+                _ => decode(value)
+                    .ok_or_else(|| EventError::new(&attribute, format!("`{attribute}` is not UTF-8")))?,
+            };
             if members.insert(attribute.clone(), Value::String(text)).is_some() {
                 return Err(EventError::new(
                     &attribute,
@@ -114,8 +119,10 @@ fn encode(text: &str) -> String {
     out
 }
 
-/// The inverse. A percent sign that begins no code stands for itself, as the binding asks.
-fn decode(text: &str) -> Option<String> {
+/// The inverse: a value in double quotes is unescaped first, then codes are decoded, once. A percent sign that begins no
+/// code stands for itself, as the binding asks (3.1.3.2).
+pub(super) fn decode(text: &str) -> Option<String> {
+    let text = unquoted(text);
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -132,4 +139,25 @@ fn decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
+}
+
+/// What stands in double quotes, each backslash taken away from what it stands before; anything else as it is.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) else {
+        return Cow::Borrowed(text);
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            // its last quote was an escaped one, so that nothing ends what the first begins
+            '\\' => match rest.next() {
+                Some(escaped) => out.push(escaped),
+                None => return Cow::Borrowed(text),
+            },
+            '"' => return Cow::Borrowed(text),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }

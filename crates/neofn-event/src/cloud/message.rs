@@ -3,7 +3,7 @@
 //! Knows no client of any bus: headers are pairs.
 //! <https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/nats-protocol-binding.md>
 
-use super::binary::STRUCTURED_TYPE;
+use super::binary::{STRUCTURED_TYPE, decode};
 use super::format::Format;
 use super::proto::cloud_event::cloud_event_attribute_value::Attr;
 use super::{CloudEvent, EventError, proto};
@@ -43,12 +43,18 @@ impl Announced {
             return Ok(Self::Plain);
         }
         // a message has no content type of its own, so senders write the data's in either way
-        let own = find(headers, "ce-datacontenttype");
+        let own = find(headers, "ce-datacontenttype")
+            .map(|value| {
+                // an attribute like any other, so encoded like any other
+                decode(value)
+                    .ok_or_else(|| EventError::new("datacontenttype", "`datacontenttype` is not UTF-8"))
+            })
+            .transpose()?;
         let headers = headers
             .iter()
             .filter(|(name, _)| own.is_none() || !name.eq_ignore_ascii_case("content-type"))
             .copied()
-            .chain(own.map(|media_type| ("content-type", media_type)));
+            .chain(own.as_deref().map(|media_type| ("content-type", media_type)));
         CloudEvent::from_headers(headers, payload).map(one)
     }
 }

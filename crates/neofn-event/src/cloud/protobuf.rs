@@ -5,6 +5,7 @@
 //! The messages are written by hand: there are two, and whoever generates code for a service of its own names these as
 //! its types. What is read is checked as in every other format.
 
+use super::attribute::uri;
 use super::{BATCH_MAX, CloudEvent, Data, EventError};
 use base64::Engine as _;
 use prost::Message as _;
@@ -176,6 +177,8 @@ impl CloudEvent {
             Some(ProtoData::TextData(text)) => event.text(text)?,
             Some(ProtoData::BinaryData(bytes)) => event.bytes(bytes),
             Some(ProtoData::ProtoData(any)) => {
+                // which message it is would be lost otherwise
+                event.dataschema = event.dataschema.or_else(|| schema(any.type_url));
                 event
                     .datacontenttype
                     .get_or_insert_with(|| "application/protobuf".to_owned());
@@ -276,6 +279,17 @@ fn attribute(name: &str, value: CloudEventAttributeValue) -> Result<Value, Event
                 .ok_or_else(|| wrong("is no time between the years 1 and 9999"))
         }
     }
+}
+
+/// The type of a message as a URI; without a scheme it is https, says `google.protobuf.Any`. What is none has no place.
+fn schema(type_url: String) -> Option<String> {
+    let bare = !type_url.contains(':') && !type_url.starts_with('/') && !type_url.is_empty();
+    let text = if bare {
+        format!("https://{type_url}")
+    } else {
+        type_url
+    };
+    uri("dataschema", text).ok()
 }
 
 fn timestamp(text: &str) -> Option<Attr> {

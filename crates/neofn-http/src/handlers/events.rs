@@ -18,8 +18,9 @@ use http::{HeaderMap, StatusCode};
 use neofn_api::{Action, EventStep, EventStream, json};
 use neofn_event::CloudEvent;
 use neofn_event::cloud::Format;
-use neofn_types::{Error, TraceContext};
+use neofn_types::{Code, Error, TraceContext};
 use neofn_wire::{FiredList, Problem, PublishAnswer};
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -73,13 +74,14 @@ pub(crate) fn event_body(headers: &HeaderMap, body: Bytes) -> Result<(Bytes, Opt
     }
 }
 
-fn content_type(headers: &HeaderMap) -> &str {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    content_type.unwrap_or_default()
+/// What is no text in it does not hide what it begins with.
+fn content_type(headers: &HeaderMap) -> Cow<'_, str> {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.map_or(Cow::Borrowed(""), |v| String::from_utf8_lossy(v.as_bytes()))
 }
 
 fn format(headers: &HeaderMap) -> Result<Option<Format>, Error> {
-    Ok(Format::of(content_type(headers))?)
+    Ok(Format::of(&content_type(headers))?)
 }
 
 /// Without a word of what it is, it is one event in JSON.
@@ -93,15 +95,37 @@ fn decode(format: Option<Format>, headers: &HeaderMap, body: &Bytes) -> Result<V
         None if !binary => return Ok(vec![CloudEvent::from_json(json::request(body)?)?]),
         None => {}
     }
-    let media_type = content_type(headers).split(';').next().unwrap_or_default().trim();
+    let attributes = attributes(headers)?;
+    let content_type = content_type(headers);
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if media_type.is_empty() || media_type.ends_with("json") {
         // the depth is ours to bound, before anybody builds a tree
         json::event(body.clone())?;
     }
-    let text = headers
+    Ok(vec![CloudEvent::from_headers(attributes, body)?])
+}
+
+/// The headers that say something of an event, as text. Bytes beyond ASCII are taken as the UTF-8 that some senders forget
+/// to encode; others are refused: without them it would be another event.
+fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, &str)>, Error> {
+    headers
         .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    Ok(vec![CloudEvent::from_headers(text, body)?])
+        .map(|(name, value)| (name.as_str(), value))
+        .filter(|(name, _)| *name == "content-type" || name.starts_with("ce-"))
+        .map(|(name, value)| match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => Ok((name, text)),
+            Err(_) => Err(Error::new(Code::EventInvalid, no_text(name))),
+        })
+        .collect()
+}
+
+fn no_text(header: &str) -> String {
+    match header.strip_prefix("ce-") {
+        Some(attribute) => {
+            format!("`{attribute}` is no text: the header `{header}` has to be percent-encoded UTF-8")
+        }
+        None => format!("`datacontenttype` is no text: the header `{header}` has to be ASCII"),
+    }
 }
 
 /// Events that reached triggers, with what became of them, newest first; with `follow` a stream of those to come.

@@ -55,6 +55,8 @@ impl Spawner {
         }
         command
             .env_clear()
+            // Ctrl-C in a terminal reaches the node's whole group, and what runs here may end first
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
