@@ -59,6 +59,7 @@ impl World {
                     started_at: UnixMillis(0),
                     jail: String::new(),
                     insecure: false,
+                    enclave: None,
                     engines: (0..engines).map(|n| (RuntimeKind::Js, engine(n))).collect(),
                     cores,
                     memory_bytes: 0,
@@ -69,7 +70,10 @@ impl World {
                     running: 0,
                     runs: 0,
                     draining: false,
-                    sandboxes: RuntimeStatus::default(),
+                    sandboxes: RuntimeStatus {
+                        children: 1,
+                        ..RuntimeStatus::default()
+                    },
                     warm: Vec::new(),
                 };
                 (beat, true)

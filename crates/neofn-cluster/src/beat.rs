@@ -78,6 +78,10 @@ pub struct Seat {
     pub jail: String,
     /// Whether it was told to run without confinement.
     pub insecure: bool,
+    /// Which confidential hardware it runs in, as its kernel shows it: `sev-snp`, `tdx`, `sgx` or `nitro`. Its own word, which
+    /// nothing proves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enclave: Option<String>,
     /// Which runtimes it has, and the engine of each.
     pub engines: Vec<(RuntimeKind, Digest)>,
     /// Cores on which it runs functions: of a worker no more than it has sandboxes.
@@ -143,6 +147,12 @@ impl Beat {
             (text(&seat.host, TEXT_BYTES_MAX), "host"),
             (text(&seat.version, TEXT_BYTES_MAX), "version"),
             (text(&seat.jail, TEXT_BYTES_MAX), "jail"),
+            (
+                seat.enclave
+                    .as_ref()
+                    .is_none_or(|kind| text(kind, TEXT_BYTES_MAX)),
+                "enclave",
+            ),
             (seat.engines.len() <= ENGINES_MAX, "engines"),
             (seat.cores <= CORES_MAX, "cores"),
             (seat.runs_max <= RUNS_MAX, "runs_max"),
@@ -176,6 +186,7 @@ impl Beat {
                 started_at: UnixMillis(0),
                 jail: "unknown".to_owned(),
                 insecure: false,
+                enclave: None,
                 engines: Vec::new(),
                 cores: 0,
                 memory_bytes: 0,

@@ -8,6 +8,7 @@ mod affinity;
 mod beat;
 mod bounds;
 mod host;
+mod kept;
 mod members;
 mod remote;
 mod warm;

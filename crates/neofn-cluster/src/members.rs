@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 const NODES_MAX: usize = 4_096;
 /// A node that moves to another NATS server listens to nobody for a moment. Beyond this it is gone.
 pub(crate) const GONE_AFTER: Duration = Duration::from_secs(2);
+/// Runs in a row that came to nothing at a worker, after which it gets none for a while; then one more decides.
+const FAULTS_MAX: u32 = 5;
+const REST: Duration = Duration::from_secs(10);
 /// Who has not heard himself for so long hears nobody.
 const DEAF_AFTER: Duration = EVERY.saturating_mul(2);
 
@@ -60,6 +63,10 @@ pub struct Member {
     pub(crate) heard: Duration,
     /// Since when nobody listens to what it is sent.
     unheeded: Option<Duration>,
+    /// Runs in a row of which no answer came, or none that could be.
+    faults: u32,
+    /// It gets no runs until then.
+    rests: Option<Duration>,
     /// The process that had its name before.
     before: Option<Start>,
     /// Another process that has its name now.
@@ -84,7 +91,20 @@ impl Member {
             && engines.into_iter().any(|engine| self.has(engine))
     }
     fn takes(&self, engine: &Digest) -> bool {
-        self.suits([engine]) && !self.is_full() && self.unheeded.is_none()
+        self.suits([engine]) && !self.is_full() && self.idle().is_none()
+    }
+    /// Why it gets no runs for the moment, though it has room; none when it does.
+    #[must_use]
+    pub fn idle(&self) -> Option<&'static str> {
+        match self {
+            _ if self.beat.seat.role != Role::Worker => None,
+            _ if self.beat.sandboxes.children == 0 => Some("no sandbox process is there"),
+            Self {
+                unheeded: Some(_), ..
+            } => Some("nobody listens for it"),
+            Self { rests: Some(_), .. } => Some("its last runs came to nothing"),
+            _ => None,
+        }
     }
     /// Whether it does as much as it may, or goes.
     #[must_use]
@@ -148,6 +168,7 @@ impl Members {
             if there == start {
                 let room = member.beat.draining && !beat.draining
                     || member.beat.running > beat.running
+                    || member.beat.sandboxes.children < beat.sandboxes.children
                     || member.unheeded.is_some();
                 member.beat = beat;
                 member.heard = now;
@@ -186,6 +207,8 @@ impl Members {
             ours: 0,
             heard: now,
             unheeded: None,
+            faults: 0,
+            rests: None,
             before,
             rival,
             gone: CancellationToken::new(),
@@ -215,7 +238,23 @@ impl Members {
         }
     }
 
-    /// Takes out those that are silent; answers their ids.
+    /// How a run ended at a worker: with an answer, or with none that could be. Whether the worker gets no more for a while.
+    pub(crate) fn ran(&mut self, id: &str, answered: bool, now: Duration) -> bool {
+        let Some(member) = self.0.get_mut(id) else {
+            return false;
+        };
+        if answered {
+            (member.faults, member.rests) = (0, None);
+            return false;
+        }
+        member.faults = member.faults.saturating_add(1);
+        if member.faults < FAULTS_MAX {
+            return false;
+        }
+        member.rests.replace(now.saturating_add(REST)).is_none()
+    }
+
+    /// Takes out those that are silent; answers their ids. Those that have rested are tried again.
     pub(crate) fn sweep(&mut self, now: Duration) -> Vec<String> {
         let silent = |m: &Member| now.saturating_sub(m.heard) > SILENCE_MAX;
         let gone: Vec<String> = self
@@ -231,6 +270,7 @@ impl Members {
             member
                 .rival
                 .take_if(|rival| now.saturating_sub(rival.heard) > SILENCE_MAX);
+            member.rests.take_if(|until| *until <= now);
         }
         gone
     }

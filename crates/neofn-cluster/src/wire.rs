@@ -24,7 +24,9 @@ pub(crate) const BEATS: &str = "neofn.beat.*.*";
 pub(crate) fn beat(role: Role, node: &str) -> String {
     format!("neofn.beat.{}.{node}", role.as_str())
 }
-/// `what` is one of run, prepare, cancel and ping, or `*` for all of them.
+/// The call of a preparation, in hexadecimal, as a header.
+pub(crate) const CALL: &str = "Neofn-Call";
+/// `what` is one of run, prepare, cancel, answer and ping, or `*` for all of them.
 pub(crate) fn worker(node: &str, what: &str) -> String {
     format!("neofn.worker.{node}.{what}")
 }

@@ -4,6 +4,7 @@
 
 use crate::beat::{Beat, Seat};
 use crate::host::{AskGateway, Asked, HEAD_BYTES};
+use crate::kept::Kept;
 use crate::warm;
 use crate::watch;
 use crate::wire::{self, Busy, CallId, Ended, Made, Make, Ran, Run};
@@ -48,6 +49,7 @@ struct Inner {
     runs: AtomicU64,
     draining: AtomicBool,
     open: Mutex<HashMap<CallId, CancellationToken>>,
+    kept: Mutex<Kept>,
     ran: warm::Ran,
     /// Runs that need the same artifact fetch it by turns: later ones mostly find that the runtime has it.
     fetches: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
@@ -83,6 +85,7 @@ impl Worker {
             runs: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             open: Mutex::default(),
+            kept: Mutex::default(),
             ran: warm::Ran::default(),
             fetches: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -201,20 +204,30 @@ impl Inner {
                 let run = wire::read::<Run>(&received.message.payload);
                 // before its task begins: a cancellation may be right behind it
                 let opened = run.map(|run| (Opened::new(&inner, run.call), run));
+                let call = opened.as_ref().ok().map(|(opened, _)| opened.call);
                 self.tasks.spawn(async move {
                     let ran = inner.clone().run(opened).await;
-                    inner.answer(reply, ran).await;
+                    inner.send(reply, call, inner.answer(ran)).await;
                 });
             }
             ("prepare", Some(reply)) => {
+                let call = named(&received.message);
+                let opened = call.map(|call| Opened::new(&inner, call));
                 self.tasks.spawn(async move {
                     let made = inner.prepare(&received.message).await;
-                    inner.send(reply, wire::write(&made)).await;
+                    drop(opened);
+                    inner.send(reply, call, wire::write(&made)).await;
                 });
             }
             ("ping", Some(reply)) => {
                 let missing = self.missing(&received.message.payload);
-                tokio::spawn(async move { inner.send(reply, Ok(missing.into())).await });
+                tokio::spawn(async move { inner.send(reply, None, Ok(missing.into())).await });
+            }
+            ("answer", Some(reply)) => {
+                let call = CallId::try_from(&received.message.payload[..]);
+                let answer = call.ok().and_then(|call| self.kept.lock().get(&call));
+                let answer = answer.unwrap_or_default();
+                tokio::spawn(async move { inner.send(reply, None, Ok(answer)).await });
             }
             ("cancel", _) => {
                 let call = CallId::try_from(&received.message.payload[..]);
@@ -233,9 +246,9 @@ impl Inner {
         missing.flatten().collect()
     }
 
-    async fn answer(&self, reply: Box<dyn Reply>, ran: Ran) {
+    fn answer(&self, ran: Ran) -> Result<bytes::Bytes, BusError> {
         let bytes_max = self.options.rpc.bytes_max();
-        let written = match wire::write(&ran) {
+        match wire::write(&ran) {
             Ok(bytes) if bytes.len() + HEAD_BYTES > bytes_max => {
                 let failure = Failure {
                     code: Code::BusMessageTooLarge,
@@ -257,13 +270,23 @@ impl Inner {
                 wire::write(&Ran::Ended(ended))
             }
             written => written,
-        };
-        self.send(reply, written).await;
+        }
     }
 
-    async fn send(&self, reply: Box<dyn Reply>, written: Result<bytes::Bytes, BusError>) {
+    /// Answers, and keeps the answer to a call.
+    async fn send(
+        &self,
+        reply: Box<dyn Reply>,
+        call: Option<CallId>,
+        written: Result<bytes::Bytes, BusError>,
+    ) {
         let sent = match written {
-            Ok(bytes) => reply.send(Message::new(bytes)).await,
+            Ok(bytes) => {
+                if let Some(call) = call {
+                    self.kept.lock().keep(call, bytes.clone());
+                }
+                reply.send(Message::new(bytes)).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
@@ -278,6 +301,10 @@ impl Inner {
         };
         if self.draining.load(Ordering::Acquire) {
             return Ran::Busy(Busy::Draining);
+        }
+        // it would wait for one as long as it may run; another worker may have one
+        if self.options.runtime.status().children == 0 {
+            return Ran::Busy(Busy::Full);
         }
         if self.running.fetch_add(1, Ordering::AcqRel) >= self.options.seat.runs_max {
             self.running.fetch_sub(1, Ordering::AcqRel);
@@ -410,6 +437,13 @@ impl Inner {
             Err(error @ PrepareError::Nobody(_)) => Made::Unavailable(error.to_string()),
         }
     }
+}
+
+/// Which call a preparation is.
+fn named(message: &Message) -> Option<CallId> {
+    let mut call = CallId::default();
+    hex::decode_to_slice(message.get(wire::CALL)?, &mut call).ok()?;
+    Some(call)
 }
 
 fn refused(why: &str) -> Failure {

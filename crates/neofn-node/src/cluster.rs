@@ -15,6 +15,7 @@ use neofn_nats::{NatsEdge, NatsEdgeOptions};
 use neofn_runtime::port::Runtime;
 use neofn_types::{Clock, Code, Digest, Entropy, Error, FunctionKey, ProjectName, RuntimeKind, UnixMillis};
 use neofn_wire::{DeadMessage, NodeView, PlaceView, QueueView, ServiceList};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,11 +203,25 @@ pub(crate) fn seat(role: Role, tier: Tier, insecure: bool, clock: &dyn Clock, en
         started_at: clock.now(),
         jail: tier.to_string(),
         insecure,
+        enclave: enclave(Path::new("/dev")).map(str::to_owned),
         engines: engine_identities().to_vec(),
         cores,
         memory_bytes: crate::memory::memory_bytes(),
         runs_max: cores.saturating_mul(RUNS_PER_CORE),
     }
+}
+
+/// The confidential hardware that we run in: each has a device by which a guest asks for evidence of itself.
+fn enclave(devices: &Path) -> Option<&'static str> {
+    let known = [
+        ("sev-guest", "sev-snp"),
+        ("tdx_guest", "tdx"),
+        ("tdx-guest", "tdx"),
+        ("nsm", "nitro"),
+        ("sgx_enclave", "sgx"),
+    ];
+    let there = known.iter().find(|(device, _)| devices.join(device).exists());
+    there.map(|(_, kind)| *kind)
 }
 
 /// The same seat of a worker with so many sandboxes; 0: one per core. Each computes on one core at a time, so the others are
@@ -326,7 +341,7 @@ impl Services for Seen {
         }) = &self.cluster
         else {
             return Ok(ServiceList {
-                nodes: vec![view(&self.own(), None)],
+                nodes: vec![view(&self.own(), None, None)],
                 ..ServiceList::default()
             });
         };
@@ -335,7 +350,7 @@ impl Services for Seen {
         faults.extend(members.iter().filter_map(neofn_cluster::Member::doubled));
         let mut nodes: Vec<NodeView> = members
             .iter()
-            .map(|m| view(&m.beat, m.misfit(&engine_identities())))
+            .map(|m| view(&m.beat, m.misfit(&engine_identities()), m.idle()))
             .collect();
         // workers last, each kind by age
         nodes.sort_by(|a, b| (&a.role, &a.started_at, &a.id).cmp(&(&b.role, &b.started_at, &b.id)));
@@ -428,7 +443,7 @@ fn dead(letter: neofn_bus::port::DeadLetter) -> DeadMessage {
     }
 }
 
-fn view(beat: &Beat, misfit: Option<String>) -> NodeView {
+fn view(beat: &Beat, misfit: Option<String>, idle: Option<&str>) -> NodeView {
     let seat = &beat.seat;
     NodeView {
         id: seat.id.clone(),
@@ -438,6 +453,7 @@ fn view(beat: &Beat, misfit: Option<String>) -> NodeView {
         version: seat.version.clone(),
         started_at: seat.started_at.to_iso8601(),
         misfit,
+        idle: idle.map(str::to_owned),
         draining: beat.draining,
         running: beat.running,
         runs_max: seat.runs_max,
@@ -449,5 +465,19 @@ fn view(beat: &Beat, misfit: Option<String>) -> NodeView {
         memory_bytes: seat.memory_bytes,
         jail: seat.jail.clone(),
         insecure: seat.insecure,
+        enclave: seat.enclave.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_enclave_is_known_by_its_device() {
+        let devices = tempfile::tempdir().unwrap();
+        assert_eq!(enclave(devices.path()), None);
+        std::fs::write(devices.path().join("tdx_guest"), "").unwrap();
+        assert_eq!(enclave(devices.path()), Some("tdx"));
     }
 }

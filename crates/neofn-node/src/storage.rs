@@ -81,6 +81,8 @@ impl Storage {
         let Some(postgres) = &options.postgres else {
             crate::migrate::check_not_moved(data)?;
             let store = Arc::new(Store::open(neofn_store_sqlite::StoreOptions::new(data, clock))?);
+            // once more, now that the directory is ours: a migration may have ended between the two
+            crate::migrate::check_not_moved(data)?;
             return Ok(Self {
                 store: store.clone(),
                 neighbours: None,

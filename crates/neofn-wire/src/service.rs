@@ -49,6 +49,9 @@ pub struct NodeView {
     /// Why this gateway never gives it a run; absent where it does, and for gateways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misfit: Option<String>,
+    /// Why this gateway gives it no runs for the moment; absent where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<String>,
     /// Whether it takes no new work.
     pub draining: bool,
     /// Runs at the moment.
@@ -71,6 +74,9 @@ pub struct NodeView {
     pub jail: String,
     /// Whether it was told to run without confinement.
     pub insecure: bool,
+    /// The confidential hardware it says that it runs in: `sev-snp`, `tdx`, `sgx` or `nitro`. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enclave: Option<String>,
 }
 
 /// What only one node does at a time.

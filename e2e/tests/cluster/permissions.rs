@@ -49,7 +49,7 @@ impl Published {
     fn gateway(&self) -> Result<NodeProcess, String> {
         let config = self.file("cluster.toml");
         let text = format!(
-            "[nats]\nurl = \"{}\"\nnkey_file = \"gateway.nk\"\nworkers = \"remote\"\n",
+            "max_units = 100000000\n[nats]\nurl = \"{}\"\nnkey_file = \"gateway.nk\"\nworkers = \"remote\"\n",
             self.nats.url()
         );
         std::fs::write(&config, text).unwrap();
@@ -305,6 +305,49 @@ fn a_permission_that_is_missing_is_said() {
         "{answer:?}"
     );
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+}
+
+/// A server knows who may answer what only of requests over the same connection: the answer to an older one is refused, and
+/// the gateway asks for it once more.
+#[test]
+fn a_run_outlives_the_nats_server_that_it_came_over() {
+    let mut published = Published::but(&[]);
+    let (gateway, worker) = with_hello(&published);
+    let busy = "export const handler = (e) => { let x = 0; for (let i = 0; i < 25000000; i++) x += i % 7; return e.n }";
+    let limits = json!({"limits": {"time": "30s", "units": 100_000_000}});
+    deploy(&gateway, "demo", "busy", busy, limits);
+    let http = gateway.http();
+    let begun = std::time::Instant::now();
+    let answer = std::thread::scope(|scope| {
+        let call = scope.spawn(|| http.invoke("demo", "busy", &json!({"n": 7})));
+        eventually("it runs", SOON, || {
+            let services = http.get("/api/v1/services").json();
+            let nodes = services["nodes"].as_array().cloned().unwrap_or_default();
+            let w1 = nodes.into_iter().find(|node| node["id"] == "w1")?;
+            (w1["running"] == 1).then_some(())
+        });
+        published.nats.kill(0);
+        published.nats.go_on(0);
+        call.join().unwrap()
+    });
+    assert_eq!(
+        (answer.status, &answer.json()["result"]),
+        (200, &json!(7)),
+        "{answer:?}"
+    );
+    // and not when its time was over
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(28),
+        "{:?}",
+        begun.elapsed()
+    );
+    let log = published.nats.log(0);
+    assert!(
+        log.contains("Publish Violation"),
+        "it was answered over the old connection: {log}"
+    );
+    assert_eq!(worker.terminate(), Some(0));
+    assert_eq!(gateway.terminate(), Some(0));
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn beat(id: &str) -> Beat {
             started_at: UnixMillis(0),
             jail: "landlock".to_owned(),
             insecure: false,
+            enclave: None,
             engines: vec![(RuntimeKind::Js, engine())],
             cores: 2,
             memory_bytes: 1 << 30,
@@ -28,7 +29,10 @@ fn beat(id: &str) -> Beat {
         running: 0,
         runs: 0,
         draining: false,
-        sandboxes: RuntimeStatus::default(),
+        sandboxes: RuntimeStatus {
+            children: 1,
+            ..RuntimeStatus::default()
+        },
         warm: Vec::new(),
     }
 }
@@ -216,4 +220,44 @@ fn the_silent_are_gone() {
     assert_eq!(gone, HashSet::from(["a".to_owned(), "c".to_owned()]));
     assert!(held["a"].is_cancelled() && !held["b"].is_cancelled());
     assert!(!members.lose("a"), "it was gone already");
+}
+
+#[test]
+fn who_has_no_sandbox_or_gives_no_answers_gets_nothing() {
+    let mut members = Members::default();
+    let bare = Beat {
+        sandboxes: RuntimeStatus::default(),
+        ..beat("a")
+    };
+    members.hear(bare, Duration::ZERO);
+    assert!(members.choose("p/f", &engine(), &[]).is_none());
+    assert_eq!(
+        members.get("a").unwrap().idle(),
+        Some("no sandbox process is there")
+    );
+    assert!(members.hear(beat("a"), Duration::ZERO).room);
+    assert!(members.choose("p/f", &engine(), &[]).is_some());
+    for n in 1..=FAULTS_MAX {
+        assert_eq!(members.ran("a", false, Duration::ZERO), n == FAULTS_MAX);
+    }
+    assert!(members.choose("p/f", &engine(), &[]).is_none());
+    members.listen(REST);
+    members.sweep(REST);
+    assert!(members.choose("p/f", &engine(), &[]).is_some());
+    assert!(members.ran("a", false, REST), "one more decides");
+    members.ran("a", true, REST);
+    assert!(members.choose("p/f", &engine(), &[]).is_some());
+}
+
+#[test]
+fn who_is_not_listened_for_is_gone_after_a_while_unless_it_is_heard() {
+    let mut members = three();
+    let at = |ms| Duration::from_millis(ms);
+    assert!(!members.unheeded("a", at(0)) && !members.unheeded("a", at(1_900)));
+    assert!(members.answered("a") && !members.answered("a"));
+    assert!(!members.unheeded("a", at(2_100)));
+    assert_eq!(members.in_use(), ["a"], "it is asked after");
+    assert!(members.hear(beat("a"), at(2_200)).room);
+    assert!(!members.unheeded("a", at(2_300)));
+    assert!(members.unheeded("a", at(4_300)) && members.get("a").is_none());
 }

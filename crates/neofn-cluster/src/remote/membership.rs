@@ -9,20 +9,36 @@ use neofn_types::Digest;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// How often workers that run something for us are asked whether they are there: a connection that broke is noticed by
 /// the server at once, and then nobody listens.
 const PROBE: Duration = Duration::from_millis(500);
-/// Most runs that are asked after at once.
+/// Most calls that are asked after at once.
 const ASKED_MAX: usize = 4_096;
 
-/// A run whose answer is awaited.
+/// A call whose answer is awaited.
 pub(super) struct Awaited {
-    pub(super) worker: String,
-    /// Its worker does not have it.
-    pub(super) missing: bool,
-    pub(super) gone: CancellationToken,
+    worker: String,
+    /// Its worker does not have it any more.
+    missing: bool,
+    /// The answer is being asked for.
+    asked: bool,
+    late: Option<oneshot::Sender<Message>>,
+    lost: CancellationToken,
+}
+
+/// One of them, for as long as somebody waits.
+struct Waiter<'i> {
+    inner: &'i Inner,
+    call: CallId,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.inner.awaited.lock().remove(&self.call);
+    }
 }
 
 /// A worker that was chosen: it counts as busier until this is dropped.
@@ -93,6 +109,17 @@ impl Inner {
         }
     }
 
+    /// How a run ended at a worker: with an answer, or with none that could be.
+    pub(super) fn ran(&self, id: &str, answered: bool) {
+        let now = self.options.clock.monotonic();
+        if self.members.lock().ran(id, answered, now) {
+            tracing::warn!(
+                node = id,
+                "it gets no runs for a while: its last ones came to nothing"
+            );
+        }
+    }
+
     pub(super) async fn probe(self: Arc<Self>, stop: CancellationToken) {
         let mut deaf = false;
         loop {
@@ -124,11 +151,40 @@ impl Inner {
         }
     }
 
-    /// Asks a worker whether it is there, and which of our runs it does not have.
+    /// What a worker answers, however it comes: one that is lost on its way is asked for once more.
+    pub(super) async fn answer(
+        &self,
+        worker: &Chosen,
+        what: &str,
+        call: CallId,
+        message: Message,
+        within: Duration,
+    ) -> Result<Message, BusError> {
+        let (late, came) = oneshot::channel();
+        let lost = worker.gone.child_token();
+        let awaited = Awaited {
+            worker: worker.id.clone(),
+            missing: false,
+            asked: false,
+            late: Some(late),
+            lost: lost.clone(),
+        };
+        self.awaited.lock().insert(call, awaited);
+        let _waiter = Waiter { inner: self, call };
+        let subject = wire::worker(&worker.id, what);
+        tokio::select! {
+            biased;
+            answer = self.options.rpc.request(&subject, message, within) => answer,
+            Ok(answer) = came => Ok(answer),
+            () = lost.cancelled() => Err(BusError::Unavailable(format!("{} went away, or lost it", worker.id))),
+        }
+    }
+
+    /// Asks a worker whether it is there, and which of our calls it does not have.
     async fn ping(self: Arc<Self>, id: String) {
         let asked: Vec<u8> = {
-            let runs = self.awaited.lock();
-            let there = runs.iter().filter(|(_, run)| run.worker == id);
+            let awaited = self.awaited.lock();
+            let there = awaited.iter().filter(|(_, one)| one.worker == id);
             there.take(ASKED_MAX).flat_map(|(call, _)| *call).collect()
         };
         let subject = wire::worker(&id, "ping");
@@ -143,7 +199,7 @@ impl Inner {
                     self.room.notify_waiters();
                 }
                 for call in wire::calls(&answer.payload) {
-                    self.missing(&call);
+                    tokio::spawn(self.clone().ask_again(id.clone(), call));
                 }
             }
             Err(BusError::NoResponders(_)) => self.unheeded(&id),
@@ -151,13 +207,30 @@ impl Inner {
         }
     }
 
-    /// A worker does not have a run. Its answer may be on its way, but by the next time it has overtaken what says so, unless
-    /// it is lost with a server or a connection.
-    fn missing(&self, call: &CallId) {
-        if let Some(run) = self.awaited.lock().get_mut(call)
-            && std::mem::replace(&mut run.missing, true)
-        {
-            run.gone.cancel();
+    /// A worker does not have a call any more: it has answered, or has never seen it. Its answer may still be on its way, but by
+    /// the second time it has overtaken what says so, unless it was lost.
+    async fn ask_again(self: Arc<Self>, id: String, call: CallId) {
+        let again = match self.awaited.lock().get_mut(&call) {
+            Some(one) if one.worker == id && !one.asked => {
+                one.asked = true;
+                std::mem::replace(&mut one.missing, true)
+            }
+            _ => return,
+        };
+        let asked = Message::new(call.to_vec());
+        let subject = wire::worker(&id, "answer");
+        let answer = self.options.rpc.request(&subject, asked, PROBE * 4).await;
+        let mut awaited = self.awaited.lock();
+        let Some(one) = awaited.get_mut(&call) else { return };
+        one.asked = false;
+        match answer {
+            Ok(answer) if !answer.payload.is_empty() => {
+                if let Some(late) = one.late.take() {
+                    let _ = late.send(answer);
+                }
+            }
+            Ok(_) if again => one.lost.cancel(),
+            _ => {}
         }
     }
 

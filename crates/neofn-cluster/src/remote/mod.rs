@@ -204,7 +204,8 @@ impl Runtime for RemoteRuntime {
     }
     fn has_room(&self) -> bool {
         let inner = &self.inner;
-        inner.options.rpc.is_connected() && inner.members.lock().any(|m| inner.fits(m) && !m.is_full())
+        let takes = |m: &Member| inner.fits(m) && !m.is_full() && m.idle().is_none();
+        inner.options.rpc.is_connected() && inner.members.lock().any(takes)
     }
     /// Here nothing is; workers say what they have.
     fn is_warm(&self, _: &Digest) -> bool {

@@ -2,7 +2,7 @@
 
 use super::run::failure;
 use super::{GRACE, Inner, WAIT_MAX};
-use crate::wire::{self, Busy, Made, Make};
+use crate::wire::{self, Busy, CallId, Made, Make};
 use bytes::Bytes;
 use neofn_bus::{BusError, Message};
 use neofn_runtime::port::{Artifact, Failure, Prepare, PrepareError};
@@ -104,16 +104,11 @@ impl Inner {
             let Some(worker) = self.worker(&code.to_string(), &engine, &without, WAIT_MAX).await else {
                 break;
             };
-            let subject = wire::worker(&worker.id, "prepare");
-            let asked = self.options.rpc.request(
-                &subject,
-                Message::new(message.clone()),
-                request.time + GRACE + GRACE + Duration::from_secs(60),
-            );
-            let answer = tokio::select! {
-                answer = asked => answer,
-                () = worker.gone.cancelled() => Err(BusError::NoResponders(worker.id.clone())),
-            };
+            let mut call = CallId::default();
+            self.options.entropy.fill(&mut call);
+            let asked = Message::new(message.clone()).header(wire::CALL, hex::encode(call));
+            let within = request.time + GRACE + GRACE + Duration::from_secs(60);
+            let answer = self.answer(&worker, "prepare", call, asked, within).await;
             match answer.and_then(|m| wire::read::<Made>(&m.payload)) {
                 Ok(Made::Artifact { digest, engine, logs }) => {
                     let bytes = match blobs.get(digest).await {
@@ -152,6 +147,7 @@ impl Inner {
                     self.unheeded(&worker.id);
                     without.push(worker.id.clone());
                 }
+                Err(BusError::Unavailable(_)) => without.push(worker.id.clone()),
                 Err(error) => return Err(unavailable(error)),
             }
         }

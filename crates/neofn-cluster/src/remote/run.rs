@@ -1,6 +1,6 @@
 //! A run, from the choice of a worker to its end.
 
-use super::membership::{Awaited, Chosen};
+use super::membership::Chosen;
 use super::{GRACE, Inner, WAIT_MAX};
 use crate::bounds::Bounds;
 use crate::host::HEAD_BYTES;
@@ -36,7 +36,6 @@ impl Drop for OnWorker {
     fn drop(&mut self) {
         let inner = &self.worker.inner;
         inner.open.close(&self.call);
-        inner.awaited.lock().remove(&self.call);
         inner.running.fetch_sub(1, Ordering::AcqRel);
         if self.ended {
             return;
@@ -132,13 +131,6 @@ impl Inner {
             run.time_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             self.open.open(run.call, job.host.clone(), job.limits);
             self.running.fetch_add(1, Ordering::AcqRel);
-            let gone = worker.gone.child_token();
-            let awaited = Awaited {
-                worker: worker.id.clone(),
-                missing: false,
-                gone: gone.clone(),
-            };
-            self.awaited.lock().insert(run.call, awaited);
             let mut there = OnWorker {
                 worker,
                 call: run.call,
@@ -154,23 +146,17 @@ impl Inner {
                 );
                 return Err(failure(Code::BusMessageTooLarge, text));
             }
-            let subject = wire::worker(&there.worker.id, "run");
-            let request =
-                self.options
-                    .rpc
-                    .request(&subject, Message::new(message), left.saturating_add(GRACE));
-            tokio::pin!(request);
-            let answer = tokio::select! {
-                biased;
-                answer = &mut request => answer,
-                () = gone.cancelled() => return Err(lost()),
-                () = job.given_up.cancelled() => {
-                    there.cancel().await;
-                    // what it used until then comes with its end
-                    tokio::select! {
-                        biased;
-                        answer = &mut request => answer,
-                        () = gone.cancelled() => return Err(lost()),
+            let answer = {
+                let within = left.saturating_add(GRACE);
+                let request = self.answer(&there.worker, "run", run.call, Message::new(message), within);
+                tokio::pin!(request);
+                tokio::select! {
+                    biased;
+                    answer = &mut request => answer,
+                    () = job.given_up.cancelled() => {
+                        there.cancel().await;
+                        // what it used until then comes with its end
+                        request.await
                     }
                 }
             };
@@ -205,7 +191,9 @@ impl Inner {
         match ran {
             Ok(Ran::Ended(ended)) => {
                 self.runs.fetch_add(1, Ordering::Relaxed);
-                if let Some(why) = bounds.broken(&ended) {
+                let broken = bounds.broken(&ended);
+                self.ran(&there.worker.id, broken.is_none());
+                if let Some(why) = broken {
                     tracing::error!(
                         worker = there.worker.id,
                         why,
@@ -226,6 +214,7 @@ impl Inner {
             }
             Err(error @ BusError::Denied(_)) => Err(failure(Code::BusDenied, error.to_string())),
             Err(error) => {
+                self.ran(&there.worker.id, false);
                 tracing::warn!(%error, worker = there.worker.id, "a run is lost");
                 Err(lost())
             }

@@ -12,8 +12,10 @@ struct Cut {
     away: Arc<AtomicBool>,
     /// Nobody listens to what workers are sent.
     unheeded: Arc<AtomicBool>,
-    /// Answers to runs do not come.
+    /// Answers to runs and preparations do not come.
     lossy: Arc<AtomicBool>,
+    /// Nor do they themselves get there.
+    swallows: Arc<AtomicBool>,
 }
 
 impl Cut {
@@ -23,6 +25,7 @@ impl Cut {
             away: Arc::default(),
             unheeded: Arc::default(),
             lossy: Arc::default(),
+            swallows: Arc::default(),
         };
         let rpc = Arc::new(cut.clone());
         (cut, Bus { rpc, ..bus.clone() })
@@ -55,8 +58,13 @@ impl Rpc for Cut {
         if self.unheeded.load(Ordering::Relaxed) && subject.starts_with("neofn.worker.") {
             return Err(BusError::NoResponders(subject.to_owned()));
         }
+        let work = subject.ends_with(".run") || subject.ends_with(".prepare");
+        if work && self.swallows.load(Ordering::Relaxed) {
+            tokio::time::sleep(within).await;
+            return Err(BusError::TimedOut(subject.to_owned()));
+        }
         let answer = self.rpc.request(subject, message, within).await;
-        if self.lossy.load(Ordering::Relaxed) && subject.ends_with(".run") {
+        if work && self.lossy.load(Ordering::Relaxed) {
             tokio::time::sleep(within).await;
             return Err(BusError::TimedOut(subject.to_owned()));
         }
@@ -134,17 +142,42 @@ async fn a_worker_that_is_not_heard_of_for_a_moment_keeps_its_runs_and_gets_no_m
     drop((worker, task));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_run_whose_answer_is_lost_does_not_wait_for_its_time_to_be_over() {
+/// A gateway with such a connection, and a worker without.
+async fn lossy(set: impl FnOnce(&Cut)) -> (RemoteRuntime, Arc<Echo>, Worker) {
     let bus = memory::bus();
     let (cut, through) = Cut::of(&bus);
     let remote = gateway(&through).await;
-    let (_worker, _echo) = worker(&bus, "a").await;
+    let (worker, echo) = worker(&bus, "a").await;
     assert!(remote.wait_for_worker(SOON).await);
-    cut.lossy.store(true, Ordering::Relaxed);
+    set(&cut);
+    (remote, echo, worker)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_is_asked_for_again() {
+    let (remote, echo, _worker) = lossy(|cut| cut.lossy.store(true, Ordering::Relaxed)).await;
+    let begun = tokio::time::Instant::now();
+    let done = remote.invoke(job("x")).await;
+    assert_eq!(done.outcome.unwrap(), "\"x\"");
+    let request = Prepare {
+        kind: RuntimeKind::Js,
+        code: Bytes::from_static(b"code"),
+        memory_bytes: 1 << 20,
+        time: SOON,
+        fuel: 1,
+    };
+    assert_eq!(remote.prepare(request).await.unwrap().0.bytes, "code");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(echo.ran.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_did_not_get_there_does_not_wait_for_its_time_to_be_over() {
+    let (remote, echo, _worker) = lossy(|cut| cut.swallows.store(true, Ordering::Relaxed)).await;
     let begun = tokio::time::Instant::now();
     let lost = remote.invoke(job("x")).await;
     assert_eq!(code(&lost), Some(Code::SandboxLost));
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(echo.ran.load(Ordering::Relaxed), 0);
     assert!(knows(&remote, "a"), "the worker is well");
 }

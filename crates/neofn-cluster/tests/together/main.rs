@@ -324,6 +324,7 @@ fn seat(id: &str, role: Role) -> Seat {
         started_at: UnixMillis(0),
         jail: "none".to_owned(),
         insecure: true,
+        enclave: None,
         engines: vec![(RuntimeKind::Js, engine())],
         cores: 1,
         memory_bytes: 1,

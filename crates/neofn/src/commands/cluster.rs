@@ -98,10 +98,11 @@ fn seconds(ms: u64) -> String {
 }
 
 fn line(node: &NodeView) -> String {
-    let state = match (node.draining, &node.misfit) {
-        (true, _) => "draining",
-        (false, Some(_)) => "other",
-        (false, None) => "ready",
+    let state = match node {
+        _ if node.draining => "draining",
+        NodeView { misfit: Some(_), .. } => "other",
+        NodeView { idle: Some(_), .. } => "idle",
+        _ => "ready",
     };
     let mut text = format!(
         "{:<7} {:<20} {:<8} {}/{} running, {} since {}",
@@ -122,8 +123,13 @@ fn line(node: &NodeView) -> String {
     if node.insecure {
         text.push_str(" (insecure)");
     }
+    if let Some(enclave) = &node.enclave {
+        text.push_str(&format!(", in {enclave}"));
+    }
     if let Some(why) = &node.misfit {
         text.push_str(&format!("; gets no runs: {why}"));
+    } else if let Some(why) = &node.idle {
+        text.push_str(&format!("; gets no runs for now: {why}"));
     }
     text
 }
