@@ -91,12 +91,14 @@ impl Nats {
             .iter()
             .map(|url| url.parse())
             .collect::<Result<Vec<async_nats::ServerAddr>, _>>();
-        let addresses = addresses.map_err(|e| {
-            Error::new(
-                Code::ConfigInvalid,
-                format!("{shown} is no address of a NATS server: {e}"),
-            )
-        })?;
+        let wrong = |why: &str| {
+            let text = format!("{shown:?} is no address of a NATS server: {why}");
+            Error::new(Code::ConfigInvalid, text).hint("Write it like nats://127.0.0.1:4222.")
+        };
+        let addresses = addresses.map_err(|e| wrong(&e.to_string()))?;
+        if addresses.is_empty() || addresses.iter().any(|address| address.host().is_empty()) {
+            return Err(wrong("it names no host"));
+        }
         let settings = match &settings.login {
             // the client itself does not look there
             Login::None => NatsSettings {

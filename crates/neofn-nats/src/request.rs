@@ -171,10 +171,12 @@ const EVENTS: &str = "_events";
 
 /// What an id of an event is called for everybody, as [`Address::request_id`] for calls.
 pub(crate) fn event_token(subject: &str, id: &str) -> String {
-    match project_of(subject) {
-        Some(project) => format!("{project}.{EVENTS}.{}", token(id)),
-        None => token(id),
-    }
+    let Some(project) = project_of(subject) else {
+        return token(id);
+    };
+    let place = format!("{project}.{EVENTS}.");
+    let own = id.strip_prefix(&place).unwrap_or(id);
+    format!("{place}{}", token(own))
 }
 
 /// An id as a token of a subject: as it is, or its hash when it could not be one.
@@ -247,6 +249,10 @@ mod tests {
     #[test]
     fn an_event_is_not_told_where_a_function_is() {
         assert_eq!(event_token("events.demo", "order-7"), "demo._events.order-7");
+        assert_eq!(
+            event_token("events.demo", "demo._events.order-7"),
+            "demo._events.order-7"
+        );
         let function = Address::read("jobs.js.demo.events").unwrap();
         assert_ne!(
             function.request_id("order-7"),

@@ -50,6 +50,7 @@ impl Exit {
             | Code::SourceTooLarge
             | Code::CompileLimit => Self::Limit,
             Code::ManifestInvalid | Code::RuntimeUnknown => Self::Usage,
+            Code::BusDenied => Self::Auth,
             _ => match (code.as_str().get(..4), code.info().status) {
                 (Some("NF04"), _) => Self::Auth,
                 (_, 402 | 413 | 429) => Self::Limit,
@@ -178,6 +179,7 @@ mod tests {
             (Code::MalformedJson, Exit::Usage),
             (Code::Unauthenticated, Exit::Auth),
             (Code::Forbidden, Exit::Auth),
+            (Code::BusDenied, Exit::Auth),
             (Code::NodeUnreachable, Exit::Unavailable),
             (Code::JailTooWeak, Exit::Unavailable),
             (Code::UnitLimit, Exit::Limit),

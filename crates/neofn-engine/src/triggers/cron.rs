@@ -49,9 +49,6 @@ impl Cron {
             // runs that there were in the meantime are known by their times, and are not repeated
             tracing::warn!(trigger = %armed.id, ahead = ?handled.since(now), "the schedule is ahead of the clock, which had leapt; it goes on from now");
         }
-        if due.left_out {
-            tracing::warn!(trigger = %armed.id, "runs were missed while nobody was there, and are left out");
-        }
         let deliveries: Vec<_> = due
             .runs
             .iter()
@@ -79,6 +76,9 @@ impl Cron {
         };
         match self.inner.ports.triggers.deliver(deliver).await {
             Ok(done) if !leapt => {
+                if due.left_out {
+                    tracing::warn!(trigger = %armed.id, "runs were missed while nobody was there, and are left out");
+                }
                 self.handled.insert(armed.id.clone(), now);
                 for _ in 0..fired {
                     self.inner.triggers.matched(TriggerKind::Cron);

@@ -184,12 +184,20 @@ where
     BoxCloneSyncService::new(service)
 }
 
-/// The library says of a message that is too large that it is out of range; the protocol has another word for it.
+/// How the library's reader of messages begins.
+const UNREADABLE: &str = "failed to decode Protobuf message";
+
+/// The library says of a message that is too large that it is out of range, and of one that cannot be read that it is our
+/// fault; the protocol has other words for them.
 fn bounds_said(response: Response<Body>) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() == tonic::Code::OutOfRange => {
             let error = Error::new(Code::BodyTooLarge, status.message().to_owned());
             status::bare(error).into_http()
+        }
+        Some(status) if status.message().starts_with(UNREADABLE) => {
+            let text = format!("`message`: {}", status.message());
+            status::bare(Error::new(Code::BadParameter, text)).into_http()
         }
         _ => response,
     }
