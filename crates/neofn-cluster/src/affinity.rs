@@ -114,7 +114,7 @@ impl World {
             2 => self.workers[n].0.draining = true,
             3 => self.now += Duration::from_millis(self.dice.below(5_000)),
             4 => {
-                for id in self.members.sweep(self.now) {
+                for id in self.members.sweep(self.now).silent {
                     assert!(!self.members.lose(&id), "{id} was gone");
                 }
                 if self.dice.one_in(2) {

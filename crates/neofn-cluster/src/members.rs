@@ -1,6 +1,6 @@
 //! Which nodes are there, and which worker gets a run. Does no I/O and reads no clock.
 
-use crate::beat::{Beat, EVERY, Role, SILENCE_MAX};
+use crate::beat::{Beat, Role, SILENCE_MAX};
 use crate::wire::PROTOCOL;
 use neofn_types::{Digest, RuntimeKind, UnixMillis};
 use std::collections::BTreeMap;
@@ -14,8 +14,6 @@ pub(crate) const GONE_AFTER: Duration = Duration::from_secs(2);
 /// Runs in a row that came to nothing at a worker, after which it gets none for a while; then one more decides.
 const FAULTS_MAX: u32 = 5;
 const REST: Duration = Duration::from_secs(10);
-/// Who has not heard himself for so long hears nobody.
-const DEAF_AFTER: Duration = EVERY.saturating_mul(2);
 
 /// Which process: when it started, and its number.
 type Start = (UnixMillis, u32);
@@ -51,6 +49,14 @@ pub(crate) struct Heard {
     pub(crate) room: bool,
     /// Two processes were found to have its name.
     pub(crate) doubled: Option<String>,
+}
+
+/// What a look at the time changed.
+pub(crate) struct Swept {
+    /// Those that are gone.
+    pub(crate) silent: Vec<String>,
+    /// Somebody may be tried again.
+    pub(crate) rested: bool,
 }
 
 /// A node as this one sees it.
@@ -222,16 +228,11 @@ impl Members {
         }
     }
 
-    /// Whether this node hears the others: it hears itself in the same way.
-    pub(crate) fn hears(&self, own: &str, now: Duration) -> bool {
-        let own = self.0.get(own);
-        own.is_some_and(|m| now.saturating_sub(m.heard) <= DEAF_AFTER)
-    }
-
-    /// This node hears again: the silence before was its own.
+    /// This node hears again: the silence before was its own, as were the answers that did not come.
     pub(crate) fn listen(&mut self, now: Duration) {
         for member in self.0.values_mut() {
             member.heard = now;
+            (member.faults, member.rests) = (0, None);
             if let Some(rival) = &mut member.rival {
                 rival.heard = now;
             }
@@ -254,25 +255,28 @@ impl Members {
         member.rests.replace(now.saturating_add(REST)).is_none()
     }
 
-    /// Takes out those that are silent; answers their ids. Those that have rested are tried again.
-    pub(crate) fn sweep(&mut self, now: Duration) -> Vec<String> {
+    /// Takes out those that are silent. Those that have rested are tried again.
+    pub(crate) fn sweep(&mut self, now: Duration) -> Swept {
         let silent = |m: &Member| now.saturating_sub(m.heard) > SILENCE_MAX;
-        let gone: Vec<String> = self
-            .0
-            .iter()
-            .filter(|(_, m)| silent(m))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in &gone {
+        let mut swept = Swept {
+            silent: self
+                .0
+                .iter()
+                .filter(|(_, m)| silent(m))
+                .map(|(id, _)| id.clone())
+                .collect(),
+            rested: false,
+        };
+        for id in &swept.silent {
             self.lose(id);
         }
         for member in self.0.values_mut() {
             member
                 .rival
                 .take_if(|rival| now.saturating_sub(rival.heard) > SILENCE_MAX);
-            member.rests.take_if(|until| *until <= now);
+            swept.rested |= member.rests.take_if(|until| *until <= now).is_some();
         }
-        gone
+        swept
     }
 
     /// Nobody listened to what a node was sent: whether it is gone by now.

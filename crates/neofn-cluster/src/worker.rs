@@ -203,11 +203,13 @@ impl Inner {
             ("run", Some(reply)) => {
                 let run = wire::read::<Run>(&received.message.payload);
                 // before its task begins: a cancellation may be right behind it
-                let opened = run.map(|run| (Opened::new(&inner, run.call), run));
-                let call = opened.as_ref().ok().map(|(opened, _)| opened.call);
+                let opened = run.as_ref().ok().map(|run| Opened::new(&inner, run.call));
                 self.tasks.spawn(async move {
-                    let ran = inner.clone().run(opened).await;
-                    inner.send(reply, call, inner.answer(ran)).await;
+                    let ran = match (run, &opened) {
+                        (Ok(run), Some(opened)) => inner.clone().run(run, opened.cancelled.clone()).await,
+                        _ => Ran::Ended(wire::failed(refused("the worker cannot read the run")).into()),
+                    };
+                    inner.send(reply, opened, inner.answer(ran)).await;
                 });
             }
             ("prepare", Some(reply)) => {
@@ -215,8 +217,7 @@ impl Inner {
                 let opened = call.map(|call| Opened::new(&inner, call));
                 self.tasks.spawn(async move {
                     let made = inner.prepare(&received.message).await;
-                    drop(opened);
-                    inner.send(reply, call, wire::write(&made)).await;
+                    inner.send(reply, opened, wire::write(&made)).await;
                 });
             }
             ("ping", Some(reply)) => {
@@ -273,17 +274,17 @@ impl Inner {
         }
     }
 
-    /// Answers, and keeps the answer to a call.
+    /// Answers; the answer to a call is kept before the call is over.
     async fn send(
         &self,
         reply: Box<dyn Reply>,
-        call: Option<CallId>,
+        opened: Option<Opened>,
         written: Result<bytes::Bytes, BusError>,
     ) {
         let sent = match written {
             Ok(bytes) => {
-                if let Some(call) = call {
-                    self.kept.lock().keep(call, bytes.clone());
+                if let Some(opened) = opened {
+                    self.kept.lock().keep(opened.call, bytes.clone());
                 }
                 reply.send(Message::new(bytes)).await
             }
@@ -294,11 +295,8 @@ impl Inner {
         }
     }
 
-    async fn run(self: Arc<Self>, opened: Result<(Opened, Run), BusError>) -> Ran {
+    async fn run(self: Arc<Self>, run: Run, cancelled: CancellationToken) -> Ran {
         let begun = self.options.clock.monotonic();
-        let Ok((opened, run)) = opened else {
-            return Ran::Ended(wire::failed(refused("the worker cannot read the run")).into());
-        };
         if self.draining.load(Ordering::Acquire) {
             return Ran::Busy(Busy::Draining);
         }
@@ -311,7 +309,6 @@ impl Inner {
             return Ran::Busy(Busy::Full);
         }
         let running = Running(self.clone());
-        let cancelled = opened.cancelled.clone();
         let (artifact, held) = match self.artifact(run.artifact, run.engine).await {
             Ok(found) => found,
             Err(error) => {
@@ -363,7 +360,7 @@ impl Inner {
             // a runtime that does not hear: its sandbox is abandoned with the future
             () = abandoned => wire::failed(refused("the run was cancelled")),
         };
-        drop((held, running, opened));
+        drop((held, running));
         let completed = match asked.lost() {
             Some(why) => wire::failed(why.clone()),
             None => completed,

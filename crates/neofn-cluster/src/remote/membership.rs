@@ -1,7 +1,7 @@
 //! Which workers there are for this gateway: they are heard, probed, and chosen for runs.
 
 use super::Inner;
-use crate::beat::Beat;
+use crate::beat::{Beat, EVERY};
 use crate::members::Member;
 use crate::wire::{self, CallId, WHO};
 use neofn_bus::{BusError, Message};
@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 /// How often workers that run something for us are asked whether they are there: a connection that broke is noticed by
 /// the server at once, and then nobody listens.
 const PROBE: Duration = Duration::from_millis(500);
+/// Who has not heard himself for so long hears nobody.
+const DEAF_AFTER: Duration = EVERY.saturating_mul(2);
 /// Most calls that are asked after at once.
 const ASKED_MAX: usize = 4_096;
 
@@ -75,9 +77,13 @@ impl Inner {
 
     pub(super) fn hear(&self, beat: Beat) {
         let (id, role) = (beat.seat.id.clone(), beat.seat.role);
+        let now = self.options.clock.monotonic();
+        if id == self.options.seat.id {
+            *self.heard_itself.lock() = now;
+        }
         let (heard, misfit) = {
             let mut members = self.members.lock();
-            let heard = members.hear(beat, self.options.clock.monotonic());
+            let heard = members.hear(beat, now);
             let member = members.get(&id).filter(|_| heard.came);
             let misfit = member.and_then(|m| m.misfit(&self.options.engines));
             (heard, misfit)
@@ -110,13 +116,15 @@ impl Inner {
     }
 
     /// How a run ended at a worker: with an answer, or with none that could be.
-    pub(super) fn ran(&self, id: &str, answered: bool) {
+    pub(super) fn ran(&self, worker: &Chosen, answered: bool) {
+        // who has the name by now is another one
+        if worker.gone.is_cancelled() {
+            return;
+        }
         let now = self.options.clock.monotonic();
-        if self.members.lock().ran(id, answered, now) {
-            tracing::warn!(
-                node = id,
-                "it gets no runs for a while: its last ones came to nothing"
-            );
+        if self.members.lock().ran(&worker.id, answered, now) {
+            let node = &worker.id;
+            tracing::warn!(node, "it gets no runs for a while: its last ones came to nothing");
         }
     }
 
@@ -128,21 +136,26 @@ impl Inner {
                 () = tokio::time::sleep(PROBE) => {}
             }
             let now = self.options.clock.monotonic();
-            let hears =
-                self.options.rpc.is_connected() && self.members.lock().hears(&self.options.seat.id, now);
-            if !hears {
+            // its own beats come the way that the others' do
+            let heard = now.saturating_sub(*self.heard_itself.lock()) <= DEAF_AFTER;
+            if !heard || !self.options.rpc.is_connected() {
                 // while we are cut off, or were stopped ourselves, the others' silence says nothing
                 deaf = true;
                 continue;
             }
             if std::mem::take(&mut deaf) {
                 self.members.lock().listen(now);
+                self.room.notify_waiters();
                 if let Err(error) = self.options.rpc.publish(WHO, Message::default()).await {
                     tracing::debug!(%error, "the others are heard with their next beats");
                 }
             }
-            for id in self.members.lock().sweep(now) {
+            let swept = self.members.lock().sweep(now);
+            for id in swept.silent {
                 tracing::warn!(node = id, "a node went: it is silent");
+            }
+            if swept.rested {
+                self.room.notify_waiters();
             }
             let used = self.members.lock().in_use();
             for id in used {
@@ -220,6 +233,12 @@ impl Inner {
         let asked = Message::new(call.to_vec());
         let subject = wire::worker(&id, "answer");
         let answer = self.options.rpc.request(&subject, asked, PROBE * 4).await;
+        // of two that have the name, the other one has it perhaps
+        let doubled = self
+            .members
+            .lock()
+            .get(&id)
+            .is_some_and(|m| m.doubled().is_some());
         let mut awaited = self.awaited.lock();
         let Some(one) = awaited.get_mut(&call) else { return };
         one.asked = false;
@@ -229,7 +248,7 @@ impl Inner {
                     let _ = late.send(answer);
                 }
             }
-            Ok(_) if again => one.lost.cancel(),
+            Ok(_) if again && !doubled => one.lost.cancel(),
             _ => {}
         }
     }

@@ -51,6 +51,8 @@ pub struct RemoteOptions {
 struct Inner {
     options: RemoteOptions,
     members: Mutex<Members>,
+    /// When its own beat came back last.
+    heard_itself: Mutex<Duration>,
     /// A worker came, or has room again.
     room: Notify,
     open: OpenCalls,
@@ -86,6 +88,7 @@ impl RemoteRuntime {
         let inner = Arc::new(Inner {
             options,
             members: Mutex::default(),
+            heard_itself: Mutex::default(),
             room: Notify::new(),
             open: OpenCalls::default(),
             awaited: Mutex::default(),

@@ -192,7 +192,7 @@ impl Inner {
             Ok(Ran::Ended(ended)) => {
                 self.runs.fetch_add(1, Ordering::Relaxed);
                 let broken = bounds.broken(&ended);
-                self.ran(&there.worker.id, broken.is_none());
+                self.ran(&there.worker, broken.is_none());
                 if let Some(why) = broken {
                     tracing::error!(
                         worker = there.worker.id,
@@ -214,7 +214,7 @@ impl Inner {
             }
             Err(error @ BusError::Denied(_)) => Err(failure(Code::BusDenied, error.to_string())),
             Err(error) => {
-                self.ran(&there.worker.id, false);
+                self.ran(&there.worker, false);
                 tracing::warn!(%error, worker = there.worker.id, "a run is lost");
                 Err(lost())
             }

@@ -181,3 +181,38 @@ async fn a_run_that_did_not_get_there_does_not_wait_for_its_time_to_be_over() {
     assert_eq!(echo.ran.load(Ordering::Relaxed), 0);
     assert!(knows(&remote, "a"), "the worker is well");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_started_again_does_not_rest_for_the_runs_of_the_one_before() {
+    let bus = memory::bus();
+    let remote = gateway(&bus).await;
+    let one = Seat {
+        runs_max: 16,
+        ..seat("a", Role::Worker)
+    };
+    let later = Seat {
+        started_at: UnixMillis(one.started_at.0 + 1),
+        ..one.clone()
+    };
+    let (first, echo) = worker_as(&bus, one).await;
+    assert!(remote.wait_for_worker(SOON).await);
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let running = remote.clone();
+        waiting.push(tokio::spawn(async move { running.invoke(job("wait")).await }));
+    }
+    while echo.ran.load(Ordering::Relaxed) < 8 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    first.drain(Duration::from_millis(1)).await;
+    drop(first);
+    // it listens no more, and is not taken for gone yet
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (_second, _) = worker_as(&bus, later).await;
+    for lost in waiting {
+        assert_eq!(code(&lost.await.unwrap()), Some(Code::SandboxLost));
+    }
+    let begun = tokio::time::Instant::now();
+    assert_eq!(code(&remote.invoke(job("x")).await), None);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
