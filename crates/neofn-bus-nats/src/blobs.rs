@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 /// Largest object that is read.
 const BYTES_MAX: u64 = 1 << 30;
@@ -23,6 +24,9 @@ const BYTES_MAX: u64 = 1 << 30;
 /// for bytes knows of them, so it is looked for again after these pauses, each twice the one before.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_millis(640);
+/// A stream whose leader died has another one by then: servers wait four to nine seconds before they elect one.
+const ELECTED_WITHIN: Duration = Duration::from_secs(12);
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// The next piece of an object is there by then.
 const PIECE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -42,13 +46,28 @@ impl NatsBlobs {
         }
     }
     async fn store(&self) -> Result<&ObjectStore, BusError> {
-        let open = || async {
-            self.context
-                .get_object_store(ARTIFACTS)
-                .await
-                .map_err(unavailable)
-        };
-        self.store.get_or_try_init(open).await
+        self.store.get_or_try_init(|| self.open()).await
+    }
+
+    /// Nobody answers while the stream has no leader, and what was asked then is never answered.
+    async fn open(&self) -> Result<ObjectStore, BusError> {
+        let until = Instant::now() + ELECTED_WITHIN;
+        loop {
+            let opening = tokio::time::timeout(ASKED_AGAIN, self.context.get_object_store(ARTIFACTS));
+            let error = match opening.await {
+                Ok(Ok(store)) => return Ok(store),
+                Ok(Err(error)) => unavailable(error),
+                Err(_) => BusError::TimedOut(format!("the bucket {ARTIFACTS}")),
+            };
+            if Instant::now() >= until || !matches!(error, BusError::TimedOut(_)) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Looks the bucket up, so that nobody has to who finds it without a leader.
+    pub(crate) async fn look_up(&self) -> Result<(), BusError> {
+        self.store().await.map(drop)
     }
 }
 
@@ -101,7 +120,26 @@ impl NatsBlobs {
         let put = self.store().await?.put(name.as_str(), &mut reader).await;
         put.map(|_| ()).map_err(unavailable)
     }
+    /// Pieces are read through a consumer, which only a leader makes: without one it is tried again, until there is one, and
+    /// once more then.
     async fn read(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
+        let until = Instant::now() + ELECTED_WITHIN;
+        let mut led = false;
+        loop {
+            match self.read_once(digest).await {
+                Err(BusError::Unavailable(error)) if !led && Instant::now() < until => {
+                    tracing::debug!(error, %digest, "the object store is asked again");
+                    led = self.is_led().await;
+                }
+                read => return read,
+            }
+        }
+    }
+    async fn is_led(&self) -> bool {
+        let asked = self.context.get_stream(format!("OBJ_{ARTIFACTS}"));
+        matches!(tokio::time::timeout(ASKED_AGAIN, asked).await, Ok(Ok(_)))
+    }
+    async fn read_once(&self, digest: Digest) -> Result<Option<Bytes>, BusError> {
         let store = self.store().await?;
         let mut pause = FIRST_LOOK;
         let object = loop {

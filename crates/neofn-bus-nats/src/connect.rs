@@ -158,9 +158,11 @@ impl Nats {
         let mark = self.denied.mark();
         let made = async {
             streams::ensure(&context, settings, self.replicas(settings), streams::TRIES).await?;
-            NatsKv::open(&context, streams::LEASES).await
+            let artifacts = NatsBlobs::new(self.jetstream(), self.denied.clone());
+            artifacts.look_up().await?;
+            Ok::<_, Error>((NatsKv::open(&context, streams::LEASES).await?, artifacts))
         };
-        let leases = tokio::select! {
+        let (leases, artifacts) = tokio::select! {
             biased;
             made = made => made?,
             error = self.denied.refused(mark, |subject| subject.starts_with("$JS.API.")) => return Err(error.into()),
@@ -180,7 +182,7 @@ impl Nats {
             results: Arc::new(NatsResults::new(context.clone())),
             dead: Arc::new(NatsDead::new(context.clone())),
             leases: Arc::new(leases),
-            artifacts: self.artifacts(),
+            artifacts: Arc::new(artifacts),
         })
     }
 
