@@ -3,6 +3,7 @@
 //! A worker that goes away fails its runs as lost at once: the engine tries asynchronous ones again, and the callers of
 //! synchronous ones are told that they may.
 
+mod answers;
 mod membership;
 mod prepare;
 mod run;
@@ -10,7 +11,7 @@ mod run;
 use crate::beat::{Beat, Seat};
 use crate::host::OpenCalls;
 use crate::members::{Member, Members};
-use crate::remote::membership::Awaited;
+use crate::remote::answers::Awaited;
 use crate::remote::prepare::Standing;
 use crate::watch;
 use crate::wire::{self, CallId};
